@@ -1,0 +1,850 @@
+"""Typed settings: everything that `config.yaml` and its overlays may say.
+
+`Settings.load` checks the merged configuration before anything runs. `stage_*` cut
+out exactly what one stage reads, as plain JSON values: that is what a rule tracks,
+so a setting reruns the stages that read it and no other.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from darkroom.errors import UserError
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+RESERVED = {"softmax", "holdout", "features", "images", "augmented", "report"}
+PARTS = ("train", "validation", "test")
+Part = Literal["train", "validation", "test"]
+Fraction = Field(ge=0, lt=1)
+
+
+def one_group(pattern: str | None) -> str | None:
+    """Check that a regular expression compiles and has a group to read."""
+    if pattern is not None:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        if groups < 1:
+            raise ValueError("the expression needs a group in parentheses")
+    return pattern
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+# ---------------------------------------------------------------- data sets
+
+
+class View(Strict):
+    """How an image becomes an array of one size: what `images/{view}.h5` holds."""
+
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(
+        64, description="side in pixels, or [height, width]"
+    )
+    color: Literal["rgb", "gray"] = "rgb"
+    resize: Literal["squash", "pad", "crop"] = Field(
+        "squash",
+        description="squash ignores the aspect ratio, pad adds black borders, crop keeps the centre",
+    )
+    filter: Literal["auto", "area", "linear"] = Field(
+        "auto",
+        description="auto: area when shrinking, linear when growing; area and linear always use that one",
+    )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of one prepared image."""
+        height, width = (
+            (self.size, self.size) if isinstance(self.size, int) else self.size
+        )
+        return height, width, 3 if self.color == "rgb" else 1
+
+    @property
+    def name(self) -> str:
+        """File name of the view, e.g. `64x64-rgb-squash`: equal settings, equal name."""
+        height, width, _ = self.shape
+        name = f"{height}x{width}-{self.color}-{self.resize}"
+        return name if self.filter == "auto" else f"{name}-{self.filter}"
+
+
+class ModelView(Strict):
+    """What a model asks for instead of its data set's view; unset keys keep that one's."""
+
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    color: Literal["rgb", "gray"] | None = None
+    resize: Literal["squash", "pad", "crop"] | None = None
+    filter: Literal["auto", "area", "linear"] | None = None
+
+
+class Limits(Strict):
+    """What an archive may unpack to."""
+
+    max_gb: PositiveFloat = Field(200, description="unpacked size in GB (10^9 bytes)")
+    max_files: PositiveInt = 20_000_000
+
+
+class Layout(Strict):
+    """Where path, label, given split and group are read from."""
+
+    kind: Literal["auto", "folders", "table", "pattern"] = Field(
+        "auto",
+        description="folders: class folders, below split folders or not; table: a CSV; pattern: regular expressions",
+    )
+    root: str | None = Field(
+        None, description="folder of the source to look in (Data, say); auto finds it"
+    )
+    ignore: list[str] = Field(
+        [], description="glob patterns of paths to leave out, e.g. '*/masks/*'"
+    )
+    table: str | None = Field(None, description="the CSV, relative to the root")
+    path_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
+    group_column: str | None = None
+    label: str | None = Field(
+        None, description="regular expression on the path; its group 1 is the label"
+    )
+    split: str | None = Field(
+        None,
+        description="regular expression on the path; its group 1 is the given split",
+    )
+
+    @field_validator("label", "split")
+    @classmethod
+    def _one_group(cls, value: str | None) -> str | None:
+        return one_group(value)
+
+
+class Decode(Strict):
+    """How unusual images are read; `refuse` makes such a file unusable, with its reason."""
+
+    orientation: Literal["apply", "ignore"] = Field(
+        "apply", description="the EXIF orientation"
+    )
+    sixteen_bit: Literal["scale", "stretch", "refuse"] = Field(
+        "scale",
+        description="scale divides by 257; stretch maps each image's own range to 0..255",
+    )
+    palette: Literal["convert", "refuse"] = "convert"
+    alpha: Literal["white", "black", "drop", "refuse"] = Field(
+        "white", description="what a transparent image is laid on"
+    )
+    cmyk: Literal["convert", "refuse"] = "convert"
+    gray: Literal["convert", "refuse"] = Field(
+        "convert", description="a grey image where the view is rgb"
+    )
+    animated: Literal["first", "refuse"] = Field(
+        "first", description="take the first frame"
+    )
+    wrong_suffix: Literal["accept", "refuse"] = Field(
+        "accept", description="a PNG named .jpg, say: read by its content, and listed"
+    )
+
+
+class Split(Strict):
+    """Which row is for training, which for validation, which for the test."""
+
+    given: Literal["use", "ignore"] = Field(
+        "use", description="the source's own train/validation/test"
+    )
+    validation: float = Field(
+        0.15, ge=0, lt=1, description="fraction of the rows that are not test"
+    )
+    test: float = Field(
+        0.2, ge=0, lt=1, description="fraction of all rows, where no test set is given"
+    )
+    folds: int | None = Field(
+        None, ge=2, description="k-fold cross-validation in place of one holdout"
+    )
+    stratify: bool = True
+    seed: NonNegativeInt = 0
+    quotas: dict[str, dict[Part, NonNegativeInt | Literal["rest"]]] = Field(
+        {},
+        description="images per class and part, e.g. {COVID: {train: 300, test: rest}}",
+    )
+
+    @field_validator("quotas")
+    @classmethod
+    def _one_rest(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, parts in value.items():
+            if list(parts.values()).count("rest") > 1:
+                raise ValueError(f"class {name}: only one part may be 'rest'")
+        return value
+
+
+class PowerLaw(Strict):
+    """s = scale · 255 · (r/255)^gamma, saturating."""
+
+    gamma: PositiveFloat = 0.4
+    scale: PositiveFloat = 1.0
+
+
+class Mean(Strict):
+    size: PositiveInt = 3
+
+
+class HighBoost(Strict):
+    """image + amount · (image − blurred), saturating."""
+
+    amount: PositiveFloat = 3.0
+    size: PositiveInt = 3
+
+
+class Canny(Strict):
+    """image + its Canny edges, saturating."""
+
+    low: NonNegativeInt = 50
+    high: PositiveInt = 225
+
+
+class Flip(Strict):
+    direction: Literal["horizontal", "vertical"] = "horizontal"
+
+
+class Rotate(Strict):
+    degrees: float = Field(15, gt=0, le=180)
+    copies: PositiveInt = 1
+
+
+class Zoom(Strict):
+    fraction: float = Field(0.15, gt=0, lt=1)
+    copies: PositiveInt = 1
+
+
+class Shift(Strict):
+    fraction: float = Field(0.1, gt=0, lt=1)
+    copies: PositiveInt = 1
+
+
+class Shear(Strict):
+    fraction: float = Field(0.2, gt=0, lt=1)
+    copies: PositiveInt = 1
+
+
+class OneOf(Strict):
+    """A single-key mapping (`conv: {filters: 32}`), its short form (`conv: 32`) or bare name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {value: {}}
+        if not isinstance(value, dict):
+            return value
+        out = {}
+        for key, inner in value.items():
+            field = cls.model_fields.get(key)
+            if field is None or key == "name":
+                out[key] = inner
+                continue
+            spec = next(
+                a for a in get_args(field.annotation) if isinstance(a, type)
+            )
+            if inner is None or inner is True:
+                inner = {}
+            elif issubclass(spec, BaseModel) and not isinstance(
+                inner, (dict, BaseModel)
+            ):
+                names = list(spec.model_fields)
+                inner = (
+                    dict(zip(names, inner, strict=False))
+                    if isinstance(inner, (list, tuple))
+                    else {names[0]: inner}
+                )
+            out[key] = inner
+        return out
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        kinds = [k for k in type(self).model_fields if k != "name"]
+        if len(found := [k for k in kinds if getattr(self, k) is not None]) != 1:
+            raise ValueError(
+                f"give exactly one of {', '.join(kinds)}"
+                + (f", not {' and '.join(found)}" if found else "")
+            )
+        return self
+
+    @property
+    def kind(self) -> str:
+        return next(
+            k
+            for k in type(self).model_fields
+            if k != "name" and getattr(self, k) is not None
+        )
+
+    @property
+    def spec(self) -> Any:
+        return getattr(self, self.kind)
+
+
+class Variant(OneOf):
+    """One stored variant of each image (or several random `copies`)."""
+
+    power_law: PowerLaw | None = None
+    mean: Mean | None = None
+    high_boost: HighBoost | None = None
+    canny: Canny | None = None
+    flip: Flip | None = None
+    rotate: Rotate | None = None
+    zoom: Zoom | None = None
+    shift: Shift | None = None
+    shear: Shear | None = None
+
+
+class Augment(Strict):
+    """Stored variants of training images, and the balance of classes in training."""
+
+    variants: list[Variant] = []
+    classes: list[str] | None = Field(
+        None, description="classes to make variants of; unset: all"
+    )
+    balance: PositiveInt | Literal["largest"] | None = Field(
+        None,
+        description="training images wanted of each class: originals first, then variants",
+    )
+    seed: NonNegativeInt = 0
+
+
+class Dataset(Strict):
+    source: str = Field(
+        description="bundled:digits, a folder, an archive, https://…, kaggle:owner/name[@version], kaggle-competition:name"
+    )
+    sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
+    license: str | None = Field(
+        None, description="told in source.json and the report where the source is silent"
+    )
+    limits: Limits = Limits()
+    layout: Layout = Layout()
+    classes: dict[str, list[str]] | None = Field(
+        None,
+        description="[b, a] chooses and orders; {new: old, both: [x, y]} renames and merges too",
+    )
+    group: str | None = Field(
+        None,
+        description="regular expression on the path; rows with an equal group 1 (a patient) stay on one side",
+    )
+    decode: Decode = Decode()
+    max_unusable: float = Field(
+        0.02, ge=0, le=1, description="fraction of the files that may be unusable"
+    )
+    view: View = View()
+    split: Split = Split()
+    augment: Augment = Augment()
+    models: list[str] | None = Field(None, description="unset: run.models")
+    features: list[str] | None = Field(None, description="unset: run.features")
+    classifiers: list[str] | None = Field(None, description="unset: run.classifiers")
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _classes(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return {str(v): [str(v)] for v in value}
+        if isinstance(value, dict):
+            return {
+                str(k): [str(x) for x in v] if isinstance(v, list) else [str(v)]
+                for k, v in value.items()
+            }
+        return value
+
+    @field_validator("classes")
+    @classmethod
+    def _used_once(cls, value: dict[str, list[str]] | None) -> Any:
+        seen: dict[str, str] = {}
+        for new, olds in (value or {}).items():
+            for old in olds:
+                if old in seen:
+                    raise ValueError(f"{old!r} is in both {seen[old]!r} and {new!r}")
+                seen[old] = new
+        if value is not None and len(value) < 2:
+            raise ValueError("at least two classes are needed")
+        return value
+
+    @field_validator("group")
+    @classmethod
+    def _one_group(cls, value: str | None) -> str | None:
+        return one_group(value)
+
+
+# ---------------------------------------------------------------- networks
+
+
+class Conv(Strict):
+    filters: PositiveInt
+    size: PositiveInt = 3
+    stride: PositiveInt = 1
+    padding: Literal["same", "valid"] = "same"
+    activation: str | None = "relu"
+    bias: bool = True
+
+
+class Pool(Strict):
+    size: PositiveInt = 2
+    stride: PositiveInt | None = None
+    kind: Literal["max", "average"] = "max"
+
+
+class BatchNorm(Strict):
+    momentum: float = Field(0.9, gt=0, lt=1)
+
+
+class Dropout(Strict):
+    rate: float = Fraction
+
+
+class GlobalPool(Strict):
+    kind: Literal["average", "max"] = "average"
+
+
+class Flatten(Strict):
+    pass
+
+
+class Dense(Strict):
+    units: PositiveInt
+    activation: str | None = "relu"
+
+
+class Activation(Strict):
+    function: str = "relu"
+
+
+class Residual(Strict):
+    """Two 3×3 convolutions with batch norm and a shortcut (He et al. 2016, arXiv:1512.03385)."""
+
+    filters: PositiveInt
+    stride: PositiveInt = 1
+    activation: str = "relu"
+
+
+class Layer(OneOf):
+    conv: Conv | None = None
+    pool: Pool | None = None
+    batch_norm: BatchNorm | None = None
+    dropout: Dropout | None = None
+    global_pool: GlobalPool | None = None
+    flatten: Flatten | None = None
+    dense: Dense | None = None
+    activation: Activation | None = None
+    residual: Residual | None = None
+    name: str | None = Field(
+        None, pattern=NAME, description="to be named by `features`"
+    )
+
+
+class Optimizer(Strict):
+    name: Literal["sgd", "momentum", "adam", "adamw", "rmsprop"] = "adam"
+    learning_rate: PositiveFloat = 0.001
+    momentum: float = Field(0.9, ge=0, lt=1, description="of momentum and rmsprop")
+    nesterov: bool = False
+    weight_decay: NonNegativeFloat = 0.0
+    clip_norm: PositiveFloat | None = None
+
+
+class Schedule(Strict):
+    name: Literal["constant", "cosine", "one_cycle"] = "constant"
+    warmup: float = Field(
+        0.0, ge=0, lt=1, description="fraction of all steps that the rate rises in"
+    )
+    final: float = Field(
+        0.0, ge=0, le=1, description="last rate as a fraction of learning_rate"
+    )
+
+
+class Online(Strict):
+    """Random changes of each training image, anew each epoch."""
+
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    rotation: float = Field(0, ge=0, le=180, description="degrees, to either side")
+    zoom: float = Field(0, ge=0, lt=1, description="fraction, in and out")
+    shear: float = Field(0, ge=0, lt=1, description="fraction, to either side")
+    shift: float = Field(0, ge=0, lt=1, description="fraction of each side")
+    contrast: float = Field(0, ge=0, lt=1, description="fraction, up and down")
+    brightness: float = Field(
+        0, ge=0, lt=1, description="fraction of 255, up and down"
+    )
+    crop: NonNegativeInt = Field(
+        0, description="pixels of reflected border, then a random crop of the same size"
+    )
+    cutout: float = Field(
+        0, ge=0, lt=1, description="side of the square, as a fraction of the image's"
+    )
+    mixup: NonNegativeFloat = Field(
+        0, description="alpha of the Beta distribution (arXiv:1710.09412)"
+    )
+
+
+class Model(Strict):
+    view: ModelView = ModelView()
+    normalise: Literal["standard", "unit", "symmetric", "none"] = Field(
+        "standard",
+        description="standard: training rows' mean and deviation by channel; unit: 0..1; symmetric: -1..1",
+    )
+    layers: list[Layer] = Field(min_length=1)
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    epochs: PositiveInt = 20
+    batch: PositiveInt = 64
+    label_smoothing: float = Field(0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] | dict[str, PositiveFloat] = "none"
+    early_stopping: PositiveInt | None = Field(
+        None, description="epochs without improvement of `monitor` before stopping"
+    )
+    monitor: Literal["loss", "accuracy"] = Field(
+        "loss", description="of the validation rows"
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="epoch whose weights are kept, by `monitor`"
+    )
+    augment: Online = Online()
+    features: str | None = Field(
+        None, description="name of the layer; unset: the last hidden one"
+    )
+    seeds: list[NonNegativeInt] = Field([0], min_length=1)
+    memory_mb: PositiveInt = Field(
+        2000, description="pixels beyond this stream from the file"
+    )
+
+    @model_validator(mode="after")
+    def _feature_layer(self) -> Self:
+        names = [layer.name for layer in self.layers if layer.name]
+        if len(set(names)) < len(names):
+            raise ValueError("two layers have the same name")
+        if self.features is not None and self.features not in names:
+            raise ValueError(
+                f"features: no layer is named {self.features!r}; named layers: {names or 'none'}"
+            )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: a seed is given twice")
+        return self
+
+
+# ---------------------------------------------------------------- features, classifiers
+
+
+class FeatureSet(Strict):
+    """Features that depend on no network: `pixels` of a small view, or `hog`."""
+
+    kind: Literal["pixels", "hog"]
+    view: ModelView = ModelView()
+
+
+class Search(Strict):
+    """Search of parameters by cross-validation within the training rows, groups kept whole."""
+
+    space: dict[str, list[Any]] = Field(min_length=1)
+    iterations: PositiveInt | None = Field(
+        None, description="random draws; unset: the whole grid"
+    )
+    folds: int = Field(3, ge=2)
+    score: Literal["accuracy", "balanced_accuracy", "neg_log_loss", "f1_macro"] = (
+        "accuracy"
+    )
+
+
+class Classifier(Strict):
+    kind: Literal["svm", "linear_svm", "random_forest", "logistic_regression", "knn"]
+    scale: bool | None = Field(
+        None, description="standardise features; unset: for all but the forest"
+    )
+    pca: PositiveInt | float | None = Field(
+        None, description="components kept: a count, or a fraction of the variance"
+    )
+    settings: dict[str, Any] = Field(
+        {}, description="of the scikit-learn estimator, e.g. {C: 10}"
+    )
+    search: Search | None = None
+    max_rows: PositiveInt | None = Field(
+        None,
+        description="train on a stratified sample of at most so many rows; told in the report",
+    )
+    seed: NonNegativeInt = 0
+
+    @field_validator("pca")
+    @classmethod
+    def _pca(cls, value: int | float | None) -> int | float | None:
+        if isinstance(value, float) and not 0 < value < 1:
+            raise ValueError("a fraction must lie between 0 and 1")
+        return value
+
+
+# ---------------------------------------------------------------- the whole
+
+
+class Run(Strict):
+    datasets: list[str] = Field(min_length=1)
+    models: list[str] = []
+    features: list[str] = []
+    classifiers: list[str] = []
+
+
+class Evaluate(Strict):
+    bootstrap: NonNegativeInt = Field(
+        1000, description="resamples for each 95 % interval; 0: none"
+    )
+    seed: NonNegativeInt = 0
+
+
+class Report(Strict):
+    samples: PositiveInt = Field(6, description="sample images of each class")
+    mistakes: NonNegativeInt = Field(24, description="most confident mistakes shown")
+
+
+class Settings(Strict):
+    data: str | None = Field(
+        None,
+        description="a source to run by itself, with every default: --config data=FOLDER",
+    )
+    mirror: str | None = Field(
+        None, description="folder looked into before the network"
+    )
+    gpus: Literal["auto"] | NonNegativeInt = Field(
+        "auto", description="cards a training job takes; auto: 1 where a card is found"
+    )
+    threads: PositiveInt = Field(8, description="most threads of one job")
+    run: Run
+    datasets: dict[str, Dataset]
+    models: dict[str, Model] = {}
+    features: dict[str, FeatureSet] = {}
+    classifiers: dict[str, Classifier] = {}
+    evaluate: Evaluate = Evaluate()
+    report: Report = Report()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not value.get("data"):
+            return value
+        source = str(value["data"])
+        name = source_name(source)
+        datasets = dict(value.get("datasets") or {})
+        datasets[name] = {**(datasets.get(name) or {}), "source": source}
+        run = {**(value.get("run") or {}), "datasets": [name]}
+        return {**value, "datasets": datasets, "run": run}
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        catalogues = {
+            "datasets": self.datasets,
+            "models": self.models,
+            "features": self.features,
+            "classifiers": self.classifiers,
+        }
+        for kind, catalogue in catalogues.items():
+            for name in catalogue:
+                if not re.match(NAME, name) or name.lower() in RESERVED:
+                    raise ValueError(
+                        f"{kind}.{name}: a name has letters, digits, '_', '.', '+' and '-', and is none of {', '.join(sorted(RESERVED))}"
+                    )
+                if kind in ("models", "features") and re.search(r"-seed\d+$", name):
+                    raise ValueError(
+                        f"{kind}.{name}: a name must not end in -seed and a number"
+                    )
+        users: dict[str, Any] = {"run": self.run}
+        users |= {f"datasets.{n}": d for n, d in self.datasets.items()}
+        for where, user in users.items():
+            for kind in catalogues:
+                if where != "run" and kind == "datasets":
+                    continue
+                for name in getattr(user, kind) or []:
+                    if name not in catalogues[kind]:
+                        raise ValueError(
+                            f"{where}.{kind}: {name!r} is not in {kind}"
+                            + nearest(name, catalogues[kind])
+                        )
+        for name, dataset in self.datasets.items():
+            known = dataset.classes
+            if known is None:
+                continue
+            for where, names in (
+                ("split.quotas", list(dataset.split.quotas)),
+                ("augment.classes", dataset.augment.classes or []),
+            ):
+                for used in names:
+                    if used not in known:
+                        raise ValueError(
+                            f"datasets.{name}.{where}: {used!r} is not in classes"
+                            + nearest(used, known)
+                        )
+        return self
+
+    @classmethod
+    def load(cls, config: dict[str, Any], files: list[str] | None = None) -> Settings:
+        """Check a merged configuration.
+
+        Parameters
+        ----------
+        config : the merged mapping, as Snakemake hands it over.
+        files : the YAML files it was merged from, in order, to name file and line.
+
+        Raises
+        ------
+        UserError
+            One line per mistake: file and line, key, value, what is allowed.
+        """
+        try:
+            return cls.model_validate(config)
+        except ValidationError as error:
+            lines = list(dict.fromkeys(_say(e, files or []) for e in error.errors()))
+            raise UserError("\n".join(lines)) from None
+
+    # -- what a data set consists of
+
+    def models_of(self, dataset: str) -> list[str]:
+        return _or(self.datasets[dataset].models, self.run.models)
+
+    def features_of(self, dataset: str) -> list[str]:
+        """Names of the feature sets that no network makes."""
+        return _or(self.datasets[dataset].features, self.run.features)
+
+    def classifiers_of(self, dataset: str) -> list[str]:
+        return _or(self.datasets[dataset].classifiers, self.run.classifiers)
+
+    def runs_of(self, dataset: str) -> list[str]:
+        """Trained networks of a data set: `{model}-seed{seed}`."""
+        return [
+            f"{m}-seed{s}" for m in self.models_of(dataset) for s in self.models[m].seeds
+        ]
+
+    def folds_of(self, dataset: str) -> list[str]:
+        k = self.datasets[dataset].split.folds
+        return [f"fold-{i}" for i in range(1, k + 1)] if k else ["holdout"]
+
+    def view_of(self, dataset: str, user: str) -> View:
+        """The view that a model or feature set of this data set reads."""
+        asked = (self.models.get(user) or self.features[user]).view
+        base = self.datasets[dataset].view.model_dump()
+        return View(**{**base, **asked.model_dump(exclude_none=True)})
+
+    def views_of(self, dataset: str) -> dict[str, View]:
+        """Views by name; the data set's own stands first: the report shows it."""
+        views = [self.datasets[dataset].view]
+        users = self.models_of(dataset) + self.features_of(dataset)
+        views += [self.view_of(dataset, user) for user in users]
+        return {view.name: view for view in views}
+
+
+def _or(own: list[str] | None, default: list[str]) -> list[str]:
+    return default if own is None else own
+
+
+def source_name(source: str) -> str:
+    """A data set's name from its source: `/a/My photos.zip` gives `My_photos`."""
+    stem = source.split("?")[0].rstrip("/").split("/")[-1].split(":")[-1].split("@")[0]
+    stem = re.sub(r"(\.(zip|tar|tgz|tbz2?|txz|gz|bz2|xz|zst))+$", "", stem, flags=re.I)
+    stem = re.sub(r"[^A-Za-z0-9_.+-]+", "_", stem).strip("_.-+")
+    return stem if stem and stem.lower() not in RESERVED else f"data_{stem}".rstrip("_")
+
+
+def nearest(name: str, known: Any) -> str:
+    """`; did you mean 'x'?`, or the names there are."""
+    names = [str(k) for k in known]
+    lower = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {lower[close[0]]!r}?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
+# ---------------------------------------------------------------- mistakes in words
+
+
+def _say(error: Any, files: list[str]) -> str:
+    location = [p for p in error["loc"] if not _is_union_tag(p)]
+    path = _dotted(location)
+    kind, value = error["type"], error.get("input")
+    where = _locate(location, files)
+    if kind == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        return f"{where}{path}: unknown key{nearest(str(location[-1]), known)}"
+    if kind == "missing":
+        return f"{where}{path}: a value is needed here"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if kind == "value_error" and not isinstance(value, (str, int, float)):
+        return f"{where}{path + ': ' if path else ''}{message}"
+    return f"{where}{path} is {value!r}: {message}"
+
+
+def _is_union_tag(part: Any) -> bool:
+    """pydantic names the member of a union in the path of an error; people need not see it."""
+    return isinstance(part, str) and (
+        part in ("int", "float", "str", "constrained-int", "bool")
+        or part.startswith(("literal[", "tuple[", "dict[", "list[", "function-"))
+    )
+
+
+def _dotted(location: list[Any]) -> str:
+    out = ""
+    for part in location:
+        out += f"[{part}]" if isinstance(part, int) else f"{'.' if out else ''}{part}"
+    return out
+
+
+def _fields_at(location: list[Any]) -> list[str]:
+    """Keys that the settings know at a place."""
+    here: Any = Settings
+    for part in location:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = here.model_fields.get(str(part))
+            here = None if field is None else field.annotation
+            options = [a for a in get_args(here) if isinstance(a, type)]
+            if not isinstance(here, type) and getattr(here, "__origin__", None) is None:
+                here = next((o for o in options if issubclass(o, BaseModel)), here)
+        else:
+            arguments = get_args(here)
+            here = arguments[-1] if arguments else None
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return list(here.model_fields)
+    return []
+
+
+def _locate(location: list[Any], files: list[str]) -> str:
+    """`file.yaml:12: ` of the last file that says the key, or nothing (--config)."""
+    for length in range(len(location), 0, -1):
+        for file in reversed(files):
+            try:
+                node = yaml.compose(Path(file).read_text())
+            except (OSError, yaml.YAMLError):
+                continue
+            line = _line(node, location[:length])
+            if line is not None:
+                return f"{file}:{line}: "
+    return ""
+
+
+def _line(node: Any, location: list[Any]) -> int | None:
+    line = None
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not pairs:
+                return None
+            key, node = pairs[-1]
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part >= len(node.value):
+                return None
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return None
+    return line

@@ -1,0 +1,56 @@
+"""What every script does around its one call: the log, and words for a mistake."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from darkroom.errors import UserError
+
+log = logging.getLogger("darkroom")
+
+
+@contextmanager
+def stage(snakemake: Any) -> Iterator[None]:
+    """Log to the rule's file and to stderr; end a user's mistake in one sentence.
+
+    Parameters
+    ----------
+    snakemake : the object that Snakemake gives a script; its first `log` is written.
+
+    Raises
+    ------
+    SystemExit
+        Status 1 after a `UserError`, whose sentence stands in the log and on stderr.
+    Exception
+        Any other error, with its traceback in the log too.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    if snakemake.log:
+        file = logging.FileHandler(str(snakemake.log[0]), mode="w", encoding="utf-8")
+        file.setFormatter(
+            logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        )
+        handlers.append(file)
+    log.handlers[:] = handlers
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").handlers[:] = handlers[1:] or handlers
+    start = time.monotonic()
+    try:
+        yield
+    except UserError as error:
+        log.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        log.exception("%s failed", snakemake.rule)
+        raise
+    log.debug("%s: %.1f s", snakemake.rule, time.monotonic() - start)
+    for handler in handlers[1:]:
+        handler.close()
