@@ -1,0 +1,142 @@
+"""What a classifier says of each validation and test row: one form for every classifier.
+
+A trained network's own head, an SVM on its features and a forest on raw pixels all
+write the same table, so evaluation and report are written once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARTS = ("validation", "test")
+PREFIX = "p:"
+
+
+def write_predictions(
+    path: str,
+    row: ArrayLike,
+    part: ArrayLike,
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    *,
+    dataset: str,
+    fold: str,
+    features: str,
+    classifier: str,
+    classes: Sequence[str],
+    notes: Sequence[str] = (),
+    seconds: Mapping[str, float] | None = None,
+) -> None:
+    """Write one classifier's predictions, whole or not at all.
+
+    The predicted class is the most probable one (of equals the first), taken from the
+    float32 values as stored, so that every reader finds the same.
+
+    Parameters
+    ----------
+    path : file to write, `predictions.parquet`.
+    row : (N,) integers, rows of the manifest.
+    part : (N,) of `validation` or `test`.
+    truth : (N,) integers, the true class as an index into `classes`.
+    probabilities : (N, K) floats, not negative; each row is scaled to sum to 1.
+    dataset, fold, features, classifier : names, as in the file's path.
+    classes : K final class names in order.
+    notes : sentences about how the classifier was made, for the report.
+    seconds : wall time by step, e.g. `{"fit": 1.5, "predict": 0.1}`.
+
+    Raises
+    ------
+    UserError
+        Where a probability is not a finite number: a training that diverged.
+    ValueError
+        Where shapes, parts or classes disagree.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row_ = np.asarray(row, dtype=np.int64)
+    part_ = np.asarray(part, dtype=object)
+    truth_ = np.asarray(truth, dtype=np.int16)
+    p = np.asarray(probabilities, dtype=np.float64)
+    n, k = len(row_), len(classes)
+    if p.shape != (n, k) or part_.shape != (n,) or truth_.shape != (n,):
+        raise ValueError(
+            f"{n} rows and {k} classes, but part {part_.shape}, truth {truth_.shape}, "
+            f"probabilities {p.shape}"
+        )
+    if not np.isin(part_.astype(str), PARTS).all():
+        raise ValueError(f"part must be one of {PARTS}")
+    if n and (truth_.min() < 0 or truth_.max() >= k):
+        raise ValueError(f"truth must lie in 0..{k - 1}")
+    bad = ~np.isfinite(p).all(axis=1)
+    if bad.any():
+        raise UserError(
+            f"{dataset}/{fold}/{features}/{classifier}: {bad.sum()} of {n} predictions are not "
+            "numbers: the training diverged; lower its learning_rate or set clip_norm"
+        )
+    total = p.sum(axis=1, keepdims=True)
+    if (p < 0).any() or (total <= 0).any():
+        raise ValueError("probabilities must not be negative, nor a row all zero")
+    stored = (p / total).astype(np.float32)
+
+    columns: dict[str, Any] = {
+        "row": pa.array(row_),
+        "part": pa.array(part_, type=pa.string()),
+        "class": pa.array(truth_),
+        "predicted": pa.array(_first_largest(stored)),
+    }
+    columns |= {f"{PREFIX}{name}": pa.array(stored[:, i]) for i, name in enumerate(classes)}
+    meta = {
+        "dataset": dataset,
+        "fold": fold,
+        "features": features,
+        "classifier": classifier,
+        "classes": list(classes),
+        "notes": list(notes),
+        "seconds": {k: float(v) for k, v in (seconds or {}).items()},
+    }
+    table = pa.table(columns).replace_schema_metadata({"darkroom": json.dumps(meta)})
+    place = Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part_file = place.with_name(f".{place.name}.part")
+    pq.write_table(table, part_file)
+    os.replace(part_file, place)
+
+
+def read_predictions(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read what `write_predictions` wrote.
+
+    Returns
+    -------
+    table : columns `row` (int64), `part` (str), `class`, `predicted` (int16) and one
+        float32 column `p:{class}` for each class in order.
+    meta : `dataset`, `fold`, `features`, `classifier`, `classes`, `notes`, `seconds`.
+    """
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    meta = json.loads((table.schema.metadata or {})[b"darkroom"])
+    return table.replace_schema_metadata(None).to_pandas(), meta
+
+
+def probabilities(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float32]:
+    """The (N, K) float32 probabilities of a table of predictions, in the order of `classes`."""
+    return np.stack(
+        [table[f"{PREFIX}{name}"].to_numpy(dtype=np.float32) for name in classes], axis=1
+    )
+
+
+def _first_largest(stored: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.argmax(stored, axis=1).astype(np.int16) if stored.size else np.zeros(0, np.int16)
