@@ -8,6 +8,7 @@ so a setting reruns the stages that read it and no other.
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -741,9 +742,151 @@ class Settings(Strict):
         views += [self.view_of(dataset, user) for user in users]
         return {view.name: view for view in views}
 
+    # -- what one stage reads: the whole of it, and nothing else
+
+    def stage(self, name: str, wildcards: dict[str, str]) -> dict[str, Any]:
+        """Exactly the settings that a stage reads, as JSON values.
+
+        Parameters
+        ----------
+        name : of one of the `stage_*` methods below.
+        wildcards : of the rule's output; more than the stage needs do no harm.
+
+        Raises
+        ------
+        UserError
+            A wildcard, so a target on the command line, names nothing in the configuration.
+        """
+        for wildcard, catalogue in (
+            ("dataset", self.datasets),
+            ("model", self.models),
+        ):
+            asked = wildcards.get(wildcard)
+            if asked is not None and asked not in catalogue:
+                raise UserError(
+                    f"{asked!r} is not in {wildcard}s of the configuration"
+                    + nearest(asked, catalogue)
+                )
+        method = getattr(self, f"stage_{name}")
+        wanted = list(inspect.signature(method).parameters)
+        given: dict[str, Any] = {k: wildcards[k] for k in wanted}
+        if "seed" in given:
+            given["seed"] = int(given["seed"])
+        settings: dict[str, Any] = method(**given)
+        return settings
+
+    def stage_download(self, dataset: str) -> dict[str, Any]:
+        d = self.datasets[dataset]
+        return {"dataset": dataset} | _pick(d, "source", "sha256", "license", "limits")
+
+    def stage_index(self, dataset: str) -> dict[str, Any]:
+        d = self.datasets[dataset]
+        return {"dataset": dataset} | _pick(d, "layout", "group", "decode")
+
+    def stage_check(self, dataset: str) -> dict[str, Any]:
+        return {"dataset": dataset} | _pick(self.datasets[dataset], "max_unusable")
+
+    def stage_split(self, dataset: str) -> dict[str, Any]:
+        d = self.datasets[dataset]
+        classes = d.classes and [[new, old] for new, old in d.classes.items()]
+        return {"dataset": dataset, "classes": classes} | _pick(d, "split")
+
+    def stage_prepare(self, dataset: str, view: str) -> dict[str, Any]:
+        return {
+            "dataset": dataset,
+            "view": _json(self.views_of(dataset)[view]),
+        } | _pick(self.datasets[dataset], "decode")
+
+    def stage_augment(self, dataset: str) -> dict[str, Any]:
+        d = self.datasets[dataset]
+        labels = d.augment.classes
+        if labels is not None and d.classes is not None:
+            labels = sorted(old for name in labels for old in d.classes[name])
+        return {
+            "dataset": dataset,
+            "variants": [_json(v, exclude_none=True) for v in d.augment.variants],
+            "labels": labels,
+            "seed": d.augment.seed,
+        }
+
+    def balance(self, dataset: str) -> dict[str, Any]:
+        a = self.datasets[dataset].augment
+        return {"balance": a.balance, "balance_seed": a.seed}
+
+    def stage_train(
+        self, dataset: str, fold: str, model: str, seed: int
+    ) -> dict[str, Any]:
+        settings = _json(self.models[model])
+        settings["layers"] = [
+            _json(layer, exclude_none=True) for layer in self.models[model].layers
+        ]
+        for key in ("view", "seeds", "features"):
+            del settings[key]
+        return {
+            "dataset": dataset,
+            "fold": fold,
+            "model": settings,
+            "seed": seed,
+        } | self.balance(dataset)
+
+    def stage_features(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
+        m = self.models[model]
+        return {
+            "dataset": dataset,
+            "fold": fold,
+            "layer": m.features,
+            "batch": m.batch,
+        } | self.balance(dataset)
+
+    def stage_describe(self, features: str) -> dict[str, Any]:
+        return {"name": features, "kind": self.features[features].kind}
+
+    def stage_classify(
+        self, dataset: str, fold: str, features: str, classifier: str
+    ) -> dict[str, Any]:
+        return {
+            "dataset": dataset,
+            "fold": fold,
+            "features": features,
+            "name": classifier,
+            "classifier": _json(self.classifiers[classifier]),
+        } | self.balance(dataset)
+
+    def stage_evaluate(self, dataset: str) -> dict[str, Any]:
+        return {"dataset": dataset, "evaluate": _json(self.evaluate)}
+
+    def stage_report(self, dataset: str) -> dict[str, Any]:
+        pick = {
+            "models": self.models_of(dataset),
+            "features": self.features_of(dataset),
+            "classifiers": self.classifiers_of(dataset),
+        }
+        used = {
+            kind: {name: _plain(getattr(self, kind)[name]) for name in names}
+            for kind, names in pick.items()
+        }
+        return {
+            "dataset": dataset,
+            "report": _json(self.report),
+            "settings": {"dataset": _plain(self.datasets[dataset])} | used,
+        }
+
 
 def _or(own: list[str] | None, default: list[str]) -> list[str]:
     return default if own is None else own
+
+
+def _json(value: BaseModel, *, exclude_none: bool = False) -> dict[str, Any]:
+    return value.model_dump(mode="json", exclude_none=exclude_none)
+
+
+def _plain(value: BaseModel) -> dict[str, Any]:
+    """Only what differs from the defaults: what a person would write."""
+    return value.model_dump(mode="json", exclude_defaults=True)
+
+
+def _pick(value: BaseModel, *keys: str) -> dict[str, Any]:
+    return value.model_dump(mode="json", include=set(keys))
 
 
 def source_name(source: str) -> str:

@@ -1,0 +1,24 @@
+# Darkroom: labelled images in, trained classifiers and a report out.
+# The includes stand in the order of the data; docs/design.md says why each stage is as it is.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: workflow.source_path("config.yaml")
+
+
+include: "rules/common.smk"
+
+
+rule all:
+    input:
+        collect("results/{dataset}/report.html", dataset=settings.run.datasets),
+
+
+include: "rules/download.smk"
+include: "rules/index.smk"
+include: "rules/prepare.smk"
+include: "rules/train.smk"
+include: "rules/classify.smk"
+include: "rules/report.smk"

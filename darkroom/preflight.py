@@ -1,0 +1,111 @@
+"""Whatever can be known to fail is said before anything runs.
+
+Called while the Snakefile is read, once a command and not in the jobs' own processes,
+so it opens no image and imports nothing slow unless there is something to check.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from darkroom import sources
+from darkroom.config import Settings
+
+
+def gpus(setting: int | Literal["auto"]) -> int:
+    """Cards that a training job asks for: the setting, or 1 where this machine has a card."""
+    if setting == "auto":
+        return int(bool(glob.glob("/dev/nvidia[0-9]*") or glob.glob("/dev/kfd")))
+    return setting
+
+
+def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
+    """Check what `run` asks for against what is already known of the data.
+
+    Parameters
+    ----------
+    settings : the checked configuration.
+    say : called with each warning: the run goes on.
+
+    Raises
+    ------
+    UserError
+        A source of an unknown kind or that is not there, a split that the data cannot give.
+    """
+    for dataset in settings.run.datasets:
+        sources.kind(settings.datasets[dataset].source)
+        table = _rows(settings, dataset)
+        if table is None:
+            continue
+        from darkroom import splits
+
+        cfg = settings.stage("split", {"dataset": dataset})
+        splits.check(table, cfg=cfg, dataset=dataset)
+        _forecast(settings, dataset, len(table), say)
+
+
+def _rows(settings: Settings, dataset: str) -> Any:
+    """The rows of a data set as far as they are known: its manifest, or its file names.
+
+    Returns
+    -------
+    DataFrame of at least path, label, group, split; None where only a download would tell,
+    or where the file names alone do not.
+    """
+    manifest = Path("results") / dataset / "manifest.parquet"
+    settled = Path("results") / dataset / "report.html"
+    if manifest.exists():
+        import pyarrow.parquet as parquet
+
+        columns = ["path", "label", "group", "split", "sha256", "status", "row"]
+        table = parquet.read_table(manifest, columns=columns).to_pandas()
+        return table[table["status"] != "unusable"].reset_index(drop=True)
+    if settled.exists():
+        return None
+    paths = sources.listing(settings.datasets[dataset].source)
+    if not paths:
+        return None
+    import pandas
+
+    from darkroom import layout
+
+    cfg = settings.stage("index", {"dataset": dataset})
+    root = sources.local_root(settings.datasets[dataset].source)
+
+    def open_text(path: str) -> str:
+        if root is None:
+            raise FileNotFoundError(path)
+        return (root / path).read_text(encoding="utf-8-sig")
+
+    try:
+        found = layout.recognise(paths, cfg["layout"], group=cfg["group"], open_text=open_text)
+    except FileNotFoundError:  # a table inside an archive: the index will read it
+        return None
+    return pandas.DataFrame(
+        {
+            "path": found.path,
+            "label": found.label,
+            "group": found.group,
+            "split": found.split,
+        }
+    )
+
+
+def _forecast(settings: Settings, dataset: str, rows: int, say: Callable[[str], Any]) -> None:
+    from darkroom.classifiers import forecast
+
+    split = settings.datasets[dataset].split
+    share = 1 - (1 / split.folds if split.folds else split.test)
+    training = int(rows * share * (1 - split.validation))
+    for name in settings.classifiers_of(dataset):
+        classifier = settings.classifiers[name]
+        told = forecast(
+            classifier.kind, training, 128, classifier.settings, classifier.max_rows
+        )
+        if told.message:
+            say(f"classifiers.{name} on {dataset}: {told.message}")
+
+

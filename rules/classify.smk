@@ -1,0 +1,85 @@
+rule classify:
+    """Target: the classifiers of all data sets in `run`."""
+    input:
+        each("results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet"),
+
+
+rule extract_features:
+    """One pass of a trained network: the features of a layer, and its own predictions.
+
+    in   model.keras, images/{view}.h5, splits.parquet, augmented/{view}.h5 where stored
+    out  features.h5, softmax/predictions.parquet
+    """
+    input:
+        model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
+        images=images_of,
+        splits="results/{dataset}/splits.parquet",
+        augmented=augmented_of,
+    output:
+        features="results/{dataset}/{fold}/{model}-seed{seed}/features.h5",
+        predictions="results/{dataset}/{fold}/{model}-seed{seed}/softmax/predictions.parquet",
+    params:
+        cfg=cfg("features"),
+        name="{model}-seed{seed}",
+        code=code("extract_features"),
+    threads: settings.threads
+    resources:
+        gpu=GPUS,
+    log:
+        "logs/{dataset}/{fold}/extract_features-{model}-seed{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/{fold}/extract_features-{model}-seed{seed}.tsv"
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../scripts/extract_features.py"
+
+
+rule describe_images:
+    """Features that no network makes, so computed once for all folds.
+
+    in   images/{view}.h5, augmented/{view}.h5 where stored
+    out  features/{features}.h5
+    """
+    input:
+        images=images_of,
+        augmented=augmented_of,
+    output:
+        "results/{dataset}/features/{features}.h5",
+    params:
+        cfg=cfg("describe"),
+        code=code("describe_images"),
+    log:
+        "logs/{dataset}/describe_images-{features}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/describe_images-{features}.tsv"
+    conda:
+        "../envs/classic.yaml"
+    script:
+        "../scripts/describe_images.py"
+
+
+rule fit_classifier:
+    """A classifier learns from the features of training rows.
+
+    in   a feature set, splits.parquet
+    out  model.skops (never a pickle), predictions.parquet of validation and test rows
+    """
+    input:
+        features=features_of,
+        splits="results/{dataset}/splits.parquet",
+    output:
+        model="results/{dataset}/{fold}/{features}/{classifier}/model.skops",
+        predictions="results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet",
+    params:
+        cfg=cfg("classify"),
+        code=code("fit_classifier"),
+    threads: settings.threads
+    log:
+        "logs/{dataset}/{fold}/fit_classifier-{features}-{classifier}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/{fold}/fit_classifier-{features}-{classifier}.tsv"
+    conda:
+        "../envs/classic.yaml"
+    script:
+        "../scripts/fit_classifier.py"

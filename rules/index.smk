@@ -1,0 +1,71 @@
+rule index_files:
+    """Each file of a source is read once, whole, and described.
+
+    in   source.json and the files that it points to
+    out  manifest.parquet: a row a file, with label, given split, group, checksums, and what is wrong
+    """
+    input:
+        source="data/{dataset}/source.json",
+    output:
+        manifest="results/{dataset}/manifest.parquet",
+    params:
+        cfg=cfg("index"),
+        code=code("index_files"),
+    threads: settings.threads
+    log:
+        "logs/{dataset}/index_files.log",
+    benchmark:
+        "results/{dataset}/benchmarks/index_files.tsv"
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/index_files.py"
+
+
+rule check_files:
+    """Too many unusable files stop the run here, with their list.
+
+    in   manifest.parquet
+    out  unusable.csv: the files that no stage uses, and why
+
+    What follows takes the list as `ancient`: another limit checks again and remakes nothing.
+    """
+    input:
+        manifest="results/{dataset}/manifest.parquet",
+    output:
+        "results/{dataset}/unusable.csv",
+    params:
+        cfg=cfg("check"),
+        code=code("check_files"),
+    log:
+        "logs/{dataset}/check_files.log",
+    benchmark:
+        "results/{dataset}/benchmarks/check_files.tsv"
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/check_files.py"
+
+
+rule split_rows:
+    """Classes are chosen, and each row gets its place in each fold.
+
+    in   manifest.parquet
+    out  splits.parquet: class, group and one column a fold
+    """
+    input:
+        manifest="results/{dataset}/manifest.parquet",
+        unusable=ancient("results/{dataset}/unusable.csv"),
+    output:
+        "results/{dataset}/splits.parquet",
+    params:
+        cfg=cfg("split"),
+        code=code("split_rows"),
+    log:
+        "logs/{dataset}/split_rows.log",
+    benchmark:
+        "results/{dataset}/benchmarks/split_rows.tsv"
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../scripts/split_rows.py"

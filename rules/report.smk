@@ -1,0 +1,46 @@
+FIGURES = preflight.FIGURES
+
+
+rule report:
+    """Target: the reports of all data sets in `run`."""
+    input:
+        each("results/{dataset}/report.html"),
+
+
+rule evaluate_dataset:
+    """Scores with intervals, of every network and classifier on the same rows.
+
+    in   all predictions.parquet of a data set, manifest.parquet, splits.parquet
+    out  metrics.csv (a row a run), summary.csv (over seeds and folds), class_metrics.csv, predictions.parquet
+    """
+    input:
+        predictions=lambda w: each("results/{dataset}/{fold}/{run}/softmax/predictions.parquet")(w)
+        + each("results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet")(w),
+        manifest="results/{dataset}/manifest.parquet",
+        splits="results/{dataset}/splits.parquet",
+    output:
+        metrics=report(
+            "results/{dataset}/metrics.csv",
+            caption="../report/metrics.rst",
+            category="{dataset}",
+            labels={"table": "every run"},
+        ),
+        summary=report(
+            "results/{dataset}/summary.csv",
+            caption="../report/summary.rst",
+            category="{dataset}",
+            labels={"table": "over seeds and folds"},
+        ),
+        classes="results/{dataset}/class_metrics.csv",
+        predictions="results/{dataset}/predictions.parquet",
+    params:
+        cfg=cfg("evaluate"),
+        code=code("evaluate_dataset"),
+    log:
+        "logs/{dataset}/evaluate_dataset.log",
+    benchmark:
+        "results/{dataset}/benchmarks/evaluate_dataset.tsv"
+    conda:
+        "../envs/classic.yaml"
+    script:
+        "../scripts/evaluate_dataset.py"

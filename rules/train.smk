@@ -1,0 +1,37 @@
+rule train:
+    """Target: the networks of all data sets in `run`."""
+    input:
+        each("results/{dataset}/{fold}/{run}/model.keras"),
+
+
+rule train_model:
+    """A network learns from the training rows of a fold; the validation rows choose the epoch.
+
+    in   images/{view}.h5, splits.parquet, augmented/{view}.h5 where variants are stored
+    out  model.keras: takes raw uint8 pixels; history.csv: a row an epoch
+
+    An interrupted training leaves its last whole epoch in the folder `resume`, which no
+    rule declares and so nothing deletes; the next run goes on from there.
+    """
+    input:
+        images=images_of,
+        splits="results/{dataset}/splits.parquet",
+        augmented=augmented_of,
+    output:
+        model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
+        history="results/{dataset}/{fold}/{model}-seed{seed}/history.csv",
+    params:
+        cfg=cfg("train"),
+        code=code("train_model"),
+        resume="results/{dataset}/{fold}/{model}-seed{seed}/.resume",
+    threads: settings.threads
+    resources:
+        gpu=GPUS,
+    log:
+        "logs/{dataset}/{fold}/train_model-{model}-seed{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/{fold}/train_model-{model}-seed{seed}.tsv"
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../scripts/train_model.py"
