@@ -1,0 +1,393 @@
+"""HDF5 files of images and of features: made, checked, mapped.
+
+Every large array is contiguous and allocated at once, so that its place in the file is
+known before a number is written: writers (several processes, if need be) and readers
+map it, and no HDF5 handle crosses a fork. A file is made as a hidden one beside its
+place, and takes its name when whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from darkroom import __version__
+from darkroom.errors import UserError
+
+PAGE = 4096  # arrays start on a page, so that a mapped block touches no other array
+# Version 2 of the file header knows the file's length, so a cut file does not open, and
+# holds attributes above 64 kB (the names of thousands of classes); version 3 would add
+# a mark of "open for writing" that outlives a killed writer.
+LIBVER = ("v108", "v108")
+
+
+@dataclass(frozen=True)
+class Images:
+    """An open images file (`images/{view}.h5` or `augmented/{view}.h5`).
+
+    Attributes
+    ----------
+    images : (N, H, W, C) uint8, read-only, mapped: indexing reads only what it takes.
+    row : (N,) int64, row of the manifest (of the parent, for a variant).
+    variant : (N,) int16, 0 for the image itself, else an index into `variants`.
+    label : (N,) int32, index into `labels`.
+    mean, mean_square : (N, C) float64, of each image's pixels, in 0..255 and 0..65025.
+    labels : the source's labels. variants : names; the first is `original`.
+    view, decode : the settings that the file was made with. dataset : its name.
+    """
+
+    path: str
+    images: np.ndarray
+    row: np.ndarray
+    variant: np.ndarray
+    label: np.ndarray
+    mean: np.ndarray
+    mean_square: np.ndarray
+    labels: list[str]
+    variants: list[str]
+    view: dict[str, Any]
+    decode: dict[str, Any]
+    dataset: str
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True)
+class Features:
+    """An open features file.
+
+    Attributes
+    ----------
+    features : (M, D) float32, read-only, mapped. row : (M,) int64. variant : (M,) int16.
+    name : of the feature set. layer : of the network it was read from, or what made it.
+    """
+
+    path: str
+    features: np.ndarray
+    row: np.ndarray
+    variant: np.ndarray
+    name: str
+    layer: str
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file under construction: its arrays have their places and are to be filled.
+
+    It holds no open handle and may be handed to other processes.
+    """
+
+    path: str
+    arrays: dict[str, tuple[int, tuple[int, ...], str]]
+
+    def map(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Map entries [start, stop) of one array for writing.
+
+        Dropping the result unmaps it: a writer that maps block by block holds a block.
+        """
+        offset, shape, dtype = self.arrays[name]
+        stop = shape[0] if stop is None else stop
+        one = int(np.prod(shape[1:], dtype=np.int64)) * np.dtype(dtype).itemsize
+        return _map(self.path, offset + start * one, (stop - start, *shape[1:]), dtype, "r+")
+
+
+def _map(path: str, offset: int, shape: tuple[int, ...], dtype: str, mode: Any) -> np.ndarray:
+    if not np.prod(shape, dtype=np.int64):  # nothing to map
+        return np.zeros(shape, dtype)
+    return np.memmap(path, dtype=dtype, mode=mode, offset=offset, shape=shape)
+
+
+@contextmanager
+def draft(
+    path: str,
+    reserve: dict[str, tuple[tuple[int, ...], str]],
+    columns: dict[str, np.ndarray],
+    attributes: dict[str, str],
+) -> Iterator[Draft]:
+    """Make an HDF5 file: the body of the `with` fills its reserved arrays.
+
+    Parameters
+    ----------
+    path : where the file stands in the end; after an error nothing does.
+    reserve : name to (shape, dtype) of the arrays to be filled through `Draft.map`.
+    columns : small arrays, written at once. attributes : of the file.
+
+    Raises
+    ------
+    UserError
+        There is no room for the file.
+    """
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    part = final.with_name(f".{final.name}.part")
+    # A killed run's file goes first: a straggler of that run then writes to a lost file.
+    part.unlink(missing_ok=True)
+    try:
+        arrays = _create(part, reserve, columns, attributes)
+        _occupy(part, final)
+        yield Draft(str(part), arrays)
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())  # the name must not reach the disk before the bytes
+        os.replace(part, final)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"no room on the disk for {final}: {error.strerror}") from None
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _create(
+    part: Path,
+    reserve: dict[str, tuple[tuple[int, ...], str]],
+    columns: dict[str, np.ndarray],
+    attributes: dict[str, str],
+) -> dict[str, tuple[int, tuple[int, ...], str]]:
+    """Write everything but the reserved arrays, and tell where those lie."""
+    arrays = {}
+    with h5py.File(
+        part, "w", libver=LIBVER, alignment_threshold=PAGE, alignment_interval=PAGE
+    ) as file:
+        for name, (shape, dtype) in reserve.items():
+            layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            layout.set_layout(h5py.h5d.CONTIGUOUS)
+            layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            array = h5py.h5d.create(
+                file.id,
+                name.encode(),
+                h5py.h5t.py_create(np.dtype(dtype), logical=True),
+                h5py.h5s.create_simple(shape),
+                layout,
+            )
+            arrays[name] = (array.get_offset() or 0, shape, dtype)
+        for name, values in columns.items():
+            file.create_dataset(name, data=values)
+        for name, text in attributes.items():
+            file.attrs[name] = text
+    return arrays
+
+
+def _occupy(part: Path, final: Path) -> None:
+    """Take the room on the disk now: a mapped write to a full disk kills the writer."""
+    with open(part, "rb+") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
+                return  # the file system cannot promise room
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise UserError(
+                    f"no room on the disk for {final}: it needs {size / 1e9:.1f} GB"
+                ) from None
+            raise
+
+
+@contextmanager
+def images_writer(
+    path: str,
+    shape: tuple[int, int, int],
+    row: np.ndarray,
+    variant: np.ndarray,
+    label: np.ndarray,
+    *,
+    labels: Sequence[str],
+    view: dict[str, Any],
+    dataset: str,
+    variants: Sequence[str] = ("original",),
+    decode: dict[str, Any] | None = None,
+) -> Iterator[Draft]:
+    """Make an images file; the body fills `images`, `mean` and `mean_square`.
+
+    Parameters
+    ----------
+    path : the file. shape : (H, W, C) of one image.
+    row, variant, label : (N,), ascending by (`row`, `variant`); see `Images`.
+    labels, view, dataset, variants, decode : attributes; see `Images`.
+
+    Raises
+    ------
+    UserError
+        There is no room for the file.
+    """
+    n, channels = len(row), shape[2]
+    reserve = {
+        "images": ((n, *shape), "u1"),
+        "mean": ((n, channels), "f8"),
+        "mean_square": ((n, channels), "f8"),
+    }
+    columns = {
+        "row": np.asarray(row, np.int64),
+        "variant": np.asarray(variant, np.int16),
+        "label": np.asarray(label, np.int32),
+    }
+    attributes = {
+        "view": json.dumps(view),
+        "labels": json.dumps(list(labels)),
+        "dataset": dataset,
+        "darkroom": __version__,
+        "variants": json.dumps(list(variants)),
+        "decode": json.dumps(decode or {}),
+    }
+    with draft(path, reserve, columns, attributes) as made:
+        yield made
+
+
+@contextmanager
+def features_writer(
+    path: str, m: int, d: int, row: np.ndarray, variant: np.ndarray, *, name: str, layer: str
+) -> Iterator[np.ndarray]:
+    """Make a features file; the body fills the (m, d) float32 array that it is given.
+
+    The array is mapped, so it may be larger than memory. See `Features` for the rest.
+    """
+    if not len(row) == len(variant) == m:
+        raise ValueError(f"{m} rows of features, but {len(row)} rows, {len(variant)} variants")
+    columns = {"row": np.asarray(row, np.int64), "variant": np.asarray(variant, np.int16)}
+    attributes = {"name": name, "layer": layer, "darkroom": __version__}
+    with draft(path, {"features": ((m, d), "f4")}, columns, attributes) as made:
+        array = made.map("features")
+        yield array
+        if isinstance(array, np.memmap):
+            array.flush()
+
+
+def write_features(
+    path: str,
+    features: np.ndarray,
+    row: np.ndarray,
+    variant: np.ndarray,
+    *,
+    name: str,
+    layer: str,
+) -> None:
+    """Write (M, D) features that are in memory; see `Features`."""
+    m, d = features.shape
+    with features_writer(path, m, d, row, variant, name=name, layer=layer) as array:
+        array[:] = features
+
+
+def open_images(path: str) -> Images:
+    """Open an images file, checked and mapped.
+
+    Raises
+    ------
+    UserError
+        The file is missing, cut short, or no images file.
+    """
+    with _reading(path, "images") as file:
+        row = file["row"][:]
+        n = len(row)
+        images = _mapped(path, file["images"], "u1", 4, n)
+        channels = images.shape[3]
+        return Images(
+            path=str(path),
+            images=images,
+            row=row,
+            variant=_column(file, "variant", (n,)),
+            label=_column(file, "label", (n,)),
+            mean=_column(file, "mean", (n, channels)),
+            mean_square=_column(file, "mean_square", (n, channels)),
+            labels=json.loads(file.attrs["labels"]),
+            variants=json.loads(file.attrs["variants"]),
+            view=json.loads(file.attrs["view"]),
+            decode=json.loads(file.attrs["decode"]),
+            dataset=str(file.attrs["dataset"]),
+        )
+
+
+def open_features(path: str) -> Features:
+    """Open a features file, checked and mapped.
+
+    Raises
+    ------
+    UserError
+        The file is missing, cut short, or no features file.
+    """
+    with _reading(path, "features") as file:
+        row = file["row"][:]
+        return Features(
+            path=str(path),
+            features=_mapped(path, file["features"], "f4", 2, len(row)),
+            row=row,
+            variant=_column(file, "variant", (len(row),)),
+            name=str(file.attrs["name"]),
+            layer=str(file.attrs["layer"]),
+        )
+
+
+@contextmanager
+def _reading(path: str, what: str) -> Iterator[h5py.File]:
+    """Open a finished file; say in one sentence what is wrong with another one."""
+    if not os.path.isfile(path):
+        raise UserError(f"{path} is missing: run again to make it")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is no whole {what} file ({error}): delete it and run again"
+        ) from error
+
+
+def _mapped(path: str, array: Any, dtype: str, dimensions: int, n: int) -> np.ndarray:
+    if array.dtype != np.dtype(dtype) or array.ndim != dimensions or len(array) != n:
+        raise ValueError(f"{array.name} is {array.dtype} of shape {array.shape}")
+    offset = array.id.get_offset()
+    if offset is None and array.size:
+        raise ValueError(f"{array.name} is not contiguous")
+    return _map(path, offset or 0, array.shape, dtype, "r")
+
+
+def _column(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    if file[name].shape != shape:
+        raise ValueError(f"{name} has shape {file[name].shape}, not {shape}")
+    values: np.ndarray = file[name][:]
+    return values
+
+
+def channel_statistics(
+    images: Images | Sequence[Images],
+    indices: np.ndarray | Sequence[np.ndarray],
+    weights: np.ndarray | Sequence[np.ndarray] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel over chosen images; no pixel is read.
+
+    Parameters
+    ----------
+    images : an open file, or several (originals and variants, say).
+    indices : positions in that file, int or bool; for several files a list, one each.
+    weights : of each chosen image, in the order of `indices`; unset: all alike.
+
+    Returns
+    -------
+    (C,) mean and (C,) standard deviation, float64, in units of 0..255.
+    """
+    if isinstance(images, Images):
+        files, chosen = [images], [np.asarray(indices)]
+        heavy = None if weights is None else [np.asarray(weights)]
+    else:
+        files, chosen = list(images), [np.asarray(i) for i in indices]
+        heavy = None if weights is None else [np.asarray(w) for w in weights]
+    mean = np.concatenate([f.mean[i] for f, i in zip(files, chosen, strict=True)])
+    square = np.concatenate([f.mean_square[i] for f, i in zip(files, chosen, strict=True)])
+    if not len(mean):
+        raise ValueError("no images to take the mean of")
+    weight = None if heavy is None else np.concatenate(heavy)
+    first = np.average(mean, axis=0, weights=weight)
+    second = np.average(square, axis=0, weights=weight)
+    return first, np.sqrt(np.maximum(second - first**2, 0))
