@@ -230,7 +230,7 @@ def images_writer(
         "mean": ((n, channels), "f8"),
         "mean_square": ((n, channels), "f8"),
     }
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "row": np.asarray(row, np.int64),
         "variant": np.asarray(variant, np.int16),
         "label": np.asarray(label, np.int32),
@@ -257,7 +257,10 @@ def features_writer(
     """
     if not len(row) == len(variant) == m:
         raise ValueError(f"{m} rows of features, but {len(row)} rows, {len(variant)} variants")
-    columns = {"row": np.asarray(row, np.int64), "variant": np.asarray(variant, np.int16)}
+    columns: dict[str, np.ndarray] = {
+        "row": np.asarray(row, np.int64),
+        "variant": np.asarray(variant, np.int16),
+    }
     attributes = {"name": name, "layer": layer, "darkroom": __version__}
     with draft(path, {"features": ((m, d), "f4")}, columns, attributes) as made:
         array = made.map("features")
