@@ -1,0 +1,73 @@
+# Each target sets up what it needs in .venv, from the hashed locks in envs/, and then does its job.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+# Further arguments of snakemake or pytest: make run ARGS='--configfile presets/x.yaml'
+ARGS ?=
+# A folder, archive or kaggle:owner/name to run by itself: make run DATA=~/photos
+DATA ?=
+# Folder that holds cifar10.zip and cats_dogs.zip, for the benchmarks
+BENCH_DATA ?= benchmarks/data
+
+# The first interpreter that really starts (pyenv leaves names that do not) and that TensorFlow has a build for.
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.13 python3.11 python3)
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+find_python = $$(for p in $(CANDIDATES); do if "$$p" -c '$(FITS)' 2>/dev/null; then echo "$$p"; break; fi; done)
+
+.PHONY: help
+help: ## this list
+	@echo "Darkroom: labelled images in, trained classifiers and a report out."
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+$(VENV)/bin/python:
+	@py=$(find_python); \
+	if [ -z "$$py" ]; then \
+	  echo "Darkroom needs Python 3.11, 3.12 or 3.13 (tried: $(CANDIDATES)). Install one, or name it: make PYTHON=/path/to/python3.12 …" >&2; exit 1; fi; \
+	if "$$py" -c 'import ensurepip' 2>/dev/null; then "$$py" -m venv $(VENV); \
+	elif command -v uv >/dev/null; then uv venv --quiet --seed --python "$$py" $(VENV); \
+	elif "$$py" -m virtualenv --version >/dev/null 2>&1; then "$$py" -m virtualenv --quiet $(VENV); \
+	else echo "$$py has no venv module. Install it (apt install python3-venv), or uv, or virtualenv, and try again." >&2; exit 1; fi
+
+# The stamps hold the lock they were made from, so a changed lock installs anew and a new checkout does not.
+$(VENV)/.run: envs/run.lock | $(VENV)/bin/python
+	@cmp -s $< $@ && touch $@ || { echo "Setting up: installing the locked packages (about 3 GB, once)"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<; cp $< $@; }
+
+$(VENV)/.dev: envs/dev.lock $(VENV)/.run
+	@cmp -s $< $@ && touch $@ || { echo "Setting up: installing the locked packages of the tests"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<; cp $< $@; }
+
+.PHONY: setup
+setup: $(VENV)/.run ## the environment alone (.venv)
+
+.PHONY: run
+run: $(VENV)/.run ## the whole chain to results/*/report.html (DATA=folder for your own images, ARGS=… for snakemake)
+	@$(BIN)/snakemake --cores all $(if $(DATA),--config data='$(DATA)') $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev ## all tests, with coverage of darkroom/ (ARGS=… for pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff, mypy, snakefmt, snakemake --lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/snakemake --lint
+
+.PHONY: bench
+bench: $(VENV)/.dev ## every benchmark beside its peer (BENCH_DATA=folder with cifar10.zip and cats_dogs.zip)
+	@for b in prepare input training startup; do $(BIN)/python benchmarks/$$b.py --data '$(BENCH_DATA)'; done
+
+.PHONY: lock
+lock: ## renew envs/*.lock, envs/*.yaml and schemas/ from their sources (needs uv)
+	@for f in run dev; do uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	  --no-annotate --custom-compile-command 'make lock' --quiet envs/$$f.in -o envs/$$f.lock; done
+	@$(MAKE) --no-print-directory generated
+
+.PHONY: generated
+generated: $(VENV)/.dev ## rewrite envs/*.yaml and schemas/ from the lock and the settings
+	@$(BIN)/python -m darkroom.generated

@@ -1,0 +1,130 @@
+"""Files that are made from others, and that a test compares with them.
+
+`schemas/config.schema.json` from the typed settings, for editors; `envs/{part}.yaml`
+from the lock, for `--sdm conda`. `python -m darkroom.generated` rewrites them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from darkroom.config import OneOf, Settings
+from darkroom.provenance import ROOT
+
+# What the stages of a part import; everything else comes with it.
+PARTS = {
+    "data": [
+        "snakemake",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "h5py",
+        "pandas",
+        "pyarrow",
+        "scikit-learn",
+        "kaggle",
+        "kagglesdk",
+        "requests",
+        "tqdm",
+        "zstandard",
+    ],
+    "train": [
+        "snakemake",
+        "numpy",
+        "opencv-python-headless",
+        "h5py",
+        "pandas",
+        "pyarrow",
+        "tensorflow",
+        "keras",
+        "tqdm",
+    ],
+    "classic": [
+        "snakemake",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "h5py",
+        "pandas",
+        "pyarrow",
+        "scikit-learn",
+        "skops",
+        "threadpoolctl",
+        "matplotlib",
+        "jinja2",
+        "psutil",
+        "tqdm",
+    ],
+}
+
+
+def locked(lock: Path) -> dict[str, str]:
+    """Versions by package name; of several for several Pythons, the one for the oldest."""
+    found: dict[str, str] = {}
+    for name, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", lock.read_text(), flags=re.M):
+        found.setdefault(name, version)
+    return found
+
+
+def environment(part: str, versions: dict[str, str]) -> str:
+    """A conda environment of one part. Packages come by pip inside it, so that conda's and the lock's versions cannot differ."""
+    pins = "\n".join(f"      - {name}=={versions[name]}" for name in PARTS[part])
+    return (
+        f"# Of the {part} stages, for --sdm conda. Made from envs/run.lock by `make generated`.\n"
+        "channels:\n  - conda-forge\n  - nodefaults\n"
+        f"dependencies:\n  - python=3.12\n  - pip\n  - pip:\n{pins}\n"
+    )
+
+
+def schema() -> str:
+    """JSON schema of the configuration, as editors read it."""
+    document = Settings.model_json_schema()
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    document["title"] = "Darkroom configuration"
+    short = {kind.__name__ for kind in OneOf.__subclasses__()}
+    for name, definition in document["$defs"].items():
+        if name in short:
+            _allow_short_forms(definition)
+    _allow_class_list(document["$defs"]["Dataset"]["properties"]["classes"])
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _allow_short_forms(definition: dict[str, Any]) -> None:
+    """`conv: 32` and a bare `flatten` are read as the long forms; say so to the editor."""
+    kinds = [k for k in definition["properties"] if k != "name"]
+    for kind in kinds:
+        options = definition["properties"][kind]["anyOf"]
+        options += [{"type": ["number", "string", "array"]}]
+    full = {k: definition[k] for k in ("type", "properties", "additionalProperties")}
+    for key in full:
+        del definition[key]
+    definition["anyOf"] = [full, {"type": "string", "enum": kinds}]
+
+
+def _allow_class_list(definition: dict[str, Any]) -> None:
+    scalar = {"type": ["string", "number", "boolean"]}
+    definition["anyOf"] = [
+        {"type": "array", "items": scalar},
+        {
+            "type": "object",
+            "additionalProperties": {"anyOf": [scalar, {"type": "array", "items": scalar}]},
+        },
+        {"type": "null"},
+    ]
+
+
+def files() -> dict[Path, str]:
+    """Every generated file and what it should hold."""
+    versions = locked(ROOT / "envs" / "run.lock")
+    made = {ROOT / "envs" / f"{part}.yaml": environment(part, versions) for part in PARTS}
+    made[ROOT / "schemas" / "config.schema.json"] = schema()
+    return made
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
+        print(path.relative_to(ROOT))
