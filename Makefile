@@ -33,11 +33,11 @@ $(VENV)/bin/python:
 # The stamps hold the lock they were made from, so a changed lock installs anew and a new checkout does not.
 $(VENV)/.run: envs/run.lock | $(VENV)/bin/python
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: installing the locked packages (about 3 GB, once)"; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<; cp $< $@; }
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --prefer-binary -r $<; cp $< $@; }
 
 $(VENV)/.dev: envs/dev.lock $(VENV)/.run
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: installing the locked packages of the tests"; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<; cp $< $@; }
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --prefer-binary -r $<; cp $< $@; }
 
 .PHONY: setup
 setup: $(VENV)/.run ## the environment alone (.venv)
