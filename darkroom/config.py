@@ -331,7 +331,7 @@ class Dataset(Strict):
     )
     sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
     license: str | None = Field(
-        None, description="told in source.json and the report where the source is silent"
+        None, description="told in the report, in place of what the source says"
     )
     limits: Limits = Limits()
     layout: Layout = Layout()
@@ -777,7 +777,7 @@ class Settings(Strict):
 
     def stage_download(self, dataset: str) -> dict[str, Any]:
         d = self.datasets[dataset]
-        return {"dataset": dataset} | _pick(d, "source", "sha256", "license", "limits")
+        return {"dataset": dataset} | _pick(d, "source", "sha256", "limits")
 
     def stage_index(self, dataset: str) -> dict[str, Any]:
         d = self.datasets[dataset]
@@ -787,9 +787,7 @@ class Settings(Strict):
         return {"dataset": dataset} | _pick(self.datasets[dataset], "max_unusable")
 
     def stage_split(self, dataset: str) -> dict[str, Any]:
-        d = self.datasets[dataset]
-        classes = d.classes and [[new, old] for new, old in d.classes.items()]
-        return {"dataset": dataset, "classes": classes} | _pick(d, "split")
+        return {"dataset": dataset} | _pick(self.datasets[dataset], "classes", "split")
 
     def stage_prepare(self, dataset: str, view: str) -> dict[str, Any]:
         return {

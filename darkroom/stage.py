@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,8 +40,8 @@ def stage(snakemake: Any) -> Iterator[None]:
     log.setLevel(logging.INFO)
     log.propagate = False
     logging.captureWarnings(True)
-    logging.getLogger("py.warnings").handlers[:] = handlers[1:] or handlers
-    start = time.monotonic()
+    warned = logging.getLogger("py.warnings")
+    warned.handlers[:], warned.propagate = handlers[1:] or handlers, False
     try:
         yield
     except UserError as error:
@@ -51,6 +50,9 @@ def stage(snakemake: Any) -> Iterator[None]:
     except Exception:
         log.exception("%s failed", snakemake.rule)
         raise
-    log.debug("%s: %.1f s", snakemake.rule, time.monotonic() - start)
-    for handler in handlers[1:]:
-        handler.close()
+    finally:
+        for logger in (log, warned):
+            logger.handlers.clear()
+            logger.propagate = True
+        for handler in handlers[1:]:
+            handler.close()

@@ -1,0 +1,60 @@
+"""Generated files are in step with what they are made from."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import jsonschema
+import pytest
+import yaml
+
+from darkroom.generated import files, locked
+from darkroom.provenance import ROOT
+
+
+def test_generated_files_are_in_step() -> None:
+    for path, text in files().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: run `make generated`"
+
+
+def test_the_two_locks_agree() -> None:
+    run, dev = (locked(ROOT / "envs" / f"{name}.lock") for name in ("run", "dev"))
+    assert run.items() <= dev.items()
+
+
+def test_every_locked_package_has_a_hash() -> None:
+    for name in ("run", "dev"):
+        text = (ROOT / f"envs/{name}.lock").read_text()
+        entries = re.split(r"^(?=[a-z0-9])", text, flags=re.M)[1:]
+        assert len(entries) > 100
+        assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_no_opencv_build_that_wants_libgl() -> None:
+    packages = locked(ROOT / "envs/run.lock")
+    assert "opencv-python-headless" in packages and "opencv-python" not in packages
+
+
+@pytest.fixture
+def validator() -> jsonschema.Draft202012Validator:
+    text = (ROOT / "schemas/config.schema.json").read_text()
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def test_the_schema_accepts_the_shipped_configuration(
+    validator: jsonschema.Draft202012Validator,
+) -> None:
+    assert not list(
+        validator.iter_errors(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    )
+
+
+def test_the_schema_refuses_what_the_settings_refuse(
+    validator: jsonschema.Draft202012Validator,
+) -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["models"]["cnn"]["epoch"] = 3
+    config["models"]["cnn"]["layers"].append({"denze": 3})
+    config["classifiers"]["svm"]["kind"] = "svn"
+    assert len(list(validator.iter_errors(config))) >= 3

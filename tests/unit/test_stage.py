@@ -1,0 +1,79 @@
+"""Logs, and a mistake told in one sentence."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from darkroom.errors import UserError
+from darkroom.progress import progress
+from darkroom.stage import stage
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path) -> SimpleNamespace:
+    return SimpleNamespace(rule="train_model", log=[str(tmp_path / "train.log")])
+
+
+def test_a_line_goes_to_the_terminal_and_the_log(
+    snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stage(snakemake):
+        logging.getLogger("darkroom.training").info("epoch %d", 3)
+    assert capsys.readouterr().err == "epoch 3\n"
+    assert "darkroom.training: epoch 3" in Path(snakemake.log[0]).read_text()
+
+
+def test_a_mistake_is_one_sentence(
+    snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, stage(snakemake):
+        raise UserError("photos/: no images here; name another folder")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "photos/: no images here; name another folder\n"
+    log = Path(snakemake.log[0]).read_text()
+    assert "name another folder" in log and "Traceback" not in log
+
+
+def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:
+    with pytest.raises(ZeroDivisionError), stage(snakemake):
+        _ = 1 / 0
+    log = Path(snakemake.log[0]).read_text()
+    assert "train_model failed" in log and "ZeroDivisionError" in log
+
+
+def test_warnings_of_libraries_stay_in_the_log(
+    snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stage(snakemake):
+        logging.getLogger("py.warnings").warning("old style")
+    assert "old style" not in capsys.readouterr().err
+    assert "old style" in Path(snakemake.log[0]).read_text()
+
+
+def test_progress_off_a_terminal_is_a_line_now_and_then(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 1000, 6))
+    monkeypatch.setattr("darkroom.progress.time.monotonic", lambda: next(clock))
+    logging.getLogger("darkroom").propagate = True
+    with caplog.at_level(logging.INFO), progress("decode", 1000) as bar:
+        for _ in range(1000):
+            bar.update()
+    assert [r.getMessage().split(" images")[0] for r in caplog.records][:2] == [
+        "decode: 100 of 1000",
+        "decode: 200 of 1000",
+    ]
+    assert len(caplog.records) == 10
+
+
+def test_progress_on_a_terminal_is_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with progress("fetch", 10, unit="B") as bar:
+        bar.update(10)
+    assert "fetch" in capsys.readouterr().err
