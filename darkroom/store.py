@@ -61,6 +61,14 @@ class Images:
     def __len__(self) -> int:
         return len(self.row)
 
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Map images [start, stop) anew: a reader that drops each block holds a block."""
+        if not isinstance(self.images, np.memmap):
+            return self.images[start:stop]
+        one = int(np.prod(self.images.shape[1:]))
+        shape = (stop - start, *self.images.shape[1:])
+        return _map(self.path, self.images.offset + start * one, shape, "u1", "r")
+
 
 @dataclass(frozen=True)
 class Features:
@@ -139,9 +147,9 @@ def draft(
         arrays = _create(part, reserve, columns, attributes)
         _occupy(part, final)
         yield Draft(str(part), arrays)
-        with open(part, "rb+") as file:
+        with part.open("rb+") as file:
             os.fsync(file.fileno())  # the name must not reach the disk before the bytes
-        os.replace(part, final)
+        part.replace(final)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"no room on the disk for {final}: {error.strerror}") from None
@@ -183,7 +191,7 @@ def _create(
 
 def _occupy(part: Path, final: Path) -> None:
     """Take the room on the disk now: a mapped write to a full disk kills the writer."""
-    with open(part, "rb+") as file:
+    with part.open("rb+") as file:
         size = os.fstat(file.fileno()).st_size
         try:
             os.posix_fallocate(file.fileno(), 0, size)
@@ -336,7 +344,7 @@ def open_features(path: str) -> Features:
 @contextmanager
 def _reading(path: str, what: str) -> Iterator[h5py.File]:
     """Open a finished file; say in one sentence what is wrong with another one."""
-    if not os.path.isfile(path):
+    if not Path(path).is_file():
         raise UserError(f"{path} is missing: run again to make it")
     try:
         with h5py.File(path, "r", locking=False) as file:

@@ -1,0 +1,306 @@
+"""Stored variants of prepared images, and the one rule of which are trained on.
+
+A variant inherits its parent's place (training, validation, test, fold): it is made
+before any split and used only where its parent is a training row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from darkroom import images as prepared
+from darkroom import store, workers
+from darkroom.errors import UserError
+
+log = logging.getLogger(__name__)
+
+Filter = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+# ---------------------------------------------------------------- filters by value
+
+
+def power_law(image: np.ndarray, gamma: float, scale: float = 1.0) -> np.ndarray:
+    """s = scale · 255 · (r/255)^gamma, rounded and saturating; (H, W, C) uint8 to the same.
+
+    Gamma below 1 lightens the dark parts; 0.4 and 0.55 are the published settings for
+    chest X-rays.
+    """
+    value = scale * 255 * (np.arange(256) / 255) ** gamma
+    table = np.clip(np.rint(value), 0, 255).astype(np.uint8)
+    return np.asarray(table[image])
+
+
+def mean(image: np.ndarray, size: int = 3) -> np.ndarray:
+    """Averaging mask of size × size pixels; (H, W, C) uint8 to the same."""
+    blurred = cv2.blur(image, (size, size), borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(blurred).reshape(image.shape)
+
+
+def high_boost(image: np.ndarray, amount: float = 3.0, size: int = 3) -> np.ndarray:
+    """High-boost sharpening: image + amount · (image − its mean); (H, W, C) uint8.
+
+    The arithmetic saturates. The tutorial that this comes from subtracts and adds in
+    uint8, where −1 becomes 255 and 256 becomes 0: bright edges turn black and flat
+    parts turn to noise. That defect is left behind.
+    """
+    source = image.astype(np.float32)
+    blurred = cv2.blur(source, (size, size), borderType=cv2.BORDER_REFLECT_101)
+    sharp = source + amount * (source - np.asarray(blurred).reshape(image.shape))
+    return np.clip(np.rint(sharp), 0, 255).astype(np.uint8)
+
+
+def canny(image: np.ndarray, low: int = 50, high: int = 225) -> np.ndarray:
+    """Canny sharpening: image + its edges (255 on an edge), saturating; (H, W, C) uint8.
+
+    In the tutorial's uint8 arithmetic r + 255 wraps to r − 1, so that its edges all but
+    vanish; here they are white. Edges of a colour image are those of its grey one
+    (Canny 1986, doi:10.1109/TPAMI.1986.4767851).
+    """
+    gray = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    edges = np.asarray(cv2.Canny(gray, low, high)).reshape(*image.shape[:2], 1)
+    return np.asarray(np.maximum(image, edges))  # r + 255 saturates to 255, r + 0 is r
+
+
+# ---------------------------------------------------------------- filters by place
+
+
+def flip(image: np.ndarray, direction: str = "horizontal") -> np.ndarray:
+    """Mirror left and right (`horizontal`) or top and bottom (`vertical`)."""
+    return image[:, ::-1] if direction == "horizontal" else image[::-1]
+
+
+def warp(image: np.ndarray, matrix: np.ndarray, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
+    """Map an image by a matrix about its centre; its border is reflected.
+
+    Parameters
+    ----------
+    image : (H, W, C) uint8.
+    matrix : (2, 2), from an offset (x, y) of the image to that of the result.
+    shift : (x, y) in pixels, added to it.
+    """
+    height, width = image.shape[:2]
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    offset = centre - matrix @ centre + np.asarray(shift)
+    moved = cv2.warpAffine(
+        np.ascontiguousarray(image),
+        np.column_stack([matrix, offset]),
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    return np.asarray(moved).reshape(image.shape)
+
+
+def rotate(image: np.ndarray, degrees: float, random: np.random.Generator) -> np.ndarray:
+    """Rotate by an angle drawn from ±degrees."""
+    angle = np.deg2rad(random.uniform(-degrees, degrees))
+    turn = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+    return warp(image, np.array(turn))
+
+
+def zoom(image: np.ndarray, fraction: float, random: np.random.Generator) -> np.ndarray:
+    """Scale by a factor drawn from 1 ± fraction."""
+    return warp(image, np.eye(2) * random.uniform(1 - fraction, 1 + fraction))
+
+
+def shift(image: np.ndarray, fraction: float, random: np.random.Generator) -> np.ndarray:
+    """Move by up to ± fraction of the width and of the height."""
+    x, y = random.uniform(-fraction, fraction, 2)
+    return warp(image, np.eye(2), (x * image.shape[1], y * image.shape[0]))
+
+
+def shear(image: np.ndarray, fraction: float, random: np.random.Generator) -> np.ndarray:
+    """Slant: a row moves sideways by ± fraction of its distance from the middle row."""
+    return warp(image, np.array([[1, random.uniform(-fraction, fraction)], [0, 1]]))
+
+
+# ---------------------------------------------------------------- variants of a data set
+
+
+def variants_of(settings: list[dict[str, dict[str, Any]]]) -> list[tuple[str, Filter]]:
+    """Name and filter of each variant: one an entry, or `copies` of a random one.
+
+    Parameters
+    ----------
+    settings : single-key mappings, e.g. `{"power_law": {"gamma": 0.4, "scale": 1.0}}`.
+    """
+    by_value: dict[str, Callable[..., np.ndarray]] = {
+        "power_law": power_law,
+        "mean": mean,
+        "high_boost": high_boost,
+        "canny": canny,
+        "flip": flip,
+    }
+    random = {"rotate": rotate, "zoom": zoom, "shift": shift, "shear": shear}
+    out: list[tuple[str, Filter]] = []
+    copies: Counter[str] = Counter()
+    for entry in settings:
+        ((kind, spec),) = entry.items()
+        if kind in by_value:
+            out.append((_name(kind, spec), _fixed(by_value[kind], spec)))
+            continue
+        (amount,) = (v for k, v in spec.items() if k != "copies")
+        for _ in range(spec["copies"]):
+            name = f"{kind} {amount:g}"
+            copies[name] += 1
+            out.append((f"{name} #{copies[name]}", _drawn(random[kind], amount)))
+    return out
+
+
+def _name(kind: str, spec: dict[str, Any]) -> str:
+    words = {k: v if isinstance(v, str) else f"{v:g}" for k, v in spec.items()}
+    if kind == "power_law":
+        scale = "" if spec["scale"] == 1 else f" scale {words['scale']}"
+        return f"power_law gamma {words['gamma']}{scale}"
+    if kind == "canny":
+        return f"canny {words['low']}-{words['high']}"
+    if kind == "high_boost":
+        return f"high_boost {words['amount']} size {words['size']}"
+    return f"{kind} {' '.join(words.values())}"
+
+
+def _fixed(function: Callable[..., np.ndarray], spec: dict[str, Any]) -> Filter:
+    return lambda image, _: function(image, **spec)
+
+
+def _drawn(function: Callable[..., np.ndarray], amount: float) -> Filter:
+    return lambda image, random: function(image, amount, random)
+
+
+def write_augmented(
+    images: str, manifest: str, output: str, *, cfg: dict[str, Any], threads: int = 1
+) -> None:
+    """Make the variants of prepared images, each with its parent's row.
+
+    Rows that the source gives as test get none, since only variants of training rows
+    are ever used. A random variant is drawn from (seed, row, number of the variant), so
+    it depends neither on other images nor on the order or the number of threads.
+
+    Parameters
+    ----------
+    images : prepared images. manifest : manifest.parquet. output : the file to make.
+    cfg : `variants` (list of {kind: settings}), `labels` (source labels to make them
+        of; None: all), `seed`.
+    threads : worker processes.
+
+    Raises
+    ------
+    UserError
+        `labels` names one that no image has; no room on the disk.
+    """
+    source = store.open_images(images)
+    filters = [function for _, function in variants_of(cfg["variants"])]
+    names = ["original", *(name for name, _ in variants_of(cfg["variants"]))]
+    wanted = ~given_test(manifest)[source.row]
+    if cfg["labels"] is not None:
+        if missing := sorted(set(cfg["labels"]) - set(source.labels)):
+            raise UserError(
+                f"augment.classes: no image has the label {missing[0]!r}; "
+                f"there are: {', '.join(source.labels)}"
+            )
+        wanted &= np.isin(source.label, [source.labels.index(x) for x in cfg["labels"]])
+    parents = np.flatnonzero(wanted)
+    number, each = np.arange(1, len(filters) + 1), len(filters)
+    shape = source.images.shape[1:]
+    cv2.setNumThreads(1)
+
+    with store.images_writer(
+        output,
+        (shape[0], shape[1], shape[2]),
+        np.repeat(source.row[parents], each),
+        np.tile(number, len(parents)),
+        np.repeat(source.label[parents], each),
+        labels=source.labels,
+        view=source.view,
+        dataset=source.dataset,
+        variants=names,
+        decode=source.decode,
+    ) as draft:
+
+        def work(start: int, stop: int) -> None:
+            block = (start * each, stop * each)
+            made = np.asarray(draft.map("images", *block))
+            first = np.asarray(draft.map("mean", *block))
+            square = np.asarray(draft.map("mean_square", *block))
+            low, high = parents[start], parents[stop - 1] + 1
+            originals = np.asarray(source.block(int(low), int(high)))
+            k = 0
+            for parent in parents[start:stop]:
+                image = originals[parent - low]
+                for variant, function in enumerate(filters, 1):
+                    draw = np.random.default_rng([cfg["seed"], int(source.row[parent]), variant])
+                    made[k] = function(image, draw)
+                    first[k], square[k] = prepared.channel_sums(made[k])
+                    k += 1
+
+        if filters:
+            size = workers.block_size(len(parents), int(np.prod(shape)) * each, threads)
+            workers.in_blocks(work, len(parents), block=size, threads=threads, what="augment")
+    log.info("made %d variants of %d images in %s", each * len(parents), len(parents), output)
+
+
+def given_test(manifest: str) -> np.ndarray:
+    """(n,) bool: which rows of a manifest the source itself gives as test."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(manifest)
+    batches = file.iter_batches(columns=["split"], use_threads=False)
+    parts = [[name == "test" for name in b.column(0).to_pylist()] for b in batches]
+    return np.concatenate([np.array(p, bool) for p in parts] or [np.zeros(0, bool)])
+
+
+# ---------------------------------------------------------------- what is trained on
+
+
+def training_rows(
+    row: np.ndarray,
+    variant: np.ndarray,
+    part: np.ndarray,
+    label: np.ndarray,
+    *,
+    balance: int | str | None,
+    seed: int,
+) -> np.ndarray:
+    """Choose the images and variants that are trained on.
+
+    The only place that decides it: training, features and classifiers all ask here.
+
+    Parameters
+    ----------
+    row, variant : (M,) of the candidates: originals (variant 0) and variants.
+    part : (M,) str, the place of each candidate's parent in the fold.
+    label : (M,) int, its class.
+    balance : None: all. n: this many of each class, its originals first (a sample of
+        them where there are more), then a sample of its variants, as far as there are.
+        `largest`: as many as the largest class has originals.
+    seed : of the samples, which depend on the candidates, not on their order.
+
+    Returns
+    -------
+    (K,) int64, ascending positions of the chosen candidates; all have part `train`.
+    """
+    train = np.flatnonzero(np.asarray(part) == "train").astype(np.int64)
+    if balance is None or not len(train):
+        return train
+    row, variant, label = np.asarray(row), np.asarray(variant), np.asarray(label)
+    train = train[np.lexsort((variant[train], row[train]))]
+    original = variant[train] == 0
+    classes, counts = np.unique(label[train][original], return_counts=True)
+    wanted = int(counts.max()) if balance == "largest" else int(balance)
+    chosen = []
+    for number in classes:
+        of_class = label[train] == number
+        random = np.random.default_rng([seed, int(number)])
+        first = random.permutation(train[of_class & original])[:wanted]
+        then = random.permutation(train[of_class & ~original])[: wanted - len(first)]
+        chosen += [first, then]
+        if (got := len(first) + len(then)) < wanted:
+            log.info("class %d: %d images and variants of %d wanted", number, got, wanted)
+    return np.sort(np.concatenate(chosen))

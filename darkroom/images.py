@@ -1,0 +1,229 @@
+"""Prepared images: every usable file decoded once and resized into one mapped array."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from darkroom import decode, store, workers
+from darkroom.errors import UserError
+
+log = logging.getLogger(__name__)
+
+PRECISE = {"auto": None, "area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
+
+
+def size_of(view: dict[str, Any]) -> tuple[int, int, int]:
+    """(height, width, channels) of a view's images."""
+    size = view["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return int(height), int(width), 3 if view["color"] == "rgb" else 1
+
+
+def resize_into(image: np.ndarray, out: np.ndarray, *, how: str, kernel: str) -> None:
+    """Resize one image into the place that it is given.
+
+    Parameters
+    ----------
+    image : (H, W, C) uint8. out : (h, w, C) uint8, filled.
+    how : `squash` ignores the aspect ratio; `pad` keeps it and adds black borders;
+        `crop` keeps it and takes the largest centred part of the wanted shape.
+    kernel : `area` averages the pixels that fall together (`cv2.INTER_AREA`), `linear`
+        takes the nearest four (`cv2.INTER_LINEAR`) and aliases when it shrinks;
+        `auto` averages along an axis that shrinks, interpolates along one that grows.
+    """
+    height, width = image.shape[:2]
+    h, w = out.shape[:2]
+    if how == "crop":
+        high = min(height, max(1, round(width * h / w)))
+        wide = min(width, max(1, round(height * w / h)))
+        top, left = (height - high) // 2, (width - wide) // 2
+        image = image[top : top + high, left : left + wide]
+    elif how == "pad":
+        scale = min(h / height, w / width)
+        high = min(h, max(1, round(height * scale)))
+        wide = min(w, max(1, round(width * scale)))
+        top, left = (h - high) // 2, (w - wide) // 2
+        if (high, wide) != (h, w):
+            out[:] = 0
+            out = out[top : top + high, left : left + wide]
+    _squash(image, out, PRECISE[kernel])
+
+
+def _squash(image: np.ndarray, out: np.ndarray, method: int | None) -> None:
+    height, width = image.shape[:2]
+    h, w = out.shape[:2]
+    if (height, width) == (h, w):
+        out[:] = image
+        return
+    if method is None:
+        if height >= h and width >= w:
+            method = cv2.INTER_AREA
+        elif height <= h and width <= w:
+            method = cv2.INTER_LINEAR
+        else:  # one axis shrinks, and does so first: less is left to interpolate
+            image = _resized(image, min(width, w), min(height, h), cv2.INTER_AREA)
+            method = cv2.INTER_LINEAR
+    plane = out[:, :, 0] if out.shape[2] == 1 else out
+    if cv2.resize(image, (w, h), dst=plane, interpolation=method) is not plane:
+        raise RuntimeError("the image was not written into its place")
+
+
+def _resized(image: np.ndarray, w: int, h: int, method: int) -> np.ndarray:
+    return np.asarray(cv2.resize(image, (w, h), interpolation=method)).reshape(h, w, -1)
+
+
+def channel_sums(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each channel, (C,), and of its square, of an (H, W, C) uint8 image."""
+    mean, deviation = cv2.meanStdDev(image)
+    mean = mean[:, 0]
+    return mean, deviation[:, 0] ** 2 + mean**2
+
+
+class Rows(NamedTuple):
+    """The usable rows of a manifest."""
+
+    row: np.ndarray  # (n,) int64
+    label: np.ndarray  # (n,) int32, index into labels
+    bytes: np.ndarray  # (n,) int64, size of the file when it was indexed
+    path: Any  # (n,) pyarrow strings: a tenth of the memory of Python's
+    labels: list[str]
+    dataset: str
+
+
+def usable(manifest: str) -> Rows:
+    """Read the usable rows of a manifest.
+
+    Raises
+    ------
+    UserError
+        There is none.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # `read_table`, `to_numpy` and scalars would import pandas, which takes as long as to
+    # prepare a thousand images; and no threads here, since workers are forked later.
+    file = pq.ParquetFile(manifest, read_dictionary=["label", "status"], pre_buffer=False)
+    table = file.read(["row", "path", "label", "bytes", "status"], use_threads=False)
+    table = table.unify_dictionaries().combine_chunks()
+    meta = json.loads(table.schema.metadata[b"darkroom"])
+    if table.num_rows:
+        status = table["status"].chunk(0)
+        good = np.array([name != "unusable" for name in status.dictionary.to_pylist()])
+        bits = np.packbits(good[np.from_dlpack(status.indices)], bitorder="little")
+        mask = pa.BooleanArray.from_buffers(pa.bool_(), table.num_rows, [None, pa.py_buffer(bits)])
+        table = table.filter(mask).combine_chunks()
+    if not table.num_rows:
+        raise UserError(f"{manifest} lists no usable image: its `reason` column tells why")
+    number = {label: i for i, label in enumerate(meta["labels"])}
+    label = table["label"].chunk(0)
+    codes = np.array([number[name] for name in label.dictionary.to_pylist()], np.int32)
+    return Rows(
+        row=np.from_dlpack(table["row"].chunk(0)),
+        label=codes[np.from_dlpack(label.indices)],
+        bytes=np.from_dlpack(table["bytes"].chunk(0)),
+        path=table["path"],
+        labels=list(meta["labels"]),
+        dataset=str(meta["dataset"]),
+    )
+
+
+def write_images(
+    source: str, manifest: str, output: str, *, cfg: dict[str, Any], threads: int = 1
+) -> None:
+    """Decode and resize every usable image once, into `images/{view}.h5`.
+
+    The result does not depend on the number of threads. Memory holds one image and one
+    block of results per thread, and what the manifest says of each row.
+
+    Parameters
+    ----------
+    source : source.json. manifest : manifest.parquet. output : the file to make.
+    cfg : `view` (size, color, resize, filter) and `decode` (the policy).
+    threads : worker processes.
+
+    Raises
+    ------
+    UserError
+        No usable image; a file that is gone, or is not of the size that it was indexed
+        with, or no longer decodes; no room on the disk.
+    """
+    root = json.loads(Path(source).read_text(encoding="utf-8"))["root"]
+    rows = usable(manifest)
+    view, policy = dict(cfg["view"]), cfg["decode"]
+    shape = size_of(view)
+    view["size"] = list(shape[:2])
+    how, kernel, color = view["resize"], view["filter"], view["color"]
+    # The plain linear filter is kept exact; the others may start from a JPEG that the
+    # decoder has averaged down already.
+    target = None if kernel == "linear" else shape[:2]
+    cv2.setNumThreads(1)
+
+    with store.images_writer(
+        output,
+        shape,
+        rows.row,
+        np.zeros(len(rows.row), np.int16),
+        rows.label,
+        labels=rows.labels,
+        view=view,
+        dataset=rows.dataset,
+        decode=policy,
+    ) as draft:
+
+        def work(start: int, stop: int) -> None:
+            images = np.asarray(draft.map("images", start, stop))
+            mean = np.asarray(draft.map("mean", start, stop))
+            square = np.asarray(draft.map("mean_square", start, stop))
+            paths = rows.path.slice(start, stop - start).to_pylist()
+            sizes = rows.bytes[start:stop].tolist()
+            for i, (path, size) in enumerate(zip(paths, sizes, strict=True)):
+                data = read(f"{root}/{path}", size, manifest)
+                try:
+                    image = decode.decode(data, color=color, policy=policy, target=target)
+                except decode.Unusable as error:
+                    raise changed(f"{root}/{path}", f"{error}", manifest) from None
+                resize_into(image, images[i], how=how, kernel=kernel)
+                mean[i], square[i] = channel_sums(images[i])
+
+        block = workers.block_size(len(rows.row), int(np.prod(shape)), threads)
+        workers.in_blocks(work, len(rows.row), block=block, threads=threads, what="prepare")
+    log.info(
+        "prepared %d images of %d × %d (%s, %s) in %s",
+        len(rows.row),
+        *shape[:2],
+        color,
+        how,
+        output,
+    )
+
+
+def read(path: str, size: int, manifest: str) -> bytes:
+    """All bytes of an indexed file, which must have the size that it was indexed with."""
+    try:
+        file = os.open(path, os.O_RDONLY)  # a third of the time of `open`
+        try:
+            data = os.read(file, size + 1)  # the one byte more tells of a grown file
+            while len(data) < size and (more := os.read(file, size - len(data))):
+                data += more
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise changed(path, error.strerror or "it cannot be read", manifest) from None
+    if len(data) != size:
+        raise changed(path, f"it no longer has {size} bytes", manifest)
+    return data
+
+
+def changed(path: str, why: str, manifest: str) -> UserError:
+    return UserError(
+        f"{path} has changed since it was indexed ({why}): "
+        f"restore it, or delete {manifest} and run again to index anew"
+    )

@@ -1,0 +1,13 @@
+"""Make the stored variants of prepared images."""
+
+from darkroom import augmentation
+from darkroom.stage import stage
+
+with stage(snakemake):
+    augmentation.write_augmented(
+        snakemake.input.images,
+        snakemake.input.manifest,
+        snakemake.output[0],
+        cfg=snakemake.params.cfg,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,13 @@
+"""Decode and resize every usable image once a view."""
+
+from darkroom import images
+from darkroom.stage import stage
+
+with stage(snakemake):
+    images.write_images(
+        snakemake.input.source,
+        snakemake.input.manifest,
+        snakemake.output[0],
+        cfg=snakemake.params.cfg,
+        threads=snakemake.threads,
+    )
