@@ -17,7 +17,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # Words and bars on the terminal: they cannot change a result.
-PRESENTATION = {"darkroom", "darkroom.errors", "darkroom.progress", "darkroom.stage"}
+PRESENTATION = {
+    "darkroom",
+    "darkroom.errors",
+    "darkroom.progress",
+    "darkroom.stage",
+    "darkroom.survival",
+}
 
 
 @cache

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from darkroom.errors import UserError
+from darkroom.survival import die_with_parent
 
 log = logging.getLogger("darkroom")
 
@@ -28,6 +29,7 @@ def stage(snakemake: Any) -> Iterator[None]:
     Exception
         Any other error, with its traceback in the log too.
     """
+    die_with_parent()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
     if snakemake.log:

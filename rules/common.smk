@@ -13,7 +13,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     dict.fromkeys([HERE, *filter(None, [os.environ.get("PYTHONPATH")])])
 )
 
-from darkroom import preflight, sources
+os.environ["DARKROOM_PARENT"] = str(os.getpid())
+
+from pathlib import Path
+
+from darkroom import preflight, sources, survival
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.provenance import code
@@ -21,6 +25,8 @@ from darkroom.provenance import code
 try:
     settings = Settings.load(config, files=[str(f) for f in workflow.configfiles])
     if workflow.is_main_process:
+        if survival.clear_stale_lock(Path.cwd()):
+            print("The last run here was cut off; going on from what it left.", file=sys.stderr)
         preflight.check(settings, say=lambda text: print(text, file=sys.stderr))
 except UserError as error:
     raise WorkflowError(str(error)) from None

@@ -1,0 +1,88 @@
+"""A run that was killed leaves a lock and perhaps a job behind; neither may stop the next run.
+
+Snakemake's own lock is a file, which outlives a killed process. Beside it stands one
+that does not: `flock` on `.snakemake/darkroom.lock`, held by each run while it lives.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+PARENT = "DARKROOM_PARENT"
+_held: list[IO[str]] = []  # open for as long as this process lives
+
+
+def clear_stale_lock(folder: Path) -> bool:
+    """Remove Snakemake's lock when the run that set it is dead; whether there was one.
+
+    The lock stays where a living run holds it, where the last run was on another machine
+    (a shared file system may not carry `flock` across), and where there is no `flock`.
+
+    Parameters
+    ----------
+    folder : the working directory of the run.
+    """
+    try:
+        import fcntl
+
+        path = folder / ".snakemake" / "darkroom.lock"
+        path.parent.mkdir(exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    _held.append(file)
+    file.seek(0)
+    last = file.read().strip()
+    file.truncate(0)
+    file.write(socket.gethostname())
+    file.flush()
+    if last not in ("", socket.gethostname()):
+        return False
+    stale = list((folder / ".snakemake" / "locks").glob("*.lock"))
+    for lock in stale:
+        lock.unlink(missing_ok=True)
+    return bool(stale)
+
+
+def die_with_parent(every: float = 0.5) -> None:
+    """End this job when the Snakemake that started it is gone.
+
+    Otherwise a training would go on unseen beside the next run's, on the same files.
+    Snakemake's process is named by the environment; one on another machine or in
+    another process namespace is not seen, and then not watched.
+
+    Parameters
+    ----------
+    every : seconds between two looks.
+    """
+    named = os.environ.get(PARENT, "")
+    if not named.isdigit() or not _alive(int(named)):
+        return
+
+    def watch() -> None:
+        while _alive(int(named)):
+            time.sleep(every)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="die_with_parent").start()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (OSError, IndexError):
+        return True
+    return state != "Z"

@@ -1,0 +1,223 @@
+"""The headline test: exactly the stages that a change concerns run again, and no other."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pictures import picture
+from tests.workflow.conftest import Workspace
+
+REPORTED = {"evaluate_dataset", "write_report"}
+FITTED = {"fit_classifier"} | REPORTED
+TRAINED = {"train_model", "extract_features"} | FITTED
+SPLIT = {"split_rows"} | TRAINED
+DESCRIBED = {"describe_images"} | FITTED
+VARIED = {"augment_images", "describe_images"} | TRAINED
+PREPARED = {"prepare_images"} | VARIED
+INDEXED = {"index_files", "check_files", "split_rows"} | PREPARED
+EVERYTHING = {"download_source"} | INDEXED
+
+
+@pytest.fixture
+def done(finished: Workspace) -> Iterator[Workspace]:
+    """The finished workspace; whatever a test edits in it is put back, times too."""
+    before = copy.deepcopy(finished.config)
+    watched = [p for d in ("darkroom", "scripts", "rules") for p in (finished.root / d).rglob("*")]
+    files = {p: (p.read_bytes(), p.stat()) for p in watched if p.is_file() and p.suffix != ".pyc"}
+    yield finished
+    finished.config = before
+    for path, (content, stat) in files.items():
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, f"{path.name} no longer says {old!r}: bring the test up to date"
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_second_run_does_nothing_and_quickly(done: Workspace) -> None:
+    start = time.monotonic()
+    printed = done.run()
+    assert "Nothing to be done" in printed
+    assert time.monotonic() - start < 20  # the figure is 5 s; a busy machine is no failure
+
+
+def test_touched_scripts_rerun_nothing(done: Workspace) -> None:
+    for path in [*(done.root / "scripts").glob("*.py"), *(done.root / "darkroom").glob("*.py")]:
+        os.utime(path)
+    assert done.pending() == {}
+
+
+def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
+    for path in (done.root / "darkroom").glob("*.py"):
+        path.write_text(path.read_text() + "\n# a remark\n")
+    edit(done.root / "darkroom/training.py", '"""', '"""Well: ')
+    assert done.pending() == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "rerun"),
+    [
+        ("sources", EVERYTHING),
+        ("layout", INDEXED),
+        ("images", PREPARED),
+        ("augmentation", VARIED),
+        ("online", TRAINED),
+        ("training", TRAINED),
+        ("descriptors", DESCRIBED),
+        ("classifiers", FITTED),
+        ("metrics", REPORTED),
+        ("evaluate", REPORTED),
+        ("figures", {"write_report"}),
+        ("report", {"write_report"}),
+        ("config", set()),
+        ("preflight", set()),
+        ("progress", set()),
+        ("stage", set()),
+    ],
+)
+def test_an_edited_module_reruns_what_uses_it(done: Workspace, module: str, rerun: set[str]) -> None:
+    path = done.root / f"darkroom/{module}.py"
+    path.write_text(path.read_text() + "\n\ndef _added() -> int:\n    return 1\n")
+    assert set(done.pending()) == rerun
+
+
+def test_a_training_setting(done: Workspace) -> None:
+    done.config["models"]["tiny"]["optimizer"] = {"learning_rate": 0.01}
+    assert set(done.pending()) == TRAINED
+
+
+def test_two_swapped_numbers(done: Workspace) -> None:
+    model = done.config["models"]["tiny"]
+    model["epochs"], model["batch"] = model["batch"], model["epochs"]
+    assert set(done.pending()) == TRAINED
+
+
+def test_the_order_of_layers(done: Workspace) -> None:
+    layers = done.config["models"]["tiny"]["layers"]
+    layers[0], layers[1] = layers[1], layers[0]
+    assert set(done.pending()) == TRAINED
+
+
+def test_a_changed_split_decodes_nothing_again(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["split"] = {"seed": 5}
+    assert set(done.pending()) == SPLIT
+
+
+def test_a_changed_class_name(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["classes"] = {"ring": "disc", "x": "cross", "bars": "stripes"}
+    assert set(done.pending()) == SPLIT
+
+
+def test_a_new_image(done: Workspace) -> None:
+    import cv2
+
+    new = done.root / "pictures/disc/new.png"
+    folder = new.parent.stat()
+    cv2.imwrite(str(new), picture("disc", 99))
+    try:
+        assert set(done.pending()) == EVERYTHING
+    finally:
+        new.unlink()
+        os.utime(new.parent, ns=(folder.st_atime_ns, folder.st_mtime_ns))
+    assert done.pending() == {}
+
+
+def test_a_changed_image(done: Workspace) -> None:
+    image = done.root / "pictures/disc/000.png"
+    stat = image.stat()
+    os.utime(image)
+    try:
+        assert set(done.pending()) == EVERYTHING
+    finally:
+        os.utime(image, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_a_limit_is_checked_again_and_nothing_remade(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["max_unusable"] = 0.5
+    assert set(done.pending()) == {"check_files"}
+
+
+def test_a_decode_rule(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["decode"] = {"alpha": "black"}
+    assert set(done.pending()) == INDEXED
+
+
+def test_another_view_of_the_data_set(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["view"]["size"] = 16
+    assert set(done.pending()) == PREPARED - DESCRIBED | FITTED
+
+
+def test_a_variant_and_a_balance(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["augment"] = {"variants": ["flip", {"mean": 3}]}
+    assert set(done.pending()) == VARIED
+    done.config["datasets"]["shapes"]["augment"] = {"variants": ["flip"], "balance": 10}
+    assert set(done.pending()) == TRAINED
+
+
+def test_one_more_seed_trains_one_network(done: Workspace) -> None:
+    done.config["models"]["tiny"]["seeds"] = [0, 1]
+    assert done.pending() == {
+        "train_model": 1, "extract_features": 1, "fit_classifier": 2,
+        "evaluate_dataset": 1, "write_report": 1,
+    }  # fmt: skip
+
+
+def test_one_more_classifier_fits_it_alone(done: Workspace) -> None:
+    done.config["run"]["classifiers"] = ["svm", "random_forest", "knn"]
+    assert done.pending() == {"fit_classifier": 2, "evaluate_dataset": 1, "write_report": 1}
+
+
+def test_a_classifier_setting_fits_that_one_again(done: Workspace) -> None:
+    done.config["classifiers"]["svm"]["settings"] = {"C": 3}
+    assert done.pending() == {"fit_classifier": 2, "evaluate_dataset": 1, "write_report": 1}
+
+
+def test_another_model_shares_download_index_and_split(done: Workspace) -> None:
+    done.config["models"]["wide"] = {
+        "layers": [{"conv": 4}, "flatten"], "epochs": 1, "view": {"size": 20},
+    }  # fmt: skip
+    done.config["run"]["models"] = ["tiny", "wide"]
+    assert done.pending() == {
+        "prepare_images": 1, "augment_images": 1, "train_model": 1, "extract_features": 1,
+        "fit_classifier": 2, "evaluate_dataset": 1, "write_report": 1,
+    }  # fmt: skip
+
+
+def test_words_of_the_report(done: Workspace) -> None:
+    done.config["report"] = {"samples": 2}
+    done.config["datasets"]["shapes"]["license"] = "CC0"
+    assert set(done.pending()) == {"write_report"}
+
+
+def test_what_cannot_change_a_result(done: Workspace) -> None:
+    done.config |= {"threads": 3, "gpus": 0, "mirror": "elsewhere"}
+    assert done.pending() == {}
+
+
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [
+        ("download", {"download_source"}),
+        ("prepare", {"download_source", "index_files", "check_files", "prepare_images",
+                     "augment_images"}),
+        ("train", {"download_source", "index_files", "check_files", "split_rows",
+                   "prepare_images", "augment_images", "train_model"}),
+        ("classify", EVERYTHING - REPORTED),
+        ("report", EVERYTHING),
+        ("results/shapes/report.html", EVERYTHING),
+        ("results/shapes/holdout/tiny-seed7/model.keras",
+         {"download_source", "index_files", "check_files", "split_rows", "prepare_images",
+          "augment_images", "train_model"}),
+    ],
+)  # fmt: skip
+def test_targets_run_part_of_the_way(workspace: Workspace, target: str, rules: set[str]) -> None:
+    assert set(workspace.pending(target)) == rules
