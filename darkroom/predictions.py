@@ -7,7 +7,6 @@ write the same table, so evaluation and report are written once.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +111,7 @@ def write_predictions(
     place.parent.mkdir(parents=True, exist_ok=True)
     part_file = place.with_name(f".{place.name}.part")
     pq.write_table(table, part_file)
-    os.replace(part_file, place)
+    part_file.replace(place)
 
 
 def read_predictions(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
