@@ -1,0 +1,14 @@
+"""Fit a classifier to the training rows of a feature set and predict the others."""
+
+from darkroom import classifiers
+from darkroom.stage import stage
+
+with stage(snakemake):
+    classifiers.fit(
+        snakemake.input.features,
+        snakemake.input.splits,
+        model_path=snakemake.output.model,
+        predictions_path=snakemake.output.predictions,
+        cfg=snakemake.params.cfg,
+        threads=snakemake.threads,
+    )
