@@ -1,0 +1,12 @@
+"""Score all predictions of a data set."""
+
+from darkroom import evaluate
+from darkroom.stage import stage
+
+with stage(snakemake):
+    evaluate.write_evaluation(
+        list(snakemake.input.predictions), snakemake.input.manifest, snakemake.input.splits,
+        metrics=snakemake.output.metrics, summary=snakemake.output.summary,
+        classes=snakemake.output.classes, predictions_out=snakemake.output.predictions,
+        cfg=snakemake.params.cfg,
+    )  # fmt: skip
