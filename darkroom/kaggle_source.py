@@ -1,0 +1,376 @@
+"""Data sets and competitions of Kaggle, through the package that Kaggle publishes.
+
+`kagglesdk.KaggleClient`, the part of the package `kaggle` that talks to the server, is given
+credentials that are read here and only when something is to be downloaded: `import kaggle`
+would sign in at import and read `sys.argv`. The environment variable
+`KAGGLE_API_ENVIRONMENT=TEST` makes it talk to http://localhost:7777 (the tests do).
+
+Secrets stay in the request's header. Sentences are made from the status alone, with the
+server's own words scrubbed of anything secret; errors of the client are never passed on as they
+are, because some of them quote the header or a signed address.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+
+from darkroom import __version__, transfer
+from darkroom.errors import UserError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+TOKENS = "https://www.kaggle.com/settings/api"
+MAKE_ONE = (
+    f"make a token at {TOKENS} (Generate New Token) and save it as ~/.kaggle/access_token, or set"
+    " KAGGLE_API_TOKEN; the older ~/.kaggle/kaggle.json (KAGGLE_USERNAME and KAGGLE_KEY) works too"
+)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A token, or a user name with the older key; `where` they came from. Not shown by repr."""
+
+    where: str
+    token: str | None = None
+    username: str | None = None
+    key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials(where={self.where!r})"
+
+    @property
+    def secrets(self) -> list[str]:
+        return [s for s in (self.token, self.key) if s]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a source asks Kaggle for; `owner` and `version` are None for a competition."""
+
+    source: str
+    owner: str | None
+    name: str
+    version: int | None
+
+    @property
+    def page(self) -> str:
+        if self.owner is None:
+            return f"https://www.kaggle.com/competitions/{self.name}"
+        return f"https://www.kaggle.com/datasets/{self.owner}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Got:
+    """The archive, and what Kaggle says about it."""
+
+    file: transfer.Fetched
+    version: str | None
+    license: str | None
+
+
+# ---------------------------------------------------------------- credentials
+
+
+def credentials() -> Credentials | None:
+    """Kaggle's credentials, in the order in which Kaggle's own client looks for them.
+
+    `KAGGLE_API_TOKEN` (the token or a file that holds it), `~/.kaggle/access_token` (or .txt),
+    `KAGGLE_USERNAME` and `KAGGLE_KEY`, `kaggle.json` in `KAGGLE_CONFIG_DIR` or else in
+    `~/.kaggle` or `$XDG_CONFIG_HOME/kaggle`.
+
+    Raises
+    ------
+    UserError
+        What is there cannot be a credential.
+    """
+    token = os.environ.get("KAGGLE_API_TOKEN", "").strip()
+    # (Path.is_file would fail on a token longer than a path may be, and quote it)
+    if token and os.path.isfile(token):  # noqa: PTH113
+        return _token(_read(Path(token)), f"the file that KAGGLE_API_TOKEN names ({token})")
+    if token:
+        return _token(token, "KAGGLE_API_TOKEN")
+    files = [_home(f".kaggle/access_token{s}") for s in ("", ".txt")]
+    if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):  # within a Kaggle notebook
+        files.insert(0, Path(os.environ.get("KAGGLE_API_V1_TOKEN", "")))
+    for path in files:
+        if path.is_file() and (token := _read(path)):
+            return _token(token, str(path))
+    return _older()
+
+
+def _home(name: str) -> Path:
+    return Path(f"~/{name}").expanduser()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _token(token: str, where: str) -> Credentials:
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise UserError(
+            f"{where} holds no Kaggle token: a token is one word of plain letters and signs;"
+            f" copy it again from {TOKENS}"
+        )
+    return Credentials(where, token=token)
+
+
+def _older() -> Credentials | None:
+    folder = _home(".kaggle")
+    if not folder.is_dir():
+        folder = Path(os.environ.get("XDG_CONFIG_HOME") or _home(".config")) / "kaggle"
+    path = Path(os.environ.get("KAGGLE_CONFIG_DIR") or folder) / "kaggle.json"
+    found: dict[str, Any] = {}
+    where = "KAGGLE_USERNAME and KAGGLE_KEY"
+    env = {
+        "username": os.environ.get("KAGGLE_USERNAME"),
+        "key": os.environ.get("KAGGLE_KEY"),
+    }
+    if not all(env.values()) and path.is_file():
+        where = str(path)
+        try:
+            found = json.loads(_read(path))
+        except ValueError:
+            found = {}
+        if not (isinstance(found, dict) and found.get("username") and found.get("key")):
+            raise UserError(
+                f"{path} is not the file that Kaggle gives (JSON with username and key): {MAKE_ONE}"
+            )
+        if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            log.warning("others can read your Kaggle key: chmod 600 %s", path)
+    both = {**found, **{k: v for k, v in env.items() if v}}
+    if not (both.get("username") and both.get("key")):
+        return None
+    for value in (both["username"], both["key"]):
+        _token(str(value).strip(), where)
+    return Credentials(where, username=str(both["username"]).strip(), key=str(both["key"]).strip())
+
+
+def _signed_in_by_browser(environment: Any) -> Credentials | None:
+    """What `kaggle auth login` left: a token that the client renews when it has run out."""
+    from kagglesdk import KaggleClient, KaggleCredentials
+
+    path = _home(".kaggle/credentials.json")
+    if not path.is_file():
+        return None
+    with KaggleClient(env=environment) as client:
+        transfer.prepare(client.http_client()._session)
+        saved = KaggleCredentials.load(client, str(path))
+        token = saved.get_access_token() if saved is not None else None
+    return Credentials(str(path), token=token) if token else None
+
+
+def scrub(text: str, secrets: list[str]) -> str:
+    """Text without secrets, authorization headers and the signatures of signed addresses."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    text = re.sub(r"(?i)\b(bearer|basic)\s+[^\s'\",;]+", r"\1 ***", text)
+    return re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\")]+", r"\1?***", text)
+
+
+# ---------------------------------------------------------------- download
+
+
+def download(wanted: Wanted, path: str, *, sha256: str | None, hint: str) -> Got:
+    """Bring the archive of a data set or competition to `path`.
+
+    Parameters
+    ----------
+    wanted : what to ask for. path : where the archive will lie; parts lie beside it.
+    sha256 : its digest, where known. hint : what else can be done, for error messages.
+
+    Raises
+    ------
+    UserError
+        One sentence each: no package, no credentials, 401, 403 (with the page where the rules
+        are accepted), 404, 429 beyond patience, other refusals, no network, no space, a wrong
+        digest.
+    """
+    try:
+        from kagglesdk import KaggleClient
+        from kagglesdk.kaggle_env import get_endpoint, get_env
+    except ImportError:
+        raise UserError(
+            f"{wanted.source}: Kaggle's client is not installed: pip install kaggle, or {hint}"
+        ) from None
+    try:
+        environment = get_env()
+    except Exception:
+        raise UserError(
+            "KAGGLE_API_ENVIRONMENT has a value that Kaggle's client does not know: unset it"
+        ) from None
+    given = credentials()
+    secrets = given.secrets if given else []
+    patience = transfer.Patience("Kaggle", hint)
+    try:
+        if given is None:
+            given = _signed_in_by_browser(environment)
+        if given is None:
+            raise UserError(f"{wanted.source} needs credentials: {MAKE_ONE}; or {hint}")
+        secrets = given.secrets
+        log.debug("Kaggle at %s, with %s", get_endpoint(environment), given.where)
+        with KaggleClient(
+            env=environment,
+            username=given.username,
+            password=given.key,
+            api_token=given.token,
+            user_agent=f"darkroom/{__version__}",
+        ) as client:
+            return _ask(client, wanted, given, patience, path, sha256)
+    except UserError as error:
+        raise UserError(scrub(str(error), secrets)) from None
+    except requests.HTTPError as error:  # from renewing what the browser signed in
+        raise _explain(wanted, "~/.kaggle/credentials.json")(
+            error.response.status_code if error.response is not None else 0, ""
+        ) from None
+    except requests.RequestException as error:
+        raise UserError(f"Kaggle: {transfer.reason(error)}; {hint}") from None
+    except OSError:
+        raise
+    except Exception as error:  # its text may quote what was sent
+        text = scrub(f"{type(error).__name__}: {error}", secrets)
+        raise RuntimeError(f"Kaggle's client failed: {text}") from None
+
+
+def _ask(
+    client: Any,
+    wanted: Wanted,
+    given: Credentials,
+    patience: transfer.Patience,
+    path: str,
+    sha256: str | None,
+) -> Got:
+    """What is it, in which version; then the archive of just that version."""
+    session = transfer.prepare(client.http_client()._session)
+    explain = _explain(wanted, given.where)
+    about = patience.attempt(lambda: _call(lambda: _about(client, wanted), explain))
+    version = wanted.version
+    licence: str | None = None
+    if wanted.owner is None:
+        licence = f"the rules of the competition, {wanted.page}/rules"
+    else:
+        version = version or about.current_version_number or None
+        licence = about.license_name or None
+    log.info("%s%s", wanted.page, f", version {version}" if version else "")
+
+    def opened(headers: dict[str, str]) -> requests.Response:
+        for name in ("Range", "If-Range"):
+            session.headers.pop(name, None)
+        session.headers.update(headers)
+        try:
+            response: requests.Response = _archive(client, wanted, version)
+        except requests.HTTPError as error:
+            return _refusal(error)
+        return response
+
+    file = transfer.fetch(
+        opened,
+        path,
+        key=f"{wanted.source} version {version}",
+        name=f"{wanted.name}.zip",
+        patience=patience,
+        explain=explain,
+        sha256=sha256,
+    )
+    return Got(file, str(version) if version else None, licence)
+
+
+def _about(client: Any, wanted: Wanted) -> Any:
+    if wanted.owner is None:
+        from kagglesdk.competitions.types.competition_api_service import (
+            ApiGetCompetitionRequest,
+        )
+
+        request = ApiGetCompetitionRequest()
+        request.competition_name = wanted.name
+        return client.competitions.competition_api_client.get_competition(request)
+    from kagglesdk.datasets.types.dataset_api_service import ApiGetDatasetRequest
+
+    request = ApiGetDatasetRequest()
+    request.owner_slug, request.dataset_slug = wanted.owner, wanted.name
+    return client.datasets.dataset_api_client.get_dataset(request)
+
+
+def _archive(client: Any, wanted: Wanted, version: int | None) -> Any:
+    if wanted.owner is None:
+        from kagglesdk.competitions.types.competition_api_service import (
+            ApiDownloadDataFilesRequest,
+        )
+
+        request = ApiDownloadDataFilesRequest()
+        request.competition_name = wanted.name
+        return client.competitions.competition_api_client.download_data_files(request)
+    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
+
+    request = ApiDownloadDatasetRequest()
+    request.owner_slug, request.dataset_slug = wanted.owner, wanted.name
+    request.dataset_version_number = version
+    return client.datasets.dataset_api_client.download_dataset(request)
+
+
+def _call(call: Callable[[], T], explain: transfer.Explain) -> T:
+    def once() -> T:
+        try:
+            return call()
+        except requests.HTTPError as error:
+            transfer.check(_refusal(error), explain)
+            raise transfer.Retry(f"status {error.response.status_code}") from None
+
+    return transfer.connect(once, "Kaggle")
+
+
+def _refusal(error: requests.HTTPError) -> requests.Response:
+    """The answer behind a refusal; Kaggle sometimes tells the status in the JSON alone."""
+    response: requests.Response | None = error.response
+    if response is None:
+        raise transfer.Retry("no answer")
+    if response.status_code < 400:
+        response.status_code = int(response.json().get("code", 500))
+    return response
+
+
+def _explain(wanted: Wanted, where: str) -> transfer.Explain:
+    competition = wanted.owner is None
+
+    def explain(status: int, text: str) -> UserError:
+        said = f" (it says: {text})" if text else ""
+        if status == 401:
+            return UserError(
+                f"Kaggle does not accept the credentials from {where} (401){said}: {MAKE_ONE}"
+            )
+        if status == 403 and competition:
+            return UserError(
+                f"Kaggle refuses {wanted.source} (403){said}: join the competition and accept its"
+                f" rules at {wanted.page}/rules, then run the same command again"
+            )
+        if status == 403:
+            return UserError(
+                f"Kaggle refuses {wanted.source} (403){said}: open {wanted.page} signed in as the"
+                " same user, accept its terms or ask its owner for access, then run the same"
+                " command again"
+            )
+        if status == 404:
+            version = f", or no version {wanted.version} of it" if wanted.version else ""
+            return UserError(
+                f"Kaggle has no {wanted.source} (404){version}: look at {wanted.page} and correct"
+                " source in the config"
+            )
+        return UserError(
+            f"Kaggle answers {wanted.source} with status {status}{said}: see {wanted.page}"
+        )
+
+    return explain
