@@ -92,7 +92,8 @@ class Rows(NamedTuple):
     row: np.ndarray  # (n,) int64
     label: np.ndarray  # (n,) int32, index into labels
     bytes: np.ndarray  # (n,) int64, size of the file when it was indexed
-    path: Any  # (n,) pyarrow strings: a tenth of the memory of Python's
+    place: np.ndarray  # (n,) int64, index into path
+    path: Any  # pyarrow strings of the whole manifest: a quarter of the memory of Python's
     labels: list[str]
     dataset: str
 
@@ -105,31 +106,32 @@ def usable(manifest: str) -> Rows:
     UserError
         There is none.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # `read_table`, `to_numpy` and scalars would import pandas, which takes as long as to
-    # prepare a thousand images; and no threads here, since workers are forked later.
+    # Arrow's filters and `to_numpy` would load its compute library and pandas, which
+    # takes as long as a thousand images; and no threads: workers are forked later.
     file = pq.ParquetFile(manifest, read_dictionary=["label", "status"], pre_buffer=False)
     table = file.read(["row", "path", "label", "bytes", "status"], use_threads=False)
     table = table.unify_dictionaries().combine_chunks()
     meta = json.loads(table.schema.metadata[b"darkroom"])
+    place = np.zeros(0, np.int64)
     if table.num_rows:
         status = table["status"].chunk(0)
         good = np.array([name != "unusable" for name in status.dictionary.to_pylist()])
-        bits = np.packbits(good[np.from_dlpack(status.indices)], bitorder="little")
-        mask = pa.BooleanArray.from_buffers(pa.bool_(), table.num_rows, [None, pa.py_buffer(bits)])
-        table = table.filter(mask).combine_chunks()
-    if not table.num_rows:
+        place = np.flatnonzero(good[np.from_dlpack(status.indices)])
+    if not len(place):
         raise UserError(f"{manifest} lists no usable image: its `reason` column tells why")
-    number = {label: i for i, label in enumerate(meta["labels"])}
     label = table["label"].chunk(0)
-    codes = np.array([number[name] for name in label.dictionary.to_pylist()], np.int32)
+    number = {name: i for i, name in enumerate(meta["labels"])}
+    codes = np.array([number.get(name, -1) for name in label.dictionary.to_pylist()], np.int32)
+    # An unusable row may have no label: its code is never read.
+    codes_of = np.frombuffer(label.indices.buffers()[1], np.int32, len(label), label.offset)
     return Rows(
-        row=np.from_dlpack(table["row"].chunk(0)),
-        label=codes[np.from_dlpack(label.indices)],
-        bytes=np.from_dlpack(table["bytes"].chunk(0)),
-        path=table["path"],
+        row=np.from_dlpack(table["row"].chunk(0))[place],
+        label=codes[codes_of[place]],
+        bytes=np.from_dlpack(table["bytes"].chunk(0))[place],
+        place=place,
+        path=table["path"].chunk(0),
         labels=list(meta["labels"]),
         dataset=str(meta["dataset"]),
     )
@@ -182,13 +184,13 @@ def write_images(
             images = np.asarray(draft.map("images", start, stop))
             mean = np.asarray(draft.map("mean", start, stop))
             square = np.asarray(draft.map("mean_square", start, stop))
-            paths = rows.path.slice(start, stop - start).to_pylist()
+            paths = [rows.path[i].as_py() for i in rows.place[start:stop].tolist()]
             sizes = rows.bytes[start:stop].tolist()
             for i, (path, size) in enumerate(zip(paths, sizes, strict=True)):
                 data = read(f"{root}/{path}", size, manifest)
                 try:
                     image = decode.decode(data, color=color, policy=policy, target=target)
-                except decode.Unusable as error:
+                except decode.DecodeError as error:
                     raise changed(f"{root}/{path}", f"{error}", manifest) from None
                 resize_into(image, images[i], how=how, kernel=kernel)
                 mean[i], square[i] = channel_sums(images[i])

@@ -27,7 +27,7 @@ PAGE = 4096  # arrays start on a page, so that a mapped block touches no other a
 # Version 2 of the file header knows the file's length, so a cut file does not open, and
 # holds attributes above 64 kB (the names of thousands of classes); version 3 would add
 # a mark of "open for writing" that outlives a killed writer.
-LIBVER = ("v108", "v108")
+LIBVER = (h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,17 @@ def _create(
 ) -> dict[str, tuple[int, tuple[int, ...], str]]:
     """Write everything but the reserved arrays, and tell where those lie."""
     arrays = {}
-    with h5py.File(
-        part, "w", libver=LIBVER, alignment_threshold=PAGE, alignment_interval=PAGE
-    ) as file:
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(*LIBVER)
+    access.set_alignment(PAGE, PAGE)
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)  # equal contents, equal bytes
+    handle = h5py.h5f.create(os.fsencode(part), h5py.h5f.ACC_TRUNC, creation, access)
+    with h5py.File(handle) as file:
         for name, (shape, dtype) in reserve.items():
             layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             layout.set_layout(h5py.h5d.CONTIGUOUS)
+            layout.set_obj_track_times(False)
             layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
             array = h5py.h5d.create(

@@ -7,6 +7,8 @@ reads; nothing comes back but word that a block is done.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import multiprocessing
 import signal
@@ -112,10 +114,23 @@ def _killed(process: BaseProcess, start: int, stop: int) -> UserError:
     )
 
 
+def _keep_freed_memory() -> None:
+    """Let the C library keep what an image leaves for the next one (Linux, glibc).
+
+    By its own rule it returns it to the system each time; fetching it again, zeroed page
+    by page, is a tenth of the time of a photograph. It keeps 64 MB at most.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-1, 64 << 20)  # M_TRIM_THRESHOLD
+        mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, its largest value
+
+
 def _serve(work: Work, connection: Connection, others: list[Connection]) -> None:
     """A worker: one block after another until the parent closes its end, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _keep_freed_memory()
     for other in others:  # else a dead parent's ends would stay open here
         other.close()
     while True:
