@@ -73,16 +73,14 @@ def _rows(settings: Settings, dataset: str) -> Any:
     from darkroom import layout
 
     cfg = settings.stage("index", {"dataset": dataset})
-    root = sources.local_root(settings.datasets[dataset].source)
+    root = Path(settings.datasets[dataset].source).expanduser()
 
     def open_text(path: str) -> str:
-        if root is None:
-            raise FileNotFoundError(path)
         return (root / path).read_text(encoding="utf-8-sig")
 
     try:
         found = layout.recognise(paths, cfg["layout"], group=cfg["group"], open_text=open_text)
-    except FileNotFoundError:  # a table inside an archive: the index will read it
+    except (FileNotFoundError, NotADirectoryError):  # a table in an archive: the index reads it
         return None
     return pandas.DataFrame(
         {

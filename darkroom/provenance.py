@@ -27,12 +27,13 @@ PRESENTATION = {
 
 
 @cache
-def code(script: str) -> str:
-    """Digest of a script and of the darkroom modules that it reaches.
+def code(script: str, *others: str) -> str:
+    """Digest of a script, of the darkroom modules that it reaches, and of other files.
 
     Parameters
     ----------
     script : name in `scripts/`, without `.py`.
+    others : files that the stage reads beside its inputs (a template), from the project's root.
 
     Returns
     -------
@@ -42,6 +43,8 @@ def code(script: str) -> str:
     digest = hashlib.sha256(_dump(path).encode())
     for module in reached(path):
         digest.update(f"\0{module}\0{_dump(_file(module))}".encode())
+    for other in others:
+        digest.update((ROOT / other).read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-FIGURES = preflight.FIGURES
+from darkroom.figures import FIGURES
 
 
 rule report:
@@ -44,3 +44,44 @@ rule evaluate_dataset:
         "../envs/classic.yaml"
     script:
         "../scripts/evaluate_dataset.py"
+
+
+rule write_report:
+    """One page that needs nothing else, and its figures for Snakemake's own report.
+
+    in   the tables, histories, prepared images and variants of a data set
+    out  report.html, figures/
+    """
+    input:
+        source="data/{dataset}/source.json",
+        manifest="results/{dataset}/manifest.parquet",
+        unusable="results/{dataset}/unusable.csv",
+        splits="results/{dataset}/splits.parquet",
+        metrics="results/{dataset}/metrics.csv",
+        summary="results/{dataset}/summary.csv",
+        classes="results/{dataset}/class_metrics.csv",
+        predictions="results/{dataset}/predictions.parquet",
+        histories=each("results/{dataset}/{fold}/{run}/history.csv"),
+        images=images_of,
+        augmented=augmented_of,
+    output:
+        page="results/{dataset}/report.html",
+        figures=[
+            report(
+                f"results/{{dataset}}/figures/{name}",
+                caption=f"../report/{Path(name).stem}.rst",
+                category="{dataset}",
+                labels={"figure": Path(name).stem.replace("_", " ")},
+            )
+            for name in FIGURES
+        ],
+    params:
+        cfg=cfg("report"),
+        benchmarks="results/{dataset}/benchmarks",
+        code=code("write_report", "report/template.html"),
+    log:
+        "logs/{dataset}/write_report.log",
+    conda:
+        "../envs/classic.yaml"
+    script:
+        "../scripts/write_report.py"

@@ -1,0 +1,200 @@
+"""What a result was made with: commit, versions, hardware, and the time and memory it took."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import math
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom import __version__
+from darkroom.provenance import ROOT
+
+# Rules in the order of the data; a benchmark file is named after its rule.
+STAGES = {
+    "download_source": "download",
+    "index_files": "index",
+    "check_files": "check",
+    "split_rows": "split",
+    "prepare_images": "prepare",
+    "augment_images": "augment",
+    "train_model": "train",
+    "extract_features": "features (networks)",
+    "describe_images": "features (other)",
+    "fit_classifier": "classify",
+    "evaluate_dataset": "evaluate",
+}
+
+PACKAGES = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "h5py",
+    "opencv-python-headless",
+    "opencv-python",
+    "pillow",
+    "scikit-learn",
+    "skops",
+    "keras",
+    "tensorflow",
+    "torch",
+    "jax",
+    "snakemake",
+    "matplotlib",
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Time and memory of one stage, summed over its jobs.
+
+    Attributes
+    ----------
+    stage : in words. jobs : benchmark files found. seconds : wall time, summed over jobs.
+    longest : wall seconds of the longest job. memory : largest resident memory of a job
+        and its children, in MB as Snakemake measures them (2^20 bytes); None: not measured.
+    """
+
+    stage: str
+    jobs: int
+    seconds: float
+    longest: float
+    memory: float | None
+
+
+def costs(folder: str) -> list[Cost]:
+    """Read Snakemake's benchmark files below a folder, a stage at a time.
+
+    A file belongs to the rule that its name, or that of its folder, begins with. The report's
+    own is left out, being of the run before.
+    """
+    found: dict[str, list[tuple[float, float]]] = {}
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        stage = _stage(path.relative_to(folder))
+        if stage is None:
+            continue
+        with open(path, encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file, delimiter="\t"):
+                seconds = _number(line.get("s"))
+                if math.isfinite(seconds):
+                    found.setdefault(stage, []).append((seconds, _number(line.get("max_rss"))))
+    order = [*STAGES, *sorted(set(found) - set(STAGES))]
+    out = []
+    for stage in order:
+        jobs = found.get(stage)
+        if not jobs:
+            continue
+        # A job too short to be looked at has no memory, or 0.
+        memory = [m for _, m in jobs if math.isfinite(m) and m > 0]
+        out.append(
+            Cost(
+                STAGES.get(stage, stage),
+                len(jobs),
+                sum(s for s, _ in jobs),
+                max(s for s, _ in jobs),
+                max(memory) if memory else None,
+            )
+        )
+    return out
+
+
+def _stage(relative: Path) -> str | None:
+    names = [relative.name, *relative.parts]
+    if any(name.startswith("write_report") for name in names):
+        return None
+    for name in names:
+        for rule in STAGES:
+            if name.startswith(rule):
+                return rule
+    return relative.name.removesuffix(".tsv").split("-")[0].split(".")[0]
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit of this checkout, with a word about local changes; or that there is none."""
+    top = _said("git", "-C", str(root), "rev-parse", "--show-toplevel")
+    # A copy inside somebody's own repository is no checkout of this one.
+    if top is None or Path(top).resolve() != root.resolve():
+        return "not a git checkout"
+    head = _said("git", "-C", str(root), "rev-parse", "HEAD")
+    if head is None:
+        return "not a git checkout"
+    changed = _said("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
+    return f"{head} with local changes" if changed else head
+
+
+def versions(packages: Sequence[str] = PACKAGES) -> list[tuple[str, str]]:
+    """Installed versions, without importing anything; packages that are missing are left out."""
+    out = [("darkroom", __version__), ("Python", platform.python_version())]
+    for name in packages:
+        try:
+            out.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return out
+
+
+def hardware() -> list[tuple[str, str]]:
+    """This machine in words: processor, cores, memory, graphics cards, operating system."""
+    out = [("processor", _processor())]
+    total = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
+    out.append(("cores", f"{total}" if usable == total else f"{usable} usable of {total}"))
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        out.append(("memory", f"{memory / 2**30:.1f} GiB"))
+    except (ValueError, OSError, AttributeError):
+        pass
+    cards = _said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    names = [line.strip() for line in (cards or "").splitlines() if line.strip()]
+    counted = [
+        f"{names.count(n)} × {n}" if names.count(n) > 1 else n for n in dict.fromkeys(names)
+    ]
+    out.append(("graphics", ", ".join(counted) or "none found"))
+    out.append(("system", _system()))
+    return out
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    said = _said("sysctl", "-n", "machdep.cpu.brand_string")
+    return said or platform.processor() or platform.machine() or "unknown"
+
+
+def _system() -> str:
+    kernel = f"{platform.system()} {platform.release()} ({platform.machine()})"
+    try:
+        name = platform.freedesktop_os_release().get("PRETTY_NAME")
+    except OSError:
+        name = None
+    return f"{name}, {kernel}" if name else kernel
+
+
+def _said(*command: str) -> str | None:
+    """Standard output of a command, or None where it is missing, fails or hangs."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=20, check=True, errors="replace"
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,386 @@
+"""A results folder in the formats of docs/formats.md, made without running any stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "f1_weighted",
+    "roc_auc",
+    "log_loss",
+)
+
+
+@dataclass
+class Plan:
+    """What the made-up data set is like. `skill` is each classifier's share of right answers."""
+
+    dataset: str = "made-up"
+    classes: Sequence[str] = ("cat", "dog", "fox")
+    per_class: Sequence[int] | int = 40
+    folds: int = 1
+    seeds: Sequence[int] = (0, 1)
+    models: Sequence[str] = ("cnn",)
+    skill: dict[str, float] = field(
+        default_factory=lambda: {"softmax": 0.9, "svm": 0.93, "random_forest": 0.85}
+    )
+    size: tuple[int, int, int] = (16, 16, 3)
+    variants: Sequence[str] = ()
+    test: float = 0.25
+    validation: float = 0.15
+    unusable: int = 2
+    groups: bool = False
+    samples: int = 4
+    mistakes: int = 6
+    epochs: int = 8
+
+
+class Folder:
+    """Writes every input of the report below `root`, and knows the paths."""
+
+    def __init__(self, root: Path, plan: Plan) -> None:
+        self.plan = plan
+        self.root = root
+        self.results = root / "results" / plan.dataset
+        self.random = np.random.default_rng(5)
+        self.results.mkdir(parents=True)
+        (root / "data").mkdir()
+        per = plan.per_class
+        sizes = [per] * len(plan.classes) if isinstance(per, int) else list(per)
+        self.label = np.repeat(np.arange(len(plan.classes)), sizes)
+        self.n = len(self.label)
+        self.fold_names = (
+            [f"fold-{i + 1}" for i in range(plan.folds)] if plan.folds > 1 else ["holdout"]
+        )
+        self.histories: list[str] = []
+        self.source()
+        self.manifest()
+        self.splits()
+        self.pixels()
+        self.evaluation()
+        self.training()
+        self.benchmarks()
+
+    def path(self, name: str) -> str:
+        return str(self.results / name)
+
+    def arguments(self, **changes: Any) -> dict[str, Any]:
+        """Keyword arguments of `report.write_report`."""
+        from darkroom.figures import FIGURES
+
+        plan = self.plan
+        settings = {
+            "dataset": {"source": "folder", "split": {"test": plan.test}},
+            "models": {m: {"epochs": plan.epochs, "seeds": list(plan.seeds)} for m in plan.models},
+            "classifiers": {c: {"kind": c} for c in plan.skill if c != "softmax"},
+        }
+        return {
+            "source": str(self.root / "data" / "source.json"),
+            "manifest": self.path("manifest.parquet"),
+            "unusable": self.path("unusable.csv"),
+            "splits": self.path("splits.parquet"),
+            "metrics": self.path("metrics.csv"),
+            "summary": self.path("summary.csv"),
+            "classes": self.path("class_metrics.csv"),
+            "predictions": self.path("predictions.parquet"),
+            "histories": self.histories,
+            "images": self.path("images/view.h5"),
+            "augmented": self.path("augmented/view.h5") if plan.variants else None,
+            "output": self.path("report.html"),
+            "figures": [self.path(f"figures/{name}") for name in FIGURES],
+            "benchmarks": self.path("benchmarks"),
+            "cfg": {
+                "dataset": plan.dataset,
+                "report": {"samples": plan.samples, "mistakes": plan.mistakes},
+                "settings": settings,
+            },
+        } | changes
+
+    def source(self) -> None:
+        told = {
+            "source": "kaggle:someone/animals",
+            "kind": "kaggle",
+            "root": "data/files",
+            "version": "3",
+            "sha256": "ab" * 32,
+            "license": None,
+            "retrieved": "2024-05-01T12:00:00Z",
+            "files": self.n + self.plan.unusable,
+            "bytes": 1234567,
+            "archive": "animals.zip",
+        }
+        (self.root / "data" / "source.json").write_text(json.dumps(told))
+
+    def manifest(self) -> None:
+        plan, n = self.plan, self.n
+        names = [
+            f"{plan.classes[c]}/image-{i:05d}.png" for i, c in enumerate(self.label)
+        ] + [f"broken/<b>file {i}</b>.jpg" for i in range(plan.unusable)]
+        total = n + plan.unusable
+        good = np.arange(total) < n
+        hashes = self.random.integers(0, 2**63, total, dtype=np.int64).astype(np.uint64)
+        text = [f"{h:016x}" if ok else None for h, ok in zip(hashes, good, strict=True)]
+        status = np.where(good, "ok", "unusable").astype(object)
+        reason = np.where(good, "", "truncated: the file ends early").astype(object)
+        status[3:9] = "converted"
+        reason[3:9] = "palette to rgb"
+        reason[8] = "palette to rgb; frame 1 of 7"
+        table = pd.DataFrame(
+            {
+                "row": np.arange(total),
+                "path": names,
+                "label": [str(plan.classes[c]) for c in self.label] + [None] * plan.unusable,
+                "group": [f"p{i // 3}" if plan.groups else None for i in range(total)],
+                "split": pd.Series([None] * total, dtype=object),
+                "bytes": 1000,
+                "sha256": [f"{i:064x}" for i in range(total)],
+                "phash": text,
+                "duplicate_of": pd.array([None] * total, dtype="Int64"),
+                "status": status,
+                "reason": reason,
+            }
+        )
+        self.table = table
+        self.write_manifest()
+        table.loc[~good, ["path", "reason"]].to_csv(self.path("unusable.csv"), index=False)
+
+    def write_manifest(self) -> None:
+        self.table.to_parquet(self.path("manifest.parquet"))
+
+    def splits(self) -> None:
+        plan, n = self.plan, self.n
+        table = pd.DataFrame(
+            {
+                "row": np.arange(n),
+                "label": [str(plan.classes[c]) for c in self.label],
+                "class": self.label.astype(np.int16),
+                "group": [f"r{i}" for i in range(n)],
+                "given": pd.Series([None] * n, dtype=object),
+            }
+        )
+        for f, fold in enumerate(self.fold_names):
+            part = np.full(n, "train", object)
+            for c in range(len(plan.classes)):
+                own = np.flatnonzero(self.label == c)
+                if plan.folds > 1:
+                    part[own[f :: plan.folds]] = "test"
+                    rest = own[part[own] == "train"]
+                else:
+                    part[own[: round(plan.test * len(own))]] = "test"
+                    rest = own[part[own] == "train"]
+                part[rest[: round(plan.validation * len(rest))]] = "validation"
+            table[fold] = part
+        self.split_table = table
+        self.write_splits()
+
+    def write_splits(self, notes: Sequence[str] = ("no given split",)) -> None:
+        meta = {
+            "classes": list(self.plan.classes),
+            "folds": self.fold_names,
+            "notes": list(notes),
+        }
+        out = pa.Table.from_pandas(self.split_table, preserve_index=False)
+        out = out.replace_schema_metadata({"darkroom": json.dumps(meta)})
+        pq.write_table(out, self.path("splits.parquet"))
+
+    def picture(self, c: int, angle: float) -> np.ndarray:
+        h, w, channels = self.plan.size
+        y, x = np.mgrid[0:h, 0:w] / max(h, w)
+        wave = np.sin((3 + c % 7) * (x * np.cos(angle + c) + y * np.sin(angle + c)) * 4)
+        image = np.stack([wave * np.cos(c + k) for k in range(channels)], axis=2)
+        noise = self.random.normal(0, 0.15, image.shape)
+        out: np.ndarray = np.clip(128 + 90 * (image + noise), 0, 255).astype(np.uint8)
+        return out
+
+    def pixels(self) -> None:
+        plan = self.plan
+        rows = np.arange(self.n)
+        array = np.stack([self.picture(c, 0.1 * (i % 9)) for i, c in enumerate(self.label)])
+        self.write_images("images/view.h5", array, rows, np.zeros(self.n), ["original"])
+        if plan.variants:
+            v = len(plan.variants)
+            place = self.split_table[self.fold_names[0]].to_numpy(object)
+            parents = rows[place == "train"] if plan.folds == 1 else rows
+            changed = [
+                np.clip(array[p].astype(float) * (0.5 + 0.3 * k), 0, 255).astype(np.uint8)
+                for p in parents
+                for k in range(v)
+            ]
+            names = ["original", *plan.variants]
+            numbers = np.tile(np.arange(1, v + 1), len(parents))
+            self.write_images(
+                "augmented/view.h5", np.stack(changed), np.repeat(parents, v), numbers, names
+            )
+
+    def write_images(
+        self,
+        name: str,
+        array: np.ndarray,
+        row: np.ndarray,
+        variant: np.ndarray,
+        variants: Sequence[str],
+    ) -> None:
+        path = self.results / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mean = array.astype(float).mean(axis=(1, 2))
+        with h5py.File(path, "w") as file:
+            file["images"] = array
+            file["row"] = row.astype(np.int64)
+            file["variant"] = variant.astype(np.int16)
+            file["label"] = self.label[row].astype(np.int32)
+            file["mean"] = mean
+            file["mean_square"] = mean**2
+            file.attrs["view"] = json.dumps({"size": self.plan.size[0]})
+            file.attrs["labels"] = json.dumps(list(self.plan.classes))
+            file.attrs["variants"] = json.dumps(list(variants))
+            file.attrs["decode"] = json.dumps({})
+            file.attrs["dataset"] = self.plan.dataset
+            file.attrs["darkroom"] = "0"
+
+    def evaluation(self) -> None:
+        """Predictions right with the planned probability, and plain scores of them."""
+        plan, k = self.plan, len(self.plan.classes)
+        frames, runs, by_class = [], [], []
+        for fold in self.fold_names:
+            place = self.split_table[fold].to_numpy(object)
+            for model in plan.models:
+                for seed in plan.seeds:
+                    for classifier, skill in plan.skill.items():
+                        keep = np.flatnonzero(np.isin(place, ["validation", "test"]))
+                        truth = self.label[keep]
+                        right = self.random.random(len(keep)) < skill
+                        other = (truth + self.random.integers(1, k, len(keep))) % k
+                        said = np.where(right, truth, other)
+                        sure = np.clip(self.random.beta(6, 1.5, len(keep)), 1 / k + 1e-6, 1)
+                        p = np.repeat((1 - sure)[:, None] / (k - 1), k, axis=1)
+                        p[np.arange(len(keep)), said] = sure
+                        head = {
+                            "fold": fold,
+                            "features": f"{model}-seed{seed}",
+                            "classifier": classifier,
+                        }
+                        frame = pd.DataFrame(
+                            head
+                            | {
+                                "path": self.table["path"].to_numpy()[keep],
+                                "row": keep,
+                                "part": place[keep],
+                                "class": truth.astype(np.int16),
+                                "predicted": said.astype(np.int16),
+                            }
+                        )
+                        wide = pd.DataFrame(
+                            p.astype(np.float32), columns=[f"p:{c}" for c in plan.classes]
+                        )
+                        frames.append(pd.concat([frame, wide], axis=1))
+                        for part in ("validation", "test"):
+                            own = frame["part"] == part
+                            if own.any():
+                                scored = self.score(truth[own], said[own])
+                                runs.append(
+                                    head
+                                    | {"model": model, "seed": seed, "part": part}
+                                    | {"n": int(own.sum())}
+                                    | scored
+                                )
+                                by_class += self.each_class(
+                                    head | {"part": part}, truth[own], said[own]
+                                )
+        both = pd.concat(frames, ignore_index=True)
+        both.to_parquet(self.path("predictions.parquet"), index=False)
+        front = ["features", "model", "seed", "classifier", "fold", "part", "n"]
+        metrics = pd.DataFrame(runs)
+        metrics = metrics[front + [c for c in metrics if c not in front]]
+        metrics.to_csv(self.path("metrics.csv"), index=False)
+        lines = []
+        for key, own in metrics.groupby(["model", "classifier", "part"], sort=False):
+            line: dict[str, Any] = dict(zip(("model", "classifier", "part"), key, strict=True))
+            line["runs"] = len(own)
+            for m in METRICS:
+                line[m] = own[m].mean()
+                line[f"{m}_sd"] = own[m].std() if len(own) > 1 else np.nan
+                line[f"{m}_low"], line[f"{m}_high"] = own[f"{m}_low"].mean(), own[f"{m}_high"].mean()
+            lines.append(line)
+        pd.DataFrame(lines).to_csv(self.path("summary.csv"), index=False)
+        pd.DataFrame(by_class).to_csv(self.path("class_metrics.csv"), index=False)
+
+    def score(self, truth: np.ndarray, said: np.ndarray) -> dict[str, float]:
+        accuracy = float((truth == said).mean())
+        recall = np.mean([(said[truth == c] == c).mean() for c in np.unique(truth)])
+        half = 1.96 * np.sqrt(max(accuracy * (1 - accuracy), 1e-4) / len(truth))
+        out: dict[str, float] = {}
+        for m in METRICS:
+            value = {"accuracy": accuracy, "log_loss": 1.2 * (1 - accuracy)}.get(m, float(recall))
+            out |= {m: value, f"{m}_low": value - half, f"{m}_high": min(value + half, 1.0)}
+        return out
+
+    def each_class(
+        self, head: dict[str, Any], truth: np.ndarray, said: np.ndarray
+    ) -> list[dict[str, Any]]:
+        out = []
+        for c, name in enumerate(self.plan.classes):
+            n = int((truth == c).sum())
+            recall = float((said[truth == c] == c).mean()) if n else np.nan
+            line = head | {"class": name, "n": n}
+            for m in ("precision", "recall", "f1", "roc_auc"):
+                line |= {m: recall, f"{m}_low": recall - 0.1, f"{m}_high": min(recall + 0.05, 1)}
+            out.append(line)
+        return out
+
+    def training(self) -> None:
+        plan = self.plan
+        for fold in self.fold_names:
+            for model in plan.models:
+                for seed in plan.seeds:
+                    epoch = np.arange(1, plan.epochs + 1)
+                    wobble = self.random.normal(0, 0.02, (2, plan.epochs))
+                    loss = 1.6 * np.exp(-epoch / 3) + 0.1 + wobble[0]
+                    val = 1.5 * np.exp(-epoch / 3) + 0.2 + 0.01 * epoch + wobble[1]
+                    table = pd.DataFrame(
+                        {
+                            "epoch": epoch,
+                            "loss": loss,
+                            "accuracy": 1 - loss / 2.2,
+                            "val_loss": val,
+                            "val_accuracy": 1 - val / 2.2,
+                            "learning_rate": 0.001,
+                            "seconds": 3.5,
+                        }
+                    )
+                    if not plan.validation:
+                        table[["val_loss", "val_accuracy"]] = np.nan
+                    path = self.results / fold / f"{model}-seed{seed}" / "history.csv"
+                    path.parent.mkdir(parents=True)
+                    table.to_csv(path, index=False)
+                    self.histories.append(str(path))
+
+    def benchmarks(self) -> None:
+        lines = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+        folder = self.results / "benchmarks"
+        (folder / "holdout").mkdir(parents=True)
+        for name, seconds, memory in (
+            ("index_files.tsv", "1.5", "120.25"),
+            ("prepare_images-view.tsv", "12.0", "310.0"),
+            ("holdout/train_model-cnn-seed0.tsv", "61.0", "900.5"),
+            ("holdout/train_model-cnn-seed1.tsv", "65.5", "880.0"),
+            ("split_rows.tsv", "0.4", "NA"),
+            ("write_report.tsv", "9.9", "150.0"),
+        ):
+            (folder / name).write_text(
+                f"{lines}{seconds}\t0:00:01\t{memory}\t1\t1\t1\t-\t-\t50.0\t1.0\n"
+            )
