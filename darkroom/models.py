@@ -1,0 +1,334 @@
+"""A network from a short list of layers, made of stock Keras layers alone.
+
+The first layer normalises, so a saved network takes raw uint8 pixels and loads in a plain
+Keras without Darkroom. Keras is imported by `backend`, never before: threads and messages
+are settled at its first import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from darkroom.errors import UserError
+
+MAPS = ("conv", "pool", "global_pool", "residual")  # they read a map (H, W, C)
+
+
+# ---------------------------------------------------------------- the backend
+
+
+def backend(threads: int) -> Any:
+    """Import Keras with so many threads, and quietly; TensorFlow unless KERAS_BACKEND says other.
+
+    With TensorFlow, operations are made deterministic: on a CPU that costs no measurable
+    time. Where Keras is imported already, its threads stay as they are.
+
+    Parameters
+    ----------
+    threads : cores that one operation may use.
+
+    Returns
+    -------
+    The module `keras`.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ[name] = str(threads)
+    if "keras" in sys.modules:
+        return sys.modules["keras"]
+    with _silent_stderr():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.config.experimental.enable_op_determinism()
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            for card in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(card, True)
+    # a person's own ~/.keras/keras.json must not change a result
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    return keras
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Hold back what native code writes to stderr; show it only if the body fails.
+
+    TensorFlow says a page about drivers and instruction sets before its own setting of
+    the log level works.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        kept = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+# ---------------------------------------------------------------- the network
+
+
+def build(
+    layers: Sequence[dict[str, Any]],
+    *,
+    shape: tuple[int, int, int],
+    classes: int,
+    normalise: str,
+    mean: Sequence[float] | np.ndarray,
+    std: Sequence[float] | np.ndarray,
+    seed: int,
+) -> Any:
+    """Build a network with fresh weights.
+
+    Parameters
+    ----------
+    layers : single-key mappings with their settings (one left out is none), e.g.
+        `{"conv": {"filters": 32, "size": 3, ...}}`, each with an optional `name`;
+        the settings are those of `darkroom.config.Layer`. A layer without a name is
+        called by its kind and its place from 1: `conv_1`, `dense_9`.
+    shape : (height, width, channels) of an image.
+    classes : K, size of the last layer, `softmax`, which is added here.
+    normalise : `standard` ((x − mean) / std by channel), `unit` (0..1), `symmetric`
+        (−1..1) or `none`: the layer `normalise`.
+    mean, std : (C,) of the training rows by channel, in 0..255; read by `standard` only.
+    seed : of initial weights and dropout; sets Python's, NumPy's and the backend's seeds.
+
+    Returns
+    -------
+    keras.Model from (B, H, W, C) uint8 to (B, K) float32 probabilities, not compiled.
+
+    Raises
+    ------
+    UserError
+        A layer that does not fit where it stands, with its index and the shapes.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    scale, offset = _normalisation(normalise, mean, std)
+    image = keras.Input(shape, dtype="uint8", name="image")
+    x = keras.layers.Rescaling(scale, offset, name="normalise")(image)
+    taken = {"image", "normalise", "softmax"}
+    for index, layer in enumerate(layers):
+        kind, spec = next((k, v) for k, v in layer.items() if k != "name" and v is not None)
+        name = layer.get("name") or f"{kind}_{index + 1}"
+        where = f"layers[{index}] ({kind})"
+        if name in taken:
+            raise UserError(f"{where}: the name {name!r} is taken; choose another")
+        taken.add(name)
+        before = tuple(x.shape[1:])
+        _check_rank(where, kind, before)
+        try:
+            x = _apply(x, kind, spec, name)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{where} {_why(kind, spec, before, error)}") from None
+        if any(side is not None and side < 1 for side in x.shape[1:]):
+            raise UserError(f"{where} {_too_small(kind, spec, before)}")
+    if len(x.shape) != 2:
+        raise UserError(
+            f"layers: the list ends in a map of {_show(x.shape[1:])}; "
+            "add flatten or global_pool at its end"
+        )
+    output = keras.layers.Dense(classes, activation="softmax", name="softmax", dtype="float32")(x)
+    return keras.Model(image, output, name="network")
+
+
+def _normalisation(how: str, mean: Any, std: Any) -> tuple[Any, Any]:
+    """Scale and offset of raw pixels."""
+    if how == "standard":
+        # a channel without any variation carries nothing: leave its scale alone
+        sigma = [float(s) if s > 0 else 1.0 for s in np.asarray(std)]
+        means = [float(m) for m in np.asarray(mean)]
+        return [1 / s for s in sigma], [-m / s for m, s in zip(means, sigma, strict=True)]
+    return {"unit": (1 / 255, 0.0), "symmetric": (1 / 127.5, -1.0), "none": (1.0, 0.0)}[how]
+
+
+def _apply(x: Any, kind: str, spec: dict[str, Any], name: str) -> Any:
+    from keras import layers
+
+    if kind == "conv":
+        return layers.Conv2D(
+            spec["filters"],
+            spec["size"],
+            strides=spec["stride"],
+            padding=spec["padding"],
+            activation=spec.get("activation"),
+            use_bias=spec["bias"],
+            name=name,
+        )(x)
+    if kind == "pool":
+        pool = layers.MaxPooling2D if spec["kind"] == "max" else layers.AveragePooling2D
+        return pool(spec["size"], strides=spec.get("stride"), name=name)(x)
+    if kind == "batch_norm":
+        return layers.BatchNormalization(momentum=spec["momentum"], name=name)(x)
+    if kind == "dropout":
+        return layers.Dropout(spec["rate"], name=name)(x)
+    if kind == "global_pool":
+        mean = spec["kind"] == "average"
+        pool = layers.GlobalAveragePooling2D if mean else layers.GlobalMaxPooling2D
+        return pool(name=name)(x)
+    if kind == "flatten":
+        return layers.Flatten(name=name)(x)
+    if kind == "dense":
+        return layers.Dense(spec["units"], activation=spec.get("activation"), name=name)(x)
+    if kind == "activation":
+        return layers.Activation(spec["function"], name=name)(x)
+    return _residual(x, spec["filters"], spec["stride"], spec["activation"], name)
+
+
+def _residual(x: Any, filters: int, stride: int, activation: str, name: str) -> Any:
+    """Two 3×3 convolutions and a shortcut (He et al. 2016, arXiv:1512.03385, figure 2).
+
+    Where the size changes, the shortcut is a 1×1 convolution (their option B). The
+    block's last layer, after the addition, has the block's name.
+    """
+    from keras import layers
+
+    def convolve(y: Any, size: int, step: int, part: str) -> Any:
+        y = layers.Conv2D(
+            filters,
+            size,
+            strides=step,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"{name}_conv{part}",
+        )(y)
+        return layers.BatchNormalization(momentum=0.9, name=f"{name}_norm{part}")(y)
+
+    y = convolve(x, 3, stride, "1")
+    y = layers.Activation(activation, name=f"{name}_activation1")(y)
+    y = convolve(y, 3, 1, "2")
+    same = stride == 1 and x.shape[-1] == filters
+    shortcut = x if same else convolve(x, 1, stride, "0")
+    y = layers.Add(name=f"{name}_add")([y, shortcut])
+    return layers.Activation(activation, name=name)(y)
+
+
+# ---------------------------------------------------------------- mistakes in words
+
+
+def _show(shape: Sequence[int | None]) -> str:
+    return "×".join(str(side) for side in shape)
+
+
+def _check_rank(where: str, kind: str, before: tuple[int, ...]) -> None:
+    """A map must be flattened or pooled before dense, and no map comes back after that."""
+    if kind in MAPS and len(before) != 3:
+        raise UserError(
+            f"{where} needs a map (height×width×channels) but gets a vector of {before[0]}: "
+            "move it before the flatten or global_pool"
+        )
+    if kind == "dense" and len(before) != 1:
+        raise UserError(
+            f"{where} needs a vector but gets a map of {_show(before)}: "
+            "put flatten or global_pool before it"
+        )
+
+
+def _too_small(kind: str, spec: dict[str, Any], before: tuple[int, ...]) -> str:
+    size = spec.get("size")
+    return (
+        f"of size {size} does not fit a map of {_show(before)}: "
+        f"leave it out, or take a larger view{' or padding: same' if kind == 'conv' else ''}"
+    )
+
+
+def _why(kind: str, spec: dict[str, Any], before: tuple[int, ...], error: Exception) -> str:
+    import keras
+
+    for key in ("activation", "function"):
+        if spec.get(key) is not None:
+            try:
+                keras.activations.get(spec[key])
+            except (ValueError, TypeError):
+                return f"{key} is {spec[key]!r}, which Keras does not know; relu, gelu, tanh …"
+    if kind in ("conv", "pool") and min(before[:2]) < spec["size"]:
+        return _too_small(kind, spec, before)
+    said = " ".join(str(error).split())
+    return f"cannot be built on {_show(before)}: {said[:300]}"
+
+
+# ---------------------------------------------------------------- optimiser and schedule
+
+
+def optimizer(settings: dict[str, Any]) -> Any:
+    """A Keras optimiser.
+
+    Parameters
+    ----------
+    settings : as `darkroom.config.Optimizer`. Weight decay is decoupled from the gradient
+        for every optimiser (Loshchilov & Hutter 2019, arXiv:1711.05101); `clip_norm`
+        bounds the norm of all gradients together.
+
+    Raises
+    ------
+    UserError
+        `nesterov` with an optimiser that has none.
+    """
+    import keras
+
+    kind = settings["name"]
+    if settings["nesterov"] and kind != "momentum":
+        raise UserError(f"optimizer.nesterov goes with optimizer.name: momentum, not {kind}")
+    common = {
+        "learning_rate": settings["learning_rate"],
+        "weight_decay": settings["weight_decay"] or None,
+        "global_clipnorm": settings["clip_norm"],
+    }
+    if kind == "sgd":
+        return keras.optimizers.SGD(**common)
+    if kind == "momentum":
+        return keras.optimizers.SGD(
+            momentum=settings["momentum"], nesterov=settings["nesterov"], **common
+        )
+    if kind == "rmsprop":
+        return keras.optimizers.RMSprop(momentum=settings["momentum"], **common)
+    if kind == "adamw":  # None there means Keras' own default, not none
+        return keras.optimizers.AdamW(**common | {"weight_decay": settings["weight_decay"]})
+    return keras.optimizers.Adam(**common)
+
+
+def rate(step: int, steps: int, peak: float, schedule: dict[str, Any]) -> float:
+    """Learning rate of one step: of its number alone, so that a resumed training agrees.
+
+    Parameters
+    ----------
+    step : 0 … steps − 1, over all epochs. steps : of the whole training.
+    peak : `optimizer.learning_rate`.
+    schedule : `name`; `warmup`, fraction of the steps in which the rate rises in a line;
+        `final`, what it falls to, as a fraction of the peak (not for `constant`).
+        `cosine`: Loshchilov & Hutter 2017, arXiv:1608.03983, one period, no restart.
+        `one_cycle`: from peak / 25 up in a line and down in a line (Smith 2018,
+        arXiv:1803.09820); rises for 0.3 of the steps where `warmup` is 0. The momentum
+        is not cycled.
+    """
+    cycle = schedule["name"] == "one_cycle"
+    warmup = (schedule["warmup"] or 0.3) if cycle else schedule["warmup"]
+    rising = round(warmup * steps)
+    if step < rising:
+        start = 1 / 25 if cycle else 0.0
+        return float(peak * (start + (1 - start) * (step + 1) / rising))
+    if schedule["name"] == "constant":
+        return float(peak)
+    done = (step - rising) / (steps - rising)  # 0 at the peak; 1 would be the step after the last
+    falling = 1 - done if cycle else (1 + math.cos(math.pi * done)) / 2
+    return float(peak * (schedule["final"] + (1 - schedule["final"]) * falling))

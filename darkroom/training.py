@@ -1,0 +1,455 @@
+"""A network learns from the training rows of a fold.
+
+The loop is a plain one over `train_on_batch`: measured no slower than `Model.fit` in any
+of its forms, the same on each Keras backend, and all that it depends on is a step's
+number. So a training that was killed goes on from its last whole epoch and ends with the
+very weights that it would have had.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import math
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from darkroom import batches, models, online, store
+from darkroom.errors import UserError
+from darkroom.progress import Bar, progress
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+
+
+@dataclass
+class Course:
+    """How a training stands after its last whole epoch.
+
+    Attributes
+    ----------
+    history : a row an epoch, keys as `COLUMNS`. best : value of the monitored quantity.
+    best_epoch : epoch that had it, 0 before the first. weights : of that epoch.
+    """
+
+    history: list[dict[str, float | None]] = field(default_factory=list)
+    best: float = math.inf
+    best_epoch: int = 0
+    weights: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        return len(self.history)
+
+    def add(self, row: dict[str, float | None], value: float | None, weights: Any) -> None:
+        """Take an epoch in; keep its weights if `value` (smaller is better) is the best yet."""
+        self.history.append(row)
+        if value is not None and value < self.best:
+            self.best, self.best_epoch, self.weights = value, self.epoch, weights()
+
+
+def train(
+    images: str,
+    splits: str,
+    augmented: str | None,
+    *,
+    model_path: str,
+    history_path: str,
+    resume: str,
+    cfg: dict[str, Any],
+    code: str,
+    threads: int,
+) -> None:
+    """Train a network; write `model.keras` and, row by row, `history.csv`.
+
+    Parameters
+    ----------
+    images, splits, augmented : files of the data set; the last only where it has variants.
+    model_path, history_path : what to write; see docs/formats.md.
+    resume : folder for the state after each whole epoch; gone when the training is done.
+    cfg : `dataset`, `fold`, `seed`, `balance`, `balance_seed`, and `model`: the settings of
+        `darkroom.config.Model` that concern training.
+    code : digest of the code. A state of other code, settings or inputs is not gone on from.
+    threads : cores to use. The sums of more threads are rounded otherwise, so weights agree
+        to the last bit only among trainings with equally many.
+
+    Raises
+    ------
+    UserError
+        A network that cannot be built, nothing to train on, a loss that is no number.
+    """
+    settings = cfg["model"]
+    keras = models.backend(threads)
+    cv2.setNumThreads(1)  # one thread prepares batches; the network has the others
+    fold = batches.open_fold(
+        images,
+        splits,
+        augmented,
+        fold=cfg["fold"],
+        balance=cfg["balance"],
+        balance_seed=cfg["balance_seed"],
+    )
+    training = fold.training()
+    validation = fold.rows([fold.originals("validation")])
+    mean, std = store.channel_statistics(fold.files, fold.chosen)
+    network = models.build(
+        settings["layers"],
+        shape=training.shape,
+        classes=len(fold.classes),
+        normalise=settings["normalise"],
+        mean=mean,
+        std=std,
+        seed=cfg["seed"],
+    )
+    network.compile(
+        optimizer=models.optimizer(settings["optimizer"]),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+    )
+    feed = Feed(fold, training, settings, seed=cfg["seed"], fill=np.rint(mean).astype(np.uint8))
+    _tell(fold, training, validation, network, keras.backend.backend(), threads, feed)
+
+    state = Path(resume) / f"{_key(fold, splits, cfg, code, keras)}.npz"
+    course = _load(state, network) or Course()
+    epochs = settings["epochs"]
+    if course.epoch:
+        log.info("going on after epoch %d of %d", course.epoch, epochs)
+    ahead = (epochs - course.epoch) * len(training)
+    with (
+        Path(history_path).open("w", newline="", encoding="utf-8") as file,
+        progress(f"training {cfg['fold']}", ahead) as bar,
+    ):
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        table.writerows(map(_written, course.history))
+        file.flush()
+        while course.epoch < epochs and not _stops(course, settings, len(validation)):
+            row = _epoch(network, feed, validation, course.epoch + 1, settings, bar)
+            course.add(row, _monitored(row, settings["monitor"]), network.get_weights)
+            _save(state, network, course)
+            table.writerow(_written(row))
+            file.flush()
+            log.info("%s", _line(row, epochs))
+    _keep(network, course, settings)
+    _export(network, model_path)
+    shutil.rmtree(resume, ignore_errors=True)
+
+
+# ---------------------------------------------------------------- one epoch
+
+
+class Feed:
+    """Training batches of each epoch: pixels, targets, and weights where classes have them.
+
+    Parameters
+    ----------
+    fold, training : what to train on. settings : of the model. seed : of order and changes.
+    fill : (C,) uint8, the mean colour, for cutout.
+    """
+
+    def __init__(
+        self,
+        fold: batches.Fold,
+        training: batches.Rows,
+        settings: dict[str, Any],
+        *,
+        seed: int,
+        fill: np.ndarray,
+    ) -> None:
+        self.seed, self.fill = seed, fill
+        self.changes = settings["augment"] if online.changes(settings["augment"]) else None
+        self.one_hot = np.eye(len(fold.classes), dtype=np.float32)
+        self.weights = class_weights(settings["class_weights"], training.label, fold.classes)
+        self.order = batches.Shuffled(
+            training,
+            batch=settings["batch"],
+            budget=settings["memory_mb"] * 1_000_000,
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self.order)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """(B, H, W, C) uint8, (B, K) float32, (B,) float32 or None, of an epoch from 1."""
+        for step, (images, label) in enumerate(self.order.epoch(number)):
+            targets = self.one_hot[label]
+            if self.changes:
+                images, targets = online.augment(
+                    images,
+                    targets,
+                    self.changes,
+                    seed=self.seed,
+                    epoch=number,
+                    step=step,
+                    fill=self.fill,
+                )
+            yield images, targets, None if self.weights is None else targets @ self.weights
+
+
+def class_weights(
+    asked: str | dict[str, float], label: np.ndarray, classes: list[str]
+) -> np.ndarray | None:
+    """Weight of each class in the loss.
+
+    Parameters
+    ----------
+    asked : `none`; `balanced`, n / (K · n of the class), as scikit-learn has it; or weights
+        by class name, 1 where none is given.
+    label : (n,) classes of the training rows. classes : K names.
+
+    Returns
+    -------
+    (K,) float32, or None where all classes weigh alike.
+
+    Raises
+    ------
+    UserError
+        A weight for a class that is not there.
+    """
+    if asked == "none":
+        return None
+    if isinstance(asked, str):
+        count = np.bincount(label, minlength=len(classes))
+        return (len(label) / (len(classes) * np.maximum(count, 1))).astype(np.float32)
+    if unknown := [name for name in asked if name not in classes]:
+        raise UserError(
+            f"class_weights: {unknown[0]!r} is no class of this data set; "
+            f"there are: {', '.join(classes)}"
+        )
+    return np.array([asked.get(name, 1.0) for name in classes], np.float32)
+
+
+def _epoch(
+    network: Any,
+    feed: Feed,
+    validation: batches.Rows,
+    number: int,
+    settings: dict[str, Any],
+    bar: Bar,
+) -> dict[str, float | None]:
+    """Train for one epoch, then look at the validation rows; a row of the history."""
+    start = time.perf_counter()
+    steps = settings["epochs"] * len(feed)
+    peak = settings["optimizer"]["learning_rate"]
+    loss, correct, n, rate = 0.0, 0.0, 0, math.nan
+    with batches.ahead(feed.epoch(number)) as ready:
+        for step, (images, targets, weights) in enumerate(ready):
+            at = models.rate((number - 1) * len(feed) + step, steps, peak, settings["schedule"])
+            if at != rate:
+                network.optimizer.learning_rate = rate = at
+            said = network.train_on_batch(images, targets, sample_weight=weights, return_dict=True)
+            if not math.isfinite(said["loss"]):
+                raise UserError(
+                    f"the loss became {said['loss']} in epoch {number}: the training diverged; "
+                    f"lower optimizer.learning_rate (now {peak:g}) or set optimizer.clip_norm"
+                )
+            loss += float(said["loss"]) * len(images)
+            correct += float(said["accuracy"]) * len(images)
+            n += len(images)
+            bar.update(len(images))
+            bar.set_postfix_str(f"epoch {number} of {settings['epochs']}, loss {loss / n:.3f}")
+    val_loss, val_accuracy = _evaluate(network, validation, settings["batch"], feed.one_hot)
+    return {
+        "epoch": number,
+        "loss": loss / n,
+        "accuracy": correct / n,
+        "val_loss": val_loss,
+        "val_accuracy": val_accuracy,
+        "learning_rate": rate,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _evaluate(
+    network: Any, rows: batches.Rows, batch: int, one_hot: np.ndarray
+) -> tuple[float | None, float | None]:
+    """Loss and accuracy, without class weights; None and None where there are no rows."""
+    if not len(rows):
+        return None, None
+    loss, correct = 0.0, 0.0
+    with batches.ahead(batches.in_order(rows, batch)) as ready:
+        for images, label in ready:
+            said = network.test_on_batch(images, one_hot[label], return_dict=True)
+            loss += float(said["loss"]) * len(images)
+            correct += float(said["accuracy"]) * len(images)
+    return loss / len(rows), correct / len(rows)
+
+
+# ---------------------------------------------------------------- which epoch, and when to end
+
+
+def _monitored(row: dict[str, float | None], monitor: str) -> float | None:
+    """The quantity that chooses an epoch, so that smaller is better."""
+    value = row[f"val_{monitor}"]
+    return value if value is None or monitor == "loss" else -value
+
+
+def _stops(course: Course, settings: dict[str, Any], validation: int) -> bool:
+    patience = settings["early_stopping"]
+    if not patience or not validation or course.epoch - course.best_epoch < patience:
+        return False
+    log.info(
+        "stopped after epoch %d: val_%s is no better than in epoch %d",
+        course.epoch,
+        settings["monitor"],
+        course.best_epoch,
+    )
+    return True
+
+
+def _keep(network: Any, course: Course, settings: dict[str, Any]) -> None:
+    if settings["keep"] == "last":
+        return
+    if not course.best_epoch:
+        log.info("no validation rows to choose an epoch by: the last one is kept")
+        return
+    network.set_weights(course.weights)
+    monitor = settings["monitor"]
+    log.info("kept epoch %d: val_%s %.4f", course.best_epoch, monitor, abs(course.best))
+
+
+def _export(network: Any, path: str) -> None:
+    """Save the bare network, without its optimiser, whole or not at all."""
+    import keras
+
+    place = Path(path)
+    part = place.with_name(f".{place.stem}.part.keras")
+    keras.Model(network.input, network.output, name=network.name).save(part)
+    part.replace(place)
+
+
+# ---------------------------------------------------------------- resuming
+
+
+def _key(fold: batches.Fold, splits: str, cfg: dict[str, Any], code: str, keras: Any) -> str:
+    """What a state belongs to: inputs, settings, code, versions.
+
+    Of the pixels: size and time of the file, and each image's place and channel sums;
+    of the split: the classes and what is in which part, so that writing it anew with the
+    same content changes nothing.
+    """
+    digest = hashlib.sha256()
+
+    def add(*values: Any) -> None:
+        for value in values:
+            plain = value if isinstance(value, (bytes, bytearray)) else json.dumps(value).encode()
+            digest.update(str(len(plain)).encode() + b":" + plain)
+
+    add(cfg, code, keras.__version__, keras.backend.backend(), fold.classes)
+    add("\n".join(map(str, fold.part)).encode())
+    for file, label, chosen in zip(fold.files, fold.label, fold.chosen, strict=True):
+        status = Path(file.path).stat()
+        add(status.st_size, status.st_mtime_ns, list(file.images.shape), file.view, file.decode)
+        for column in (file.row, file.variant, file.mean, file.mean_square, label, chosen):
+            add(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()[:24]
+
+
+def _save(path: Path, network: Any, course: Course) -> None:
+    """Write the state after an epoch: network, optimiser, dropout's counters, course."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for other in path.parent.glob("*.npz*"):
+        if other != path:
+            other.unlink(missing_ok=True)  # of other settings, or cut short
+    part = path.with_name(f"{path.name}.part")
+    rest = {k: getattr(course, k) for k in ("history", "best", "best_epoch")}
+    with part.open("wb") as file:
+        np.savez(file, rest=json.dumps(rest), **_arrays(network, course))
+    part.replace(path)
+
+
+def _arrays(network: Any, course: Course) -> dict[str, Any]:
+    import keras
+
+    arrays = {f"best{i}": w for i, w in enumerate(course.weights)}
+    for name, variables in _variables(network):
+        arrays |= {f"{name}{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
+    return arrays
+
+
+def _variables(network: Any) -> list[tuple[str, list[Any]]]:
+    network.optimizer.build(network.trainable_variables)
+    return [("network", network.variables), ("optimizer", network.optimizer.variables)]
+
+
+def _load(path: Path, network: Any) -> Course | None:
+    """Take up a state, if there is a whole one of just this training."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            course = Course(**json.loads(str(file["rest"])))
+            if course.best_epoch:
+                course.weights = [file[f"best{i}"] for i in range(len(network.weights))]
+            found = [
+                (v, file[f"{name}{i}"])
+                for name, variables in _variables(network)
+                for i, v in enumerate(variables)
+            ]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        log.info("%s cannot be read (%s): training starts anew", path, error)
+        return None
+    for variable, value in found:
+        variable.assign(value)
+    return course
+
+
+# ---------------------------------------------------------------- words and rows
+
+
+def _tell(
+    fold: batches.Fold,
+    training: batches.Rows,
+    validation: batches.Rows,
+    network: Any,
+    backend: str,
+    threads: int,
+    feed: Feed,
+) -> None:
+    variants = sum(len(c) for c in fold.chosen[1:])
+    log.info(
+        "%d training images%s and %d validation images of %s, %d weights; %s, %d threads",
+        len(training),
+        f" ({variants} of them variants)" if variants else "",
+        len(validation),
+        "×".join(map(str, training.shape)),
+        network.count_params(),
+        backend,
+        threads,
+    )
+    if not feed.order.held:
+        log.info(
+            "the pixels stream from the file: %.0f MB, more than memory_mb",
+            len(training) * training.image_bytes / 1e6,
+        )
+
+
+def _written(row: dict[str, float | None]) -> dict[str, str]:
+    """A row of history.csv; empty where there are no validation rows."""
+    return {k: "" if v is None else f"{v:.6g}" for k, v in row.items()}
+
+
+def _line(row: dict[str, float | None], epochs: int) -> str:
+    said = [
+        f"{name} {row[name]:.4f}"
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy")
+        if row[name] is not None
+    ]
+    return (
+        f"epoch {row['epoch']}/{epochs}: {', '.join(said)}, "
+        f"rate {row['learning_rate']:.2g}, {row['seconds']:.1f} s"
+    )

@@ -1,0 +1,14 @@
+"""Read features and predictions of a trained network in one pass."""
+
+from darkroom import features
+from darkroom.stage import stage
+
+with stage(snakemake):
+    features.extract(
+        *(snakemake.input[key] for key in ("model", "images", "splits")),
+        snakemake.input.get("augmented") or None,
+        features_path=snakemake.output.features,
+        predictions_path=snakemake.output.predictions,
+        threads=snakemake.threads,
+        **{key: snakemake.params[key] for key in ("cfg", "name")},
+    )

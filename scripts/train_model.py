@@ -1,0 +1,15 @@
+"""Train a network on the training rows of a fold."""
+
+from darkroom import training
+from darkroom.stage import stage
+
+with stage(snakemake):
+    training.train(
+        snakemake.input.images,
+        snakemake.input.splits,
+        snakemake.input.get("augmented") or None,
+        model_path=snakemake.output.model,
+        history_path=snakemake.output.history,
+        threads=snakemake.threads,
+        **{key: snakemake.params[key] for key in ("resume", "cfg", "code")},
+    )
