@@ -34,7 +34,12 @@ log = logging.getLogger(__name__)
 
 # Proportions, whose interval must not vanish where every row is right.
 RATES = frozenset(measure.OVERALL) - {"roc_auc", "log_loss"}
-SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC"}
+# Columns of the table at the end, with their digits.
+SHOWN = {
+    "accuracy": ("accuracy", 3),
+    "balanced_accuracy": ("balanced accuracy", 3),
+    "roc_auc": ("ROC AUC", 4),
+}
 
 Floats = NDArray[np.float64]
 
@@ -317,13 +322,14 @@ def _tell(summary: pd.DataFrame, parts: dict[str, _Part], dataset: str) -> None:
     name = "test" if (summary["part"] == "test").any() else "validation"
     rows = summary[summary["part"] == name]
     bounded = parts[name].resamples.resamples > 0
-    lines = [["model", "classifier", "runs", *SHOWN.values()]]
+    lines = [["model", "classifier", "runs", *(title for title, _ in SHOWN.values())]]
     for _, row in rows.iterrows():
         cells = [row["model"], row["classifier"], str(row["runs"])]
-        for m in SHOWN:
-            cell = f"{row[m]:.3f}" if row[m] == row[m] else "undefined"
-            if bounded and row[f"{m}_low"] == row[f"{m}_low"]:
-                cell += f" [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]"
+        for m, (_, digits) in SHOWN.items():
+            value, low, high = (row[f"{m}{end}"] for end in ("", "_low", "_high"))
+            cell = "undefined" if np.isnan(value) else f"{value:.{digits}f}"
+            if not np.isnan(low):
+                cell += f" [{low:.{digits}f}, {high:.{digits}f}]"
             cells.append(cell)
         lines.append(cells)
     width = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]

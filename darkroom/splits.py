@@ -378,8 +378,9 @@ class _Cut:
 def _holdout(rows: _Rows, spec: dict[str, Any], notes: list[str]) -> Ints:
     """Part of each row: train, validation, test once."""
     place = np.where(rows.used, rows.given, UNUSED)
-    has_test, has_validation = bool((place == TEST).any()), bool((place == VALIDATION).any())
+    has_test = bool((place == TEST).any())
     _keep_apart(rows, place, TEST, notes)
+    has_validation = bool((place == VALIDATION).any())
     _keep_apart(rows, place, VALIDATION, notes)
     for part, has in ((TEST, has_test), (VALIDATION, has_validation)):
         if has:
@@ -415,18 +416,9 @@ def _holdout(rows: _Rows, spec: dict[str, Any], notes: list[str]) -> Ints:
         by_quota[stratum[c]] = True
         fixed = {part for part, has in ((TEST, has_test), (VALIDATION, has_validation)) if has}
         want[stratum[c]] = _quota(rows, c, quota, int(count[c]), fixed, test, validation)
-    for part, has, fraction in (
-        (TEST, has_test, test),
-        (VALIDATION, has_validation, validation),
-    ):
+    for part, has in ((TEST, has_test), (VALIDATION, has_validation)):
         if not has and not want[:, part].any():
             notes.append(_none(part))
-        base = whole.sum() if part == TEST else (total - want[:, TEST]).sum()
-        if not by_quota.any() and want[:, part].sum() > 1.1 * fraction * base + 1:
-            notes.append(
-                f"{PARTS[part]} is {want[:, part].sum() / base:.0%} instead of {fraction:.0%}, as "
-                "each class has at least one image there"
-            )
     if not (has_test or has_validation or want[:, VALIDATION : TEST + 1].any()):
         raise UserError(
             f"{rows.dataset}: split.test and split.validation leave nothing to evaluate on; raise "
@@ -435,6 +427,14 @@ def _holdout(rows: _Rows, spec: dict[str, Any], notes: list[str]) -> Ints:
     cut = _Cut(free, strata, names, want, by_quota, "")
     place[free] = _drawn(rows, cut, rows.key)[free]
     _tell_missed(cut, place, notes)
+    bases = {TEST: (test, whole.sum()), VALIDATION: (validation, (total - want[:, TEST]).sum())}
+    for part, (fraction, base) in bases.items():
+        wanted = want[:, part].sum()
+        if fraction and not quotas and wanted > 1.1 * fraction * base + 1:
+            notes.append(
+                f"{PARTS[part]} is {wanted / base:.0%} instead of {fraction:.0%}, as each class "
+                "has at least one image there"
+            )
     return place
 
 
@@ -485,6 +485,7 @@ def _folds_of(rows: _Rows, pool: NDArray[np.bool_], strata: Ints, names: list[st
     """Which of k equal parts each row of the pool is in."""
     total = np.bincount(strata[pool], minlength=len(names))
     units = _units_of(rows.unit[pool], strata[pool], len(names))
+    _some(rows, total, names)
     for s in np.flatnonzero(units < k):
         lower = f"set split.folds to at most {units[s]}, " if units[s] > 1 else ""
         raise UserError(
@@ -511,12 +512,7 @@ def _drawn(rows: _Rows, cut: _Cut, key: NDArray[np.uint64]) -> Ints:
     free = cut.free
     images = np.bincount(cut.stratum[free], minlength=len(cut.names))
     units = _units_of(rows.unit[free], cut.stratum[free], len(cut.names))
-    for s in np.flatnonzero(images == 0):
-        raise UserError(
-            f"{rows.dataset}: {cut.names[s]} has no image to train on{cut.where}: all are in given "
-            "test or validation sets, or unused; leave the class out (classes), or set "
-            "split.given: ignore"
-        )
+    _some(rows, images, cut.names)
     needed = cut.want[:, :UNUSED] > 0
     needed[:, TRAIN] = True
     for s in np.flatnonzero(units < needed.sum(axis=1)):
@@ -537,6 +533,15 @@ def _drawn(rows: _Rows, cut: _Cut, key: NDArray[np.uint64]) -> Ints:
             "finer group, or change split's fractions"
         )
     return place
+
+
+def _some(rows: _Rows, images: Ints, names: list[str]) -> None:
+    """Refuse a stratum whose images are all placed already."""
+    for s in np.flatnonzero(images == 0):
+        raise UserError(
+            f"{rows.dataset}: {names[s]} has no image to train on: all are in given test or "
+            "validation sets, or unused; leave the class out (classes), or set split.given: ignore"
+        )
 
 
 def _units_of(unit: Ints, stratum: Ints, strata: int) -> Ints:
@@ -642,7 +647,7 @@ def _quota(
     asked = {p: quota.get(PARTS[p]) for p in (TRAIN, VALIDATION, TEST) if p not in fixed}
     counts = {part: a for part, a in asked.items() if isinstance(a, int)}
     if sum(counts.values()) > n:
-        wish = " and ".join(f"{a:,} {PARTS[part]}" for part, a in counts.items())
+        wish = ", ".join(f"{a:,} {PARTS[part]}" for part, a in counts.items())
         raise UserError(
             f"{rows.dataset}: split.quotas asks for {wish} images of class {rows.classes[c]!r}, "
             f"which has {n:,} to give; lower the numbers"

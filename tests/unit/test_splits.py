@@ -344,7 +344,8 @@ def test_the_given_test_wins_over_its_copies(tmp_path: Path) -> None:
 def test_a_class_that_is_given_no_training_image() -> None:
     table = given(20, 0, 10)
     table.loc[table["label"] == "b", "split"] = "test"
-    fails(table, config(), "class 'b'", "no image to train on", "given: ignore")
+    for folds in (None, 3):
+        fails(table, config(folds=folds), "class 'b'", "no image to train on", "given: ignore")
 
 
 def test_a_class_that_a_given_test_lacks_is_told(tmp_path: Path) -> None:
@@ -497,7 +498,7 @@ def test_impossible_quotas() -> None:
     fails(
         xrays(),
         config(quotas={"COVID": {"train": 500, "test": 100}}),
-        "500 train and 100 test",
+        "500 train, 100 test",
         "576",
     )
     fails(xrays(), config(quotas={"Covid": {"train": 5}}), "did you mean 'COVID'?")
@@ -506,6 +507,49 @@ def test_impossible_quotas() -> None:
     table = xrays()
     table["group"] = np.where(table["label"] == "COVID", "one patient", table["path"])
     fails(table, config(quotas=few), "576 images in 1 group", "lower its quotas")
+
+
+# ---------------------------------------------------------------- whatever is asked
+
+
+def test_no_request_separates_what_belongs_together() -> None:
+    """Random listings and settings: a refusal in words, or a split that keeps its promises."""
+    done = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(30, 120))
+        table = manifest(
+            [f"c{i}" for i in rng.integers(0, 3, n)],
+            group=[f"g{i}" if i < 25 else None for i in rng.integers(0, 40, n)],
+            split=rng.choice(np.array(["train", "validation", "test", None]), n)
+            if seed % 2
+            else [None] * n,
+            sha256=[str(i) for i in rng.integers(0, 20 * n, n)],
+        )
+        cfg = config(
+            given=["use", "use", "ignore"][seed % 3],
+            folds=[None, None, 3][rng.integers(3)],
+            validation=[0, 0.15][rng.integers(2)],
+            quotas={} if seed % 4 else {"c0": {"train": 5}},
+            seed=seed,
+        )
+        try:
+            plan = splits._plan(table, cfg, "d")
+        except UserError:
+            continue
+        done += 1
+        frame = plan.frame.assign(sha=table["sha256"], own=table["group"])
+        contradicting = frame.groupby("sha")["class"].transform("nunique") > 1
+        for fold in plan.folds:
+            placed = frame[frame[fold] != "unused"]
+            for same in ("group", "sha", "own"):
+                assert (placed.groupby(same)[fold].nunique() == 1).all()
+            assert (frame.loc[contradicting, fold] == "unused").all()
+            assert set(frame.loc[frame[fold] == "train", "class"]) == {0, 1, 2}
+            if cfg["split"]["given"] == "use" and seed % 2:
+                test = (frame["given"] == "test") & ~contradicting
+                assert (test == (frame[fold] == "test")).all()
+    assert done > 50
 
 
 # ---------------------------------------------------------------- log, speed
