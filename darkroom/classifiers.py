@@ -130,7 +130,8 @@ def forecast(
     return Forecast(
         seconds(used),
         f"a kernel SVM on {used:,} rows of {dims} values takes about {_duration(seconds(used))}"
-        f" on one core{' (its search included)' if search else ''}; use kind: linear_svm, or "
+        f" on one core{' (its search included)' if search else ''}; use kind: linear_svm or "
+        f"logistic_regression, whose time grows with the rows and not with their square, or "
         f"max_rows: {few} (a sample; about {_duration(seconds(few))})",
     )
 

@@ -591,6 +591,32 @@ def test_search_does_not_leak_variants(tmp_path):
     assert "best n_neighbors = 61 " in case.fit("knn", search=search).notes
 
 
+def test_search_scores_originals_only(tmp_path):
+    """Variants lie where a single neighbour is right, originals where many are."""
+    random = np.random.default_rng(0)
+    n = 300
+    y = np.repeat(random.integers(0, 2, n // 10), 10)
+    original = np.column_stack([y + random.normal(size=n), np.zeros(n)])
+    places = random.uniform(50, 100, size=(n // 10, 2))[np.arange(n) // 10]
+    variants = [places + 0.01 * random.normal(size=(n, 2)) for _ in range(3)]
+    label = np.array(["no", "yes"])[np.tile(y, 4)]
+    case = Case(
+        tmp_path,
+        np.concatenate([original, *variants]),
+        label,
+        np.full(4 * n, "train"),
+        row=np.tile(np.arange(n), 4),
+        variant=np.repeat(np.arange(4), n),
+    )
+    search = {
+        "space": {"n_neighbors": [1, 61]},
+        "iterations": None,
+        "folds": 3,
+        "score": "accuracy",
+    }
+    assert "best n_neighbors = 61 " in case.fit("knn", search=search, scale=False).notes
+
+
 def test_search_with_a_class_of_one_group(tmp_path):
     x, label = digits()
     x, label = x[:300], label[:300]
