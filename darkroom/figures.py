@@ -10,7 +10,6 @@ where the reader's machine has a font for it, and it can be searched.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import unicodedata
 import warnings
@@ -95,7 +94,7 @@ def drawing(name: str = "darkroom") -> Iterator[None]:
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)  # no font cache, no font of that name: not the reader's concern
-    style = {
+    style: dict[Any, Any] = {
         "font.family": _families(),
         "font.size": 9,
         "text.parse_math": False,  # a class may be called $a_1$
@@ -160,7 +159,7 @@ def save(figure: Figure, path: str) -> None:
         else {"Software": None}
     )
     figure.savefig(part, format=suffix, metadata=nothing)
-    os.replace(part, place)
+    part.replace(place)
 
 
 def plain(text: object, width: int = 28) -> str:
@@ -188,7 +187,7 @@ def inline(path: str, title: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     # matplotlib names every group (figure_1, axes_1): the next figure has the same names.
-    text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    text = re.sub(r'(<g\b[^>]*?) id="[^"]*"', r"\1", text)
     match = re.match(r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', text)
     if match is None:
         raise ValueError(f"{path} is no SVG of matplotlib's")
@@ -329,9 +328,7 @@ def class_counts(counts: pd.DataFrame) -> Figure:
     if not len(counts) or not shown:
         return in_words("No image has a class, so there is nothing to count.")
     if len(counts) <= MOST_BARS:
-        figure = Figure(
-            figsize=(WIDTH, 0.95 + 0.23 * max(len(counts), 2)), layout="constrained"
-        )
+        figure = Figure(figsize=(WIDTH, 0.95 + 0.23 * max(len(counts), 2)), layout="constrained")
         axis = figure.subplots()
         at = np.arange(len(counts))
         left = np.zeros(len(counts))
@@ -358,8 +355,10 @@ def class_counts(counts: pd.DataFrame) -> Figure:
     else:
         figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
         axis = figure.subplots()
-        total = counts[shown].sum(axis=1).sort_values(ascending=False, kind="stable")
-        ordered = counts.loc[total.index, shown].to_numpy(float)
+        sums = counts[shown].sum(axis=1).to_numpy(float)
+        order = np.argsort(-sums, kind="stable")
+        ordered = counts[shown].to_numpy(float)[order]
+        largest, smallest = order[0], order[-1]
         edges = np.arange(len(counts) + 1) + 0.5
         base = np.zeros(len(counts))
         for i, part in enumerate(shown):
@@ -370,8 +369,8 @@ def class_counts(counts: pd.DataFrame) -> Figure:
         axis.set_xlabel(f"{len(counts):,} classes, the largest first")
         axis.set_ylabel("images")
         ends = (
-            f"largest: {plain(total.index[0], 34)}, {_count(total.iloc[0])}\n"
-            f"smallest: {plain(total.index[-1], 34)}, {_count(total.iloc[-1])}"
+            f"largest: {plain(counts.index[largest], 34)}, {_count(sums[largest])}\n"
+            f"smallest: {plain(counts.index[smallest], 34)}, {_count(sums[smallest])}"
         )
         axis.text(
             0.995, 0.96, ends, transform=axis.transAxes, ha="right", va="top", fontsize=8,
@@ -410,9 +409,7 @@ def scores(
     seen: list[float] = []
     for y, (_, line) in enumerate(table.iterrows()):
         color = VERMILION if line["chosen"] else BLUE
-        low, high, value = (
-            float(line[k]) for k in ("accuracy_low", "accuracy_high", "accuracy")
-        )
+        low, high, value = (float(line[k]) for k in ("accuracy_low", "accuracy_high", "accuracy"))
         axis.axhline(y, color=RULE, lw=0.6, zorder=0)
         if np.isfinite(low) and np.isfinite(high):
             axis.plot([low, high], [y, y], color=color, lw=1.8, solid_capstyle="butt")
@@ -614,7 +611,7 @@ def calibration(panels: Mapping[str, Reliability]) -> Figure:
     Parameters
     ----------
     panels : title to its bins; how many images a bin holds stands below as bars.
-    """  # noqa: E501
+    """
     from matplotlib.figure import Figure
 
     shown = {t: r for t, r in panels.items() if r.count.sum() > 0}
@@ -713,17 +710,17 @@ def sheet(content: Sheet, side: int = 72, gap: int = 6) -> Figure:
                     ha="center", va="top", size=6, linespacing=1.15,
                 )  # fmt: skip
     for j, text in enumerate(content.heads):
-        x = label + j * (side + gap) + side / 2
-        axis.text(x, head - 5, plain(text, max(6, side // 5)), ha="center", va="bottom", size=6)
+        middle = label + j * (side + gap) + side / 2
+        axis.text(
+            middle, head - 5, plain(text, max(6, side // 5)), ha="center", va="bottom", size=6
+        )
     axis.imshow(canvas, extent=(0, wide, tall, 0), interpolation="none", aspect="auto")
     axis.set_xlim(0, wide)
     axis.set_ylim(tall, 0)
     return figure
 
 
-def fit(
-    image: NDArray[np.uint8], side: int, *, pixelated: int = 48
-) -> NDArray[np.uint8]:
+def fit(image: NDArray[np.uint8], side: int, *, pixelated: int = 48) -> NDArray[np.uint8]:
     """Fit an image's longest side to `side` pixels, or near it.
 
     Parameters

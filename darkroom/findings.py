@@ -395,9 +395,7 @@ def _runner_up(f: Facts) -> list[tuple[str, str]]:
                 else f"on the same images their accuracy differs by {signed(d.mean)} "
                 f"({signed(d.low)} to {signed(d.high)})"
             )
-            out.append(
-                ("Not distinguishable", f"The best and the runner-up, {second}: {told}.")
-            )
+            out.append(("Not distinguishable", f"The best and the runner-up, {second}: {told}."))
     if f.better is not None:
         name, value = f.better
         out.append(
@@ -431,9 +429,7 @@ def _leaks(f: Facts) -> list[tuple[str, str]]:
         )
     if f.near:
         rest = (
-            ""
-            if f.near_rest is None
-            else f" Without them its accuracy is {number(f.near_rest)}."
+            "" if f.near_rest is None else f" Without them its accuracy is {number(f.near_rest)}."
         )
         out.append(
             (

@@ -79,7 +79,7 @@ def costs(folder: str) -> list[Cost]:
         stage = _stage(path.relative_to(folder))
         if stage is None:
             continue
-        with open(path, encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file, delimiter="\t"):
                 seconds = _number(line.get("s"))
                 if math.isfinite(seconds):
@@ -159,9 +159,7 @@ def hardware() -> list[tuple[str, str]]:
         pass
     cards = _said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     names = [line.strip() for line in (cards or "").splitlines() if line.strip()]
-    counted = [
-        f"{names.count(n)} × {n}" if names.count(n) > 1 else n for n in dict.fromkeys(names)
-    ]
+    counted = [f"{names.count(n)} × {n}" if names.count(n) > 1 else n for n in dict.fromkeys(names)]
     out.append(("graphics", ", ".join(counted) or "none found"))
     out.append(("system", _system()))
     return out

@@ -13,7 +13,7 @@ import io
 import json
 import logging
 import math
-import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,13 +69,13 @@ def write_report(
     summary: str,
     classes: str,
     predictions: str,
-    histories: Sequence[str],
     images: str,
-    augmented: str | Sequence[str] | None,
     output: str,
     figures: Sequence[str],
     benchmarks: str,
     cfg: Mapping[str, Any],
+    histories: Sequence[str] = (),
+    augmented: str | Sequence[str] | None = None,
     template: str = str(TEMPLATE),
 ) -> None:
     """Draw the figures and write the page.
@@ -122,7 +122,7 @@ def write_report(
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.part")
     part.write_bytes(html.encode("utf-8", "replace"))
-    os.replace(part, place)
+    part.replace(place)
     log.info("report: %s (%.1f MB)", output, len(html) / 1e6)
 
 
@@ -307,9 +307,9 @@ def _curve(path: str, settings: Mapping[str, Any]) -> draw.Curve:
     if len(history) and spec.get("keep", "best") == "last":
         kept = int(history["epoch"].iloc[-1])
     elif monitor in history and history[monitor].notna().any():
-        values = history[monitor]
-        at = values.idxmax() if monitor == "val_accuracy" else values.idxmin()
-        kept = int(history.loc[at, "epoch"])
+        values = history[monitor].to_numpy(float)
+        at = np.nanargmax(values) if monitor == "val_accuracy" else np.nanargmin(values)
+        kept = int(history["epoch"].to_numpy()[at])
     return draw.Curve(model, seed, place.parent.parent.name, history, kept)
 
 
@@ -646,12 +646,13 @@ def _page(
 
 def duration(seconds: float) -> str:
     """Seconds in words, with the digits that matter."""
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s".replace(" 60 s", " 59 s")
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
@@ -692,9 +693,7 @@ def _summary(told: Told) -> dict[str, Any]:
             {"name": m, "seeds": seeds[m], "times": plural(seeds[m], "seed", "seeds")}
             for m in models
         ],
-        "classifiers": [
-            c for c in dict.fromkeys(told.summary["classifier"]) if c != "softmax"
-        ],
+        "classifiers": [c for c in dict.fromkeys(told.summary["classifier"]) if c != "softmax"],
         "best": None,
         "baseline": findings.baseline(told.split.table, told.split.folds, told.part),
     }
@@ -775,7 +774,10 @@ def _caveats(told: Told, near: Near) -> list[tuple[str, str]]:
     right = told.right(choice.key)
     rest = right[~right.index.isin(alike)]
     seeds = min(
-        (len({c.seed for c in told.curves if c.model == m}) for m in {c.model for c in told.curves}),
+        (
+            len({c.seed for c in told.curves if c.model == m})
+            for m in {c.model for c in told.curves}
+        ),
         default=0,
     )
     return findings.caveats(
@@ -942,7 +944,10 @@ def _sample_sheet(pictures: Pictures) -> dict[str, Any]:
     for name, chosen in shown:
         found = [(row, pictures.image(row)) for row in chosen]
         rows.append(
-            (name, [thumbnail(i, str(pictures.paths.get(r, ""))) for r, i in found if i is not None])
+            (
+                name,
+                [thumbnail(i, str(pictures.paths.get(r, ""))) for r, i in found if i is not None],
+            )
         )
     view = pictures.told.images.view
     h, w, c = pictures.told.images.images.shape[1:]
@@ -974,7 +979,7 @@ def _mistake_sheet(told: Told, pictures: Pictures) -> dict[str, Any]:
 
 def _files(told: Told, pictures: Pictures, near: Near) -> dict[str, Any]:
     copies = findings.copies(told.manifest, told.split.table, told.split.folds)
-    pairs = []
+    pairs: list[dict[str, Any]] = []
     ordered = near.table.sort_values(["distance", "row"], kind="stable").drop_duplicates("row")
     # Of several that look like one training image, one is enough.
     for _, pair in ordered.drop_duplicates("of").iterrows():
@@ -987,8 +992,7 @@ def _files(told: Told, pictures: Pictures, near: Near) -> dict[str, Any]:
             pairs.append(
                 {
                     "images": [
-                        thumbnail(i, p, shown=72)
-                        for i, p in zip((left, right), paths, strict=True)
+                        thumbnail(i, p, shown=72) for i, p in zip((left, right), paths, strict=True)
                     ],
                     "paths": paths,
                     "distance": int(pair["distance"]),
@@ -996,8 +1000,8 @@ def _files(told: Told, pictures: Pictures, near: Near) -> dict[str, Any]:
             )
     status = told.manifest["status"]
     usable = told.unusable
-    by_reason = usable["reason"].value_counts() if len(usable) else {}
-    duplicates = copies.table.head(MOST_COPIES)
+    by_reason = Counter(usable["reason"].tolist()).most_common(12)
+    listed = copies.table.head(MOST_COPIES).astype(object)
     return {
         "all": len(told.manifest),
         "ok": int((status == "ok").sum()),
@@ -1007,21 +1011,19 @@ def _files(told: Told, pictures: Pictures, near: Near) -> dict[str, Any]:
         "listed": list(
             zip(usable["path"].head(MOST_FILES), usable["reason"].head(MOST_FILES), strict=True)
         ),
-        "by_reason": [(str(r), int(n)) for r, n in by_reason.items()][:12]
-        if len(by_reason)
-        else [],
+        "by_reason": by_reason,
         "kinds": findings.reasons(told.manifest),
         "copies": len(copies.table),
         "disputed": copies.disputed,
         "across": copies.across,
         "copies_listed": [
-            (r.path, r.of, r.label if r.label != r.of_label else None, r.of_label)
-            for r in duplicates.itertuples()
+            (path, of, label if label != other else None, other)
+            for path, of, label, other in zip(
+                *(listed[c].tolist() for c in ("path", "of", "label", "of_label")), strict=True
+            )
         ],
         "near": near.table["row"].nunique(),
-        "near_of": int(
-            sum((told.split.table[f] == told.part).sum() for f in told.split.folds)
-        ),
+        "near_of": int(sum((told.split.table[f] == told.part).sum() for f in told.split.folds)),
         "limit": findings.NEAR,
         "pairs": pairs,
     }

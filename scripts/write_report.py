@@ -3,11 +3,11 @@
 from darkroom import report
 from darkroom.stage import stage
 
-with stage(snakemake):  # noqa: F821
+with stage(snakemake):
     report.write_report(
-        **dict(snakemake.input.items()),  # noqa: F821
-        output=snakemake.output.page,  # noqa: F821
-        figures=snakemake.output.figures,  # noqa: F821
-        benchmarks=snakemake.params.benchmarks,  # noqa: F821
-        cfg=snakemake.params.cfg,  # noqa: F821
+        **dict(snakemake.input.items()),
+        output=snakemake.output.page,
+        figures=snakemake.output.figures,
+        benchmarks=snakemake.params.benchmarks,
+        cfg=snakemake.params.cfg,
     )

@@ -128,9 +128,9 @@ class Folder:
 
     def manifest(self) -> None:
         plan, n = self.plan, self.n
-        names = [
-            f"{plan.classes[c]}/image-{i:05d}.png" for i, c in enumerate(self.label)
-        ] + [f"broken/<b>file {i}</b>.jpg" for i in range(plan.unusable)]
+        names = [f"{plan.classes[c]}/image-{i:05d}.png" for i, c in enumerate(self.label)] + [
+            f"broken/<b>file {i}</b>.jpg" for i in range(plan.unusable)
+        ]
         total = n + plan.unusable
         good = np.arange(total) < n
         hashes = self.random.integers(0, 2**63, total, dtype=np.int64).astype(np.uint64)
@@ -314,7 +314,10 @@ class Folder:
             for m in METRICS:
                 line[m] = own[m].mean()
                 line[f"{m}_sd"] = own[m].std() if len(own) > 1 else np.nan
-                line[f"{m}_low"], line[f"{m}_high"] = own[f"{m}_low"].mean(), own[f"{m}_high"].mean()
+                line[f"{m}_low"], line[f"{m}_high"] = (
+                    own[f"{m}_low"].mean(),
+                    own[f"{m}_high"].mean(),
+                )
             lines.append(line)
         pd.DataFrame(lines).to_csv(self.path("summary.csv"), index=False)
         pd.DataFrame(by_class).to_csv(self.path("class_metrics.csv"), index=False)

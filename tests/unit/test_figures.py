@@ -54,36 +54,36 @@ def table_of_scores(n: int = 3) -> pd.DataFrame:
     )
 
 
-def all_figures(names: list[str]) -> dict[str, Figure]:
+def some_figure(name: str, names: list[str]) -> Figure:
     k = len(names)
-    counts = pd.DataFrame(
-        {"train": np.arange(1, k + 1), "validation": 1, "test": 2, "unused": 0}, index=names
-    )
-    matrix = np.eye(k) * 5 + np.roll(np.eye(k), 1, axis=1)
-    sure = np.linspace(0.3, 1, 50)
+    if name == "learning_curves.svg":
+        return figures.learning_curves([figures.Curve(names[0], "0", "holdout", history(), 4)])
+    if name == "class_counts.svg":
+        columns = {"train": np.arange(1, k + 1), "validation": 1, "test": 2, "unused": 0}
+        return figures.class_counts(pd.DataFrame(columns, index=names))
+    if name == "scores.svg":
+        return figures.scores(table_of_scores(), {("m", "c0"): [0.94, 0.96]}, 0.9)
+    if name == "confusion.svg":
+        matrix = np.eye(k) * 5 + np.roll(np.eye(k), 1, axis=1)
+        return figures.confusions({names[0]: matrix, "other": matrix}, names)
+    if name == "calibration.svg":
+        sure = np.linspace(0.3, 1, 50)
+        return figures.calibration({names[0]: figures.reliability(sure, sure > 0.5)})
     image = np.zeros((8, 8, 3), np.uint8)
-    return {
-        "learning_curves.svg": figures.learning_curves(
-            [figures.Curve(names[0], "0", "holdout", history(), 4)]
-        ),
-        "class_counts.svg": figures.class_counts(counts),
-        "scores.svg": figures.scores(table_of_scores(), {("m", "c0"): [0.94, 0.96]}, 0.9),
-        "confusion.svg": figures.confusions({names[0]: matrix, "other": matrix}, names),
-        "calibration.svg": figures.calibration(
-            {names[0]: figures.reliability(sure, sure > 0.5)}
-        ),
-        "samples.png": figures.sheet(figures.Sheet([(n, [image] * 3) for n in names[:9]])),
-    }
+    return figures.sheet(figures.Sheet([(n, [image] * 3) for n in names[:9]]))
 
 
-@pytest.mark.parametrize("k", [2, 5, 8, 13, 30, 31, 120])
+SOME = figures.FIGURES[:6]
+
+
+@pytest.mark.parametrize("k", [2, 8, 30, 120])
 def test_any_number_of_classes(tmp_path: Path, k: int) -> None:
     names = (HOSTILE + [f"class {i}" for i in range(200)])[:k]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a glyph that no font has is not worth a warning
-        for name in figures.FIGURES[:6]:
+        for name in SOME:
             with figures.drawing(name):
-                text = drawn(all_figures(names)[name], tmp_path / name)
+                text = drawn(some_figure(name, names), tmp_path / name)
             if name.endswith(".svg"):
                 page = figures.inline(str(tmp_path / name), 'a "title" <b>')
                 assert "<script" not in text + page
@@ -92,10 +92,10 @@ def test_any_number_of_classes(tmp_path: Path, k: int) -> None:
 
 def test_same_figure_same_bytes(tmp_path: Path) -> None:
     for turn in ("a", "b"):
-        for name, figure in all_figures(["x", "y", "z"]).items():
+        for name in SOME:
             with figures.drawing(name):
-                drawn(figure, tmp_path / turn / name)
-    for name in figures.FIGURES[:6]:
+                drawn(some_figure(name, ["x", "y", "z"]), tmp_path / turn / name)
+    for name in SOME:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -238,11 +238,9 @@ def test_names_are_cut_in_the_middle() -> None:
 
 def test_inline_follows_the_theme_and_shares_no_id(tmp_path: Path) -> None:
     ids: list[str] = []
-    for name, figure in all_figures(["x", "y", "#0072b2"]).items():
-        if not name.endswith(".svg"):
-            continue
+    for name in SOME[:5]:
         with figures.drawing(name):
-            figures.save(figure, str(tmp_path / name))
+            drawn(some_figure(name, ["x", "y", "#0072b2"]), tmp_path / name)
         text = figures.inline(str(tmp_path / name), name)
         root = ET.fromstring(text)
         ids += [e.attrib["id"] for e in root.iter() if "id" in e.attrib]
