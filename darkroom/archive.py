@@ -812,11 +812,11 @@ def _decompressed(
     """The bytes inside `gz`, `bz2`, `xz`, `zst`; those of the file itself for `tar`."""
     with io.BufferedReader(_Counted(path, tell), 1 << 16) as raw:
         if kind.endswith("gz"):
-            yield gzip.GzipFile(fileobj=raw)  # type: ignore[misc]  # noqa: SIM115
+            yield gzip.GzipFile(fileobj=raw)  # type: ignore[misc]
         elif kind.endswith("bz2"):
             yield bz2.BZ2File(raw)
         elif kind.endswith("xz"):
-            yield lzma.LZMAFile(raw)
+            yield lzma.LZMAFile(raw)  # noqa: SIM115
         elif kind.endswith("zst"):
             yield io.BufferedReader(_Zstd(raw), 1 << 16)
         else:

@@ -15,11 +15,11 @@ import hashlib
 import ipaddress
 import logging
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import sleep, time
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -165,7 +165,7 @@ class Patience:
         else:
             seconds = min(2.0 ** (self.failures - 1), 30.0)
             log.info("%s: %s; trying again in %.0f s", self.host, failure.why, seconds)
-        time.sleep(seconds)
+        sleep(seconds)
 
     def attempt(self, call: Callable[[], T]) -> T:
         """Call until it does not raise `Retry`."""
@@ -227,7 +227,7 @@ def retry_after(value: str | None) -> float | None:
         then = email.utils.parsedate_to_datetime(value).timestamp()
     except ValueError:
         return None
-    return max(0.0, then - time.time())
+    return max(0.0, then - time())
 
 
 def _message(response: requests.Response) -> str:

@@ -57,7 +57,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     out: list[float] = []
-    monkeypatch.setattr(transfer.time, "sleep", out.append)
+    monkeypatch.setattr(transfer, "sleep", out.append)
     return out
 
 

@@ -37,7 +37,7 @@ def server() -> Any:
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that would have been slept."""
     out: list[float] = []
-    monkeypatch.setattr(transfer.time, "sleep", out.append)
+    monkeypatch.setattr(transfer, "sleep", out.append)
     return out
 
 

@@ -1,0 +1,724 @@
+"""Sources: every kind by its string, reused when verified, never half-written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from darkroom import archive, disk, kaggle_source, sources, transfer
+from darkroom.errors import UserError
+from tests.kaggle_server import SIGNATURE, TOKEN, Server
+
+ROOT = Path(__file__).parents[2]
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    return out.getvalue()
+
+
+FILES = {"cats/1.png": b"cat" * 999, "dogs/2.png": b"dog" * 999}
+PETS = zipped(FILES)
+NEW_PETS = zipped({**FILES, "dogs/3.png": b"new"})
+SHA = hashlib.sha256(PETS).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory, and a home without credentials."""
+    for name in list(os.environ):
+        if name.startswith("KAGGLE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(transfer, "sleep", lambda _: None)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    import kagglesdk.kaggle_env as env
+
+    with Server({"/pets.zip": PETS, "/pets-3.zip": PETS, "/cup.zip": PETS}) as running:
+        monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "TEST")
+        monkeypatch.setitem(
+            env._env_to_endpoint, env.KaggleEnv.TEST, f"http://localhost:{running.server_port}"
+        )
+        yield running
+
+
+def cfg(source: str, **more: Any) -> dict[str, Any]:
+    return {
+        "dataset": "pets",
+        "source": source,
+        "sha256": None,
+        "license": None,
+        "limits": {"max_gb": 1.0, "max_files": 1000},
+        "tree": None,
+        **more,
+    }
+
+
+def download(source: str, mirror: str | None = None, **more: Any) -> dict[str, Any]:
+    output = Path("data/pets/source.json")
+    output.unlink(missing_ok=True)  # as Snakemake does before a job
+    sources.download(str(output), cfg=cfg(source, **more), mirror=mirror)
+    told: dict[str, Any] = json.loads(output.read_text())
+    return told
+
+
+def tree(root: str = "data/pets/files") -> dict[str, bytes]:
+    return {
+        p.relative_to(root).as_posix(): p.read_bytes()
+        for p in sorted(Path(root).rglob("*"))
+        if p.is_file()
+    }
+
+
+def left(folder: str = "data/pets") -> list[str]:
+    return sorted(p.name for p in Path(folder).iterdir())
+
+
+def put(folder: Path, files: dict[str, bytes] = FILES) -> Path:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+# ---------------------------------------------------------------- the string
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("bundled:digits", "bundled"),
+        ("https://example.org/a.zip", "https"),
+        ("http://localhost:1/a.zip", "https"),
+        ("HTTPS://example.org/a.zip", "https"),
+        ("kaggle:ada/pets", "kaggle"),
+        ("kaggle:ada/pets-2.0_x@12", "kaggle"),
+        ("kaggle-competition:dogs-vs-cats", "kaggle-competition"),
+    ],
+)
+def test_kinds(source: str, kind: str) -> None:
+    assert sources.kind(source) == kind
+    assert sources.local_input(source) is None
+    assert sources.tree_digest(source) is None
+    assert sources.listing(source) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("bundled:cifar", "the one bundled data set is bundled:digits"),
+        ("bundeld:digits", "did you mean bundled:?"),
+        ("kagle:ada/pets", "did you mean kaggle:?"),
+        ("kaggle:pets", "a Kaggle data set is kaggle:owner/name"),
+        ("kaggle:ada/pets@latest", "a Kaggle data set is kaggle:owner/name"),
+        ("kaggle:ada/../pets", "a Kaggle data set is kaggle:owner/name"),
+        ("kaggle-competition:a/b", "a competition is kaggle-competition:name"),
+        ("s3://bucket/pets.zip", "a source is one of"),
+        ("ftp://host/pets.zip", "a source is one of"),
+        ("https:///pets.zip", "names no server"),
+        ("https://[x/pets.zip", "names no server"),
+        ("no/such/folder", "there is no such folder or archive"),
+        ("pets.zip", "there is no such folder or archive"),
+        ("", "there is no such folder or archive"),
+        ("https://www.kaggle.com/datasets/ada/pets?x=1", "write kaggle:ada/pets"),
+        ("https://kaggle.com/c/dogs/data", "write kaggle-competition:dogs"),
+        ("https://www.kaggle.com/competitions/dogs", "write kaggle-competition:dogs"),
+        ("https://www.kaggle.com/code", "write kaggle:owner/name or kaggle-comp"),
+    ],
+)
+def test_an_unknown_source_is_told_with_the_forms(source: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        sources.kind(source)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    if "page of Kaggle" not in str(caught.value):
+        assert "bundled:digits, a folder, an archive, https://…" in str(caught.value)
+
+
+def test_a_login_in_the_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(UserError, match=r"netrc") as caught:
+        sources.kind("https://ada:s3cret@example.org/a.zip")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_importing_sources_is_quick_and_takes_only_the_standard_library() -> None:
+    code = (
+        "import sys, time; start = time.process_time(); import darkroom.sources;"
+        "took = time.process_time() - start;"
+        "heavy = {'requests', 'numpy', 'tqdm', 'PIL', 'kaggle', 'kagglesdk', 'zstandard'};"
+        "print(took, heavy & set(sys.modules))"
+    )
+    best = min(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        ).stdout
+        for _ in range(3)
+    )
+    seconds, heavy = best.split(maxsplit=1)
+    assert float(seconds) < 0.1 and heavy.strip() == "set()"
+
+
+# ---------------------------------------------------------------- a folder
+
+
+def test_a_folder_is_used_where_it_is(tmp_path: Path) -> None:
+    folder = put(tmp_path / "my pets")
+    told = download(str(folder), license="mine", tree=sources.tree_digest(str(folder)))
+    assert told["root"] == str(folder) and told["kind"] == "folder" and told["license"] == "mine"
+    assert (told["files"], told["bytes"], told["archive"]) == (2, 5994, None)
+    assert told["sha256"] == sources.tree_digest(str(folder))
+    assert not Path("data/pets/files").exists()
+    assert sources.kind(str(folder)) == "folder" and sources.local_input(str(folder)) is None
+    assert sources.listing(str(folder)) == sorted(FILES)
+    assert sources.listing(str(folder), limit=1) is None
+
+
+def test_relative_and_home_folders(tmp_path: Path, work: Path) -> None:
+    put(tmp_path / "home" / "pets")
+    put(work / "here")
+    assert download("~/pets")["root"] == str(tmp_path / "home" / "pets")
+    assert download("here")["root"] == str(work / "here")
+
+
+def test_an_unchanged_folder_gives_the_same_file_again(tmp_path: Path) -> None:
+    folder = put(tmp_path / "pets")
+    first = download(str(folder))
+    Path("data/pets/.folder.json").write_text(json.dumps({**first, "retrieved": "then"}))
+    assert download(str(folder))["retrieved"] == "then"
+    (folder / "cats/9.png").write_bytes(b"new")
+    again = download(str(folder))
+    assert again["retrieved"] != "then" and again["files"] == 3
+
+
+def test_what_a_digest_sees(tmp_path: Path) -> None:
+    folder = put(tmp_path / "pets")
+    seen = [sources.tree_digest(str(folder))]
+    for name in (".hidden", ".git/x", "Thumbs.db", "cats/._1.png", "__MACOSX/x"):
+        put(folder, {name: b"x"})
+    assert sources.tree_digest(str(folder)) == seen[0]
+    put(folder, {"cats/3.png": b"x"})
+    seen.append(sources.tree_digest(str(folder)))
+    put(folder, {"cats/3.png": b"xy"})
+    seen.append(sources.tree_digest(str(folder)))
+    os.utime(folder / "cats/3.png", (1, 1))
+    seen.append(sources.tree_digest(str(folder)))
+    (folder / "cats/3.png").rename(folder / "cats/4.png")
+    seen.append(sources.tree_digest(str(folder)))
+    assert len(set(seen)) == 5 and all(d and len(d) == 64 for d in seen)
+
+
+def test_links_in_a_folder_are_followed_once(tmp_path: Path) -> None:
+    folder, store = put(tmp_path / "pets"), put(tmp_path / "store", {"x/7.png": b"7"})
+    (folder / "birds").symlink_to(store / "x")
+    (folder / "cats" / "up").symlink_to(folder)
+    (folder / "gone.png").symlink_to("nothing")
+    os.mkfifo(folder / "pipe")
+    assert sources.listing(str(folder)) == ["birds/7.png", *sorted(FILES), "gone.png"]
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path, work: Path) -> None:
+    (tmp_path / "empty" / "sub").mkdir(parents=True)
+    put(tmp_path / "empty", {".DS_Store": b""})
+    with pytest.raises(UserError, match="empty: the folder holds no files"):
+        sources.tree_digest(str(tmp_path / "empty"))
+    with pytest.raises(UserError, match="empty: the folder holds no files"):
+        download(str(tmp_path / "empty"))
+    for source in (".", "..", str(work)):
+        with pytest.raises(UserError, match="the folder that this runs in, or above it"):
+            sources.tree_digest(source)
+    put(tmp_path / "pets")
+    with pytest.raises(UserError, match=r"datasets.pets.sha256 is checked for archives"):
+        download(str(tmp_path / "pets"), sha256=SHA)
+    assert not Path("data/pets/source.json").exists()
+
+
+def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = put(tmp_path / "pets")
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("cats"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match="cats cannot be read: Permission denied"):
+        sources.tree_digest(str(folder))
+
+
+def test_a_folder_that_changes_while_a_run_begins(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    download(str(put(tmp_path / "pets")), tree="0" * 64)
+    assert "changed while this run began" in caplog.text
+
+
+# ---------------------------------------------------------------- bundled
+
+
+def test_the_digits_are_an_ordinary_tree_of_pictures() -> None:
+    from sklearn.datasets import load_digits
+
+    told = download("bundled:digits")
+    digits = load_digits()
+    assert (told["files"], told["kind"], told["root"]) == (1797, "bundled", "data/pets/files")
+    assert told["bytes"] == sum(map(len, tree().values())) and len(tree()) == 1797
+    assert left(told["root"]) == [str(i) for i in range(10)]
+    for number in (0, 7, 1796):
+        path = Path(told["root"], str(digits.target[number]), f"{number:04d}.png")
+        with Image.open(path) as image:
+            assert image.mode == "L" and image.size == (8, 8)
+            pixels = np.asarray(image)
+        assert np.array_equal(pixels, np.rint(digits.images[number] / 16 * 255))
+    assert pixels.max() == 255 and "CC BY 4.0" in told["license"]
+    stamp = Path(told["root"], "0").stat().st_mtime_ns
+    assert download("bundled:digits") == told  # reused: even the date
+    assert Path(told["root"], "0").stat().st_mtime_ns == stamp
+
+
+# ---------------------------------------------------------------- a local archive
+
+
+def test_a_local_archive_is_unpacked_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "pets.zip"
+    path.write_bytes(PETS)
+    told = download(str(path), sha256=SHA.upper())
+    assert tree() == FILES and path.exists()
+    assert {k: told[k] for k in ("kind", "root", "version", "sha256", "archive", "files")} == {
+        "kind": "archive",
+        "root": "data/pets/files",
+        "version": None,
+        "sha256": SHA,
+        "archive": "pets.zip",
+        "files": 2,
+    }
+    assert left() == [".receipt.json", "files", "source.json"]
+    assert sources.local_input(str(path)) == str(path)
+    assert sources.listing(str(path)) == sorted(FILES)
+
+
+def test_a_relative_archive_and_one_at_home(tmp_path: Path, work: Path) -> None:
+    put(work, {"pets.zip": PETS})
+    put(tmp_path / "home", {"p.zip": PETS})
+    assert sources.local_input("pets.zip") == "pets.zip"
+    assert sources.local_input("~/p.zip") == str(tmp_path / "home" / "p.zip")
+
+
+def test_a_local_archive_is_unpacked_anew_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pets.zip"
+    path.write_bytes(PETS)
+    first = download(str(path))
+    unpacked: list[str] = []
+    unpack = archive.unpack
+    monkeypatch.setattr(
+        archive, "unpack", lambda *a, **k: (unpacked.append(a[0]), unpack(*a, **k))[1]
+    )
+    assert download(str(path)) == first
+    os.utime(path, (1, 1))
+    assert download(str(path)) == first and not unpacked  # touched, not changed
+    path.write_bytes(NEW_PETS)
+    assert download(str(path))["files"] == 3 and unpacked == [str(path)]
+    (Path("data/pets/files") / "dogs/3.png").unlink()  # files changed by hand
+    assert download(str(path))["files"] == 3 and len(tree()) == 3
+
+
+def test_mistakes_leave_the_old_files_alone(tmp_path: Path) -> None:
+    path = tmp_path / "pets.zip"
+    path.write_bytes(PETS)
+    download(str(path))
+    with pytest.raises(UserError, match=f"its sha256 is {SHA}, but the config says 000"):
+        download(str(path), sha256="0" * 64)
+    path.write_bytes(NEW_PETS[:-40])
+    with pytest.raises(UserError, match="damaged"):
+        download(str(path))
+    path.write_bytes(NEW_PETS)
+    with pytest.raises(UserError, match="more than 2 files"):
+        download(str(path), limits={"max_gb": 1, "max_files": 2})
+    assert tree() == FILES and not Path("data/pets/source.json").exists()
+
+
+def test_what_was_left_out_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "pets.zip"
+    path.write_bytes(zipped({**FILES, "__MACOSX/._x": b""}))
+    assert download(str(path))["skipped"] == {"files of macOS or Windows file managers": 1}
+
+
+# ---------------------------------------------------------------- https
+
+
+def test_https_is_downloaded_verified_unpacked_and_removed(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "darkroom")
+    told = download(f"{server.url}/pets.zip", sha256=SHA, license="CC0")
+    assert tree() == FILES
+    assert (told["kind"], told["sha256"], told["archive"]) == ("https", SHA, "pets.zip")
+    assert told["license"] == "CC0" and told["version"].startswith('"')
+    assert told["retrieved"].endswith("Z")
+    assert left() == [".receipt.json", "files", "source.json"]
+    assert "put sha256" not in caplog.text
+    assert "pets: 2 files, 6.0 kB in data/pets/files" in caplog.text
+
+
+def test_without_sha256_it_says_which_to_put(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "darkroom")
+    download(f"{server.url}/pets.zip")
+    assert f"put sha256: {SHA} under datasets: pets in the config" in caplog.text
+
+
+def test_a_receipt_spares_the_download(server: Server) -> None:
+    source = f"{server.url}/pets.zip"
+    first = download(source)
+    server.files.clear()
+    assert download(source) == first
+    assert download(source, sha256=SHA) == first
+    assert download(source, license="CC0") == {**first, "license": "CC0"}
+    assert len(server.gets()) == 1
+
+
+def test_a_receipt_is_not_believed_blindly(server: Server) -> None:
+    source = f"{server.url}/pets.zip"
+    download(source)
+    path = Path("data/pets/files/cats/1.png")
+    path.write_bytes(b"CAT" * 999)  # same size
+    download(source)
+    assert tree() == FILES and len(server.gets()) == 2
+    path.unlink()
+    download(source)
+    assert tree() == FILES and len(server.gets()) == 3
+    Path("data/pets/.receipt.json").write_text("{half")
+    download(source)
+    assert len(server.gets()) == 4
+    with pytest.raises(UserError, match=r"pets\.zip: its sha256"):
+        download(source, sha256="1" * 64)
+    server.files["/new.zip"] = NEW_PETS
+    assert download(f"{server.url}/new.zip")["files"] == 3 and len(tree()) == 3
+
+
+def test_an_archive_that_was_whole_is_not_downloaded_again_after_a_limit(server: Server) -> None:
+    source = f"{server.url}/pets.zip"
+    with pytest.raises(UserError, match="raise limits"):
+        download(source, limits={"max_gb": 1, "max_files": 1})
+    download(source)
+    assert len(server.gets()) == 1 and tree() == FILES
+
+
+def test_a_web_page_in_place_of_the_archive_is_not_kept(server: Server) -> None:
+    server.files["/pets.zip"] = b"<!DOCTYPE html><title>Log in</title>"
+    source = f"{server.url}/pets.zip"
+    with pytest.raises(UserError, match=r"pets\.zip is a web page"):
+        download(source)
+    server.files["/pets.zip"] = PETS
+    download(source)
+    assert tree() == FILES
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "refuses pets.zip (401)"),
+        (403, "~/.netrc"),
+        (404, "has no pets.zip (404)"),
+        (418, "answers status 418 for pets.zip"),
+    ],
+)
+def test_refusals_over_https(server: Server, status: int, words: str) -> None:
+    server.always = status
+    with pytest.raises(UserError) as caught:
+        download(f"{server.url}/pets.zip")
+    assert words in str(caught.value)
+    assert "put the archive as pets.zip into a folder and name that folder" in str(caught.value)
+
+
+def test_plain_http_from_elsewhere_needs_a_digest() -> None:
+    with pytest.raises(UserError, match="use https, or give its sha256"):
+        download("http://example.org/pets.zip")
+
+
+def test_nothing_but_this_machine_is_called(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    called: set[str] = set()
+    connect = socket.socket.connect
+
+    def watched(self: socket.socket, address: Any) -> None:
+        called.add(address[0])
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", watched)
+    download(f"{server.url}/pets.zip")
+    download("kaggle:ada/pets")
+    download("kaggle-competition:cup")
+    assert called and called <= {"127.0.0.1", "::1"}
+
+
+# ---------------------------------------------------------------- Kaggle
+
+
+def test_kaggle_through_the_whole_stage(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "darkroom")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    server.script = [("cut", 3000)]
+    told = download("kaggle:ada/pets", license="unused")
+    assert tree() == FILES
+    assert {k: told[k] for k in ("kind", "version", "license", "archive", "sha256")} == {
+        "kind": "kaggle",
+        "version": "3",
+        "license": "CC0-1.0",
+        "archive": "pets.zip",
+        "sha256": SHA,
+    }
+    monkeypatch.delenv("KAGGLE_API_TOKEN")
+    count = len(server.requests)
+    assert download("kaggle:ada/pets", license="unused") == told  # no sign-in for what is there
+    assert len(server.requests) == count
+    written = b"".join(p.read_bytes() for p in Path().rglob("*") if p.is_file())
+    for secret in (TOKEN, SIGNATURE):
+        assert secret.encode() not in written and secret not in caplog.text
+
+
+def test_a_competition_through_the_whole_stage(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    told = download("kaggle-competition:cup")
+    assert tree() == FILES and told["kind"] == "kaggle-competition" and told["version"] is None
+    server.api = [403]
+    with pytest.raises(UserError, match=r"competitions/cup/rules"):
+        download("kaggle-competition:cup", sha256="0" * 64)
+
+
+def test_no_credentials_names_the_mirror(tmp_path: Path, server: Server) -> None:
+    (tmp_path / "mirror").mkdir()
+    with pytest.raises(UserError) as caught:
+        download("kaggle:ada/pets", mirror=str(tmp_path / "mirror"))
+    assert f"the mirror {tmp_path / 'mirror'} as ada__pets.zip" in str(caught.value)
+
+
+# ---------------------------------------------------------------- mirror
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("https://example.org/sets/pets%20v1.zip?download=1", "pets v1.zip"),
+        ("kaggle:ada/pets", "ada__pets.zip"),
+        ("kaggle:ada/pets", "ada/pets.tar.gz"),
+        ("kaggle:ada/pets", "pets.zip"),
+        ("kaggle:ada/pets@2", "ada__pets@2.zip"),
+        ("kaggle:ada/pets@2", "ada/pets@2.zip"),
+        ("kaggle-competition:cup", "cup.zip"),
+        ("kaggle-competition:cup", "kaggle-competition__cup.zip"),
+    ],
+)
+def test_a_mirror_spares_the_network(tmp_path: Path, source: str, name: str) -> None:
+    mirror = put(tmp_path / "mirror", {name: PETS})
+    told = download(source, mirror=str(mirror))
+    assert tree() == FILES and told["sha256"] == SHA
+    assert told["kind"] == sources.kind(source) and told["archive"] == name.rpartition("/")[2]
+    assert told["version"] == ("2" if "@2" in source else None)
+    assert (mirror / name).exists()  # it is not ours to remove
+
+
+def test_a_mirror_is_verified_too(tmp_path: Path) -> None:
+    mirror = put(tmp_path / "mirror", {"ada__pets.zip": PETS})
+    with pytest.raises(UserError, match=r"mirror/ada__pets.zip: its sha256 is .* put the right"):
+        download("kaggle:ada/pets", mirror=str(mirror), sha256="0" * 64)
+
+
+def test_a_version_is_not_guessed_from_a_mirror(tmp_path: Path, server: Server) -> None:
+    mirror = put(tmp_path / "mirror", {"ada__pets.zip": PETS})
+    with pytest.raises(UserError, match="needs credentials"):
+        download("kaggle:ada/pets@2", mirror=str(mirror))
+    assert download("kaggle:ada/pets@2", mirror=str(mirror), sha256=SHA)["version"] == "2"
+
+
+def test_a_mirror_that_lacks_the_file_is_passed_by(tmp_path: Path, server: Server) -> None:
+    (tmp_path / "mirror").mkdir()
+    download(f"{server.url}/pets.zip", mirror=str(tmp_path / "mirror"))
+    assert tree() == FILES and len(server.gets()) == 1
+
+
+def test_a_mirror_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="mirror is 'nowhere': there is no such folder"):
+        download("kaggle:ada/pets", mirror="nowhere")
+    download(str(put(tmp_path / "pets")), mirror="nowhere")  # not needed here
+
+
+@pytest.mark.parametrize("source", ["https://example.org", "https://example.org/../..%2F"])
+def test_addresses_without_a_name(source: str) -> None:
+    assert sources.mirror_names(source, has_sha256=False) == ["archive"]
+
+
+# ---------------------------------------------------------------- kill -9
+
+
+JOB = """
+import sys
+sys.path.insert(0, {root!r})
+from darkroom import sources
+sources.download("data/pets/source.json", cfg={cfg!r}, mirror=None)
+"""
+
+
+def test_killed_at_any_moment_nothing_half_written_is_taken_for_whole(work: Path) -> None:
+    """SIGKILL at moments spread over download and unpacking; then the same command once more."""
+    files = {f"c{i % 3}/{i}.png": os.urandom(4000) for i in range(300)}
+    data = zipped(files)
+    with Server({"/pets.zip": data}) as server:
+        server.always = ("slow", 0.02)  # 75 pieces: 1.5 s
+        source = f"{server.url}/pets.zip"
+        job = JOB.format(root=str(ROOT), cfg=cfg(source))
+        killed = 0
+        for delay in (0.2, 0.4, 0.3, 0.5, 0.3, 0.02, 0.04, 0.08):
+            asked = len(server.gets())
+            process = subprocess.Popen([sys.executable, "-c", job], stderr=subprocess.DEVNULL)
+            while len(server.gets()) == asked and process.poll() is None:
+                time.sleep(0.005)  # until it is at work, or only unpacks
+            time.sleep(delay)
+            process.kill()
+            killed += process.wait() == -signal.SIGKILL
+            assert not Path("data/pets/files").exists() or tree() == files
+            if Path("data/pets/source.json").exists():
+                break
+        assert killed >= 3 and sum("Range" in h for h in server.gets()) >= 2
+        server.always = None
+        told = download(source)
+    assert tree() == files and told["sha256"] == hashlib.sha256(data).hexdigest()
+    assert left() == [".receipt.json", "files", "source.json"]
+
+
+@pytest.mark.parametrize("moment", ["unpacked", "renamed", "vouched"])
+def test_stopped_between_the_last_steps(
+    server: Server, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """What is there after a stop between two steps is finished, not trusted."""
+    source = f"{server.url}/pets.zip"
+
+    class Stop(BaseException):
+        pass
+
+    def stop(*_: object, **__: object) -> None:
+        raise Stop
+
+    write_json = disk.write_json
+
+    def stop_at_receipt(path: str, value: Any) -> None:
+        if path.endswith(".receipt.json"):
+            raise Stop
+        write_json(path, value)
+
+    with monkeypatch.context() as patch:
+        if moment == "unpacked":
+            patch.setattr(sources._Place, "_install", stop)
+        elif moment == "renamed":
+            patch.setattr(disk, "write_json", stop_at_receipt)
+        else:
+            patch.setattr(
+                disk,
+                "write_json",
+                lambda path, value: (
+                    stop() if path.endswith("source.json") else write_json(path, value)
+                ),
+            )
+        with pytest.raises(Stop):
+            download(source)
+    assert not Path("data/pets/source.json").exists()
+    assert Path("data/pets/files").exists() == (moment != "unpacked")
+    download(source)
+    assert tree() == FILES and len(server.gets()) == 1  # whole archives are not asked for again
+    assert left() == [".receipt.json", "files", "source.json"]
+
+
+def test_left_over_halves_of_a_new_version_are_cleared(server: Server) -> None:
+    source = f"{server.url}/pets.zip"
+    download(source)
+    put(Path("data/pets/.files.partial"), {"half.png": b"x"})
+    put(Path("data/pets/.files.old"), {"old.png": b"x"})
+    download(source)
+    assert tree() == FILES and len(server.gets()) == 1
+    assert left() == [".receipt.json", "files", "source.json"]
+
+
+# ---------------------------------------------------------------- the script
+
+
+def run_script(**settings: Any) -> SimpleNamespace:
+    snakemake = SimpleNamespace(
+        output=["data/pets/source.json"],
+        log=["log.txt"],
+        rule="download_source",
+        params=SimpleNamespace(cfg=cfg(**settings)),
+        config={},
+    )
+    runpy.run_path(
+        str(ROOT / "scripts" / "download_source.py"), init_globals={"snakemake": snakemake}
+    )
+    return snakemake
+
+
+def test_the_script(tmp_path: Path) -> None:
+    run_script(source=str(put(tmp_path / "pets")))
+    assert json.loads(Path("data/pets/source.json").read_text())["files"] == 2
+
+
+def test_a_mistake_in_the_script_is_one_sentence_without_secrets(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_not_a_good_one")
+    with pytest.raises(SystemExit) as caught:
+        run_script(source="kaggle:ada/pets")
+    assert caught.value.code == 1
+    said = Path("log.txt").read_text()
+    assert "does not accept the credentials from KAGGLE_API_TOKEN (401)" in said
+    assert "Traceback" not in said and "KGAT_not" not in said
+    assert not Path("data/pets/source.json").exists()
+
+
+def test_a_defect_keeps_its_traceback_but_no_secret(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+
+    def broken(*_: object) -> None:
+        raise ValueError(f"header {TOKEN}")
+
+    monkeypatch.setattr(kaggle_source, "_about", broken)
+    with pytest.raises(RuntimeError):
+        run_script(source="kaggle:ada/pets")
+    assert "Traceback" in (said := Path("log.txt").read_text()) and TOKEN not in said
