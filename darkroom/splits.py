@@ -698,13 +698,13 @@ def _deal(unit: Ints, stratum: Ints, want: Ints, key: NDArray[np.uint64]) -> Int
     strata, parts = want.shape
     n = len(unit)
     place = np.zeros(n, dtype=np.int64)
-    by_unit = np.lexsort((stratum, unit))
-    starts = np.flatnonzero(np.r_[True, np.diff(unit[by_unit]) != 0][:n])
-    if len(starts) == n:
+    if n == 0 or np.bincount(unit).max() == 1:
         order = np.lexsort((key, stratum))
         place[order] = np.repeat(np.tile(np.arange(parts), strata), want.ravel())
         return place
 
+    by_unit = np.lexsort((stratum, unit))
+    starts = np.flatnonzero(np.r_[True, np.diff(unit[by_unit]) != 0])
     size = np.diff(np.r_[starts, n])
     sorted_stratum = stratum[by_unit]
     first, last = sorted_stratum[starts], sorted_stratum[starts + size - 1]
