@@ -80,6 +80,13 @@ _MODES = {
     "LAB": "lab",
     "HSV": "hsv",
 }
+_MARKS = {
+    "TIFF": rb"II\*\0|MM\0\*",
+    "GIF": rb"GIF8[79]a",
+    "BMP": rb"BM.{4}\0\0\0\0",
+    "WebP": rb"RIFF.{4}WEBP",
+    "PNM": rb"P[1-7]\s",
+}
 _OTHERS: list[tuple[bytes, int, str]] = [
     (b"%PDF", 0, "a PDF document"),
     (b"PK\x03\x04", 0, "a zip archive"),
@@ -239,7 +246,7 @@ def one_thread() -> None:
 
 
 def read_header(data: bytes, name: str = "") -> Header:
-    """Read what a file says of itself, by content; `name` counts only for TGA, which has no mark.
+    """Read what a file says of itself, by content; `name` counts only where it says TGA or is ''.
 
     Raises
     ------
@@ -253,7 +260,9 @@ def read_header(data: bytes, name: str = "") -> Header:
     elif data[:8] == b"\x89PNG\r\n\x1a\n":
         header = _png_header(data)
     else:
-        header = _pillow_header(data, [*_PILLOW, *(["TGA"] if _suffix(name) == "tga" else [])])
+        # TGA has no mark of its own, so anything might be taken for one.
+        tga = ["TGA"] if _suffix(name) == "tga" or not name else []
+        header = _pillow_header(data, _PILLOW + tga)
     if header.width * header.height > MAX_PIXELS:
         raise DecodeError(
             f"too large: {header.width:,} x {header.height:,} pixels; an image may have {MAX_PIXELS:,}"
@@ -273,7 +282,7 @@ def _jpeg_header(data: bytes) -> Header:
             at += 1
         while at < end and data[at] == 0xFF:
             at += 1
-        if at + 3 > end:
+        if at >= end:
             raise DecodeError("truncated: the file ends within its header")
         marker = data[at]
         at += 1
@@ -282,7 +291,7 @@ def _jpeg_header(data: bytes) -> Header:
         if marker == 0xD9:
             raise DecodeError("damaged: a JPEG file without an image in it")
         length = int.from_bytes(data[at : at + 2], "big")
-        if length < 2 or at + length > end:
+        if at + max(length, 2) > end:
             raise DecodeError("truncated: the file ends within its header")
         if marker == 0xDA:
             break
@@ -381,7 +390,7 @@ def _pillow(data: bytes, formats: list[str]) -> Iterator[Image.Image]:
         except (DecodeError, MemoryError):
             raise
         except UnidentifiedImageError:
-            raise DecodeError(f"not an image{_what(data)}") from None
+            raise DecodeError(_unreadable(data)) from None
         except Exception as error:  # Pillow raises many kinds for broken files
             raise DecodeError(_say(error)) from None
 
@@ -393,6 +402,20 @@ def _say(error: Exception) -> str:
     ):
         return "truncated: the file ends before its image does"
     return f"damaged: {said or type(error).__name__}"
+
+
+def _unreadable(data: bytes) -> str:
+    """Why no decoder takes the file."""
+    for kind, mark in _MARKS.items():
+        if re.match(mark, data, re.DOTALL):
+            order: Literal["little", "big"] = "little" if data[:1] == b"I" else "big"
+            # A TIFF's directory may stand at its end: cut off, nothing is left to read.
+            if len(data) < 64 or (
+                kind == "TIFF" and int.from_bytes(data[4:8], order) + 6 > len(data)
+            ):
+                return "truncated: the file ends before its image does"
+            return f"damaged: a {kind} file whose header cannot be read"
+    return f"not an image{_what(data)}"
 
 
 def _what(data: bytes) -> str:
@@ -458,7 +481,8 @@ def _ppm_maximum(data: bytes) -> int:
 
 
 def _suffix(name: str) -> str:
-    return Path(name).suffix[1:].lower()
+    stem, _, suffix = name[name.rfind("/") + 1 :].rpartition(".")
+    return suffix.lower() if stem else ""
 
 
 # ---------------------------------------------------------------- the policy

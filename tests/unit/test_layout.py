@@ -193,7 +193,9 @@ def test_asked_for_folders_are_taken_at_their_word() -> None:
 def test_files_beside_the_class_folders_have_no_label() -> None:
     found = read([*many("cat", "dog"), "stray.jpg"])
     assert rows(found)["stray.jpg"] == (None, None)
-    found = read([*many("d/train/a", "d/train/b", "d/test/a", "d/test/b"), "d/train/x.png", "y.png"])
+    found = read(
+        [*many("d/train/a", "d/train/b", "d/test/a", "d/test/b"), "d/train/x.png", "y.png"]
+    )
     assert rows(found)["d/train/x.png"][0] is None and rows(found)["y.png"][0] is None
 
 
@@ -229,7 +231,7 @@ def test_root_and_ignore() -> None:
 
 def test_a_single_class_is_a_sentence() -> None:
     for paths in (many("x/cat"), many("train/cat", "test/cat")):
-        with pytest.raises(UserError, match="only one class folder was found.*at least two"):
+        with pytest.raises(UserError, match=r"only one class folder was found.*at least two"):
             read(paths)
 
 
@@ -239,7 +241,9 @@ def test_nothing_recognised_shows_what_was_seen_and_what_to_set() -> None:
     said = str(error.value)
     assert "10 image files" in said and "IMG_0.jpg" in said and "10 at depth 0" in said
     assert "layout.table" in said and "layout.label" in said
-    with pytest.raises(UserError, match=r"no image files were found \(seen: 0 image files, 1 other"):
+    with pytest.raises(
+        UserError, match=r"no image files were found \(seen: 0 image files, 1 other"
+    ):
         read(["notes.txt"])
 
 
@@ -303,7 +307,9 @@ def test_table_with_split_and_group() -> None:
 def test_a_column_that_is_no_split_is_not_taken_for_one() -> None:
     text = table("filename,label,fold", "{i:03d}.png,{c},{g}")
     assert set(read(IMAGES, {"l.csv": text}).split) == {None}
-    with pytest.raises(UserError, match="'0' in column 'fold' is none of train, validation and test"):
+    with pytest.raises(
+        UserError, match="'0' in column 'fold' is none of train, validation and test"
+    ):
         read(IMAGES, {"l.csv": text}, split_column="fold")
 
 
@@ -356,7 +362,7 @@ def test_missing_and_repeated_rows_are_told() -> None:
     clash = [t for p, t in told if p == "images/001.png"]
     assert len(clash) == 1 and clash[0].endswith("with the labels 'b' and 'a'")
     by_path = list(zip(found.path, found.trouble, strict=True))
-    assert [t for p, t in by_path if p == "images/000.png"][0] == ""  # the first stays
+    assert next(t for p, t in by_path if p == "images/000.png") == ""  # the first stays
     assert all(t for p, t in by_path if p == "images/001.png")  # a label in doubt: neither
 
 
@@ -402,9 +408,9 @@ def test_settings_of_tables_that_do_not_fit() -> None:
         read(IMAGES, kind="table")
     with pytest.raises(UserError, match="only 0 of the 10 files"):
         read([f"other/z{i}.png" for i in range(9)], good, kind="table")
-    with pytest.raises(UserError, match="no column of m.csv .* is the label"):
+    with pytest.raises(UserError, match=r"no column of m.csv .* is the label"):
         read(IMAGES, {"m.csv": table("filename,w,h", "{i:03d}.png,{i},{g}")}, table="m.csv")
-    with pytest.raises(UserError, match="names the image files; set layout.path_column"):
+    with pytest.raises(UserError, match=r"names the image files; set layout.path_column"):
         read(IMAGES, {"m.csv": "u,v,label\n1,2,a\n3,4,b\n"}, table="m.csv")
     with pytest.raises(UserError, match="contradicts"):
         read(IMAGES, good, label="(.)", table="labels.csv")
@@ -447,7 +453,7 @@ def test_split_expression_on_class_folders() -> None:
 def test_expressions_that_match_nothing() -> None:
     with pytest.raises(UserError, match=r"layout\.label: the expression .* matches no path"):
         read(many("cat", "dog"), label="(zebra)")
-    with pytest.raises(UserError, match="group: the expression .* matches no path, for example"):
+    with pytest.raises(UserError, match=r"group: the expression .* matches no path, for example"):
         read(many("cat", "dog"), group="(zebra)")
     with pytest.raises(UserError, match=r"set layout\.label"):
         read(many("cat", "dog"), kind="pattern")
@@ -472,7 +478,9 @@ def test_names_of_parts(name: str, part: str | None) -> None:
 
 
 def test_sixty_thousand_paths_take_less_than_a_second() -> None:
-    paths = [f"{s}/c{c}/{i:05d}.jpg" for s in ("train", "test") for c in range(10) for i in range(3000)]
+    paths = [
+        f"{s}/c{c}/{i:05d}.jpg" for s in ("train", "test") for c in range(10) for i in range(3000)
+    ]
     text = "path,label\n" + "".join(f"{p},{p.split('/')[1]}\n" for p in paths)
     start = time.process_time()
     found = read(paths)

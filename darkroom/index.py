@@ -1,0 +1,628 @@
+"""The index: one row for every file, with what it is and whether it can be used.
+
+Each file is read once, whole, and decoded in a worker process. Nothing that is in a file
+ends the run: damage, a crash of the decoder, a name that cannot be opened are that file's
+`reason`. `check` then decides whether too much is unusable to go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import stat
+import unicodedata
+import warnings
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+import numpy as np
+
+from darkroom import decode, layout
+from darkroom.errors import UserError
+from darkroom.progress import Bar, progress
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 1 << 30
+"""Size that a file may have: it is read whole."""
+
+CHUNK = 128
+"""Most files that are handed to a worker at a time."""
+
+NAMED = 20
+"""Unusable files that are named on the terminal."""
+
+_COLOR = ("rgb", "rgba", "palette", "cmyk", "ycbcr")
+
+
+def write_manifest(source: str, manifest: str, *, cfg: dict[str, Any], threads: int) -> None:
+    """Index all files of a source into `manifest.parquet`.
+
+    Parameters
+    ----------
+    source : source.json.
+    manifest : the file to make; see docs/formats.md. It does not depend on `threads`.
+    cfg : `dataset`, `layout` and `decode` (settings, every key given), `group`.
+    threads : worker processes.
+
+    Raises
+    ------
+    UserError
+        The layout is not recognised, or a folder cannot be read. Never for a file: that is
+        the file's `reason`.
+    """
+    root = json.loads(Path(source).read_text(encoding="utf-8"))["root"]
+
+    def open_text(path: str) -> IO[bytes]:
+        try:
+            return Path(root, path).open("rb")
+        except OSError as error:
+            raise UserError(f"{Path(root, path)} cannot be read: {error.strerror}") from None
+
+    rows = layout.recognise(
+        sorted(files(root)), cfg["layout"], group=cfg["group"], open_text=open_text
+    )
+    log.info("layout: %s", rows.sentence)
+    found = _Findings(len(rows.path))
+    readable = [i for i, t in enumerate(rows.trouble) if not t.startswith("missing")]
+    _examine_all(root, [rows.path[i] for i in readable], readable, cfg["decode"], threads, found)
+    for i, label in enumerate(rows.label):
+        found.trouble[i] = rows.trouble[i] or found.trouble[i] or ("" if label else "no label")
+    _odd_names(rows.path, found)
+    _one_file_twice(rows.path, rows.label, found)
+    alike = _names_alike(rows.path, found)
+    _gray_among_colors(found)
+    duplicate_of = _duplicates(found)
+    _write(manifest, rows, found, duplicate_of, {"dataset": cfg["dataset"], "root": root})
+    _tell(rows, found, duplicate_of, alike)
+
+
+def files(root: str) -> Iterator[str]:
+    """Relative paths of all files below a folder, in no order; links are followed, once around.
+
+    Hidden files and folders are left out. A link to nothing is a file (that cannot be read).
+
+    Raises
+    ------
+    UserError
+        A folder is not there, or cannot be read.
+    """
+    todo: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while todo:
+        folder, above = todo.pop()
+        place = Path(root, folder)
+        try:
+            info = place.stat()
+            if (info.st_dev, info.st_ino) in above:
+                continue
+            inside = above | {(info.st_dev, info.st_ino)}
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    if entry.is_dir():
+                        todo.append((path, inside))
+                    else:
+                        yield path
+        except OSError as error:
+            raise UserError(f"{place} cannot be read: {error.strerror}") from None
+
+
+# ---------------------------------------------------------------- one file
+
+
+@dataclass(slots=True)
+class _Block:
+    """What was found of some files, column by column: this travels between processes."""
+
+    size: list[int] = field(default_factory=list)
+    inode: list[tuple[int, int]] = field(default_factory=list)
+    sha256: list[bytes] = field(default_factory=list)
+    numbers: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    kinds: list[tuple[str | None, str | None]] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+    conversions: list[str] = field(default_factory=list)
+    phash: list[int | None] = field(default_factory=list)
+
+
+class _Findings:
+    """What was found of all files; about 150 bytes a file. -1 stands for unknown."""
+
+    def __init__(self, n: int) -> None:
+        self.size = np.zeros(n, np.int64)
+        self.inode = np.zeros((n, 2), np.uint64)
+        self.sha256 = np.zeros((n, 32), np.uint8)
+        self.hashed = np.zeros(n, bool)
+        # width, height, bit depth, frames, orientation
+        self.numbers = np.tile(np.array([-1, -1, -1, 1, 1], np.int32), (n, 1))
+        self.kinds: list[tuple[str | None, str | None]] = [(None, None)] * n
+        self.trouble = [""] * n
+        self.conversions = [""] * n
+        self.phash = np.zeros(n, np.uint64)
+        self.seen = np.zeros(n, bool)
+        self._shared: dict[Any, Any] = {}
+
+    def put(self, places: list[int], block: _Block) -> None:
+        """Take over what a worker found of the files at these places."""
+        self.size[places] = block.size
+        self.inode[places] = block.inode
+        digests = b"".join(d or bytes(32) for d in block.sha256)
+        self.sha256[places] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
+        self.hashed[places] = [bool(d) for d in block.sha256]
+        self.numbers[places] = block.numbers
+        self.phash[places] = np.array([h or 0 for h in block.phash], np.uint64)
+        self.seen[places] = [h is not None for h in block.phash]
+        shared = self._shared.setdefault  # few different ones: one object each
+        for k, i in enumerate(places):
+            self.kinds[i] = shared(block.kinds[k], block.kinds[k])
+            self.trouble[i] = shared(block.trouble[k], block.trouble[k])
+            self.conversions[i] = shared(block.conversions[k], block.conversions[k])
+
+
+def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
+    """Read, hash and decode some files; never raises for what is in them or their access."""
+    block = _Block()
+    thumbnails = np.zeros((len(paths), decode.THUMBNAIL, decode.THUMBNAIL), np.uint8)
+    for k, path in enumerate(paths):
+        size, inode, digest = 0, (0, 0), b""
+        try:
+            data, size, inode = _read(f"{root}/{path}")
+            digest = hashlib.sha256(data).digest() if data else b""
+            found = decode.probe(data, path, policy)
+        except decode.DecodeError as error:
+            found = decode.Probe(trouble=str(error))
+        except (OSError, ValueError) as error:
+            words = getattr(error, "strerror", None) or str(error)
+            found = decode.Probe(trouble=f"cannot be read: {words[:1].lower()}{words[1:]}")
+        except MemoryError:
+            found = decode.Probe(trouble="cannot be read: not enough memory")
+        block.size.append(size)
+        block.inode.append(inode)
+        block.sha256.append(digest)
+        block.numbers.append(
+            (
+                -1 if found.width is None else found.width,
+                -1 if found.height is None else found.height,
+                -1 if found.bit_depth is None else found.bit_depth,
+                found.frames,
+                found.orientation,
+            )
+        )
+        block.kinds.append((found.mode, found.format))
+        block.trouble.append(found.trouble)
+        block.conversions.append(found.conversions)
+        if found.thumbnail is not None:
+            thumbnails[k] = found.thumbnail
+    hashes = perceptual_hash(thumbnails)
+    block.phash = [
+        None if trouble else int(h) for h, trouble in zip(hashes, block.trouble, strict=True)
+    ]
+    return block
+
+
+def _read(path: str) -> tuple[bytes, int, tuple[int, int]]:
+    """All bytes, the size, and which file it really is (device and inode)."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not wait for a writer
+    try:
+        info = os.fstat(file)
+        identity = (info.st_dev, info.st_ino)
+        if not stat.S_ISREG(info.st_mode):
+            raise decode.DecodeError("cannot be read: not a regular file")
+        if info.st_size > MAX_BYTES:
+            raise decode.DecodeError(
+                f"too large: {info.st_size:,} bytes; a file may have {MAX_BYTES:,}"
+            )
+        parts = []
+        while part := os.read(file, max(info.st_size, 1 << 16) + 1):
+            parts.append(part)
+    finally:
+        os.close(file)
+    data = parts[0] if len(parts) == 1 else b"".join(parts)
+    return data, len(data), identity
+
+
+def perceptual_hash(thumbnails: np.ndarray) -> np.ndarray:
+    """64-bit perceptual hashes of small grey images.
+
+    The discrete cosine transform's 8 x 8 lowest frequencies but for the constant row and
+    column, each compared with their median (Zauner 2010, "Implementation and benchmarking
+    of perceptual image hash functions", section 3.2.1, whose mean filter the area resize to
+    32 x 32 stands for). Images that look alike differ in few bits; a flat image gives 0.
+
+    Parameters
+    ----------
+    thumbnails : (N, 32, 32) uint8.
+
+    Returns
+    -------
+    np.ndarray (N,) uint64; the most significant bit is the lowest frequency.
+    """
+    n = thumbnails.shape[1]
+    k, x = np.arange(1, 9)[:, None], np.arange(n)[None]
+    basis = np.cos(np.pi * k * (2 * x + 1) / (2 * n))
+    low = np.einsum("kx,nxy,ly->nkl", basis, thumbnails.astype(np.float64), basis, optimize=True)
+    # Rounded, so that sums in another order (another machine) do not turn a bit.
+    low = np.round(low.reshape(len(low), 64), 3)
+    bits = low > np.median(low, axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
+
+
+# ---------------------------------------------------------------- all files
+
+
+def _examine_all(
+    root: str,
+    paths: list[str],
+    places: list[int],
+    policy: dict[str, Any],
+    threads: int,
+    found: _Findings,
+) -> None:
+    """Examine files in worker processes; a worker that dies costs one file at most.
+
+    The files of its chunk are tried again one by one, each by itself, so that the one which
+    crashes the decoder (or takes all memory) is known.
+    """
+    n = len(paths)
+    size = max(1, min(CHUNK, -(-n // (8 * threads))))
+    todo = deque((start, min(start + size, n)) for start in range(0, n, size))
+    crew: dict[Connection, BaseProcess] = {}
+    doing: dict[Connection, tuple[int, int]] = {}
+    decode.one_thread()
+    with progress("index", n, "files") as bar:
+        try:
+            while todo or doing:
+                while todo and len(doing) < threads:
+                    idle = next((c for c in crew if c not in doing), None)
+                    ours = idle or _hire(crew, root, paths, policy)
+                    doing[ours] = todo.popleft()
+                    with contextlib.suppress(OSError):  # of one that just died: seen below
+                        ours.send(doing[ours])
+                for ready in wait(list(doing)):
+                    assert isinstance(ready, Connection)
+                    start, stop = doing.pop(ready)
+                    try:
+                        block = ready.recv()
+                    except (EOFError, OSError):
+                        process = crew.pop(ready)
+                        ready.close()
+                        process.join()
+                        if stop - start > 1:
+                            todo.extendleft((i, i + 1) for i in range(start, stop))
+                        else:
+                            _crashed(found, places[start], process.exitcode or 0, bar)
+                        continue
+                    if isinstance(block, BaseException):
+                        raise block
+                    found.put(places[start:stop], block)
+                    bar.update(stop - start)
+        finally:
+            for connection, process in crew.items():
+                connection.close()  # an idle worker ends by it
+                if connection in doing:
+                    process.terminate()
+            for process in crew.values():
+                process.join()
+
+
+def _crashed(found: _Findings, place: int, code: int, bar: Bar) -> None:
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
+    found.trouble[place] = f"crashed: the decoder ended by {how}"
+    bar.update(1)
+
+
+def _hire(
+    crew: dict[Connection, BaseProcess], root: str, paths: list[str], policy: dict[str, Any]
+) -> Connection:
+    """Start one worker; forked, it has the list of paths already."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    others = [ours, *crew]
+    process = context.Process(
+        target=_serve, args=(theirs, others, root, paths, policy), daemon=True
+    )
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork beside threads: the progress bar's, which no worker needs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()
+    theirs.close()
+    crew[ours] = process
+    return ours
+
+
+def _serve(
+    connection: Connection,
+    others: list[Connection],
+    root: str,
+    paths: list[str],
+    policy: dict[str, Any],
+) -> None:
+    """A worker: one chunk after another until the parent closes its end, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for other in others:  # else a dead parent's ends would stay open here
+        other.close()
+    cv2.setNumThreads(1)
+    while True:
+        try:
+            start, stop = connection.recv()
+        except (EOFError, OSError):
+            return
+        answer: Any
+        try:
+            answer = examine(root, paths[start:stop], policy)
+        except Exception as error:
+            error.add_note(f"while indexing {paths[start]!r} to {paths[stop - 1]!r}")
+            answer = error
+        try:
+            connection.send(answer)
+        except OSError:
+            return
+
+
+# ---------------------------------------------------------------- what only all rows tell
+
+
+def _odd_names(paths: list[str], found: _Findings) -> None:
+    for i, path in enumerate(paths):
+        if not path.isascii() and _text(path) != path:
+            found.trouble[i] = "its name is not valid UTF-8: rename it"
+
+
+def _text(name: str) -> str:
+    """A name that any program can write; bytes that are no UTF-8 as `\\xff`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _one_file_twice(paths: list[str], labels: list[str | None], found: _Findings) -> None:
+    """Several paths to one file (links): the first stays, unless their labels differ."""
+    where: dict[tuple[int, int], list[int]] = defaultdict(list)
+    fine = [i for i, t in enumerate(found.trouble) if not t]
+    _, inverse, counts = np.unique(
+        found.inode[fine], axis=0, return_inverse=True, return_counts=True
+    )
+    for i in np.flatnonzero(counts[inverse.ravel()] > 1).tolist():
+        a, b = found.inode[fine[i]].tolist()
+        where[a, b].append(fine[i])
+    for rows in where.values():
+        clash = len({labels[i] for i in rows}) > 1
+        for i in rows if clash else rows[1:]:
+            other = paths[rows[0] if i != rows[0] else rows[1]]
+            found.trouble[i] = f"duplicate path: a link to the same file as {other}"
+            if clash:
+                found.trouble[i] += ", under another label"
+
+
+def _names_alike(paths: list[str], found: _Findings) -> int:
+    """Names equal up to case or Unicode form: of equal bytes, the first stays.
+
+    Returns
+    -------
+    Count of such names whose files differ: those are used.
+    """
+    folded: dict[str, list[int]] = defaultdict(list)
+    for i, path in enumerate(paths):
+        if not found.trouble[i]:
+            key = path if path.isascii() else unicodedata.normalize("NFC", path)
+            folded[key.casefold()].append(i)
+    differ = 0
+    for rows in folded.values():
+        first: dict[bytes, int] = {}
+        for i in rows if len(rows) > 1 else []:
+            before = first.setdefault(found.sha256[i].tobytes(), i)
+            if before != i:
+                found.trouble[i] = (
+                    f"duplicate path: the same bytes as {paths[before]}, whose name differs only "
+                    "in case or Unicode form"
+                )
+        differ += len(first) if len(first) > 1 else 0
+    return differ
+
+
+def _gray_among_colors(found: _Findings) -> None:
+    """Grey images are worth a word where the data set has coloured ones."""
+    usable = [i for i, t in enumerate(found.trouble) if not t]
+    if not any(found.kinds[i][0] in _COLOR for i in usable):
+        return
+    said = "gray among colour images: repeated in three channels where the view is rgb"
+    for i in usable:
+        if found.kinds[i][0] not in _COLOR:
+            before = found.conversions[i]
+            found.conversions[i] = f"{before}; {said}" if before else said
+
+
+def _duplicates(found: _Findings) -> np.ndarray:
+    """First row with the same bytes; -1 where this is the first, or has none."""
+    out = np.full(len(found.hashed), -1, np.int64)
+    rows = np.flatnonzero(found.hashed)
+    if len(rows):
+        keys = np.ascontiguousarray(found.sha256[rows]).view("V32")[:, 0]
+        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        before = rows[first[inverse]]
+        out[rows] = np.where(before < rows, before, -1)
+    return out
+
+
+def _write(
+    manifest: str,
+    rows: layout.Recognised,
+    found: _Findings,
+    duplicate_of: np.ndarray,
+    meta: dict[str, Any],
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    def text(values: list[str | None]) -> pa.Array:
+        return pa.array([v if v is None else _text(v) for v in values], pa.string())
+
+    def known(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+        return pa.array(values, kind, mask=values < 0)
+
+    width, height, depth, frames, orientation = found.numbers.T
+    usable = [not t for t in found.trouble]
+    reasons = [t or c for t, c in zip(found.trouble, found.conversions, strict=True)]
+    status = [
+        "unusable" if t else "converted" if c else "ok"
+        for t, c in zip(found.trouble, found.conversions, strict=True)
+    ]
+    labels = sorted({lb for lb, ok in zip(rows.label, usable, strict=True) if ok and lb})
+    meta |= {"layout": _text(rows.sentence), "labels": [_text(lb) for lb in labels]}
+    digests = zip(found.sha256, found.hashed, strict=True)
+    table = pa.table(
+        {
+            "row": pa.array(np.arange(len(rows.path))),
+            "path": text(list(rows.path)),
+            "label": text(rows.label),
+            "group": text(rows.group),
+            "split": text(rows.split),
+            "bytes": pa.array(found.size),
+            "width": known(width, pa.int32()),
+            "height": known(height, pa.int32()),
+            "mode": text([mode for mode, _ in found.kinds]),
+            "format": text([kind for _, kind in found.kinds]),
+            "bit_depth": known(depth, pa.int16()),
+            "frames": pa.array(frames, pa.int32()),
+            "orientation": pa.array(orientation, pa.int16()),
+            "sha256": pa.array([d.tobytes().hex() if h else None for d, h in digests], pa.string()),
+            "phash": pa.array(
+                [f"{p:016x}" if s else None for p, s in zip(found.phash, found.seen, strict=True)],
+                pa.string(),
+            ),
+            "duplicate_of": known(duplicate_of, pa.int64()),
+            "status": text(list(status)),
+            "reason": text(list(reasons)),
+        }
+    ).replace_schema_metadata({"darkroom": json.dumps(meta, ensure_ascii=False)})
+    part = Path(manifest).with_name(f".{Path(manifest).name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(table, part)
+    part.replace(manifest)
+
+
+def _tell(rows: layout.Recognised, found: _Findings, duplicate_of: np.ndarray, alike: int) -> None:
+    """What was found, in a few lines."""
+    unusable = Counter(t.split(":")[0] for t in found.trouble if t)
+    converted = Counter(
+        part.split(":")[0]
+        for t, c in zip(found.trouble, found.conversions, strict=True)
+        if c and not t
+        for part in c.split("; ")
+    )
+    n, bad = len(rows.path), sum(unusable.values())
+    changed = sum(bool(c) and not t for t, c in zip(found.trouble, found.conversions, strict=True))
+    log.info(
+        "indexed %s files: %s ok, %s converted%s, %s unusable%s",
+        f"{n:,}",
+        f"{n - bad - changed:,}",
+        f"{changed:,}",
+        _counts(converted),
+        f"{bad:,}",
+        _counts(unusable),
+    )
+    usable = np.array([not t for t in found.trouble], bool)
+    if copies := int((usable & (duplicate_of >= 0)).sum()):
+        log.info("exact copies of another file: %s; a split keeps them together", f"{copies:,}")
+    if alike:
+        log.info(
+            "%s names differ from another only in case or Unicode form: all are used here, but "
+            "such files overwrite each other on Windows and macOS",
+            f"{alike:,}",
+        )
+    good = {lb for lb, t in zip(rows.label, found.trouble, strict=True) if not t}
+    for label in rows.labels:
+        if label not in good:
+            log.warning("class %r has no usable image and is left out", label)
+
+
+def _counts(reasons: Counter[str]) -> str:
+    if not reasons:
+        return ""
+    return " (" + ", ".join(f"{what} {n:,}" for what, n in reasons.most_common(6)) + ")"
+
+
+# ---------------------------------------------------------------- the limit
+
+
+def check(manifest: str, output: str, *, cfg: dict[str, Any]) -> None:
+    """List the unusable files in a CSV, and stop where there are too many.
+
+    Parameters
+    ----------
+    manifest : manifest.parquet.
+    output : the CSV to make: path, label, reason of each unusable file, in the order of path.
+    cfg : `dataset`, and `max_unusable`, the fraction of the files that may be unusable.
+
+    Raises
+    ------
+    UserError
+        More than that fraction is unusable (the first files are named; the log has all), no
+        file at all is usable, or those that are have fewer than two labels.
+    """
+    import csv
+
+    import pyarrow.parquet as parquet
+
+    table = parquet.read_table(manifest, columns=["path", "label", "status", "reason"])
+    columns = [table[name].to_pylist() for name in ("path", "label", "reason")]
+    bad = [s == "unusable" for s in table["status"].to_pylist()]
+    listed = [row for row, no in zip(zip(*columns, strict=True), bad, strict=True) if no]
+    part = Path(output).with_name(f".{Path(output).name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "label", "reason"])
+        writer.writerows(listed)
+    part.replace(output)
+
+    lines = [f"  {path}: {reason}" for path, _, reason in listed]
+    good = {label for label, no in zip(columns[1], bad, strict=True) if not no}
+    limit, share = cfg["max_unusable"], len(listed) / max(len(bad), 1)
+    key = f"datasets.{cfg['dataset']}"
+    if len(listed) == len(bad):
+        said = f"none of the {len(bad):,} files of {cfg['dataset']} can be used"
+        mend = f"check {key}.source and {key}.decode"
+    elif share > limit:
+        said = (
+            f"{len(listed):,} of {len(bad):,} files of {cfg['dataset']} ({share:.1%}) are unusable, "
+            f"and {key}.max_unusable allows {limit:.1%}"
+        )
+        mend = f"mend or remove them, or raise {key}.max_unusable to go on without them"
+    elif len(good) < 2:
+        said = f"the usable files of {cfg['dataset']} have one label only, {next(iter(good))!r}"
+        mend = "at least two classes are needed to tell apart"
+    else:
+        return
+    where = _whole_list_to_file(lines) if len(lines) > NAMED else ""
+    shown = lines[:NAMED]
+    if len(lines) > NAMED:
+        shown.append(f"  … and {len(lines) - NAMED:,} more{where}")
+    raise UserError("\n".join([f"{said}: {mend}", *shown]))
+
+
+def _whole_list_to_file(lines: list[str]) -> str:
+    """Write all lines to the log file alone: the terminal gets the first few."""
+    logger: logging.Logger | None = log
+    where = ""
+    while logger is not None:
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                record = log.makeRecord(
+                    log.name, logging.INFO, __file__, 0, "%s", ("unusable:\n" + "\n".join(lines),), None
+                )  # fmt: skip
+                handler.handle(record)
+                where = f"; all are in {os.path.relpath(handler.baseFilename)}"
+        logger = logger.parent if logger.propagate else None
+    return where

@@ -1,0 +1,12 @@
+"""Index every file of a source: what it is, its label, and whether it can be used."""
+
+from darkroom import index
+from darkroom.stage import stage
+
+with stage(snakemake):
+    index.write_manifest(
+        snakemake.input.source,
+        snakemake.output.manifest,
+        cfg=snakemake.params.cfg,
+        threads=snakemake.threads,
+    )
