@@ -474,7 +474,7 @@ def _use_of_parts(f: Facts) -> list[tuple[str, str]]:
 
 def share(part: float, whole: float) -> str:
     """A percentage with sensible digits."""
-    if not whole:
+    if not whole or not part:
         return "0 %"
     percent = 100 * part / whole
     if 0 < percent < 0.05:

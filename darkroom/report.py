@@ -1033,5 +1033,9 @@ def _yaml(settings: Mapping[str, Any]) -> str:
     import yaml
 
     return yaml.safe_dump(
-        json.loads(json.dumps(settings)), sort_keys=False, allow_unicode=True, width=88
+        json.loads(json.dumps(settings)),
+        sort_keys=False,
+        allow_unicode=True,
+        width=88,
+        default_flow_style=None,
     ).strip()

@@ -283,6 +283,6 @@ def test_numbers_in_words() -> None:
     assert findings.number(math.nan) == "–"
     assert findings.share(1, 10_000) == "below 0.1 %"
     assert findings.share(1, 3) == "33 %"
-    assert findings.share(0, 0) == "0 %"
+    assert findings.share(0, 0) == findings.share(0, 9) == "0 %"
     assert findings.signed(-0.0321) == "−0.032"
     assert findings.signed(0.0001) == "0.000"
