@@ -481,9 +481,9 @@ def test_reduced_scale_is_as_good(side: int, orientation: int) -> None:
 
 
 def test_reduced_scale_where_it_would_not_be_as_good() -> None:
-    data = encoded(photograph(1, 131, 200), "JPEG")
-    assert rgb(data, (64, 64)).shape == (131, 200, 3)  # an odd row would move the edge by 1/2 pixel
-    assert rgb(encoded(photograph(1, 128, 200), "JPEG"), (64, 64)).shape == (64 * 2, 200, 3)
+    odd = encoded(photograph(1, 257, 400), "JPEG")  # one row of 257 is 1/4 of a target pixel
+    assert rgb(odd, (64, 64)).shape == (257, 400, 3)
+    assert rgb(encoded(photograph(1, 254, 400), "JPEG"), (64, 64)).shape == (254, 400, 3)
     assert rgb(encoded(photograph(1, 256, 400), "JPEG"), (64, 64)).shape == (128, 200, 3)
     assert rgb(encoded(photograph(1, 256, 400), "PNG"), (64, 64)).shape == (256, 400, 3)
     assert rgb(encoded(photograph(1, 256, 400), "JPEG"), (64, 200)).shape == (256, 400, 3)

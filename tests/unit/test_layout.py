@@ -131,6 +131,7 @@ def test_unlabelled_test_folder_is_left_out_and_told() -> None:
     paths = many("train/cat", "train/dog") + [f"test1/{i}.jpg" for i in range(9)]
     found = read(paths)
     assert len(found.path) == 8 and found.ignored == 9
+    assert set(found.split) == {None}  # one part alone is no given split
     assert "left out: test1/ (9 images, no label)" in found.sentence
     paths = many("seg_train/a", "seg_train/b", "seg_test/a", "seg_test/b")
     found = read(paths + [f"seg_pred/{i}.jpg" for i in range(5)])
