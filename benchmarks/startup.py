@@ -68,7 +68,16 @@ def main() -> None:
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "all"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("Snakefile", "config.yaml", "darkroom", "rules", "scripts", "profiles", "report", "envs"):
+        for part in (
+            "Snakefile",
+            "config.yaml",
+            "darkroom",
+            "rules",
+            "scripts",
+            "profiles",
+            "report",
+            "envs",
+        ):
             os.symlink(ROOT / part, folder / part)
         (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
         models = {f"m{i}": SMALL["models"]["tiny"] for i in range(200)}
@@ -82,7 +91,9 @@ def main() -> None:
         bare = ["-s", "plain.smk", "--workflow-profile", "none"]
 
         plain.write_text("FOLDS, MODELS = 1, 1\n" + PLAIN)
-        subprocess.run([*snakemake, "--configfile", "small.yaml"], cwd=folder, check=True, capture_output=True)
+        subprocess.run(
+            [*snakemake, "--configfile", "small.yaml"], cwd=folder, check=True, capture_output=True
+        )
         subprocess.run([*snakemake, *bare], cwd=folder, check=True, capture_output=True)
         rows = [
             (

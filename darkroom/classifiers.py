@@ -6,7 +6,6 @@ scikit-learn is imported only where something is fitted or loaded: `forecast` an
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 import time
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from darkroom import predictions, splits, store
-from darkroom.errors import UserError
+from darkroom.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +183,7 @@ def check_settings(name: str, classifier: Mapping[str, Any]) -> None:
                 raise UserError(f"{where} cannot be set here: {OWN[key]}")
             if key not in names:
                 raise UserError(
-                    f"{where} is no setting of {classifier['kind']}{_nearest(key, names)}"
+                    f"{where} is no setting of {classifier['kind']}{nearest(key, names)}"
                 )
     for value in search["space"].get("pca", []):
         if not _is_pca(value):
@@ -200,12 +199,6 @@ def _is_pca(value: Any) -> bool:
     if isinstance(value, bool):
         return False
     return value > 0 if isinstance(value, int) else isinstance(value, float) and 0 < value < 1
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    lower = {k.lower(): k for k in known}
-    close = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.6)
-    return f"; did you mean {lower[close[0]]!r}?" if close else f"; known: {', '.join(known)}"
 
 
 # ---------------------------------------------------------------- a fitted classifier
@@ -624,7 +617,7 @@ class _Recipe:
                 if of_class not in names:
                     raise UserError(
                         f"classifiers.{name}: class_weight names {of_class!r}, which is no "
-                        f"class with training rows{_nearest(of_class, names)}"
+                        f"class with training rows{nearest(of_class, names)}"
                     )
         return cls(
             kind=classifier["kind"],

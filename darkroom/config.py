@@ -7,7 +7,6 @@ so a setting reruns the stages that read it and no other.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from pathlib import Path
@@ -27,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from darkroom.errors import UserError
+from darkroom.errors import UserError, nearest
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 RESERVED = {"softmax", "holdout", "features", "images", "augmented", "report"}
@@ -74,9 +73,7 @@ class View(Strict):
     @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of one prepared image."""
-        height, width = (
-            (self.size, self.size) if isinstance(self.size, int) else self.size
-        )
+        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
         return height, width, 3 if self.color == "rgb" else 1
 
     @property
@@ -138,9 +135,7 @@ class Layout(Strict):
 class Decode(Strict):
     """How unusual images are read; `refuse` makes such a file unusable, with its reason."""
 
-    orientation: Literal["apply", "ignore"] = Field(
-        "apply", description="the EXIF orientation"
-    )
+    orientation: Literal["apply", "ignore"] = Field("apply", description="the EXIF orientation")
     sixteen_bit: Literal["scale", "stretch", "refuse"] = Field(
         "scale",
         description="scale divides by 257; stretch maps each image's own range to 0..255",
@@ -153,9 +148,7 @@ class Decode(Strict):
     gray: Literal["convert", "refuse"] = Field(
         "convert", description="a grey image where the view is rgb"
     )
-    animated: Literal["first", "refuse"] = Field(
-        "first", description="take the first frame"
-    )
+    animated: Literal["first", "refuse"] = Field("first", description="take the first frame")
     wrong_suffix: Literal["accept", "refuse"] = Field(
         "accept", description="a PNG named .jpg, say: read by its content, and listed"
     )
@@ -257,14 +250,10 @@ class OneOf(Strict):
             if field is None or key == "name":
                 out[key] = inner
                 continue
-            spec = next(
-                a for a in get_args(field.annotation) if isinstance(a, type)
-            )
+            spec = next(a for a in get_args(field.annotation) if isinstance(a, type))
             if inner is None or inner is True:
                 inner = {}
-            elif issubclass(spec, BaseModel) and not isinstance(
-                inner, (dict, BaseModel)
-            ):
+            elif issubclass(spec, BaseModel) and not isinstance(inner, (dict, BaseModel)):
                 names = list(spec.model_fields)
                 inner = (
                     dict(zip(names, inner, strict=False))
@@ -287,9 +276,7 @@ class OneOf(Strict):
     @property
     def kind(self) -> str:
         return next(
-            k
-            for k in type(self).model_fields
-            if k != "name" and getattr(self, k) is not None
+            k for k in type(self).model_fields if k != "name" and getattr(self, k) is not None
         )
 
     @property
@@ -315,9 +302,7 @@ class Augment(Strict):
     """Stored variants of training images, and the balance of classes in training."""
 
     variants: list[Variant] = []
-    classes: list[str] | None = Field(
-        None, description="classes to make variants of; unset: all"
-    )
+    classes: list[str] | None = Field(None, description="classes to make variants of; unset: all")
     balance: PositiveInt | Literal["largest"] | None = Field(
         None,
         description="training images wanted of each class: originals first, then variants",
@@ -446,9 +431,7 @@ class Layer(OneOf):
     dense: Dense | None = None
     activation: Activation | None = None
     residual: Residual | None = None
-    name: str | None = Field(
-        None, pattern=NAME, description="to be named by `features`"
-    )
+    name: str | None = Field(None, pattern=NAME, description="to be named by `features`")
 
 
 class Optimizer(Strict):
@@ -465,9 +448,7 @@ class Schedule(Strict):
     warmup: float = Field(
         0.0, ge=0, lt=1, description="fraction of all steps that the rate rises in"
     )
-    final: float = Field(
-        0.0, ge=0, le=1, description="last rate as a fraction of learning_rate"
-    )
+    final: float = Field(0.0, ge=0, le=1, description="last rate as a fraction of learning_rate")
 
 
 class Online(Strict):
@@ -479,9 +460,7 @@ class Online(Strict):
     shear: float = Field(0, ge=0, lt=1, description="fraction, to either side")
     shift: float = Field(0, ge=0, lt=1, description="fraction of each side")
     contrast: float = Field(0, ge=0, lt=1, description="fraction, up and down")
-    brightness: float = Field(
-        0, ge=0, lt=1, description="fraction of 255, up and down"
-    )
+    brightness: float = Field(0, ge=0, lt=1, description="fraction of 255, up and down")
     crop: NonNegativeInt = Field(
         0, description="pixels of reflected border, then a random crop of the same size"
     )
@@ -509,20 +488,14 @@ class Model(Strict):
     early_stopping: PositiveInt | None = Field(
         None, description="epochs without improvement of `monitor` before stopping"
     )
-    monitor: Literal["loss", "accuracy"] = Field(
-        "loss", description="of the validation rows"
-    )
+    monitor: Literal["loss", "accuracy"] = Field("loss", description="of the validation rows")
     keep: Literal["best", "last"] = Field(
         "best", description="epoch whose weights are kept, by `monitor`"
     )
     augment: Online = Online()
-    features: str | None = Field(
-        None, description="name of the layer; unset: the last hidden one"
-    )
+    features: str | None = Field(None, description="name of the layer; unset: the last hidden one")
     seeds: list[NonNegativeInt] = Field([0], min_length=1)
-    memory_mb: PositiveInt = Field(
-        2000, description="pixels beyond this stream from the file"
-    )
+    memory_mb: PositiveInt = Field(2000, description="pixels beyond this stream from the file")
 
     @model_validator(mode="after")
     def _feature_layer(self) -> Self:
@@ -552,13 +525,9 @@ class Search(Strict):
     """Search of parameters by cross-validation within the training rows, groups kept whole."""
 
     space: dict[str, list[Any]] = Field(min_length=1)
-    iterations: PositiveInt | None = Field(
-        None, description="random draws; unset: the whole grid"
-    )
+    iterations: PositiveInt | None = Field(None, description="random draws; unset: the whole grid")
     folds: int = Field(3, ge=2)
-    score: Literal["accuracy", "balanced_accuracy", "neg_log_loss", "f1_macro"] = (
-        "accuracy"
-    )
+    score: Literal["accuracy", "balanced_accuracy", "neg_log_loss", "f1_macro"] = "accuracy"
 
 
 class Classifier(Strict):
@@ -569,9 +538,7 @@ class Classifier(Strict):
     pca: PositiveInt | float | None = Field(
         None, description="components kept: a count, or a fraction of the variance"
     )
-    settings: dict[str, Any] = Field(
-        {}, description="of the scikit-learn estimator, e.g. {C: 10}"
-    )
+    settings: dict[str, Any] = Field({}, description="of the scikit-learn estimator, e.g. {C: 10}")
     search: Search | None = None
     max_rows: PositiveInt | None = Field(
         None,
@@ -598,9 +565,7 @@ class Run(Strict):
 
 
 class Evaluate(Strict):
-    bootstrap: NonNegativeInt = Field(
-        1000, description="resamples for each 95 % interval; 0: none"
-    )
+    bootstrap: NonNegativeInt = Field(1000, description="resamples for each 95 % interval; 0: none")
     seed: NonNegativeInt = 0
 
 
@@ -614,9 +579,7 @@ class Settings(Strict):
         None,
         description="a source to run by itself, with every default: --config data=FOLDER",
     )
-    mirror: str | None = Field(
-        None, description="folder looked into before the network"
-    )
+    mirror: str | None = Field(None, description="folder looked into before the network")
     gpus: Literal["auto"] | NonNegativeInt = Field(
         "auto", description="cards a training job takes; auto: 1 where a card is found"
     )
@@ -656,9 +619,7 @@ class Settings(Strict):
                         f"{kind}.{name}: a name has letters, digits, '_', '.', '+' and '-', and is none of {', '.join(sorted(RESERVED))}"
                     )
                 if kind in ("models", "features") and re.search(r"-seed\d+$", name):
-                    raise ValueError(
-                        f"{kind}.{name}: a name must not end in -seed and a number"
-                    )
+                    raise ValueError(f"{kind}.{name}: a name must not end in -seed and a number")
         users: dict[str, Any] = {"run": self.run}
         users |= {f"datasets.{n}": d for n, d in self.datasets.items()}
         for where, user in users.items():
@@ -721,9 +682,7 @@ class Settings(Strict):
 
     def runs_of(self, dataset: str) -> list[str]:
         """Trained networks of a data set: `{model}-seed{seed}`."""
-        return [
-            f"{m}-seed{s}" for m in self.models_of(dataset) for s in self.models[m].seeds
-        ]
+        return [f"{m}-seed{s}" for m in self.models_of(dataset) for s in self.models[m].seeds]
 
     def folds_of(self, dataset: str) -> list[str]:
         k = self.datasets[dataset].split.folds
@@ -811,9 +770,7 @@ class Settings(Strict):
         a = self.datasets[dataset].augment
         return {"balance": a.balance, "balance_seed": a.seed}
 
-    def stage_train(
-        self, dataset: str, fold: str, model: str, seed: int
-    ) -> dict[str, Any]:
+    def stage_train(self, dataset: str, fold: str, model: str, seed: int) -> dict[str, Any]:
         settings = _json(self.models[model])
         settings["layers"] = [
             _json(layer, exclude_none=True) for layer in self.models[model].layers
@@ -893,16 +850,6 @@ def source_name(source: str) -> str:
     stem = re.sub(r"(\.(zip|tar|tgz|tbz2?|txz|gz|bz2|xz|zst))+$", "", stem, flags=re.I)
     stem = re.sub(r"[^A-Za-z0-9_.+-]+", "_", stem).strip("_.-+")
     return stem if stem and stem.lower() not in RESERVED else f"data_{stem}".rstrip("_")
-
-
-def nearest(name: str, known: Any) -> str:
-    """`; did you mean 'x'?`, or the names there are."""
-    names = [str(k) for k in known]
-    lower = {n.lower(): n for n in names}
-    close = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {lower[close[0]]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
 
 
 # ---------------------------------------------------------------- mistakes in words

@@ -6,7 +6,6 @@ so it opens no image and imports nothing slow unless there is something to check
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +13,13 @@ from typing import Any, Literal
 from darkroom import sources
 from darkroom.config import Settings
 
+WIDTH = 128  # features a row, for the forecast: a network's last hidden layer, about
+
 
 def gpus(setting: int | Literal["auto"]) -> int:
     """Cards that a training job asks for: the setting, or 1 where this machine has a card."""
     if setting == "auto":
-        return int(bool(glob.glob("/dev/nvidia[0-9]*") or glob.glob("/dev/kfd")))
+        return int(any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists())
     return setting
 
 
@@ -35,15 +36,19 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
     UserError
         A source of an unknown kind or that is not there, a split that the data cannot give.
     """
+    from darkroom.classifiers import check_settings
+
     for dataset in settings.run.datasets:
+        for name in settings.classifiers_of(dataset):
+            check_settings(name, settings.classifiers[name].model_dump())
         sources.kind(settings.datasets[dataset].source)
         table = _rows(settings, dataset)
         if table is None:
             continue
-        from darkroom import splits
+        from darkroom import partition
 
         cfg = settings.stage("split", {"dataset": dataset})
-        splits.check(table, cfg=cfg, dataset=dataset)
+        partition.check(table, cfg=cfg, dataset=dataset)
         _forecast(settings, dataset, len(table), say)
 
 
@@ -95,15 +100,21 @@ def _rows(settings: Settings, dataset: str) -> Any:
 def _forecast(settings: Settings, dataset: str, rows: int, say: Callable[[str], Any]) -> None:
     from darkroom.classifiers import forecast
 
+    augment = settings.datasets[dataset].augment
     split = settings.datasets[dataset].split
     share = 1 - (1 / split.folds if split.folds else split.test)
     training = int(rows * share * (1 - split.validation))
+    for variant in augment.variants:
+        training += int(rows * share) * getattr(variant.spec, "copies", 1)
     for name in settings.classifiers_of(dataset):
         classifier = settings.classifiers[name]
         told = forecast(
-            classifier.kind, training, 128, classifier.settings, classifier.max_rows
+            classifier.kind,
+            training,
+            WIDTH,
+            classifier.settings,
+            classifier.max_rows,
+            classifier.search.model_dump() if classifier.search else None,
         )
         if told.message:
             say(f"classifiers.{name} on {dataset}: {told.message}")
-
-

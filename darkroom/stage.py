@@ -34,9 +34,7 @@ def stage(snakemake: Any) -> Iterator[None]:
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
     if snakemake.log:
         file = logging.FileHandler(str(snakemake.log[0]), mode="w", encoding="utf-8")
-        file.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        )
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handlers.append(file)
     log.handlers[:] = handlers
     log.setLevel(logging.INFO)

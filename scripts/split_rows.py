@@ -1,9 +1,9 @@
 """Place each row in training, validation or test."""
 
-from darkroom import splits
+from darkroom import partition
 from darkroom.stage import stage
 
 with stage(snakemake):
-    splits.write_splits(
+    partition.write_splits(
         snakemake.input.manifest, str(snakemake.output[0]), cfg=snakemake.params.cfg
     )

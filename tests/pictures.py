@@ -25,7 +25,9 @@ def picture(kind: str, seed: int, size: tuple[int, int] = (20, 24)) -> np.ndarra
     return image
 
 
-def class_folders(root: Path, per_class: int = 16, kinds: tuple[str, ...] = ("cross", "disc", "stripes")) -> Path:
+def class_folders(
+    root: Path, per_class: int = 16, kinds: tuple[str, ...] = ("cross", "disc", "stripes")
+) -> Path:
     """A tree of PNG class folders, every image of a size of its own."""
     for kind in kinds:
         (root / kind).mkdir(parents=True, exist_ok=True)

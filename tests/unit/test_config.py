@@ -53,9 +53,7 @@ def test_every_commented_setting_of_config_yaml_is_real() -> None:
     photos = yaml.safe_load("\n".join(text))["photos"]
     settings = Settings.load(with_value("datasets.photos", photos))
     assert settings.datasets["photos"].model_dump(exclude={"source"}) == {
-        k: v
-        for k, v in Settings.load(BASE).datasets["pets"].model_dump().items()
-        if k != "source"
+        k: v for k, v in Settings.load(BASE).datasets["pets"].model_dump().items() if k != "source"
     }, "the comment should show the defaults"
 
 
@@ -136,9 +134,9 @@ def test_short_forms_of_layers_and_variants() -> None:
         "variants": ["flip", {"power_law": 0.4}, {"canny": [50, 225]}, {"rotate": {"copies": 2}}]
     }
     settings = Settings.load(config)
-    layers = settings.stage("train", dict(dataset="pets", fold="holdout", model="cnn", seed="1"))[
-        "model"
-    ]["layers"]
+    layers = settings.stage(
+        "train", {"dataset": "pets", "fold": "holdout", "model": "cnn", "seed": "1"}
+    )["model"]["layers"]
     assert layers[0]["conv"]["filters"] == 50 and layers[0]["conv"]["size"] == 3
     assert layers[1] == {
         "conv": {"filters": 2, "size": 5, "stride": 1, "padding": "same", "activation": "relu",
@@ -156,10 +154,10 @@ def test_short_forms_of_layers_and_variants() -> None:
 
 def test_a_stage_reads_its_own_settings_and_no_other() -> None:
     """What a stage does not read must not rerun it."""
-    wildcards = dict(
-        dataset="pets", fold="holdout", model="cnn", seed="0", features="cnn-seed0",
-        classifier="svm", view="64x64-rgb-squash",
-    )  # fmt: skip
+    wildcards = {
+        "dataset": "pets", "fold": "holdout", "model": "cnn", "seed": "0",
+        "features": "cnn-seed0", "classifier": "svm", "view": "64x64-rgb-squash",
+    }  # fmt: skip
     stages = ["download", "index", "check", "split", "prepare", "augment", "train", "features",
               "classify", "evaluate"]  # fmt: skip
     before = {s: Settings.load(BASE).stage(s, wildcards) for s in stages}
@@ -188,7 +186,7 @@ def test_a_stage_reads_its_own_settings_and_no_other() -> None:
 
 def test_swapped_numbers_are_a_change() -> None:
     """Snakemake compares parameter values as a set; within one mapping the text tells."""
-    w = dict(dataset="pets", fold="holdout", model="cnn", seed="0")
+    w = {"dataset": "pets", "fold": "holdout", "model": "cnn", "seed": "0"}
     a = with_value("models.cnn.epochs", 10)
     a["models"]["cnn"]["batch"] = 20
     b = with_value("models.cnn.epochs", 20)
@@ -211,7 +209,7 @@ def test_augmented_classes_are_told_as_source_labels() -> None:
 
 
 def test_a_target_of_no_data_set_is_told() -> None:
-    with pytest.raises(UserError, match="'pest' is not in datasets.*did you mean 'pets'"):
+    with pytest.raises(UserError, match=r"'pest' is not in datasets.*did you mean 'pets'"):
         Settings.load(BASE).stage("split", {"dataset": "pest"})
 
 

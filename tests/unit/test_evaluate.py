@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
-from darkroom import evaluate, predictions, splits
+from darkroom import evaluate, partition, predictions, splits
 from darkroom.errors import UserError
 
 CLASSES = ["a", "b", "c"]
@@ -50,7 +50,7 @@ class Study:
     def split(self) -> splits.Splits:
         self.table.to_parquet(self.folder / "manifest.parquet")
         manifest, output = self.folder / "manifest.parquet", self.folder / "splits.parquet"
-        splits.write_splits(str(manifest), str(output), cfg=self.cfg)
+        partition.write_splits(str(manifest), str(output), cfg=self.cfg)
         self.splits = splits.read_splits(str(output))
         return self.splits
 

@@ -45,9 +45,7 @@ def validator() -> jsonschema.Draft202012Validator:
 def test_the_schema_accepts_the_shipped_configuration(
     validator: jsonschema.Draft202012Validator,
 ) -> None:
-    assert not list(
-        validator.iter_errors(yaml.safe_load((ROOT / "config.yaml").read_text()))
-    )
+    assert not list(validator.iter_errors(yaml.safe_load((ROOT / "config.yaml").read_text())))
 
 
 def test_the_schema_refuses_what_the_settings_refuse(

@@ -67,9 +67,7 @@ def test_an_edit_of_what_runs_is_seen(tree: Path, file: str, old: str, new: str)
         ("darkroom/stage.py", "pass", "return 1"),
     ],
 )
-def test_what_cannot_change_a_result_is_not_seen(
-    tree: Path, file: str, old: str, new: str
-) -> None:
+def test_what_cannot_change_a_result_is_not_seen(tree: Path, file: str, old: str, new: str) -> None:
     before = digest()
     edit(tree / file, old, new)
     assert digest() == before

@@ -84,7 +84,9 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("stage", set()),
     ],
 )
-def test_an_edited_module_reruns_what_uses_it(done: Workspace, module: str, rerun: set[str]) -> None:
+def test_an_edited_module_reruns_what_uses_it(
+    done: Workspace, module: str, rerun: set[str]
+) -> None:
     path = done.root / f"darkroom/{module}.py"
     path.write_text(path.read_text() + "\n\ndef _added() -> int:\n    return 1\n")
     assert set(done.pending()) == rerun

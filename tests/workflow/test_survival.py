@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -27,10 +28,8 @@ def kill_after(workspace: Workspace, seconds: float) -> bool:
     )
     time.sleep(seconds)
     alive = process.poll() is None
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
     return alive
 

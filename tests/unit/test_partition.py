@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from darkroom import splits
+from darkroom import partition, splits
 from darkroom.errors import UserError
 
 
@@ -43,7 +43,7 @@ def manifest(labels: list[str | None], **columns: Any) -> pd.DataFrame:
 def run(tmp_path: Path, table: pd.DataFrame, cfg: dict[str, Any]) -> splits.Splits:
     table.to_parquet(tmp_path / "manifest.parquet")
     output = tmp_path / "out" / "splits.parquet"
-    splits.write_splits(str(tmp_path / "manifest.parquet"), str(output), cfg=cfg)
+    partition.write_splits(str(tmp_path / "manifest.parquet"), str(output), cfg=cfg)
     assert [p.name for p in output.parent.iterdir()] == ["splits.parquet"]
     return splits.read_splits(str(output))
 
@@ -58,7 +58,7 @@ def counts(split: splits.Splits, fold: str = "holdout") -> dict[str, dict[str, i
 
 def fails(table: pd.DataFrame, cfg: dict[str, Any], *words: str) -> None:
     with pytest.raises(UserError) as caught:
-        splits.check(table, cfg=cfg, dataset="photos")
+        partition.check(table, cfg=cfg, dataset="photos")
     message = str(caught.value)
     assert message.startswith("photos: ")
     for word in words:
@@ -101,7 +101,7 @@ def test_seed_decides_and_row_order_does_not() -> None:
     table["group"] = [f"g{i // 2}" for i in range(120)]
 
     def test_paths(table: pd.DataFrame, seed: int) -> set[str]:
-        plan = splits._plan(table, config(seed=seed), "d").frame
+        plan = partition._plan(table, config(seed=seed), "d").frame
         return set(table["path"][plan["holdout"].to_numpy() == "test"])
 
     shuffled = table.sample(frac=1, random_state=1).reset_index(drop=True)
@@ -111,8 +111,8 @@ def test_seed_decides_and_row_order_does_not() -> None:
 
 def test_one_more_image_moves_few_others() -> None:
     table = manifest(["a"] * 500 + ["b"] * 500)
-    before = splits._plan(table, config(), "d").frame["holdout"]
-    after = splits._plan(manifest(["a"] * 500 + ["b"] * 501), config(), "d").frame["holdout"]
+    before = partition._plan(table, config(), "d").frame["holdout"]
+    after = partition._plan(manifest(["a"] * 500 + ["b"] * 501), config(), "d").frame["holdout"]
     assert (before.to_numpy() != after.to_numpy()[:1000]).sum() <= 5
 
 
@@ -182,7 +182,7 @@ def test_unusable_rows_are_out(tmp_path: Path) -> None:
 def test_mistakes_in_classes() -> None:
     table = manifest(["cat"] * 10 + ["dog"] * 10)
     fails(table, config({"a": ["cat"], "b": ["dogs"]}), "'dogs'", "did you mean 'dog'?")
-    fails(table, config({"a": ["cat"], "b": ["xyzzy"]}), "there are: cat, dog")
+    fails(table, config({"a": ["cat"], "b": ["xyzzy"]}), "known: cat, dog")
     fails(table[:10], config(), "two classes", "only 'cat'")
     fails(table[:0], config(), "two classes", "none")
     table.loc[10:, "status"] = "unusable"
@@ -191,7 +191,7 @@ def test_mistakes_in_classes() -> None:
 
 def test_check_needs_only_a_listing() -> None:
     table = manifest(["a"] * 20 + ["b"] * 20)[["path", "label", "group", "split"]]
-    splits.check(table, cfg=config(folds=5), dataset="d")
+    partition.check(table, cfg=config(folds=5), dataset="d")
     fails(table, config(folds=21), "class 'a' has 20 images", "21 folds", "split.folds", "20")
 
 
@@ -394,19 +394,19 @@ def test_impossible_folds() -> None:
     group = [f"a{i // 10}" for i in range(30)] + [f"b{i}" for i in range(30)]
     table = manifest(["a"] * 30 + ["b"] * 30, group=group)
     fails(table, config(folds=5), "'a' has 30 images in 3 groups", "5 folds", "at most 3")
-    splits.check(table, cfg=config(folds=3), dataset="d")
+    partition.check(table, cfg=config(folds=3), dataset="d")
     table["group"] = ["a"] * 30 + group[30:]
     fails(table, config(folds=3), "30 images in 1 group,", "merge or leave out")
     two = manifest(["a"] * 2 + ["b"] * 9)
     fails(two, config(folds=2), "'a' has 1 image outside the test part of fold-1", "validation")
-    splits.check(two, cfg=config(folds=2, validation=0), dataset="d")
+    partition.check(two, cfg=config(folds=2, validation=0), dataset="d")
     fails(two, config(folds=2, quotas={"a": {"train": 1}}), "quotas", "folds")
 
 
 def test_impossible_parts() -> None:
     table = manifest(["a"] * 2 + ["b"] * 30)
     fails(table, config(), "class 'a' has 2 images", "train, validation and test", "at least 3")
-    splits.check(table, cfg=config(validation=0), dataset="d")
+    partition.check(table, cfg=config(validation=0), dataset="d")
     table["sha256"] = ["x", "x", *map(str, range(30))]
     fails(table, config(validation=0), "2 images (1 without exact duplicates)", "split.test to 0")
 
@@ -416,7 +416,7 @@ def test_an_unstratified_draw_may_leave_a_class_untrained() -> None:
     said = []
     for seed in range(20):
         try:
-            splits.check(table, cfg=config(stratify=False, seed=seed), dataset="d")
+            partition.check(table, cfg=config(stratify=False, seed=seed), dataset="d")
         except UserError as error:
             said.append(str(error))
     assert 1 <= len(said) < 20
@@ -427,7 +427,7 @@ def test_a_class_that_lives_in_two_shared_groups() -> None:
     # Class a is only in films that also hold b: three parts, three films.
     table = manifest(["a", "b"] * 15 + ["b"] * 30)
     table["group"] = [f"film {i // 10}" for i in range(30)] + [None] * 30
-    frame = splits._plan(table, config(), "d").frame
+    frame = partition._plan(table, config(), "d").frame
     a = frame[frame["label"] == "a"]
     assert set(a["holdout"]) == {"train", "validation", "test"}
 
@@ -534,7 +534,7 @@ def test_no_request_separates_what_belongs_together() -> None:
             seed=seed,
         )
         try:
-            plan = splits._plan(table, cfg, "d")
+            plan = partition._plan(table, cfg, "d")
         except UserError:
             continue
         done += 1
@@ -568,5 +568,5 @@ def test_sixty_thousand_rows_quickly() -> None:
     table = manifest([str(i) for i in rng.integers(0, 10, 60_000)])
     table["group"] = [str(i) for i in rng.integers(0, 20_000, 60_000)]
     start = time.process_time()
-    splits.check(table, cfg=config(), dataset="d")
+    partition.check(table, cfg=config(), dataset="d")
     assert time.process_time() - start < 5
