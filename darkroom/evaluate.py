@@ -11,6 +11,7 @@ and training rows is the standard deviation (`_sd`).
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Sequence
@@ -290,6 +291,7 @@ class _Collected:
         self.path = dict(zip(table["row"].to_pylist(), table["path"].to_pylist(), strict=True))
         self.output = output
         self.writer: Any = None
+        self.notes: dict[str, None] = {}  # in order, each once
 
     def __enter__(self) -> _Collected:
         self.output.parent.mkdir(parents=True, exist_ok=True)
@@ -299,6 +301,7 @@ class _Collected:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        self.notes |= dict.fromkeys(meta["notes"])
         n = len(table)
         front = {
             **{name: pa.array([meta[name]] * n) for name in ("fold", "features", "classifier")},
@@ -311,6 +314,8 @@ class _Collected:
 
     def __exit__(self, *_: object) -> None:
         if self.writer is not None:
+            told = json.dumps({"notes": list(self.notes)})
+            self.writer.add_key_value_metadata({"darkroom": told})
             self.writer.close()
 
 

@@ -33,7 +33,12 @@ rule check_files:
     input:
         manifest="results/{dataset}/manifest.parquet",
     output:
-        "results/{dataset}/unusable.csv",
+        report(
+            "results/{dataset}/unusable.csv",
+            caption="../report/unusable.rst",
+            category="{dataset}",
+            labels={"table": "unusable files"},
+        ),
     params:
         cfg=cfg("check"),
         code=code("check_files"),

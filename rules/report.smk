@@ -31,7 +31,12 @@ rule evaluate_dataset:
             category="{dataset}",
             labels={"table": "over seeds and folds"},
         ),
-        classes="results/{dataset}/class_metrics.csv",
+        classes=report(
+            "results/{dataset}/class_metrics.csv",
+            caption="../report/class_metrics.rst",
+            category="{dataset}",
+            labels={"table": "by class"},
+        ),
         predictions="results/{dataset}/predictions.parquet",
     params:
         cfg=cfg("evaluate"),
@@ -65,7 +70,12 @@ rule write_report:
         images=images_of,
         augmented=augmented_of,
     output:
-        page="results/{dataset}/report.html",
+        page=report(
+            "results/{dataset}/report.html",
+            caption="../report/report.rst",
+            category="{dataset}",
+            labels={"figure": "the page"},
+        ),
         figures=[
             report(
                 f"results/{{dataset}}/figures/{name}",

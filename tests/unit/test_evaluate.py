@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
@@ -335,3 +337,20 @@ def test_mistakes_leave_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not validation rows"):
         study.evaluate()
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_notes_of_the_classifiers_are_handed_on_each_once(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.split()
+    for seed in range(2):
+        study.predict(f"cnn-seed{seed}", "svm", seed=seed)
+        table, meta = predictions.read_predictions(study.files[-1])
+        p = predictions.probabilities(table, CLASSES)
+        meta |= {"notes": ["fitted on a sample of 100 rows", f"seed {seed}"]}
+        predictions.write_predictions(
+            study.files[-1], table["row"], table["part"], table["class"], p, **meta
+        )
+    study.evaluate()
+    schema = pq.read_schema(tmp_path / "out/predictions.parquet")
+    notes = json.loads(schema.metadata[b"darkroom"])["notes"]
+    assert notes == ["fitted on a sample of 100 rows", "seed 0", "seed 1"]
