@@ -184,6 +184,7 @@ class Shuffled:
         bytes_ = min(BLOCK_BYTES, budget // BLOCKS_IN_BUFFER)
         self.block = max(1, bytes_ // rows.image_bytes)
         self.pixels: np.ndarray | None = None
+        self.read = 0  # images since the pages were given back
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -235,15 +236,20 @@ class Shuffled:
         for start in range(0, len(index), step):
             piece = slice(start, start + step)
             self.pixels[slot[piece]] = self.rows.read(index[piece])
-            self.rows.forget()
+            self.read += len(index[piece])
+            if self.read >= step:  # each time would map the same pages again and again
+                self.rows.forget()
+                self.read = 0
 
 
 def in_order(rows: Rows, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches in the order of the rows; memory does not grow with their number."""
-    for start in range(0, len(rows), batch):
+    step = max(1, BLOCK_BYTES // (batch * rows.image_bytes))
+    for number, start in enumerate(range(0, len(rows), batch), start=1):
         index = np.arange(start, min(start + batch, len(rows)))
         yield rows.read(index), rows.label[index]
-        rows.forget()
+        if number % step == 0:
+            rows.forget()
 
 
 @contextmanager

@@ -118,7 +118,9 @@ def train(
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
-    feed = Feed(fold, training, settings, seed=cfg["seed"], fill=np.rint(mean).astype(np.uint8))
+    feed = Feed(
+        training, fold.classes, settings, seed=cfg["seed"], fill=np.rint(mean).astype(np.uint8)
+    )
     _tell(fold, training, validation, network, keras.backend.backend(), threads, feed)
 
     state = Path(resume) / f"{_key(fold, splits, cfg, code, keras)}.npz"
@@ -136,7 +138,18 @@ def train(
         table.writerows(map(_written, course.history))
         file.flush()
         while course.epoch < epochs and not _stops(course, settings, len(validation)):
-            row = _epoch(network, feed, validation, course.epoch + 1, settings, bar)
+            start, number = time.perf_counter(), course.epoch + 1
+            loss, accuracy, rate = train_epoch(network, feed, number, settings, bar)
+            val_loss, val_accuracy = _evaluate(network, validation, settings["batch"], feed.one_hot)
+            row: dict[str, float | None] = {
+                "epoch": number,
+                "loss": loss,
+                "accuracy": accuracy,
+                "val_loss": val_loss,
+                "val_accuracy": val_accuracy,
+                "learning_rate": rate,
+                "seconds": time.perf_counter() - start,
+            }
             course.add(row, _monitored(row, settings["monitor"]), network.get_weights)
             _save(state, network, course)
             table.writerow(_written(row))
@@ -155,14 +168,14 @@ class Feed:
 
     Parameters
     ----------
-    fold, training : what to train on. settings : of the model. seed : of order and changes.
-    fill : (C,) uint8, the mean colour, for cutout.
+    training : what to train on. classes : K names. settings : of the model.
+    seed : of order and changes. fill : (C,) uint8, the mean colour, for cutout.
     """
 
     def __init__(
         self,
-        fold: batches.Fold,
         training: batches.Rows,
+        classes: list[str],
         settings: dict[str, Any],
         *,
         seed: int,
@@ -170,8 +183,8 @@ class Feed:
     ) -> None:
         self.seed, self.fill = seed, fill
         self.changes = settings["augment"] if online.changes(settings["augment"]) else None
-        self.one_hot = np.eye(len(fold.classes), dtype=np.float32)
-        self.weights = class_weights(settings["class_weights"], training.label, fold.classes)
+        self.one_hot = np.eye(len(classes), dtype=np.float32)
+        self.weights = class_weights(settings["class_weights"], training.label, classes)
         self.order = batches.Shuffled(
             training,
             batch=settings["batch"],
@@ -233,16 +246,20 @@ def class_weights(
     return np.array([asked.get(name, 1.0) for name in classes], np.float32)
 
 
-def _epoch(
-    network: Any,
-    feed: Feed,
-    validation: batches.Rows,
-    number: int,
-    settings: dict[str, Any],
-    bar: Bar,
-) -> dict[str, float | None]:
-    """Train for one epoch, then look at the validation rows; a row of the history."""
-    start = time.perf_counter()
+def train_epoch(
+    network: Any, feed: Feed, number: int, settings: dict[str, Any], bar: Bar
+) -> tuple[float, float, float]:
+    """Train a compiled network for one epoch, numbered from 1.
+
+    Returns
+    -------
+    Mean loss and accuracy over the batches as they were met, and the last learning rate.
+
+    Raises
+    ------
+    UserError
+        The loss is no longer a number.
+    """
     steps = settings["epochs"] * len(feed)
     peak = settings["optimizer"]["learning_rate"]
     loss, correct, n, rate = 0.0, 0.0, 0, math.nan
@@ -262,16 +279,7 @@ def _epoch(
             n += len(images)
             bar.update(len(images))
             bar.set_postfix_str(f"epoch {number} of {settings['epochs']}, loss {loss / n:.3f}")
-    val_loss, val_accuracy = _evaluate(network, validation, settings["batch"], feed.one_hot)
-    return {
-        "epoch": number,
-        "loss": loss / n,
-        "accuracy": correct / n,
-        "val_loss": val_loss,
-        "val_accuracy": val_accuracy,
-        "learning_rate": rate,
-        "seconds": time.perf_counter() - start,
-    }
+    return loss / n, correct / n, rate
 
 
 def _evaluate(

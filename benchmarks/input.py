@@ -1,0 +1,137 @@
+"""One epoch's input, the model left out: Darkroom against `image_dataset_from_directory`.
+
+Both deliver the same files as shuffled batches of 128 at 32×32. Darkroom reads the file
+that its prepare stage makes of them once (here made before the clock starts; the last
+column counts its seconds too, spread over ten epochs). The peer decodes the files in each
+epoch; with `cache()`, in a second row, it holds whole float32 batches in memory from its
+second epoch on, so their make-up and order stay those of the first. Prints a Markdown table.
+
+    python -m benchmarks.input --data DIR     # class folders, e.g. cifar10/train
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from darkroom import batches, models, store, training
+
+STILL: dict[str, Any] = {
+    "flip": "none",
+    "rotation": 0,
+    "zoom": 0,
+    "shear": 0,
+    "shift": 0,
+    "contrast": 0,
+    "brightness": 0,
+    "crop": 0,
+    "cutout": 0,
+    "mixup": 0,
+}
+SETTINGS: dict[str, Any] = {"class_weights": "none", "batch": 128, "memory_mb": 2000}
+
+
+def prepare(folder: Path, path: str) -> list[str]:
+    """Write the images file, as the prepare stage would; class names."""
+    files = sorted(folder.glob("*/*.jpg"))
+    names = sorted({f.parent.name for f in files})
+    label = np.array([names.index(f.parent.name) for f in files])
+    number = np.arange(len(files))
+    with store.images_writer(
+        path,
+        (32, 32, 3),
+        number,
+        np.zeros(len(files)),
+        label,
+        labels=names,
+        view={"size": 32},
+        dataset="benchmark",
+    ) as draft:
+        images = draft.map("images")
+        for i, file in enumerate(files):
+            images[i] = cv2.resize(np.asarray(cv2.imread(str(file))), (32, 32))[:, :, ::-1]
+        draft.map("mean")[:] = 127  # not read here
+        draft.map("mean_square")[:] = 127**2
+    return names
+
+
+def ours(path: str, names: list[str], memory_mb: int, **changes: Any) -> Callable[[], int]:
+    """An epoch as `training.train` is fed: pixels, one-hot targets, prepared in a thread."""
+    file = store.open_images(path)
+    rows = batches.Rows([file.images], [np.arange(len(file))], file.label.astype(np.int64))
+    settings = SETTINGS | {"augment": STILL | changes, "memory_mb": memory_mb}
+    feed = training.Feed(rows, names, settings, seed=0, fill=np.zeros(3, np.uint8))
+    number = iter(range(1, 1000))
+
+    def epoch() -> int:
+        with batches.ahead(feed.epoch(next(number))) as ready:
+            return sum(len(images) for images, _, _ in ready)
+
+    return epoch
+
+
+def peer(folder: Path, cache: bool) -> Callable[[], int]:
+    import keras
+
+    data = keras.utils.image_dataset_from_directory(
+        str(folder),
+        label_mode="categorical",
+        image_size=(32, 32),
+        batch_size=128,
+        shuffle=True,
+        seed=0,
+        verbose=False,
+    )
+    data = data.cache() if cache else data
+    return lambda: sum(len(images) for images, _ in data)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args()
+    models.backend(asked.threads)
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "images.h5")
+        start = time.perf_counter()
+        names = prepare(asked.data, path)
+        made = time.perf_counter() - start
+        runs: dict[str, Callable[[], int]] = {
+            "`image_dataset_from_directory`": peer(asked.data, cache=False),
+            "the same with `cache()`": peer(asked.data, cache=True),
+            "Darkroom, pixels held": ours(path, names, 2000),
+            "Darkroom, held, flip and crop": ours(path, names, 2000, flip="horizontal", crop=4),
+            "Darkroom, streamed in 40 MB": ours(path, names, 40),
+        }
+        rate: dict[str, list[float]] = {name: [] for name in runs}
+        n = 0
+        for turn in range(asked.rounds + 1):  # the first turn fills caches, and is not counted
+            for name, run in runs.items():
+                start = time.perf_counter()
+                n = run()
+                if turn:
+                    rate[name].append(n / (time.perf_counter() - start))
+    base = statistics.median(rate[next(iter(runs))])
+    print(f"{n} images at 32×32, batches of 128, {asked.threads} threads, {asked.rounds} rounds.\n")
+    print("| input of one epoch | images/s | ratio | with the one preparation, over 10 epochs |")
+    print("|---|---:|---:|---:|")
+    for name in runs:
+        speed = statistics.median(rate[name])
+        whole = 10 * n / (10 * n / speed + (made if "Darkroom" in name else 0))
+        print(f"| {name} | {speed:,.0f} | {speed / base:.1f} | {whole / base:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""One epoch of training: Darkroom's loop against a plain `model.fit` on a float32 array.
+
+Both train the CIFAR-10 network of the documentation with Adam and batches of 128 on the
+same images, in this process and by turns, so that both see the same machine; each turn is
+an epoch on a network that has trained before. Prints a Markdown table.
+
+    python -m benchmarks.training --data DIR     # CIFAR-10's class folders, e.g. cifar10/train
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from darkroom import batches, models, training
+from darkroom.progress import progress
+
+CONV: dict[str, Any] = {"size": 3, "stride": 1, "padding": "same", "activation": "relu"}
+LAYERS: list[dict[str, Any]] = [
+    {"conv": {"filters": 50, "bias": True} | CONV},
+    {"conv": {"filters": 75, "bias": True} | CONV},
+    {"pool": {"size": 2, "kind": "max"}},
+    {"dropout": {"rate": 0.25}},
+    {"conv": {"filters": 125, "bias": True} | CONV},
+    {"pool": {"size": 2, "kind": "max"}},
+    {"dropout": {"rate": 0.25}},
+    {"flatten": {}},
+    {"dense": {"units": 500, "activation": "relu"}},
+    {"dropout": {"rate": 0.4}},
+    {"dense": {"units": 250, "activation": "relu"}},
+    {"dropout": {"rate": 0.3}},
+]
+SETTINGS: dict[str, Any] = {
+    "optimizer": {
+        "name": "adam",
+        "learning_rate": 0.001,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 0.0,
+        "clip_norm": None,
+    },
+    "schedule": {"name": "constant", "warmup": 0.0, "final": 0.0},
+    "augment": {"flip": "none"},
+    "class_weights": "none",
+    "batch": 128,
+    "epochs": 100,
+    "memory_mb": 2000,
+}
+
+
+def read(folder: Path, n: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(n, 32, 32, 3) uint8, (n,) classes, class names: every so many files of the folder."""
+    files = sorted(folder.glob("*/*.jpg"))
+    names = sorted({f.parent.name for f in files})
+    chosen = [files[i] for i in np.linspace(0, len(files) - 1, n).astype(int)]
+    images = np.stack([np.asarray(cv2.imread(str(f)))[:, :, ::-1] for f in chosen])
+    return images, np.array([names.index(f.parent.name) for f in chosen]), names
+
+
+def peer(images: np.ndarray, label: np.ndarray, classes: int) -> Callable[[], None]:
+    """The tutorials' way: a float32 array in 0..1 and `fit`."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.Input(images.shape[1:]),
+            layers.Conv2D(50, 3, padding="same", activation="relu"),
+            layers.Conv2D(75, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.25),
+            layers.Conv2D(125, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.25),
+            layers.Flatten(),
+            layers.Dense(500, activation="relu"),
+            layers.Dropout(0.4),
+            layers.Dense(250, activation="relu"),
+            layers.Dropout(0.3),
+            layers.Dense(classes, activation="softmax"),
+        ]
+    )
+    network.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    x, y = images.astype("float32") / 255, keras.utils.to_categorical(label, classes)
+    return lambda: network.fit(x, y, batch_size=128, epochs=1, verbose=0) and None
+
+
+def ours(images: np.ndarray, label: np.ndarray, names: list[str]) -> Callable[[], None]:
+    """Darkroom's own epoch, as `training.train` runs it."""
+    import keras
+
+    network = models.build(
+        LAYERS,
+        shape=images.shape[1:],
+        classes=len(names),
+        normalise="unit",
+        mean=[],
+        std=[],
+        seed=0,
+    )
+    network.compile(
+        models.optimizer(SETTINGS["optimizer"]),
+        keras.losses.CategoricalCrossentropy(),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+    )
+    rows = batches.Rows([images], [np.arange(len(images))], label)
+    feed = training.Feed(rows, names, SETTINGS, seed=0, fill=np.zeros(3, np.uint8))
+    number = iter(range(1, SETTINGS["epochs"]))
+
+    def epoch() -> None:
+        with progress("training", len(images)) as bar:
+            training.train_epoch(network, feed, next(number), SETTINGS, bar)
+
+    return epoch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
+    parser.add_argument("--images", type=int, default=6400)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args()
+    models.backend(asked.threads)
+    images, label, names = read(asked.data, asked.images)
+    runs = {"`model.fit`, float32 array": peer(images, label, len(names))}
+    runs["Darkroom"] = ours(images, label, names)
+    wall: dict[str, list[float]] = {name: [] for name in runs}
+    cpu: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(asked.rounds + 1):  # the first turn compiles, and is not counted
+        for name in list(runs)[:: 1 if turn % 2 else -1]:
+            start, used = time.perf_counter(), time.process_time()
+            runs[name]()
+            if turn:
+                wall[name].append(time.perf_counter() - start)
+                cpu[name].append(time.process_time() - used)
+    first = next(iter(runs))
+    print(f"One epoch of {len(images)} images, {asked.threads} threads, {asked.rounds} rounds.\n")
+    print("| epoch | seconds (median) | best | CPU seconds | images/s | ratio | ratio of CPU |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for name in runs:
+        middle, work = statistics.median(wall[name]), statistics.median(cpu[name])
+        ratio = statistics.median(b / a for a, b in zip(wall[first], wall[name], strict=True))
+        of_cpu = statistics.median(b / a for a, b in zip(cpu[first], cpu[name], strict=True))
+        print(
+            f"| {name} | {middle:.2f} | {min(wall[name]):.2f} | {work:.2f} "
+            f"| {len(images) / middle:,.0f} | {ratio:.3f} | {of_cpu:.3f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,337 @@
+"""Training: it learns, repeats itself, survives any end, and says what it cannot do."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from darkroom import models, training
+from darkroom.errors import UserError
+from tests.unit import tiny_data
+
+keras = models.backend(1)
+
+# everything that has a state: dropout, batch norm, Adam, a schedule, random changes, mixup
+BUSY: dict[str, Any] = {
+    "epochs": 6,
+    "augment": tiny_data.STILL | {"flip": "horizontal", "shift": 0.1, "mixup": 0.2},
+    "class_weights": "balanced",
+    "label_smoothing": 0.1,
+}
+
+
+class Run:
+    """One folder with a tiny data set, trained in it by `run(...)`."""
+
+    def __init__(self, folder: Path, **data: Any) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.images, self.splits, augmented = tiny_data.write(folder, **data)
+        self.augmented = augmented if Path(augmented).exists() else None
+        self.model, self.resume = folder / "model.keras", folder / ".resume"
+        self.history_path = folder / "history.csv"
+
+    def arguments(self, code: str = "a", **model: Any) -> dict[str, Any]:
+        return {
+            "images": self.images,
+            "splits": self.splits,
+            "augmented": self.augmented,
+            "model_path": str(self.model),
+            "history_path": str(self.history_path),
+            "resume": str(self.resume),
+            "cfg": tiny_data.settings(**model),
+            "code": code,
+            "threads": 1,
+        }
+
+    def __call__(self, code: str = "a", **model: Any) -> list[np.ndarray]:
+        training.train(**self.arguments(code, **model))
+        return self.weights()
+
+    def weights(self) -> list[np.ndarray]:
+        return list(keras.models.load_model(self.model).get_weights())
+
+    def history(self) -> list[dict[str, str]]:
+        with self.history_path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+
+def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Make the so-manyth training step fail."""
+    rate, steps = models.rate, iter(range(10**6))
+
+    def failing(*args: Any) -> float:
+        if next(steps) == number:
+            raise InterruptedError
+        return rate(*args)
+
+    monkeypatch.setattr(models, "rate", failing)
+
+
+def test_it_learns_and_writes_model_and_history(tmp_path: Path) -> None:
+    run = Run(tmp_path, variants=False)
+    run(epochs=12, batch=16)
+    history = run.history()
+    assert list(history[0]) == list(training.COLUMNS)
+    assert [row["epoch"] for row in history] == [str(i) for i in range(1, 13)]
+    assert float(history[-1]["val_accuracy"]) > 0.9
+    assert float(history[-1]["val_loss"]) < float(history[0]["val_loss"])
+    assert float(history[-1]["learning_rate"]) < float(history[2]["learning_rate"]) < 0.01
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "history.csv",
+        "images.h5",
+        "model.keras",
+        "splits.parquet",
+    ]
+
+
+def test_the_saved_network_normalises_by_the_training_rows(tmp_path: Path) -> None:
+    run = Run(tmp_path, variants=False)
+    run(epochs=1)
+    from darkroom import store
+
+    pixels = store.open_images(run.images).images
+    train = pixels[np.arange(90) % 5 < 3].astype(float)
+    network = keras.models.load_model(run.model, safe_mode=True)
+    first = keras.Model(network.input, network.get_layer("normalise").output)
+    got = np.asarray(first.predict_on_batch(np.asarray(pixels)))
+    expected = (pixels - train.mean(axis=(0, 1, 2))) / train.std(axis=(0, 1, 2))
+    assert np.allclose(got, expected, atol=1e-4)
+    assert np.asarray(network.predict_on_batch(np.asarray(pixels))).shape == (90, 3)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    one, two = run(**BUSY), run(**BUSY)
+    assert equal(one, two)
+    arguments = run.arguments(**BUSY)
+    arguments["cfg"]["seed"] = 1
+    training.train(**arguments)
+    assert not equal(one, run.weights())
+
+
+@pytest.mark.parametrize("memory", [100, 0.003])  # held; 18 images at a time of 108
+def test_stopped_in_an_epoch_it_goes_on_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: float
+) -> None:
+    asked = BUSY | {"memory_mb": memory}
+    run = Run(tmp_path)
+    whole = run(**asked)
+    kept = [{k: v for k, v in row.items() if k != "seconds"} for row in run.history()]
+    run.model.unlink()
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        stop_at(patch, 3 * 6 + 4)  # 6 steps an epoch: in the fourth
+        run(**asked)
+    assert len(run.history()) == 3 and not run.model.exists()
+    assert [p.suffix for p in run.resume.iterdir()] == [".npz"]
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3 * 6 + 1)  # three epochs are left, and no more steps are taken
+        assert equal(run(**asked), whole)
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in run.history()] == kept
+    assert not run.resume.exists()
+
+
+def test_a_state_of_other_settings_code_or_pixels_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = Run(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        stop_at(patch, 8)
+        run()
+    (state,) = run.resume.iterdir()
+
+    def goes_on(code: str = "a", **model: Any) -> bool:
+        caplog.clear()
+        with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+            stop_at(patch, 0)
+            run(code, **model)
+        assert state.exists()  # it is cleared away only by a newer one
+        return "going on after epoch 1 of 3" in caplog.text
+
+    assert goes_on()
+    Path(run.splits).touch()  # written anew with the same content
+    assert goes_on()
+    assert not goes_on(code="b")
+    assert not goes_on(epochs=2)
+    assert not goes_on(keep="last")
+    Path(run.images).touch()
+    assert not goes_on()
+
+
+def test_a_state_of_another_split_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = Run(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        stop_at(patch, 8)
+        run()
+    Run(tmp_path / "other", validation=False)
+    run.splits = str(tmp_path / "other" / "splits.parquet")
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        stop_at(patch, 8)
+        run()
+    assert "going on" not in caplog.text
+    assert len(list(run.resume.iterdir())) == 1  # the older state is cleared away
+
+
+def test_a_state_cut_short_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = Run(tmp_path)
+    whole = run()
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        stop_at(patch, 8)
+        run()
+    (state,) = run.resume.iterdir()
+    state.write_bytes(state.read_bytes()[:-100])
+    assert equal(run(), whole)
+    assert "cannot be read" in caplog.text
+
+
+def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_weights(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path, n=900)
+    whole = run(**BUSY)
+    run.model.unlink()
+    run.history_path.unlink()
+    code = (
+        "import json, sys\n"
+        "from darkroom import training\n"
+        "training.train(**json.loads(sys.argv[1]))\n"
+    )
+    command = [sys.executable, "-c", code, json.dumps(run.arguments(**BUSY))]
+    killed, moment = 0, random.Random(time.time_ns())
+    while not run.model.exists():
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        if killed < 2:
+            rows = 1 + 2 * killed
+            while process.poll() is None and _lines(run.history_path) < 1 + rows:
+                time.sleep(0.01)
+            time.sleep(moment.uniform(0, 0.3))
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        assert process.wait(timeout=120) in (0, -signal.SIGKILL)
+    assert equal(run.weights(), whole)
+    assert len(run.history()) == BUSY["epochs"] and not run.resume.exists()
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+# ---------------------------------------------------------------- which epoch is kept
+
+
+def test_the_best_epoch_is_kept_and_early_stopping_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = Run(tmp_path)
+    second = run(epochs=2, keep="last", schedule=CONSTANT)
+    worse = iter([0.9, 0.5, 0.7, 0.5, 0.6, 0.1])
+    monkeypatch.setattr(training, "_evaluate", lambda *_: (next(worse), 0.5))
+    kept = run(epochs=6, early_stopping=3, schedule=CONSTANT)
+    assert equal(kept, second)
+    assert len(run.history()) == 5
+    assert "stopped after epoch 5: val_loss is no better than in epoch 2" in caplog.text
+    assert "kept epoch 2: val_loss 0.5000" in caplog.text
+
+
+def test_accuracy_may_choose_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tmp_path)
+    first = run(epochs=1, schedule=CONSTANT)
+    values = iter([(0.9, 0.8), (0.5, 0.7), (0.4, 0.8)])
+    monkeypatch.setattr(training, "_evaluate", lambda *_: next(values))
+    assert equal(run(monitor="accuracy", schedule=CONSTANT), first)
+
+
+def test_without_validation_rows_the_last_epoch_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = Run(tmp_path, validation=False)
+    run(early_stopping=1)
+    assert [row["val_loss"] for row in run.history()] == ["", "", ""]
+    assert "no validation rows" in caplog.text
+
+
+CONSTANT = {"name": "constant", "warmup": 0.0, "final": 0.0}
+
+
+# ---------------------------------------------------------------- loss, weights, mistakes
+
+
+def test_the_loss_is_the_smoothed_and_weighted_cross_entropy(tmp_path: Path) -> None:
+    run = Run(tmp_path, variants=False)
+    still = {"name": "sgd", "learning_rate": 1e-30}  # so weights stay as they were made
+    layers = [{"flatten": {}}]
+    asked: dict[str, Any] = {
+        "optimizer": tiny_data.MODEL["optimizer"] | still,
+        "layers": layers,
+        "epochs": 1,
+        "label_smoothing": 0.2,
+        "class_weights": {"high": 5.0},
+    }
+    run(**asked)
+    from darkroom import store
+
+    pixels = np.asarray(store.open_images(run.images).images)
+    p = np.asarray(keras.models.load_model(run.model).predict_on_batch(pixels)).astype(float)
+    truth, part = np.sort(np.arange(90) % 3), np.arange(90) % 5
+    smooth = np.eye(3)[truth] * 0.8 + 0.2 / 3
+    each = -(smooth * np.log(p)).sum(axis=1)
+    (row,) = run.history()
+    weighted = (each * np.array([1, 1, 5])[truth])[part < 3].mean()
+    assert float(row["loss"]) == pytest.approx(weighted, rel=1e-4)
+    assert float(row["val_loss"]) == pytest.approx(each[part == 3].mean(), rel=1e-4)
+    right = (p.argmax(axis=1) == truth).astype(float)
+    assert float(row["val_accuracy"]) == pytest.approx(right[part == 3].mean(), abs=1e-5)
+    assert float(row["accuracy"]) == pytest.approx(right[part < 3].mean(), abs=1e-5)
+
+
+def test_class_weights() -> None:
+    label = np.array([0] * 6 + [1] * 3)
+    assert training.class_weights("none", label, ["a", "b"]) is None
+    balanced = training.class_weights("balanced", label, ["a", "b"])
+    assert balanced is not None and balanced.tolist() == [0.75, 1.5]
+    named = training.class_weights({"b": 3.0}, label, ["a", "b"])
+    assert named is not None and named.tolist() == [1, 3]
+    with pytest.raises(UserError, match="'c' is no class of this data set; there are: a, b"):
+        training.class_weights({"c": 3.0}, label, ["a", "b"])
+
+
+def test_a_loss_that_is_no_number_is_told(tmp_path: Path) -> None:
+    wild = tiny_data.MODEL["optimizer"] | {"name": "sgd", "learning_rate": 1e30}
+    words = r"epoch 1: the training diverged; lower optimizer.learning_rate \(now 1e\+30\)"
+    run = Run(tmp_path)
+    with pytest.raises(UserError, match=words):
+        run(optimizer=wild, layers=[{"flatten": {}}, {"dense": {"units": 9, "activation": "relu"}}])
+    assert not run.model.exists()
+
+
+def test_pixels_beyond_memory_stream_and_that_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    Run(tmp_path)(epochs=1, memory_mb=0.003)
+    assert "the pixels stream from the file" in caplog.text
+    assert "108 training images (54 of them variants) and 18 validation images" in caplog.text
