@@ -270,7 +270,7 @@ def _predictions(path: str) -> tuple[pd.DataFrame, list[str]]:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
-    metadata = file.schema_arrow.metadata or {}
+    metadata = file.metadata.metadata or {}
     meta = json.loads(metadata.get(b"darkroom", b"{}"))
     wide = [n for n in file.schema_arrow.names if n.startswith(PREFIX)]
     narrow = ["fold", "features", "classifier", "row", "part", "class", "predicted"]

@@ -351,6 +351,6 @@ def test_notes_of_the_classifiers_are_handed_on_each_once(tmp_path: Path) -> Non
             study.files[-1], table["row"], table["part"], table["class"], p, **meta
         )
     study.evaluate()
-    schema = pq.read_schema(tmp_path / "out/predictions.parquet")
-    notes = json.loads(schema.metadata[b"darkroom"])["notes"]
+    metadata = pq.read_metadata(tmp_path / "out/predictions.parquet").metadata
+    notes = json.loads(metadata[b"darkroom"])["notes"]
     assert notes == ["fitted on a sample of 100 rows", "seed 0", "seed 1"]
