@@ -217,6 +217,19 @@ def test_a_variant_depends_on_seed_row_and_number_only(
     assert (first != second).any(axis=(1, 2, 3)).all()  # two copies are two draws
 
 
+def test_equal_images_are_drawn_for_apart(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "a"
+    folder.mkdir(parents=True)
+    for name in "abcd":
+        cv2.imwrite(str(folder / f"{name}.png"), noise())
+    source, manifest = indexed(tmp_path / "in", tmp_path)
+    view = {"size": 12, "color": "rgb", "resize": "squash", "filter": "auto"}
+    output = str(tmp_path / "v.h5")
+    images.write_images(source, manifest, output, cfg={"view": view, "decode": POLICY})
+    made = augmented((output, manifest), tmp_path, variants=settings([{"rotate": 20}]))
+    assert len(np.unique(made.images.reshape(4, -1), axis=0)) == 4
+
+
 def test_the_number_of_workers_changes_no_byte(prepared: tuple[str, str], tmp_path: Path) -> None:
     files = []
     for threads in (1, 2, 3):

@@ -283,7 +283,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
         for i in range(n):
             if not (file := folder / f"{i}.png").exists():
                 os.link(folder / "0.png", file)
-        line = command(tmp_path / "in", tmp_path / "out", RUN + PEAK, 2, size=224)
+        line = command(tmp_path / "in", tmp_path / "out", RUN + PEAK, 1, size=224)
         told = subprocess.run(line, check=True, capture_output=True, text=True).stdout.split()
         assert told[1] == "False", "pandas takes longer to load than the images"
         peaks.append(int(told[0]) / 1000)
