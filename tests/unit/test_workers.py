@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,38 @@ def test_blocks_are_bounded_and_shared_out() -> None:
     assert workers.block_size(10**6, 1 << 30, 2) == 1
     assert workers.block_size(64, 10, 2) == 4
     assert workers.block_size(0, 10, 2) == 1
+
+
+def test_a_worker_answers_each_block_until_its_parent_is_gone() -> None:
+    """What a forked process does, here where it can be watched."""
+    ours, theirs = Pipe()
+    other, _ = Pipe()
+    answers: list[object] = []
+
+    def work(start: int, stop: int) -> None:
+        if start == 2:
+            raise UserError("gone")
+        if start == 4:
+            raise KeyError("defect")
+
+    def ask() -> None:
+        for block in [(0, 2), (2, 4), (4, 6)]:
+            ours.send(block)
+            answers.append(ours.recv())
+        ours.close()
+
+    asking = threading.Thread(target=ask)
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    asking.start()
+    try:
+        workers._serve(work, theirs, [other])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    asking.join()
+    assert answers[0] is None and isinstance(answers[1], UserError)
+    assert isinstance(answers[2], RuntimeError) and "KeyError: 'defect'" in str(answers[2])
+    assert other.closed
 
 
 def test_a_users_mistake_comes_back_as_one() -> None:
