@@ -51,6 +51,7 @@ def in_blocks(work: Work, n: int, *, block: int, threads: int, what: str) -> Non
     """
     blocks = [(start, min(start + block, n)) for start in range(0, n, block)]
     threads = min(threads, len(blocks))
+    _keep_freed_memory()
     with progress(what, n) as bar:
         if threads <= 1:
             for start, stop in blocks:
@@ -118,7 +119,8 @@ def _keep_freed_memory() -> None:
     """Let the C library keep what an image leaves for the next one (Linux, glibc).
 
     By its own rule it returns it to the system each time; fetching it again, zeroed page
-    by page, is a tenth of the time of a photograph. It keeps 64 MB at most.
+    by page, is a tenth of the time of a photograph. It keeps 64 MB at most, and forked
+    workers take over the setting.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -130,7 +132,6 @@ def _serve(work: Work, connection: Connection, others: list[Connection]) -> None
     """A worker: one block after another until the parent closes its end, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _keep_freed_memory()
     for other in others:  # else a dead parent's ends would stay open here
         other.close()
     while True:
