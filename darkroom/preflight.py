@@ -80,8 +80,8 @@ def _rows(settings: Settings, dataset: str) -> Any:
     cfg = settings.stage("index", {"dataset": dataset})
     root = Path(settings.datasets[dataset].source).expanduser()
 
-    def open_text(path: str) -> str:
-        return (root / path).read_text(encoding="utf-8-sig")
+    def open_text(path: str) -> bytes:
+        return (root / path).read_bytes()
 
     try:
         found = layout.recognise(paths, cfg["layout"], group=cfg["group"], open_text=open_text)
