@@ -628,7 +628,7 @@ def _link_target(relative: str, folder: str, target: str) -> str:
 
 def _brief(error: BaseException) -> str:
     text = str(error).strip().rstrip(".") or type(error).__name__
-    return text[:1].lower() + text[1:]
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 # ---------------------------------------------------------------- zip

@@ -10,6 +10,7 @@
   connection after n bytes of the body, a status or (status, headers) answers with that,
   ("slow", seconds) sleeps before each 16 kB, None is a good answer.
   Two scripts: `api` for the POSTs that start a download, `script` for the files.
+- `shift`: the next answer with a range begins so many bytes too late (and says so).
 - `requests` lists (method, path, headers) of all that came.
 """
 
@@ -49,6 +50,7 @@ class Server(ThreadingHTTPServer):
         self.api: list[Any] = []
         self.always: Any = None
         self.version = 3
+        self.shift = 0
         self.requests: list[tuple[str, str, dict[str, str]]] = []
 
     def __enter__(self) -> Server:
@@ -167,6 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         same = self.headers.get("If-Range") in (None, etag)
         if wanted and server.ranges and same:
             first, status = int(wanted.removeprefix("bytes=").rstrip("-")), 206
+            first, server.shift = first + server.shift, 0
             if first >= len(data):
                 self._answer(416, Content_Range=f"bytes */{len(data)}")
                 return

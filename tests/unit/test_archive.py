@@ -213,6 +213,13 @@ def test_a_changed_byte_is_noticed(tmp_path: Path, kind: str) -> None:
         unpack(tmp_path, bytes(bad))
 
 
+def test_the_checksum_behind_the_last_file_is_read(tmp_path: Path) -> None:
+    data = bytearray(gzip.compress(tarred(("1.png", b"x")) + bytes(4_000_000)))
+    data[-8] ^= 0x55
+    with pytest.raises(archive.Damaged, match="CRC"):
+        unpack(tmp_path, bytes(data))
+
+
 def test_passwords_are_told(tmp_path: Path) -> None:
     data = bytearray(zipped({"1.png": b"x"}))
     for sign, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

@@ -109,6 +109,14 @@ def test_a_cut_connection_goes_on_with_a_new_signed_address(
     assert sum(p.endswith("DownloadDataset") for _, p, _ in server.requests) == 2
 
 
+def test_a_start_from_the_beginning_asks_for_no_range(
+    server: Server, tmp_path: Path, token: None, naps: list[float]
+) -> None:
+    server.script, server.shift = [("cut", 1000)], 5
+    assert download(tmp_path).file.sha256 == SHA
+    assert [h.get("Range") for h in server.gets()] == [None, "bytes=1000-", None]
+
+
 def test_md5_of_the_storage_is_checked(server: Server, tmp_path: Path, token: None) -> None:
     server.md5 = base64.b64encode(hashlib.md5(b"").digest()).decode()
     with pytest.raises(UserError, match=r"pets.zip arrived damaged"):

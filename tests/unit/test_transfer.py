@@ -134,6 +134,14 @@ def test_a_file_that_changed_on_the_server_is_not_mixed(
     assert (tmp_path / "x").read_bytes() == DATA[::-1]
 
 
+def test_another_range_than_the_one_asked_for_is_not_appended(
+    server: Server, tmp_path: Path, naps: list[float]
+) -> None:
+    server.script, server.shift = [("cut", 300_000)], 5
+    assert fetch(server, tmp_path / "x").sha256 == SHA
+    assert [h.get("Range") for h in server.gets()] == [None, "bytes=300000-", None]
+
+
 def test_a_part_of_something_else_is_thrown_away(server: Server, tmp_path: Path) -> None:
     (tmp_path / "x.part").write_bytes(b"z" * 1000)
     (tmp_path / "x.part.json").write_text(json.dumps({"key": "other", "etag": '"e"'}))
