@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -203,3 +205,19 @@ def test_one_cycle_rises_and_falls_in_lines() -> None:
 def test_one_step_is_enough_for_every_schedule() -> None:
     for name in ("constant", "cosine", "one_cycle"):
         assert all(math.isfinite(r) and r > 0 for r in rates(1, name=name, warmup=0.9))
+
+
+def test_tensorflow_is_imported_in_one_place_and_only_where_it_is_the_backend() -> None:
+    root = Path(models.__file__).parent
+    naming = [
+        p.name
+        for p in root.glob("*.py")
+        if re.search(r"^\s*(import|from) tensorflow", p.read_text(), re.MULTILINE)
+    ]
+    assert naming == ["models.py"]
+    (guard,) = [
+        node
+        for node in ast.walk(ast.parse((root / "models.py").read_text()))
+        if isinstance(node, ast.If) and "import tensorflow" in ast.unparse(node)
+    ]
+    assert ast.unparse(guard.test) == "keras.backend.backend() == 'tensorflow'"
