@@ -33,7 +33,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -115,8 +115,7 @@ class DecodeError(ValueError):
     """A file that cannot be used; its message is the reason, in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What an image file says of itself.
 
     `width` and `height` are as stored. `alpha` is true where pixels may be transparent.
@@ -382,7 +381,7 @@ def _png_header(data: bytes) -> Header:
 @contextmanager
 def _pillow(data: bytes, formats: list[str]) -> Iterator[Image.Image]:
     """An image opened by Pillow, silent, its failures as reasons."""
-    with warnings.catch_warnings(), _quiet:
+    with warnings.catch_warnings(), quiet:
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(data), formats=formats) as image:
@@ -621,7 +620,7 @@ def _by_opencv(
     own_gray = color == "gray" and (header.format == "jpeg" or header.mode == "gray")
     if not own_gray:
         flags |= cv2.IMREAD_COLOR_RGB
-    with _quiet as said:
+    with quiet as said:
         try:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         except cv2.error as error:
@@ -660,7 +659,7 @@ def _complaint(words: str) -> str:
 
 def _sixteen_bit_color(data: bytes, thorough: bool) -> np.ndarray:
     """(H, W, 3 or 4) uint16 in rgb order; Pillow would cut these to 8 bits."""
-    with _quiet as said:
+    with quiet as said:
         try:
             flags = cv2.IMREAD_UNCHANGED
             raw = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -731,7 +730,8 @@ class _Quiet:
     """Take what C libraries write to stderr (libjpeg, libpng, libtiff) instead of showing it.
 
     libjpeg tells of damaged data in no other way. Counted, so that nested and concurrent
-    uses leave file descriptor 2 as they found it; the words are certain only where one
+    uses leave file descriptor 2 as they found it (a block of images in one `with quiet` spares
+    each of them the change); the words are certain only where one
     thread decodes at a time, as in worker processes.
     """
 
@@ -778,4 +778,4 @@ def _dup(number: int) -> int:
         return -1
 
 
-_quiet = _Quiet()
+quiet = _Quiet()

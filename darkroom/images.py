@@ -186,14 +186,15 @@ def write_images(
             square = np.asarray(draft.map("mean_square", start, stop))
             paths = [rows.path[i].as_py() for i in rows.place[start:stop].tolist()]
             sizes = rows.bytes[start:stop].tolist()
-            for i, (path, size) in enumerate(zip(paths, sizes, strict=True)):
-                data = read(f"{root}/{path}", size, manifest)
-                try:
-                    image = decode.decode(data, color=color, policy=policy, target=target)
-                except decode.DecodeError as error:
-                    raise changed(f"{root}/{path}", f"{error}", manifest) from None
-                resize_into(image, images[i], how=how, kernel=kernel)
-                mean[i], square[i] = channel_sums(images[i])
+            with decode.quiet:
+                for i, (path, size) in enumerate(zip(paths, sizes, strict=True)):
+                    data = read(f"{root}/{path}", size, manifest)
+                    try:
+                        image = decode.decode(data, color=color, policy=policy, target=target)
+                    except decode.DecodeError as error:
+                        raise changed(f"{root}/{path}", f"{error}", manifest) from None
+                    resize_into(image, images[i], how=how, kernel=kernel)
+                    mean[i], square[i] = channel_sums(images[i])
 
         block = workers.block_size(len(rows.row), int(np.prod(shape)), threads)
         workers.in_blocks(work, len(rows.row), block=block, threads=threads, what="prepare")
