@@ -27,7 +27,6 @@ Rules where a listing leaves room, all told in `Recognised.sentence`:
 from __future__ import annotations
 
 import csv
-import difflib
 import fnmatch
 import io
 import re
@@ -38,7 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any
 
-from darkroom.errors import UserError
+from darkroom.errors import UserError, nearest
 
 OpenText = Callable[[str], "str | bytes | IO[str] | IO[bytes]"]
 
@@ -327,7 +326,7 @@ class _Listing:
         if self.root and len(everything) == self.outside:
             raise UserError(
                 f"layout.root is {cfg['root']!r}: no such folder in the source"
-                + _nearest(root, [f for f in tops if f])
+                + nearest(root, [f for f in tops if f])
             )
         self.unmatched = [g.pattern for g in globs if not g.hits]
         if not self.images:  # files without suffixes: their content decides
@@ -881,7 +880,7 @@ def _table_names(listing: _Listing, cfg: dict[str, Any]) -> list[str]:
         if not found:
             tables = [p[len(listing.root) :] for p in everything if p.lower().endswith(_TABLES)]
             raise UserError(
-                f"layout.table is {cfg['table']!r}: no such file" + _nearest(cfg["table"], tables)
+                f"layout.table is {cfg['table']!r}: no such file" + nearest(cfg["table"], tables)
             )
         return found
     tables = [
@@ -973,7 +972,7 @@ def _columns(table: _Table, finder: _Finder, cfg: dict[str, Any], asked: bool) -
             return plain.index(_plain(wanted))
         raise UserError(
             f"layout.{key} is {wanted!r}: {table.name} has no such column"
-            + _nearest(wanted, table.header)
+            + nearest(wanted, table.header)
         )
 
     path = column("path_column")
@@ -1294,11 +1293,3 @@ def _few(values: Iterable[str], most: int = 5, quote: bool = False) -> str:
     values = list(values)
     shown = [repr(v) if quote else v for v in values[:most]]
     return ", ".join(shown) + (f", … {len(values) - most} more" if len(values) > most else "")
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    lower = {k.lower(): k for k in known}
-    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {lower[close[0]]!r}?"
-    return f"; there are: {_few(known)}" if known else ""

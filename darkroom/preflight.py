@@ -6,14 +6,52 @@ so it opens no image and imports nothing slow unless there is something to check
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from darkroom import sources
+from darkroom import sources, survival
 from darkroom.config import Settings
+from darkroom.errors import UserError, nearest
 
 WIDTH = 128  # features a row, for the forecast: a network's last hidden layer, about
+
+
+def export_to_jobs(root: str) -> None:
+    """What the jobs' own processes need from this one, on a cluster's nodes too.
+
+    Parameters
+    ----------
+    root : folder of the project: its scripts import `darkroom` from there.
+    """
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    os.environ[survival.PARENT] = str(os.getpid())
+
+
+def overlays(workflow: Any) -> list[Path]:
+    """The files that the configuration was merged from, in the order of merging."""
+    named = [Path(str(file)) for file in workflow.overwrite_configfiles]
+    return [Path(workflow.basedir) / "config.yaml", *named]
+
+
+def check_targets(settings: Settings, targets: Iterable[str]) -> None:
+    """Check the data sets that file targets name.
+
+    Raises
+    ------
+    UserError
+        A target in the folder of a data set that the configuration does not know.
+    """
+    for target in targets:
+        parts = Path(target).parts
+        known = settings.datasets
+        if len(parts) > 2 and parts[0] in ("results", "data") and parts[1] not in known:
+            raise UserError(
+                f"{target}: {parts[1]!r} is not in datasets of the configuration"
+                + nearest(parts[1], known)
+            )
 
 
 def gpus(setting: int | Literal["auto"]) -> int:

@@ -18,19 +18,19 @@ rule extract_features:
     output:
         features="results/{dataset}/{fold}/{model}-seed{seed}/features.h5",
         predictions="results/{dataset}/{fold}/{model}-seed{seed}/softmax/predictions.parquet",
-    params:
-        cfg=cfg("features"),
-        name="{model}-seed{seed}",
-        code=code("extract_features"),
-    threads: settings.threads
-    resources:
-        gpu=GPUS,
     log:
         "logs/{dataset}/{fold}/extract_features-{model}-seed{seed}.log",
     benchmark:
         "results/{dataset}/benchmarks/{fold}/extract_features-{model}-seed{seed}.tsv"
     conda:
         "../envs/train.yaml"
+    threads: settings.threads
+    resources:
+        gpu=GPUS,
+    params:
+        cfg=cfg("features"),
+        name="{model}-seed{seed}",
+        code=code("extract_features"),
     script:
         "../scripts/extract_features.py"
 
@@ -46,15 +46,15 @@ rule describe_images:
         augmented=augmented_of,
     output:
         "results/{dataset}/features/{features}.h5",
-    params:
-        cfg=cfg("describe"),
-        code=code("describe_images"),
     log:
         "logs/{dataset}/describe_images-{features}.log",
     benchmark:
         "results/{dataset}/benchmarks/describe_images-{features}.tsv"
     conda:
         "../envs/classic.yaml"
+    params:
+        cfg=cfg("describe"),
+        code=code("describe_images"),
     script:
         "../scripts/describe_images.py"
 
@@ -71,15 +71,15 @@ rule fit_classifier:
     output:
         model="results/{dataset}/{fold}/{features}/{classifier}/model.skops",
         predictions="results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet",
-    params:
-        cfg=cfg("classify"),
-        code=code("fit_classifier"),
-    threads: settings.threads
     log:
         "logs/{dataset}/{fold}/fit_classifier-{features}-{classifier}.log",
     benchmark:
         "results/{dataset}/benchmarks/{fold}/fit_classifier-{features}-{classifier}.tsv"
     conda:
         "../envs/classic.yaml"
+    threads: settings.threads
+    params:
+        cfg=cfg("classify"),
+        code=code("fit_classifier"),
     script:
         "../scripts/fit_classifier.py"

@@ -1,45 +1,43 @@
 # The checked settings, and the few functions that the rules share. No rules here.
-import os
 import re
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# Scripts import darkroom in processes of their own, on a cluster's nodes too.
-HERE = str(workflow.basedir)
-if HERE not in sys.path:
-    sys.path.insert(0, HERE)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    dict.fromkeys([HERE, *filter(None, [os.environ.get("PYTHONPATH")])])
-)
-
-os.environ["DARKROOM_PARENT"] = str(os.getpid())
-
-from pathlib import Path
+if str(workflow.basedir) not in sys.path:
+    sys.path.insert(0, str(workflow.basedir))
 
 from darkroom import preflight, sources, survival
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.provenance import code
 
+preflight.export_to_jobs(str(workflow.basedir))
 try:
-    settings = Settings.load(config, files=[str(f) for f in workflow.configfiles])
+    settings = Settings.load(config, files=[str(f) for f in preflight.overlays(workflow)])
     if workflow.is_main_process:
         if survival.clear_stale_lock(Path.cwd()):
             print("The last run here was cut off; going on from what it left.", file=sys.stderr)
+        preflight.check_targets(settings, sys.argv[1:])
         preflight.check(settings, say=lambda text: print(text, file=sys.stderr))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 
+def one_of(names):
+    """A wildcard that takes only these names; none where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
-    dataset="[^/]+",
-    fold=r"holdout|fold-\d+",
-    model="[^/]+",
-    seed=r"\d+",
+    dataset=one_of(settings.datasets),
+    fold=r"holdout|fold-[0-9]+",
+    model=one_of(settings.models),
+    seed="[0-9]+",
     view="[^/]+",
     features="[^/]+",
-    classifier="|".join(map(re.escape, settings.classifiers)) or "(?!)",
+    classifier=one_of(settings.classifiers),
 
 
 def cfg(stage):
@@ -78,18 +76,24 @@ def each(pattern):
     return of
 
 
-def images_of(wildcards):
-    """The prepared images in the view of a network or a feature set."""
+def view_of(wildcards):
+    """The view of a network or of a feature set; else of the data set."""
     user = wildcards.get("model") or wildcards.get("features")
-    view = settings.view_of(wildcards.dataset, user) if user else settings.datasets[wildcards.dataset].view
-    return f"results/{wildcards.dataset}/images/{view.name}.h5"
+    if user:
+        return settings.view_of(wildcards.dataset, user).name
+    return settings.datasets[wildcards.dataset].view.name
+
+
+def images_of(wildcards):
+    """The prepared images in the view that is asked for."""
+    return f"results/{wildcards.dataset}/images/{view_of(wildcards)}.h5"
 
 
 def augmented_of(wildcards):
     """The stored variants in the same view, where the data set has any."""
     if not settings.datasets[wildcards.dataset].augment.variants:
         return []
-    return images_of(wildcards).replace("/images/", "/augmented/")
+    return f"results/{wildcards.dataset}/augmented/{view_of(wildcards)}.h5"
 
 
 def features_of(wildcards):

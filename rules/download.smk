@@ -12,18 +12,21 @@ rule download_source:
          The files stand beside it in data/{dataset}/files; a folder is never copied.
     """
     input:
-        archive=lambda w: sources.local_input(settings.stage("download", dict(w.items()))["source"]) or [],
+        archive=lambda w: sources.local_input(
+            settings.stage("download", dict(w.items()))["source"]
+        )
+        or [],
     output:
         "data/{dataset}/source.json",
-    params:
-        cfg=cfg("download"),
-        tree=lambda w: sources.tree_digest(settings.datasets[w.dataset].source),
-        code=code("download_source"),
     log:
         "logs/{dataset}/download_source.log",
     benchmark:
         "results/{dataset}/benchmarks/download_source.tsv"
     conda:
         "../envs/data.yaml"
+    params:
+        cfg=cfg("download"),
+        tree=lambda w: sources.tree_digest(settings.datasets[w.dataset].source),
+        code=code("download_source"),
     script:
         "../scripts/download_source.py"

@@ -8,16 +8,16 @@ rule index_files:
         source="data/{dataset}/source.json",
     output:
         manifest="results/{dataset}/manifest.parquet",
-    params:
-        cfg=cfg("index"),
-        code=code("index_files"),
-    threads: settings.threads
     log:
         "logs/{dataset}/index_files.log",
     benchmark:
         "results/{dataset}/benchmarks/index_files.tsv"
     conda:
         "../envs/data.yaml"
+    threads: settings.threads
+    params:
+        cfg=cfg("index"),
+        code=code("index_files"),
     script:
         "../scripts/index_files.py"
 
@@ -39,15 +39,15 @@ rule check_files:
             category="{dataset}",
             labels={"table": "unusable files"},
         ),
-    params:
-        cfg=cfg("check"),
-        code=code("check_files"),
     log:
         "logs/{dataset}/check_files.log",
     benchmark:
         "results/{dataset}/benchmarks/check_files.tsv"
     conda:
         "../envs/data.yaml"
+    params:
+        cfg=cfg("check"),
+        code=code("check_files"),
     script:
         "../scripts/check_files.py"
 
@@ -63,14 +63,14 @@ rule split_rows:
         unusable=ancient("results/{dataset}/unusable.csv"),
     output:
         "results/{dataset}/splits.parquet",
-    params:
-        cfg=cfg("split"),
-        code=code("split_rows"),
     log:
         "logs/{dataset}/split_rows.log",
     benchmark:
         "results/{dataset}/benchmarks/split_rows.tsv"
     conda:
         "../envs/data.yaml"
+    params:
+        cfg=cfg("split"),
+        code=code("split_rows"),
     script:
         "../scripts/split_rows.py"

@@ -22,16 +22,16 @@ rule prepare_images:
         unusable=ancient("results/{dataset}/unusable.csv"),
     output:
         "results/{dataset}/images/{view}.h5",
-    params:
-        cfg=cfg("prepare"),
-        code=code("prepare_images"),
-    threads: settings.threads
     log:
         "logs/{dataset}/prepare_images-{view}.log",
     benchmark:
         "results/{dataset}/benchmarks/prepare_images-{view}.tsv"
     conda:
         "../envs/data.yaml"
+    threads: settings.threads
+    params:
+        cfg=cfg("prepare"),
+        code=code("prepare_images"),
     script:
         "../scripts/prepare_images.py"
 
@@ -47,15 +47,15 @@ rule augment_images:
         manifest="results/{dataset}/manifest.parquet",
     output:
         "results/{dataset}/augmented/{view}.h5",
-    params:
-        cfg=cfg("augment"),
-        code=code("augment_images"),
-    threads: settings.threads
     log:
         "logs/{dataset}/augment_images-{view}.log",
     benchmark:
         "results/{dataset}/benchmarks/augment_images-{view}.tsv"
     conda:
         "../envs/data.yaml"
+    threads: settings.threads
+    params:
+        cfg=cfg("augment"),
+        code=code("augment_images"),
     script:
         "../scripts/augment_images.py"

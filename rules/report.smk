@@ -38,15 +38,15 @@ rule evaluate_dataset:
             labels={"table": "by class"},
         ),
         predictions="results/{dataset}/predictions.parquet",
-    params:
-        cfg=cfg("evaluate"),
-        code=code("evaluate_dataset"),
     log:
         "logs/{dataset}/evaluate_dataset.log",
     benchmark:
         "results/{dataset}/benchmarks/evaluate_dataset.tsv"
     conda:
         "../envs/classic.yaml"
+    params:
+        cfg=cfg("evaluate"),
+        code=code("evaluate_dataset"),
     script:
         "../scripts/evaluate_dataset.py"
 
@@ -85,13 +85,13 @@ rule write_report:
             )
             for name in FIGURES
         ],
-    params:
-        cfg=cfg("report"),
-        benchmarks="results/{dataset}/benchmarks",
-        code=code("write_report", "report/template.html"),
     log:
         "logs/{dataset}/write_report.log",
     conda:
         "../envs/classic.yaml"
+    params:
+        cfg=cfg("report"),
+        benchmarks="results/{dataset}/benchmarks",
+        code=code("write_report", "report/template.html"),
     script:
         "../scripts/write_report.py"

@@ -20,18 +20,18 @@ rule train_model:
     output:
         model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
         history="results/{dataset}/{fold}/{model}-seed{seed}/history.csv",
-    params:
-        cfg=cfg("train"),
-        code=code("train_model"),
-        resume="results/{dataset}/{fold}/{model}-seed{seed}/.resume",
-    threads: settings.threads
-    resources:
-        gpu=GPUS,
     log:
         "logs/{dataset}/{fold}/train_model-{model}-seed{seed}.log",
     benchmark:
         "results/{dataset}/benchmarks/{fold}/train_model-{model}-seed{seed}.tsv"
     conda:
         "../envs/train.yaml"
+    threads: settings.threads
+    resources:
+        gpu=GPUS,
+    params:
+        cfg=cfg("train"),
+        code=code("train_model"),
+        resume="results/{dataset}/{fold}/{model}-seed{seed}/.resume",
     script:
         "../scripts/train_model.py"

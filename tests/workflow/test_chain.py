@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 
 import pandas
-import pytest
 
 from tests.awful import awful_folder
 from tests.workflow.conftest import Workspace
@@ -122,14 +121,22 @@ class TestMistakes:
 
 
 def test_a_kernel_machine_on_too_many_rows_is_told_in_the_dry_run(workspace: Workspace) -> None:
-    folder = workspace.root / "many"
-    for label in "ab":
-        (folder / label).mkdir(parents=True)
-        for i in range(40_000):
-            (folder / label / f"{i}.png").touch()
-    workspace.config["datasets"]["shapes"]["source"] = "many"
+    n = 400_000
+    manifest = workspace.root / "results/shapes/manifest.parquet"
+    manifest.parent.mkdir(parents=True)
+    pandas.DataFrame(
+        {"row": range(n), "path": [f"{i % 2}/{i}.png" for i in range(n)],
+         "label": [str(i % 2) for i in range(n)], "group": None, "split": None,
+         "sha256": [str(i) for i in range(n)], "status": "ok"}
+    ).to_parquet(manifest)  # fmt: skip
     said = workspace.run("--dry-run")
     assert "classifiers.svm" in said and "linear_svm" in said
+    assert "classifiers.random_forest" not in said
+
+
+def test_a_setting_that_no_classifier_has_is_told_in_the_dry_run(workspace: Workspace) -> None:
+    workspace.config["classifiers"]["svm"]["settings"] = {"gama": 3}
+    assert "did you mean 'gamma'?" in workspace.fail("--dry-run")
 
 
 class TestAwfulFolder:
@@ -170,6 +177,5 @@ def test_overlays(workspace: Workspace) -> None:
     assert jobs["train_model"] == 1 and jobs["fit_classifier"] == 2
 
 
-@pytest.mark.parametrize("flag", ["--lint"])
-def test_snakemake_finds_nothing_to_say_of_the_rules(workspace: Workspace, flag: str) -> None:
-    assert "Congratulations" in workspace.run(flag)
+def test_snakemake_finds_nothing_to_say_of_the_rules(workspace: Workspace) -> None:
+    assert "Congratulations" in workspace.run("--lint")
