@@ -1,4 +1,4 @@
-"""Stored variants of prepared images, and the one rule of which are trained on.
+"""Stored variants of prepared images.
 
 A variant inherits its parent's place (training, validation, test, fold): it is made
 before any split and used only where its parent is a training row.
@@ -254,53 +254,3 @@ def given_test(manifest: str) -> np.ndarray:
     batches = file.iter_batches(columns=["split"], use_threads=False)
     parts = [[name == "test" for name in b.column(0).to_pylist()] for b in batches]
     return np.concatenate([np.array(p, bool) for p in parts] or [np.zeros(0, bool)])
-
-
-# ---------------------------------------------------------------- what is trained on
-
-
-def training_rows(
-    row: np.ndarray,
-    variant: np.ndarray,
-    part: np.ndarray,
-    label: np.ndarray,
-    *,
-    balance: int | str | None,
-    seed: int,
-) -> np.ndarray:
-    """Choose the images and variants that are trained on.
-
-    The only place that decides it: training, features and classifiers all ask here.
-
-    Parameters
-    ----------
-    row, variant : (M,) of the candidates: originals (variant 0) and variants.
-    part : (M,) str, the place of each candidate's parent in the fold.
-    label : (M,) int, its class.
-    balance : None: all. n: this many of each class, its originals first (a sample of
-        them where there are more), then a sample of its variants, as far as there are.
-        `largest`: as many as the largest class has originals.
-    seed : of the samples, which depend on the candidates, not on their order.
-
-    Returns
-    -------
-    (K,) int64, ascending positions of the chosen candidates; all have part `train`.
-    """
-    train = np.flatnonzero(np.asarray(part) == "train").astype(np.int64)
-    if balance is None or not len(train):
-        return train
-    row, variant, label = np.asarray(row), np.asarray(variant), np.asarray(label)
-    train = train[np.lexsort((variant[train], row[train]))]
-    original = variant[train] == 0
-    classes, counts = np.unique(label[train][original], return_counts=True)
-    wanted = int(counts.max()) if balance == "largest" else int(balance)
-    chosen = []
-    for number in classes:
-        of_class = label[train] == number
-        random = np.random.default_rng([seed, int(number)])
-        first = random.permutation(train[of_class & original])[:wanted]
-        then = random.permutation(train[of_class & ~original])[: wanted - len(first)]
-        chosen += [first, then]
-        if (got := len(first) + len(then)) < wanted:
-            log.info("class %d: %d images and variants of %d wanted", number, got, wanted)
-    return np.sort(np.concatenate(chosen))

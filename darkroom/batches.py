@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from darkroom import augmentation, store
+from darkroom import store
 from darkroom.errors import UserError
-from darkroom.splits import read_splits
+from darkroom.splits import read_splits, training_rows
 
 T = TypeVar("T")
 ORDER = 1  # first word of these random streams; the random changes have another
@@ -126,7 +126,7 @@ def open_fold(
     Parameters
     ----------
     images, augmented : HDF5 files of originals and of variants. splits : `splits.parquet`.
-    fold : a name in the split. balance, balance_seed : see `augmentation.training_rows`.
+    fold : a name in the split. balance, balance_seed : see `splits.training_rows`.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def open_fold(
     table = read_splits(splits)
     row = np.concatenate([f.row for f in files])
     part, label = table.lookup(row, fold)
-    chosen = augmentation.training_rows(
+    chosen = training_rows(
         row,
         np.concatenate([f.variant for f in files]),
         part,

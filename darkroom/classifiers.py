@@ -489,8 +489,6 @@ class _Data:
 
 
 def _training_data(features: str, splits_path: str, cfg: dict[str, Any]) -> tuple[_Data, list[str]]:
-    from darkroom import augmentation  # it loads OpenCV, which `forecast` must not wait for
-
     classifier, where = cfg["classifier"], f"{cfg['dataset']}, {cfg['fold']}"
     notes: list[str] = []
     table = splits.read_splits(splits_path)
@@ -498,7 +496,7 @@ def _training_data(features: str, splits_path: str, cfg: dict[str, Any]) -> tupl
     row, variant = opened.row, opened.variant
     part, label = table.lookup(row, cfg["fold"])
     part = part.astype(str)
-    train = augmentation.training_rows(
+    train = splits.training_rows(
         row, variant, part, label, balance=cfg["balance"], seed=cfg["balance_seed"]
     )
     if classifier["max_rows"] and len(train) > classifier["max_rows"]:

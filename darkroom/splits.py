@@ -1,4 +1,4 @@
-"""The split as every later stage reads it: class and place of each row.
+"""The split as every later stage reads it: class and place of each row, and what is trained on.
 
 How it is made stands in `darkroom.partition`: an edit there changes no stage's code but
 the split's own.
@@ -7,6 +7,7 @@ the split's own.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,50 @@ def read_splits(path: str) -> Splits:
     meta = json.loads((table.schema.metadata or {})[b"darkroom"])
     frame = table.replace_schema_metadata(None).to_pandas()
     return Splits(frame, list(meta["classes"]), list(meta["folds"]), list(meta["notes"]))
+
+
+def training_rows(
+    row: np.ndarray,
+    variant: np.ndarray,
+    part: np.ndarray,
+    label: np.ndarray,
+    *,
+    balance: int | str | None,
+    seed: int,
+) -> np.ndarray:
+    """Choose the images and variants that are trained on.
+
+    The only place that decides it: training, features and classifiers all ask here.
+
+    Parameters
+    ----------
+    row, variant : (M,) of the candidates: originals (variant 0) and variants.
+    part : (M,) str, the place of each candidate's parent in the fold.
+    label : (M,) int, its class.
+    balance : None: all. n: this many of each class, its originals first (a sample of
+        them where there are more), then a sample of its variants, as far as there are.
+        `largest`: as many as the largest class has originals.
+    seed : of the samples, which depend on the candidates, not on their order.
+
+    Returns
+    -------
+    (K,) int64, ascending positions of the chosen candidates; all have part `train`.
+    """
+    train = np.flatnonzero(np.asarray(part) == "train").astype(np.int64)
+    if balance is None or not len(train):
+        return train
+    row, variant, label = np.asarray(row), np.asarray(variant), np.asarray(label)
+    train = train[np.lexsort((variant[train], row[train]))]
+    original = variant[train] == 0
+    classes, counts = np.unique(label[train][original], return_counts=True)
+    wanted = int(counts.max()) if balance == "largest" else int(balance)
+    chosen = []
+    for number in classes:
+        of_class = label[train] == number
+        random = np.random.default_rng([seed, int(number)])
+        first = random.permutation(train[of_class & original])[:wanted]
+        then = random.permutation(train[of_class & ~original])[: wanted - len(first)]
+        chosen += [first, then]
+        if (got := len(first) + len(then)) < wanted:
+            log.info("class %d: %d images and variants of %d wanted", number, got, wanted)
+    return np.sort(np.concatenate(chosen))
