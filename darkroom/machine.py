@@ -15,21 +15,7 @@ from pathlib import Path
 
 from darkroom import __version__
 from darkroom.provenance import ROOT
-
-# Rules in the order of the data; a benchmark file is named after its rule.
-STAGES = {
-    "download_source": "download",
-    "index_files": "index",
-    "check_files": "check",
-    "split_rows": "split",
-    "prepare_images": "prepare",
-    "augment_images": "augment",
-    "train_model": "train",
-    "extract_features": "features (networks)",
-    "describe_images": "features (other)",
-    "fit_classifier": "classify",
-    "evaluate_dataset": "evaluate",
-}
+from darkroom.stage import STAGES
 
 PACKAGES = (
     "numpy",

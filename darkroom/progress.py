@@ -18,7 +18,7 @@ class Bar(Protocol):
 
 
 class _Lines:
-    """One log line at each tenth of the work, at most one in five seconds."""
+    """One log line at each tenth of the work, at most one in twenty seconds."""
 
     def __init__(self, what: str, total: int, unit: str) -> None:
         self.what, self.total, self.unit = what, max(total, 1), unit
@@ -28,7 +28,7 @@ class _Lines:
     def update(self, n: int = 1) -> None:
         self.done += n
         tenth = 10 * self.done // self.total
-        if tenth > self.told and time.monotonic() - self.at > 5:
+        if tenth > self.told and time.monotonic() - self.at > 20:
             self.told, self.at = tenth, time.monotonic()
             log.info(
                 "%s: %d of %d %s %s",

@@ -13,6 +13,31 @@ from darkroom.survival import die_with_parent
 
 log = logging.getLogger("darkroom")
 
+# Rules in the order of the data; benchmark files are named after them too.
+STAGES = {
+    "download_source": "download",
+    "index_files": "index",
+    "check_files": "check",
+    "split_rows": "split",
+    "prepare_images": "prepare",
+    "augment_images": "augment",
+    "train_model": "train",
+    "extract_features": "features",
+    "describe_images": "describe",
+    "fit_classifier": "classify",
+    "evaluate_dataset": "evaluate",
+    "write_report": "report",
+}
+
+
+def name(snakemake: Any) -> str:
+    """What a job is called on the terminal, where several write at once: its stage and wildcards."""
+    asked = getattr(snakemake, "wildcards", {})
+    words = [str(value) for key, value in asked.items() if value != "holdout"]
+    if "seed" in asked.keys():
+        words[-2:] = [f"{asked['model']}-seed{asked['seed']}"]
+    return " ".join([STAGES.get(snakemake.rule, snakemake.rule), *words])
+
 
 @contextmanager
 def stage(snakemake: Any) -> Iterator[None]:
@@ -31,7 +56,7 @@ def stage(snakemake: Any) -> Iterator[None]:
     """
     die_with_parent()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    handlers[0].setFormatter(logging.Formatter("%(message)s"))
+    handlers[0].setFormatter(logging.Formatter(f"{name(snakemake)}: %(message)s"))
     if snakemake.log:
         file = logging.FileHandler(str(snakemake.log[0]), mode="w", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -15,7 +15,10 @@ from darkroom.stage import stage
 
 @pytest.fixture
 def snakemake(tmp_path: Path) -> SimpleNamespace:
-    return SimpleNamespace(rule="train_model", log=[str(tmp_path / "train.log")])
+    wildcards = {"dataset": "digits", "fold": "holdout", "model": "cnn", "seed": "2"}
+    return SimpleNamespace(
+        rule="train_model", log=[str(tmp_path / "train.log")], wildcards=wildcards
+    )
 
 
 def test_a_line_goes_to_the_terminal_and_the_log(
@@ -23,7 +26,7 @@ def test_a_line_goes_to_the_terminal_and_the_log(
 ) -> None:
     with stage(snakemake):
         logging.getLogger("darkroom.training").info("epoch %d", 3)
-    assert capsys.readouterr().err == "epoch 3\n"
+    assert capsys.readouterr().err == "train digits cnn-seed2: epoch 3\n"
     assert "darkroom.training: epoch 3" in Path(snakemake.log[0]).read_text()
 
 
@@ -33,7 +36,7 @@ def test_a_mistake_is_one_sentence(
     with pytest.raises(SystemExit) as ended, stage(snakemake):
         raise UserError("photos/: no images here; name another folder")
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "photos/: no images here; name another folder\n"
+    assert capsys.readouterr().err == "train digits cnn-seed2: photos/: no images here; name another folder\n"
     log = Path(snakemake.log[0]).read_text()
     assert "name another folder" in log and "Traceback" not in log
 
@@ -57,7 +60,7 @@ def test_warnings_of_libraries_stay_in_the_log(
 def test_progress_off_a_terminal_is_a_line_now_and_then(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = iter(range(0, 1000, 6))
+    clock = iter(range(0, 9000, 25))
     monkeypatch.setattr("darkroom.progress.time.monotonic", lambda: next(clock))
     logging.getLogger("darkroom").propagate = True
     with caplog.at_level(logging.INFO), progress("decode", 1000) as bar:
