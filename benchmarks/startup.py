@@ -9,7 +9,6 @@ but input and output: what is left is the price of checked settings and code dig
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -78,7 +77,7 @@ def main() -> None:
             "report",
             "envs",
         ):
-            os.symlink(ROOT / part, folder / part)
+            (folder / part).symlink_to(ROOT / part)
         (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
         models = {f"m{i}": SMALL["models"]["tiny"] for i in range(200)}
         many = SMALL | {

@@ -25,7 +25,7 @@ def export_to_jobs(root: str) -> None:
     ----------
     root : folder of the project: its scripts import `darkroom` from there.
     """
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     os.environ[survival.PARENT] = str(os.getpid())
 

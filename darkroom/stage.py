@@ -32,9 +32,9 @@ STAGES = {
 
 def name(snakemake: Any) -> str:
     """What a job is called on the terminal, where several write at once: its stage and wildcards."""
-    asked = getattr(snakemake, "wildcards", {})
+    asked = dict(getattr(snakemake, "wildcards", {}).items())
     words = [str(value) for key, value in asked.items() if value != "holdout"]
-    if "seed" in asked.keys():
+    if "seed" in asked:
         words[-2:] = [f"{asked['model']}-seed{asked['seed']}"]
     return " ".join([STAGES.get(snakemake.rule, snakemake.rule), *words])
 

@@ -1,0 +1,105 @@
+"""A refused configuration in words: file and line, key, value, what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from darkroom.errors import nearest
+
+
+def in_words(error: ValidationError, model: type[BaseModel], files: list[str]) -> str:
+    """One line for each mistake.
+
+    Parameters
+    ----------
+    error : what pydantic raised. model : the class that was validated.
+    files : the YAML files that the configuration was merged from, in order.
+    """
+    return "\n".join(dict.fromkeys(_say(e, model, files) for e in error.errors()))
+
+
+def _say(error: Any, model: type[BaseModel], files: list[str]) -> str:
+    location = [p for p in error["loc"] if not _is_union_tag(p)]
+    path = _dotted(location)
+    kind, value = error["type"], error.get("input")
+    where = _locate(location, files)
+    if kind == "extra_forbidden":
+        known = _fields_at(model, location[:-1])
+        return f"{where}{path}: unknown key{nearest(str(location[-1]), known)}"
+    if kind == "missing":
+        return f"{where}{path}: a value is needed here"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if kind == "value_error" and not isinstance(value, (str, int, float)):
+        return f"{where}{path + ': ' if path else ''}{message}"
+    return f"{where}{path} is {value!r}: {message}"
+
+
+def _is_union_tag(part: Any) -> bool:
+    """pydantic names the member of a union in the path of an error; people need not see it."""
+    return isinstance(part, str) and (
+        part in ("int", "float", "str", "constrained-int", "bool")
+        or part.startswith(("literal[", "tuple[", "dict[", "list[", "function-"))
+    )
+
+
+def _dotted(location: list[Any]) -> str:
+    out = ""
+    for part in location:
+        out += f"[{part}]" if isinstance(part, int) else f"{'.' if out else ''}{part}"
+    return out
+
+
+def _fields_at(model: type[BaseModel], location: list[Any]) -> list[str]:
+    """Keys that the settings know at a place."""
+    here: Any = model
+    for part in location:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = here.model_fields.get(str(part))
+            here = None if field is None else field.annotation
+            options = [a for a in get_args(here) if isinstance(a, type)]
+            if not isinstance(here, type) and getattr(here, "__origin__", None) is None:
+                here = next((o for o in options if issubclass(o, BaseModel)), here)
+        else:
+            arguments = get_args(here)
+            here = arguments[-1] if arguments else None
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return list(here.model_fields)
+    return []
+
+
+def _locate(location: list[Any], files: list[str]) -> str:
+    """`file.yaml:12: ` of the last file that says the key, or nothing (--config)."""
+    for length in range(len(location), 0, -1):
+        for file in reversed(files):
+            try:
+                node = yaml.compose(Path(file).read_text())
+            except (OSError, yaml.YAMLError):
+                continue
+            line = _line(node, location[:length])
+            if line is not None:
+                return f"{file}:{line}: "
+    return ""
+
+
+def _line(node: Any, location: list[Any]) -> int | None:
+    line = None
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not pairs:
+                return None
+            key, node = pairs[-1]
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part >= len(node.value):
+                return None
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return None
+    return line
