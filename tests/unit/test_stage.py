@@ -36,7 +36,10 @@ def test_a_mistake_is_one_sentence(
     with pytest.raises(SystemExit) as ended, stage(snakemake):
         raise UserError("photos/: no images here; name another folder")
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "train digits cnn-seed2: photos/: no images here; name another folder\n"
+    assert (
+        capsys.readouterr().err
+        == "train digits cnn-seed2: photos/: no images here; name another folder\n"
+    )
     log = Path(snakemake.log[0]).read_text()
     assert "name another folder" in log and "Traceback" not in log
 
