@@ -29,7 +29,7 @@ Work = Callable[[int, int], None]
 
 def block_size(n: int, item_bytes: int, threads: int) -> int:
     """Items in a block: at most 256 or 8 MB, and some blocks for each worker."""
-    fair = -(-n // (8 * threads))
+    fair = -(-n // (16 * threads))
     return max(1, min(256, (8 << 20) // max(item_bytes, 1), fair))
 
 

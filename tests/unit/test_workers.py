@@ -35,7 +35,7 @@ def test_blocks_are_bounded_and_shared_out() -> None:
     assert workers.block_size(10**6, 3072, 2) == 256
     assert workers.block_size(10**6, 1 << 20, 2) == 8
     assert workers.block_size(10**6, 1 << 30, 2) == 1
-    assert workers.block_size(64, 10, 2) == 4
+    assert workers.block_size(64, 10, 2) == 2
     assert workers.block_size(0, 10, 2) == 1
 
 
