@@ -24,7 +24,7 @@ rule extract_features:
         "results/{dataset}/benchmarks/{fold}/extract_features-{model}-seed{seed}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: settings.threads
+    threads: training_threads
     resources:
         gpu=GPUS,
     params:
@@ -77,7 +77,7 @@ rule fit_classifier:
         "results/{dataset}/benchmarks/{fold}/fit_classifier-{features}-{classifier}.tsv"
     conda:
         "../envs/classic.yaml"
-    threads: settings.threads
+    threads: classifier_threads
     params:
         cfg=cfg("classify"),
         code=code("fit_classifier"),

@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 if str(workflow.basedir) not in sys.path:
     sys.path.insert(0, str(workflow.basedir))
 
-from darkroom import preflight, sources, survival
+from darkroom import preflight, sources, survival, threads
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.provenance import code
@@ -101,6 +101,18 @@ def features_of(wildcards):
     if wildcards.features in settings.features:
         return "results/{dataset}/features/{features}.h5"
     return "results/{dataset}/{fold}/{features}/features.h5"
+
+
+def training_threads(wildcards):
+    model = settings.models[wildcards.model]
+    shape = settings.view_of(wildcards.dataset, wildcards.model).shape
+    return threads.of_training(model.layers, shape, model.batch, settings.threads)
+
+
+def classifier_threads(wildcards):
+    """The cores, shared among all fits of this run."""
+    fits = each("results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet")({})
+    return threads.of_each(len(fits), workflow.cores, settings.threads)
 
 
 GPUS = preflight.gpus(settings.gpus)

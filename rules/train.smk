@@ -26,7 +26,7 @@ rule train_model:
         "results/{dataset}/benchmarks/{fold}/train_model-{model}-seed{seed}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: settings.threads
+    threads: training_threads
     resources:
         gpu=GPUS,
     params:

@@ -1,0 +1,66 @@
+"""How many threads a job asks for, so that the jobs of a run share the cores well.
+
+Two small trainings side by side on a core each finish sooner than one after the other on
+two: on 12-pixel digits a second thread gains nothing (measured: 19 s of wall and of CPU
+time alike). A large one gains nearly all of it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from darkroom.config import Layer
+
+# Multiplications of one batch, forward, that keep a thread busy.
+WORTH_A_THREAD = 5e8
+
+
+def of_training(layers: list[Layer], shape: tuple[int, int, int], batch: int, most: int) -> int:
+    """Threads for training or running a network.
+
+    Parameters
+    ----------
+    layers : of the model. shape : (height, width, channels) of its images.
+    batch : images a step. most : upper bound.
+    """
+    return max(1, min(most, round(multiplications(layers, shape) * batch / WORTH_A_THREAD)))
+
+
+def of_each(jobs: int, cores: int | None, most: int) -> int:
+    """Threads for each of several jobs that can run side by side.
+
+    Parameters
+    ----------
+    jobs : how many there are. cores : of this machine's run; None on a cluster, where each
+    job has a place of its own. most : upper bound.
+    """
+    if cores is None:
+        return most
+    return max(1, min(most, cores // max(jobs, 1)))
+
+
+def multiplications(layers: list[Layer], shape: tuple[int, int, int]) -> float:
+    """Multiplications of one image's forward pass, nearly: convolutions and dense layers."""
+    height, width, channels = shape
+    total = 0.0
+    for layer in layers:
+        spec = layer.spec
+        if layer.kind == "conv":
+            height, width = math.ceil(height / spec.stride), math.ceil(width / spec.stride)
+            total += height * width * channels * spec.filters * spec.size**2
+            channels = spec.filters
+        elif layer.kind == "residual":
+            height, width = math.ceil(height / spec.stride), math.ceil(width / spec.stride)
+            total += height * width * 9 * (channels + spec.filters) * spec.filters
+            channels = spec.filters
+        elif layer.kind == "pool":
+            stride = spec.stride or spec.size
+            height, width = max(1, height // stride), max(1, width // stride)
+        elif layer.kind == "global_pool":
+            height = width = 1
+        elif layer.kind == "flatten":
+            height, width, channels = 1, 1, height * width * channels
+        elif layer.kind == "dense":
+            total += channels * spec.units
+            channels = spec.units
+    return total

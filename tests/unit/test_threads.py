@@ -1,0 +1,41 @@
+"""Cores are shared among the jobs that can use them."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from darkroom.config import Layer, Settings
+from darkroom.provenance import ROOT
+from darkroom.threads import multiplications, of_each, of_training
+
+
+def layers(*items: object) -> list[Layer]:
+    return [Layer.model_validate(item) for item in items]
+
+
+def test_multiplications_of_known_networks() -> None:
+    assert multiplications(layers({"conv": 8}), (10, 10, 3)) == 10 * 10 * 9 * 3 * 8
+    assert multiplications(layers("flatten", {"dense": 7}), (4, 5, 1)) == 20 * 7
+    pooled = layers({"conv": {"filters": 4, "stride": 2}}, {"pool": 2}, "flatten", {"dense": 2})
+    assert multiplications(pooled, (8, 8, 1)) == 4 * 4 * 9 * 4 + 2 * 2 * 4 * 2
+    residual = layers({"residual": [16, 2]}, {"global_pool": "average"}, {"dense": 3})
+    assert multiplications(residual, (8, 8, 8)) == 16 * 9 * (8 + 16) * 16 + 16 * 3
+
+
+def test_small_networks_take_a_core_and_large_ones_all() -> None:
+    small = Settings.load(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    cnn = small.models["cnn"]
+    assert of_training(cnn.layers, small.view_of("digits", "cnn").shape, cnn.batch, 8) == 1
+    large = yaml.safe_load((ROOT / "presets/cifar10_cnn.yaml").read_text())["models"]
+    network = layers(*large["cifar10_cnn"]["layers"])
+    assert of_training(network, (32, 32, 3), 128, 8) == 8
+    assert of_training(network, (32, 32, 3), 128, 2) == 2
+
+
+@pytest.mark.parametrize(
+    ("jobs", "cores", "most", "threads"),
+    [(6, 2, 8, 1), (1, 2, 8, 2), (2, 16, 8, 8), (2, 16, 4, 4), (0, 4, 8, 4), (3, None, 8, 8)],
+)
+def test_of_each(jobs: int, cores: int | None, most: int, threads: int) -> None:
+    assert of_each(jobs, cores, most) == threads
