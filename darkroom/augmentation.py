@@ -187,7 +187,8 @@ def write_augmented(
     ----------
     images : prepared images. manifest : manifest.parquet. output : the file to make.
     cfg : `variants` (list of {kind: settings}), `labels` (source labels to make them
-        of; None: all), `seed`.
+        of; None: all), `seed`, `given` (`use`: rows that the source gives as test get none;
+        `ignore`: the split may train on them).
     threads : worker processes.
 
     Raises
@@ -198,7 +199,9 @@ def write_augmented(
     source = store.open_images(images)
     filters = [function for _, function in variants_of(cfg["variants"])]
     names = ["original", *(name for name, _ in variants_of(cfg["variants"]))]
-    wanted = ~given_test(manifest)[source.row]
+    wanted = np.ones(len(source), bool)
+    if cfg["given"] == "use":
+        wanted &= ~given_test(manifest)[source.row]
     if cfg["labels"] is not None:
         if missing := sorted(set(cfg["labels"]) - set(source.labels)):
             raise UserError(

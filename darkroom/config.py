@@ -762,6 +762,7 @@ class Settings(Strict):
             "variants": [_json(v, exclude_none=True) for v in d.augment.variants],
             "labels": labels,
             "seed": d.augment.seed,
+            "given": d.split.given,
         }
 
     def balance(self, dataset: str) -> dict[str, Any]:

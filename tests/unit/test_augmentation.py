@@ -153,7 +153,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 def augmented(prepared: tuple[str, str], out: Path, threads: int = 1, **cfg: Any) -> store.Images:
-    defaults = {"dataset": "tiny", "variants": settings(ALL), "labels": None, "seed": 3}
+    defaults = {
+        "dataset": "tiny",
+        "variants": settings(ALL),
+        "labels": None,
+        "seed": 3,
+        "given": "use",
+    }
     path = str(out / "a.h5")
     augmentation.write_augmented(*prepared, path, cfg=defaults | cfg, threads=threads)
     return store.open_images(path)
@@ -191,6 +197,8 @@ def test_each_row_has_its_variants(prepared: tuple[str, str], tmp_path: Path) ->
 def test_rows_given_as_test_get_none(prepared: tuple[str, str], tmp_path: Path) -> None:
     made = augmented(prepared, tmp_path)
     assert not np.isin(made.row, [0, 1, 8, 9, 16, 17]).any()
+    ignored = augmented(prepared, tmp_path, given="ignore")
+    assert set(ignored.row) == set(range(24)), "a split that ignores the given one trains on them"
 
 
 def test_labels_restrict(prepared: tuple[str, str], tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ def test_a_stage_reads_its_own_settings_and_no_other() -> None:
         ("models.cnn.seeds", [0, 1], set()),
         ("models.cnn.batch", 3, {"train", "features"}),
         ("datasets.pets.split", {"test": 0.3}, {"split"}),
+        ("datasets.pets.split", {"given": "ignore"}, {"split", "augment"}),
         ("datasets.pets.classes", {"x": "a", "y": "b"}, {"split"}),
         ("datasets.pets.max_unusable", 0.5, {"check"}),
         ("datasets.pets.decode", {"alpha": "black"}, {"index", "prepare"}),
