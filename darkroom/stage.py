@@ -39,6 +39,20 @@ def name(snakemake: Any) -> str:
     return " ".join([STAGES.get(snakemake.rule, snakemake.rule), *words])
 
 
+class _Named(logging.Formatter):
+    """`job: message`, without the words of the job where the message opens with them again."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__("%(message)s")
+        self.job = job
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        for word in self.job.split():
+            text = text.removeprefix(f"{word}: ")
+        return f"{self.job}: {text}"
+
+
 @contextmanager
 def stage(snakemake: Any) -> Iterator[None]:
     """Log to the rule's file and to stderr; end a user's mistake in one sentence.
@@ -56,7 +70,7 @@ def stage(snakemake: Any) -> Iterator[None]:
     """
     die_with_parent()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    handlers[0].setFormatter(logging.Formatter(f"{name(snakemake)}: %(message)s"))
+    handlers[0].setFormatter(_Named(name(snakemake)))
     if snakemake.log:
         file = logging.FileHandler(str(snakemake.log[0]), mode="w", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

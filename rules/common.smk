@@ -22,7 +22,8 @@ try:
         preflight.check_targets(settings, sys.argv[1:])
         preflight.check(settings, say=lambda text: print(text, file=sys.stderr))
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    print(f"\n{error}", file=sys.stderr)
+    sys.exit(1)
 
 
 def one_of(names):

@@ -26,7 +26,11 @@ def test_a_line_goes_to_the_terminal_and_the_log(
 ) -> None:
     with stage(snakemake):
         logging.getLogger("darkroom.training").info("epoch %d", 3)
-    assert capsys.readouterr().err == "train digits cnn-seed2: epoch 3\n"
+        logging.getLogger("darkroom.training").info("digits: ten classes")
+    assert capsys.readouterr().err.splitlines() == [
+        "train digits cnn-seed2: epoch 3",
+        "train digits cnn-seed2: ten classes",
+    ]
     assert "darkroom.training: epoch 3" in Path(snakemake.log[0]).read_text()
 
 
