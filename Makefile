@@ -60,7 +60,7 @@ lint: $(VENV)/.dev ## ruff, mypy, snakefmt, snakemake --lint
 
 .PHONY: bench
 bench: $(VENV)/.dev ## every benchmark beside its peer (BENCH_DATA=folder with cifar10.zip and cats_dogs.zip)
-	@for b in prepare input training startup; do $(BIN)/python benchmarks/$$b.py --data '$(BENCH_DATA)'; done
+	@for b in prepare input training startup; do $(BIN)/python -m benchmarks.$$b --data '$(BENCH_DATA)'; done
 
 .PHONY: lock
 lock: ## renew envs/*.lock, envs/*.yaml and schemas/ from their sources (needs uv)

@@ -6,7 +6,7 @@ column counts its seconds too, spread over ten epochs). The peer decodes the fil
 epoch; with `cache()`, in a second row, it holds whole float32 batches in memory from its
 second epoch on, so their make-up and order stay those of the first. Prints a Markdown table.
 
-    python -m benchmarks.input --data DIR     # class folders, e.g. cifar10/train
+    python -m benchmarks.input --data FOLDER        # with cifar10.zip
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks import archives
 from darkroom import batches, models, store, training
 
 STILL: dict[str, Any] = {
@@ -97,20 +98,22 @@ def peer(folder: Path, cache: bool) -> Callable[[], int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with cifar10.zip, or of class folders"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
     models.backend(asked.threads)
     cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory() as folder:
+    with archives.cifar10_train(asked.data) as data, tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "images.h5")
         start = time.perf_counter()
-        names = prepare(asked.data, path)
+        names = prepare(data, path)
         made = time.perf_counter() - start
         runs: dict[str, Callable[[], int]] = {
-            "`image_dataset_from_directory`": peer(asked.data, cache=False),
-            "the same with `cache()`": peer(asked.data, cache=True),
+            "`image_dataset_from_directory`": peer(data, cache=False),
+            "the same with `cache()`": peer(data, cache=True),
             "Darkroom, pixels held": ours(path, names, 2000),
             "Darkroom, held, flip and crop": ours(path, names, 2000, flip="horizontal", crop=4),
             "Darkroom, streamed in 40 MB": ours(path, names, 40),

@@ -1,6 +1,6 @@
 """Preparing images: Darkroom against the loop that most tutorials publish.
 
-    python benchmarks/prepare.py --data FOLDER        # with cifar10.zip and cats_dogs.zip
+    python -m benchmarks.prepare --data FOLDER        # with cifar10.zip and cats_dogs.zip
 
 Both read the same files, warm in the page cache, each in a process of its own that is
 timed from its start to its end; runs alternate, and medians are compared. The loop ends
@@ -22,13 +22,14 @@ import sys
 import tempfile
 import threading
 import time
-import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from benchmarks import archives
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = str(Path(tempfile.gettempdir()) / "darkroom-benchmark-bytecode")
@@ -170,14 +171,6 @@ def pss(pid: int) -> float:
     return int(text.split("\nPss:")[1].split()[0]) / 1000 if "\nPss:" in text else 0.0
 
 
-def unpacked(archive: Path, scratch: Path) -> list[Path]:
-    folder = scratch / archive.stem
-    with zipfile.ZipFile(archive) as file:
-        file.extractall(folder)
-    suffixes = {".jpg", ".jpeg", ".png"}
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
-
-
 def measure(name: str, job: Job, runs: int) -> list[str]:
     """Rows of the table for one job."""
     methods = sorted({method for method, _ in PAIRS})
@@ -207,10 +200,7 @@ def measure(name: str, job: Job, runs: int) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    data = os.environ.get("DARKROOM_BENCHMARK_DATA")
-    parser.add_argument(
-        "--data", default=data, required=data is None, help="folder of the archives"
-    )
+    parser.add_argument("--data", required=True, help="folder of the archives")
     parser.add_argument("--archives", nargs="+", default=["cifar10.zip", "cats_dogs.zip"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[32, 64, 224])
     parser.add_argument("--runs", type=int, default=5, help="of each program")
@@ -219,7 +209,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="no more than this many of an archive")
     given = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
-    sys.path.insert(0, str(ROOT))
 
     print(
         "| archive | images | pixels | loop | ours | loop, s | ours, s | times faster | "
@@ -228,7 +217,7 @@ def main() -> None:
     scratch = Path(tempfile.mkdtemp(prefix="darkroom-benchmark-"))
     try:
         for archive in given.archives:
-            files = unpacked(Path(given.data) / archive, scratch)
+            files = archives.unpack(Path(given.data) / archive, scratch / Path(archive).stem)
             for size in given.sizes:
                 # The loop holds everything at once: as many images as it has memory for.
                 fits = int(given.memory * 1e9 / (size * size * 3 * LOOP_BYTES))

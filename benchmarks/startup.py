@@ -3,7 +3,7 @@
 The peer is plain Snakemake on a graph of the same number of jobs, in rules with nothing
 but input and output: what is left is the price of checked settings and code digests.
 
-    python benchmarks/startup.py
+    python -m benchmarks.startup
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Both train the CIFAR-10 network of the documentation with Adam and batches of 12
 same images, in this process and by turns, so that both see the same machine; each turn is
 an epoch on a network that has trained before. Prints a Markdown table.
 
-    python -m benchmarks.training --data DIR     # CIFAR-10's class folders, e.g. cifar10/train
+    python -m benchmarks.training --data FOLDER        # with cifar10.zip
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks import archives
 from darkroom import batches, models, training
 from darkroom.progress import progress
 
@@ -125,13 +126,16 @@ def ours(images: np.ndarray, label: np.ndarray, names: list[str]) -> Callable[[]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with cifar10.zip, or of class folders"
+    )
     parser.add_argument("--images", type=int, default=6400)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
     models.backend(asked.threads)
-    images, label, names = read(asked.data, asked.images)
+    with archives.cifar10_train(asked.data) as data:
+        images, label, names = read(data, asked.images)
     runs = {"`model.fit`, float32 array": peer(images, label, len(names))}
     runs["Darkroom"] = ours(images, label, names)
     wall: dict[str, list[float]] = {name: [] for name in runs}
