@@ -301,7 +301,7 @@ class _Collected:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self.notes |= dict.fromkeys(meta["notes"])
+        self.notes |= dict.fromkeys(f"{meta['classifier']}: {note}" for note in meta["notes"])
         n = len(table)
         front = {
             **{name: pa.array([meta[name]] * n) for name in ("fold", "features", "classifier")},

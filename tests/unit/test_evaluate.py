@@ -353,4 +353,4 @@ def test_notes_of_the_classifiers_are_handed_on_each_once(tmp_path: Path) -> Non
     study.evaluate()
     metadata = pq.read_metadata(tmp_path / "out/predictions.parquet").metadata
     notes = json.loads(metadata[b"darkroom"])["notes"]
-    assert notes == ["fitted on a sample of 100 rows", "seed 0", "seed 1"]
+    assert notes == ["svm: fitted on a sample of 100 rows", "svm: seed 0", "svm: seed 1"]
