@@ -68,6 +68,7 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
     [
         ("sources", EVERYTHING),
         ("layout", INDEXED),
+        ("tables", INDEXED),
         ("images", PREPARED),
         ("augmentation", VARIED),
         ("online", TRAINED),

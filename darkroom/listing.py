@@ -1,0 +1,250 @@
+"""The files of a bare listing by what their names claim, and the rows found among them.
+
+`Listing` sorts the files into images, companions (text, tables, code, archives, arrays) and
+files of unknown kind; hidden files, `__MACOSX` and the like never count. `given_part` knows the
+names that people give to train, validation and test. `Rows` is what `darkroom.tables` and
+`darkroom.layout` make of the files.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from darkroom.errors import UserError, nearest
+
+
+def words(text: str) -> list[str]:
+    """A long list of names, as it is written in the source."""
+    return text.split()
+
+
+IMAGES = frozenset(
+    words(
+        """
+        jpg jpeg jpe jfif jif mpo png apng gif bmp dib tif tiff webp ppm pgm pbm pnm pfm ico jp2 j2k
+        jpf jpx j2c avif avifs tga heic heif jxl svg psd dcm dicom raw nef cr2 cr3 arw dng orf rw2
+        """
+    )
+)
+"""Suffixes of files that claim to be images, readable here or not."""
+
+PARTS = {
+    "train": ("train", "training", "trn", "traning", "trainval"),
+    "validation": (
+        "val", "valid", "validation", "validate", "valication", "dev", "development", "eval",
+        "evaluation", "publictest",
+    ),
+    "test": ("test", "testing", "tests", "tst", "holdout", "heldout", "privatetest"),
+}  # fmt: skip
+"""The parts of a given split, in order, and their names."""
+
+_COMPANIONS = frozenset(
+    words(
+        """
+        txt md rst csv tsv json jsonl ndjson xml yaml yml toml ini cfg conf html htm css js pdf doc docx
+        xls xlsx ods ppt pptx odt rtf tex bib log names data py pyc ipynb r rmd m sh bat zip tar gz tgz bz2 xz
+        zst 7z rar mat npy npz h5 hdf5 pkl pickle pt pth onnx pb tfrecord tfrecords parquet feather arrow
+        db sqlite sql sha1 sha256 md5 sum url lnk webloc idx lst part crdownload
+        """
+    )
+)
+_COMPANION_NAMES = frozenset(
+    words(
+        """
+        readme license licence copying authors changelog citation notice makefile contributing
+        """
+    )
+)
+_JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin", "@eadir"})
+_PART_OF = {word: part for part, names in PARTS.items() for word in names}
+_NOISE = frozenset(
+    words(
+        """
+        set sets data dataset images image imgs img pics pictures photos samples files folder split
+        jpg jpeg png csv labels label list
+        """
+    )
+)
+_GLUED = re.compile(
+    rf"^({'|'.join(sorted(_PART_OF, key=len, reverse=True))})"
+    r"(set|sets|data|dataset|images|imgs|labels|folder)?\d*$"
+)
+
+
+# ---------------------------------------------------------------- files
+
+
+class Listing:
+    """Files of a listing by what they claim to be, below the chosen root."""
+
+    def __init__(self, paths: Iterable[str], cfg: dict[str, Any]) -> None:
+        root = str(PurePosixPath((cfg["root"] or "").replace("\\", "/"))).strip("/")
+        self.root = "" if root in ("", ".") else root + "/"
+        self.images: list[str] = []
+        self.unknown: list[str] = []
+        self.companions: list[str] = []
+        self.outside = self.globbed = 0
+        everything = list(paths)
+        globs = [_Glob(p) for p in cfg["ignore"]]
+        hidden: dict[str, bool] = {}
+        for path in everything:
+            if not path.startswith(self.root):
+                self.outside += 1
+                continue
+            folder, _, name = path.rpartition("/")
+            junk = hidden.get(folder)
+            if junk is None:
+                junk = hidden[folder] = any(_is_junk(p) for p in folder.split("/"))
+            if junk or _is_junk(name):
+                continue
+            matched = [g.matches(path, folder, name) for g in globs]  # each counts its own
+            if any(matched):
+                self.globbed += 1
+                continue
+            stem, dot, suffix = name.rpartition(".")
+            suffix = suffix.lower() if dot and stem else ""
+            if suffix in IMAGES:
+                self.images.append(path)
+            elif suffix in _COMPANIONS or (stem if dot else name).lower() in _COMPANION_NAMES:
+                self.companions.append(path)
+            else:
+                self.unknown.append(path)
+        if self.root and len(everything) == self.outside:
+            folders = dict.fromkeys(p.rpartition("/")[0] for p in everything)
+            raise UserError(
+                f"layout.root is {cfg['root']!r}: no such folder in the source"
+                + nearest(root, filter(None, folders))
+            )
+        self.unmatched = [g.pattern for g in globs if not g.hits]
+        if not self.images:  # files without suffixes: their content decides
+            self.images, self.unknown = self.unknown, []
+
+    def seen(self) -> str:
+        """What was there, for a person who has to set something."""
+        show = self.images or self.unknown or self.companions
+        depths = Counter(p.count("/") for p in show)
+        where = ", ".join(f"{n:,} at depth {d}" for d, n in sorted(depths.items())[:6])
+        some = ", ".join(repr(p) for p in show[:: max(1, len(show) // 4)][:4])
+        counts = f"{len(self.images):,} image files"
+        if others := len(self.unknown) + len(self.companions):
+            counts += f", {others:,} other files"
+        below = f" below {self.root}" if self.root else ""
+        return f"{below} (seen: {counts}{'; ' + where if where else ''}{'; such as ' + some if some else ''})"
+
+
+class _Glob:
+    """One pattern of `ignore`: on the whole path, or without `/` on any of its names."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern, self.hits = pattern, 0
+        self._names = "/" not in pattern.strip("/")
+        self._match = re.compile(fnmatch.translate(pattern.strip("/"))).match
+        # A pattern of a folder covers all that is in it; '*/masks/*' covers masks/ at the top too.
+        self._below = re.compile(fnmatch.translate(pattern.strip("/") + "/*")).match
+        tail = pattern.removeprefix("*/")
+        self._top = re.compile(fnmatch.translate(tail)).match if tail != pattern else None
+        self._folders: dict[str, bool] = {}
+
+    def matches(self, path: str, folder: str, name: str) -> bool:
+        if self._names:
+            found = self._folders.get(folder)
+            if found is None:
+                found = any(self._match(p) for p in folder.split("/") if p)
+                self._folders[folder] = found
+            found = found or bool(self._match(name))
+        else:
+            found = bool(self._match(path) or self._below(path) or (self._top and self._top(path)))
+        self.hits += found
+        return found
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith((".", "~$")) or name.lower() in _JUNK
+
+
+# ---------------------------------------------------------------- given parts
+
+
+def given_part(name: str) -> str | None:
+    """`train`, `validation` or `test` from a name such as `Training_Set` or `val2017`; else None."""
+    part, rest = part_and_rest(name)
+    return part if not rest else None
+
+
+def part_and_rest(name: str) -> tuple[str | None, str]:
+    """Given part in a folder's or table's name, and the words of the name that say more."""
+    pieces = [w for w in re.split(r"[^a-z0-9]+", name.lower()) if w]
+    if pieces[:2] in (["hold", "out"], ["held", "out"]):
+        pieces[:2] = ["holdout"]
+    parts, rest = set(), []
+    for word in pieces:
+        if found := _GLUED.match(word):
+            parts.add(_PART_OF[found[1]])
+        elif word.rstrip("0123456789") not in _NOISE and word.strip("0123456789"):
+            rest.append(word)
+    return (parts.pop() if len(parts) == 1 else None), "_".join(rest)
+
+
+# ---------------------------------------------------------------- rows
+
+
+@dataclass
+class Rows:
+    """Rows while they are found; `said` is what a person is told, `ignored` counts files."""
+
+    kind: str
+    path: list[str] = field(default_factory=list)
+    label: list[str | None] = field(default_factory=list)
+    split: list[str | None] = field(default_factory=list)
+    group: list[str | None] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    ignored: int = 0
+
+    def add(
+        self,
+        path: str,
+        label: str | None,
+        split: str | None = None,
+        group: str | None = None,
+        trouble: str = "",
+    ) -> None:
+        self.path.append(path)
+        self.label.append(label)
+        self.split.append(split)
+        self.group.append(group)
+        self.trouble.append(trouble)
+
+    @property
+    def labels(self) -> list[str]:
+        """All labels, sorted."""
+        return sorted({label for label in self.label if label is not None})
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def left_out(folders: list[tuple[str, int]], why: str) -> list[str]:
+    """Folders, each with its number of images, that are no rows: a sentence, or none."""
+    if not folders:
+        return []
+    total = sum(n for _, n in folders)
+    names = few([f"{path or '.'}/" for path, _ in folders], 3)
+    return [f"left out: {names} ({total:,} images, {why})"]
+
+
+def joined(names: list[str]) -> str:
+    """All names, the last after an `and`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def few(values: list[str], most: int = 5) -> str:
+    """The first values, and how many more there are."""
+    more = f", … {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(values[:most]) + more
