@@ -21,17 +21,20 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import IO, Any
 
 from darkroom.errors import UserError, nearest
 from darkroom.listing import Listing, Rows, few, given_part, joined, left_out, part_and_rest, words
 
-OpenText = Callable[[str], "str | bytes | IO[str] | IO[bytes]"]
+_Opened = str | bytes | IO[str] | IO[bytes]
+OpenText = Callable[[str], _Opened]
 
 _SUFFIXES = (".csv", ".tsv")
 _SAMPLE = 300  # rows that tell whether this is a table of images and labels
 _SAMPLE_BYTES = 200_000
+_END = "\0end"  # read as a line after the last one: part of a field where a quote is still open
 _PATH_NAMES = words(
     """
     path paths filepath filepaths file_path file_paths image_path img_path image_paths rel_path
@@ -58,10 +61,15 @@ _GROUP_NAMES = words(
     """
 )
 
+csv.field_size_limit(2**31 - 1)  # else fields over 128 KiB are an error
+
 
 @dataclass
 class _Table:
-    """A CSV and its columns by their places, -1: none. `part` is told by the table's name."""
+    """A CSV and its columns by their places, -1: none.
+
+    `part` is told by the table's name; `loose`: folders in it may be other ones than the files'.
+    """
 
     name: str
     header: list[str]
@@ -73,6 +81,7 @@ class _Table:
     onehot: list[int] = field(default_factory=list)
     split: int = -1
     group: int = -1
+    loose: bool = False
 
 
 def by_table(
@@ -110,8 +119,9 @@ def by_table(
     finder = _Finder(listing)
     tables, why = [], ""
     for name in names:
-        table = _read_table(name, open_text, None if cfg["table"] else _SAMPLE)
+        opened = open_text(name)
         try:
+            table = _read_table(name, opened, None if cfg["table"] else _SAMPLE)
             if table is not None:
                 _find_columns(table, finder, cfg, asked)
                 if asked or _are_labels(table):
@@ -183,9 +193,11 @@ def _table_names(listing: Listing, cfg: dict[str, Any]) -> list[str]:
     return sorted(tables, key=lambda p: (p.count("/"), len(p), p))[:20]
 
 
-def _read_table(name: str, open_text: OpenText, limit: int | None) -> _Table | None:
-    """Header and rows (at most `limit`) of a CSV in any usual dialect and encoding."""
-    opened = open_text(name)
+def _read_table(name: str, opened: _Opened, limit: int | None) -> _Table | None:
+    """Header and rows (at most `limit`) of a CSV in any usual dialect and encoding.
+
+    An unmatched quote ends a sample, and is an error where there is none or all is read.
+    """
     if isinstance(opened, (str, bytes)):
         text = _text(opened)
     else:
@@ -202,21 +214,44 @@ def _read_table(name: str, open_text: OpenText, limit: int | None) -> _Table | N
         delimiter = max(",;\t|", key=first.count)
     if delimiter not in first:
         return None
-    rows = []
-    try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                rows.append(cells)
-            if limit is not None and len(rows) > limit:
-                break
-    except csv.Error:
-        return None
+    rows: list[list[str]] = []
+    reader = csv.reader(chain(io.StringIO(text, newline=""), [_END]), delimiter=delimiter)
+    line = 1
+    for row in reader:
+        if row == [_END]:
+            break
+        if reader.line_num > line and _unmatched(row, delimiter, first.count(delimiter)):
+            if limit is None or len(rows) < 2:
+                raise UserError(
+                    f'layout: {name} has an unmatched quote (") about line {line:,}, and the lines '
+                    "after it are read as part of one field; close the quote or remove it, or set "
+                    "layout.kind to folders to do without the table"
+                )
+            break
+        line = reader.line_num + 1
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            rows.append(cells)
+        if limit is not None and len(rows) > limit:
+            break
     if len(rows) < 2:
         return None
     width = len(rows[0])
     rows = [r + [""] * (width - len(r)) for r in rows]
     return _Table(name, rows[0], rows[1:], part_and_rest(PurePosixPath(name).stem)[0])
+
+
+def _unmatched(row: list[str], delimiter: str, usual: int) -> bool:
+    """Whether a quote is open at the end, or a field holds many lines that look like rows."""
+    if row[-1].endswith(_END):
+        return True
+    for cell in row:
+        lines = cell.splitlines()[1:-1]
+        if len(lines) >= 10:
+            alike = sum(line.count(delimiter) == usual for line in lines)
+            if 10 * alike >= 9 * len(lines):
+                return True
+    return False
 
 
 def _text(data: str | bytes) -> str:
@@ -236,7 +271,7 @@ def _choose(tables: list[_Table], finder: _Finder, open_text: OpenText) -> list[
     """The tables to use, read whole: a pair by its parts, or the one that names most files."""
     pairs: dict[str, dict[str, _Table]] = defaultdict(dict)
     for table in tables:
-        full = _read_table(table.name, open_text, None)
+        full = _read_table(table.name, open_text(table.name), None)
         assert full is not None
         table.rows = full.rows if table.first_line == 2 else [full.header, *full.rows]
         if table.part:
@@ -284,14 +319,15 @@ def _find_columns(table: _Table, finder: _Finder, cfg: dict[str, Any], asked: bo
 
     table.path = set_column("path_column")
     table.label = set_column("label_column")
+    likely = {table.path} if table.path >= 0 else set(range(len(plain))) - {table.label}
+    for table.loose in (False, True):
+        shares = [
+            sum(is_file(r[i]) for r in sample) / len(sample) if i in likely else 0.0
+            for i in range(len(plain))
+        ]
+        if max(shares) >= 0.5:
+            break
     if table.path < 0:
-        for finder.loose in (False, True):
-            shares = [
-                sum(is_file(r[i]) for r in sample) / len(sample) if i != table.label else 0.0
-                for i in range(len(plain))
-            ]
-            if max(shares) >= 0.5:
-                break
         table.path = _path_column(plain, shares, asked)
     if table.path < 0:
         raise UserError(
@@ -384,7 +420,6 @@ class _Finder:
         self.files = listing.images + listing.unknown
         self.root = listing.root
         self.exact = {path: i for i, path in enumerate(self.files)}
-        self.loose = False  # whether folders in a table may be other ones than the files'
 
     def find(self, value: str, table: _Table, label: str | None) -> int | list[int] | None:
         """Index of the file that a value means; several where that is open; None: missing."""
@@ -401,10 +436,10 @@ class _Finder:
         )
         if not candidates:
             return None
-        return self._best(candidates, value, folder, table.part, label)
+        return self._best(candidates, value, folder, table, label)
 
     def _best(
-        self, candidates: list[int], value: str, folder: str, part: str | None, label: str | None
+        self, candidates: list[int], value: str, folder: str, table: _Table, label: str | None
     ) -> int | list[int] | None:
         wanted = _fold(value.rpartition("/")[0]).split("/")[::-1]
 
@@ -415,15 +450,15 @@ class _Finder:
                 n += 1
             return n
 
-        if wanted != [""] and not self.loose:  # train/1.jpg is never test/1.jpg
+        if wanted != [""] and not table.loose:  # train/1.jpg is never test/1.jpg
             candidates = [i for i in candidates if common(i) or "/" not in self.files[i]]
             if not candidates:
                 return None
         if len(candidates) > 1:
             tests: list[Callable[[int], int]] = [common]
-            if part:
+            if table.part:
                 tests.append(
-                    lambda i: part in {given_part(p) for p in self.files[i].split("/")[:-1]}
+                    lambda i: table.part in {given_part(p) for p in self.files[i].split("/")[:-1]}
                 )
             if label:
                 tests.append(lambda i: _fold(label) in _fold(self.files[i]).split("/")[:-1])
@@ -454,7 +489,8 @@ class _Finder:
         for names in (self._by_name, self._by_stem):
             for name, found in names.items():
                 folded[_fold(name)] += found
-        return folded
+        # A name without a suffix is its own stem.
+        return {name: list(dict.fromkeys(found)) for name, found in folded.items()}
 
 
 def _clean(value: str) -> str:

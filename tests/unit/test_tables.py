@@ -186,6 +186,73 @@ def test_a_table_of_something_else_is_passed_over() -> None:
     assert found.kind == "folders" and found.labels == ["cat", "dog"]
 
 
+QUOTED = [f"images/{i:03d}.png" for i in range(400)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"kind": "table"}, {"table": "l.csv"}])
+@pytest.mark.parametrize("remark", ["", "x" * 2000], ids=["small", "over 128 KiB"])
+@pytest.mark.parametrize("line", [5, 320, 398])
+@pytest.mark.parametrize("closed", [False, True])
+def test_an_unmatched_quote_is_told(
+    settings: dict[str, str], remark: str, line: int, closed: bool
+) -> None:
+    lines = table("filename,label,remark", "{i:03d}.png,{c}," + remark, n=400).split("\n")
+    lines[line - 1] = lines[line - 1].replace("png,", 'png,"')
+    if closed:
+        lines += [f"{i:03d}.png,a," for i in range(20)] + ['000.png,a,"a remark"', "001.png,b,"]
+    told = rf'l\.csv has an unmatched quote \("\) about line {line}, .*close the quote or remove it'
+    with pytest.raises(UserError, match=told):
+        read(QUOTED, {"l.csv": "\n".join(lines)}, **settings)
+
+
+def test_an_unmatched_quote_in_the_first_row_is_told_where_a_table_is_asked_for() -> None:
+    text = {"l.csv": table("filename,label", '"{i:03d}.png,{c}', n=1) + table("", n=9)}
+    with pytest.raises(UserError, match=r"unmatched quote .* about line 2,"):
+        read(IMAGES, text, kind="table")
+    assert read(many("cat", "dog"), text).kind == "folders"
+
+
+@pytest.mark.parametrize(
+    "remark", ["Brown, round\n" * 30, "One, two, three\n\nfour" * 9, "x" * 200_000]
+)
+def test_long_fields_of_a_table_are_read(remark: str) -> None:
+    text = table("filename,label,remark", "{i:03d}.png,{c},", n=400) + f'"{remark}"'
+    assert not any(read(QUOTED, {"l.csv": text}).trouble)
+
+
+@pytest.mark.parametrize("settings", [{"kind": "table"}, {"path_column": "file"}])
+def test_a_path_column_that_is_set_matches_as_loosely_as_a_guessed_one(
+    settings: dict[str, str],
+) -> None:
+    text = table("file,species", "C:/me/{i:03d}.png,{c}")
+    found = read(IMAGES, {"l.csv": text}, **settings)
+    assert found.path == IMAGES and not any(found.trouble)
+
+
+@pytest.mark.parametrize("own", ["test", "train"])
+def test_each_table_of_a_pair_matches_loosely_or_not_by_itself(own: str) -> None:
+    images = {s: [f"{s}/{s}{i}.jpg" for i in range(6)] for s in ("test", "train")}
+    pair = {
+        f"{s}.csv": "path,label\n" + "".join(
+            f"{p.replace(s + '/', 'C:/me/') if s == own else p},{'xy'[i % 2]}\n"
+            for i, p in enumerate(paths)
+        )
+        for s, paths in images.items()
+    }  # fmt: skip
+    other = "test" if own == "train" else "train"
+    pair[f"{other}.csv"] += f"elsewhere/{other}1.jpg,x\n"  # a named folder is never another one
+    found = read(images["test"] + images["train"], pair)
+    told = [p for p, t in zip(found.path, found.trouble, strict=True) if t]
+    assert told == [f"elsewhere/{other}1.jpg"]
+
+
+def test_a_file_without_a_suffix_is_not_ambiguous_with_itself() -> None:
+    images = [f"x/AB{i}" for i in range(6)]
+    text = "file,label\n" + "".join(f"ab{i},{'xy'[i % 2]}\n" for i in range(6))
+    found = read(images, {"l.csv": text}, kind="table")
+    assert found.path == images and not any(found.trouble)
+
+
 def test_a_table_of_sixty_thousand_paths_takes_less_than_two_seconds() -> None:
     paths = [
         f"{s}/c{c}/{i:05d}.jpg" for s in ("train", "test") for c in range(10) for i in range(3000)
