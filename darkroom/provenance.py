@@ -10,9 +10,14 @@ Standard library only: it is called while the Snakefile is read.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import json
+import os
+import sys
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,9 +45,9 @@ def code(script: str, *others: str) -> str:
     16 hexadecimal digits. They depend on the Python version's syntax tree too.
     """
     path = ROOT / "scripts" / f"{script}.py"
-    digest = hashlib.sha256(_dump(path).encode())
+    digest = hashlib.sha256(_facts(path).digest.encode())
     for module in reached(path):
-        digest.update(f"\0{module}\0{_dump(_file(module))}".encode())
+        digest.update(f"\0{module}\0{_facts(_file(module)).digest}".encode())
     for other in others:
         digest.update((ROOT / other).read_bytes())
     return digest.hexdigest()[:16]
@@ -53,21 +58,11 @@ def reached(path: Path) -> list[str]:
     found: set[str] = set()
     todo = [path]
     while todo:
-        for module in _imports(todo.pop()) - PRESENTATION - found:
+        names = {name for name in _facts(todo.pop()).imports if _file(name).exists()}
+        for module in names - PRESENTATION - found:
             found.add(module)
             todo.append(_file(module))
     return sorted(found)
-
-
-def _imports(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {n for n in names if n.split(".")[0] == "darkroom" and _file(n).exists()}
 
 
 def _file(module: str) -> Path:
@@ -75,14 +70,40 @@ def _file(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+# ---------------------------------------------------------------- what one file says
+
+
+class Facts(NamedTuple):
+    """Digest of a file's syntax tree, and the names below `darkroom` that it imports."""
+
+    digest: str
+    imports: list[str]
 
 
 @cache
-def _dump(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _facts(path: Path) -> Facts:
+    source = path.read_bytes()
+    key = hashlib.sha256(sys.version.encode() + b"\0" + source).hexdigest()
+    remembered = _remembered()
+    if key not in remembered:
+        tree = ast.parse(source)
+        remembered[key] = Facts(hashlib.sha256(_dump(tree).encode()).hexdigest(), _imports(tree))
+        _remember(remembered)
+    return Facts(*remembered[key])
+
+
+def _imports(tree: ast.Module) -> list[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return sorted(n for n in names if n.split(".")[0] == "darkroom")
+
+
+def _dump(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if (
@@ -94,3 +115,30 @@ def _dump(path: Path) -> str:
         ):
             node.body = body[1:] or [ast.Pass()]
     return ast.dump(tree)
+
+
+# ---------------------------------------------------------------- from one run to the next
+#
+# Reading forty syntax trees takes most of a second, in each job of a cluster too. What they
+# said is kept by the content of the file in Snakemake's folder, and read anew where it is lost.
+
+
+def _memory() -> Path:
+    return Path(".snakemake") / "darkroom-code.json"
+
+
+@cache
+def _remembered() -> dict[str, Facts]:
+    try:
+        found = json.loads(_memory().read_text(encoding="utf-8"))
+        return {str(key): Facts(str(value[0]), list(value[1])) for key, value in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError, LookupError):
+        return {}
+
+
+def _remember(facts: dict[str, Facts]) -> None:
+    place = _memory()
+    part = place.with_name(f".{place.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):  # a folder that cannot be written: the next run reads again
+        part.write_text(json.dumps(facts), encoding="utf-8")
+        part.replace(place)

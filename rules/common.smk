@@ -1,4 +1,5 @@
 # The checked settings, and the few functions that the rules share. No rules here.
+import functools
 import re
 import sys
 from pathlib import Path
@@ -110,7 +111,8 @@ def training_threads(wildcards):
     return threads.of_training(model.layers, shape, model.batch, settings.threads)
 
 
-def classifier_threads(wildcards):
+@functools.cache
+def classifier_threads():
     """The cores, shared among all fits of this run."""
     fits = each("results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet")({})
     return threads.of_each(len(fits), workflow.cores, settings.threads)

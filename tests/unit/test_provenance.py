@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from darkroom import provenance
 
 
 @pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "darkroom").mkdir()
     (tmp_path / "scripts/fit.py").write_text(
@@ -26,12 +27,16 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     for name, text in write.items():
         (tmp_path / f"darkroom/{name}.py").write_text(text)
+    (tmp_path / ".snakemake").mkdir()
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    return tmp_path
+    yield tmp_path
+    for cached in (provenance.code, provenance._facts, provenance._remembered):
+        cached.cache_clear()
 
 
 def digest() -> str:
-    for cached in (provenance.code, provenance._tree, provenance._dump):
+    for cached in (provenance.code, provenance._facts, provenance._remembered):
         cached.cache_clear()
     return provenance.code("fit")
 
@@ -78,6 +83,24 @@ def test_an_import_inside_a_function_is_reached(tree: Path) -> None:
     before = digest()
     edit(tree / "darkroom/lazy.py", "X = 1", "X = 2")
     assert digest() != before
+
+
+def test_what_is_remembered_is_what_would_be_read(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digest()
+    assert (tree / ".snakemake/darkroom-code.json").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(provenance.ast, "parse", lambda _: pytest.fail("read again"))
+        assert digest() == before
+    for spoiled in ("", "[]", '{"a": 1}', '{"a": [1, 2]}', "{"):
+        (tree / ".snakemake/darkroom-code.json").write_text(spoiled)
+        assert digest() == before
+
+
+def test_a_folder_that_cannot_be_written_is_no_matter(tree: Path) -> None:
+    (tree / ".snakemake").rmdir()
+    assert digest() == digest()
 
 
 def test_modules_that_import_each_other_end(tree: Path) -> None:
