@@ -44,7 +44,7 @@ setup: $(VENV)/.run ## the environment alone (.venv)
 
 .PHONY: run
 run: $(VENV)/.run ## the whole chain to results/*/report.html (DATA=folder for your own images, ARGS=… for snakemake)
-	@$(BIN)/snakemake --cores all $(if $(DATA),--config data='$(DATA)') $(ARGS)
+	@$(BIN)/snakemake --cores all $(ARGS) $(if $(DATA),--config data='$(DATA)')
 
 .PHONY: test
 test: $(VENV)/.dev ## all tests, with coverage of darkroom/ (ARGS=… for pytest)
