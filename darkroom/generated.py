@@ -15,48 +15,36 @@ from darkroom.config import OneOf, Settings
 from darkroom.provenance import ROOT
 
 # What the stages of a part import; everything else comes with it.
+EVERY = [
+    "snakemake",
+    "numpy",
+    "opencv-python-headless",
+    "h5py",
+    "pandas",
+    "pyarrow",
+    "tqdm",
+]
 PARTS = {
     "data": [
-        "snakemake",
-        "numpy",
-        "opencv-python-headless",
+        *EVERY,
         "pillow",
-        "h5py",
-        "pandas",
-        "pyarrow",
+        "requests",
         "scikit-learn",
         "kaggle",
         "kagglesdk",
-        "requests",
-        "tqdm",
         "zstandard",
     ],
-    "train": [
-        "snakemake",
-        "numpy",
-        "opencv-python-headless",
-        "h5py",
-        "pandas",
-        "pyarrow",
-        "tensorflow",
-        "keras",
-        "tqdm",
-    ],
+    "train": [*EVERY, "tensorflow", "keras"],
     "classic": [
-        "snakemake",
-        "numpy",
-        "opencv-python-headless",
+        *EVERY,
         "pillow",
-        "h5py",
-        "pandas",
-        "pyarrow",
         "scikit-learn",
+        "scipy",
         "skops",
+        "pyyaml",
         "threadpoolctl",
         "matplotlib",
         "jinja2",
-        "psutil",
-        "tqdm",
     ],
 }
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
-from darkroom.generated import files, locked
+from darkroom import provenance
+from darkroom.generated import PARTS, files, locked
 from darkroom.provenance import ROOT
 
 
@@ -34,6 +38,39 @@ def test_every_locked_package_has_a_hash() -> None:
 def test_no_opencv_build_that_wants_libgl() -> None:
     packages = locked(ROOT / "envs/run.lock")
     assert "opencv-python-headless" in packages and "opencv-python" not in packages
+
+
+# Modules whose package has another name; scipy and joblib come with scikit-learn.
+PACKAGES = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+
+
+def imported(script: Path) -> set[str]:
+    """Top-level modules from outside that a script and what it reaches import anywhere."""
+    files = [script, *map(provenance._file, provenance.reached(script))]
+    names: set[str] = set()
+    for file in [*files, *map(provenance._file, provenance.PRESENTATION)]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"darkroom"}
+
+
+def test_a_conda_environment_has_what_its_stages_import() -> None:
+    rules = "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk"))
+    stages = re.findall(
+        r'conda:\s+"../envs/(\w+).yaml"(?:(?!\nrule ).)*?"../scripts/(\w+).py"', rules, flags=re.S
+    )
+    assert len(stages) == len(list((ROOT / "scripts").glob("*.py")))
+    for part, script in stages:
+        for module in imported(ROOT / "scripts" / f"{script}.py"):
+            assert PACKAGES.get(module, module) in PARTS[part], f"{script} needs {module}"
 
 
 @pytest.fixture
