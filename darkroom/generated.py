@@ -45,6 +45,7 @@ PARTS = {
         "threadpoolctl",
         "matplotlib",
         "jinja2",
+        "markupsafe",
     ],
 }
 
