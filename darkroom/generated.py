@@ -32,6 +32,7 @@ PARTS = {
         "scikit-learn",
         "kaggle",
         "kagglesdk",
+        "urllib3",
         "zstandard",
     ],
     "train": [*EVERY, "tensorflow", "keras"],
@@ -45,6 +46,7 @@ PARTS = {
         "threadpoolctl",
         "matplotlib",
         "jinja2",
+        "joblib",
         "markupsafe",
     ],
 }

@@ -40,7 +40,7 @@ def test_no_opencv_build_that_wants_libgl() -> None:
     assert "opencv-python-headless" in packages and "opencv-python" not in packages
 
 
-# Modules whose package has another name; scipy and joblib come with scikit-learn.
+# Modules whose package has another name.
 PACKAGES = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
