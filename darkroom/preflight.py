@@ -80,34 +80,44 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
         for name in settings.classifiers_of(dataset):
             check_settings(name, settings.classifiers[name].model_dump())
         sources.kind(settings.datasets[dataset].source)
-        table = _rows(settings, dataset)
+        indexed = _indexed(dataset)
+        table = _listed(settings, dataset) if indexed is None else indexed
         if table is None:
             continue
         from darkroom import partition
 
         cfg = settings.stage("split", {"dataset": dataset})
-        partition.check(table, cfg=cfg, dataset=dataset)
+        try:
+            partition.check(table, cfg=cfg, dataset=dataset)
+        except UserError:
+            # The manifest may be older than the images or the layout's settings: what is
+            # there now decides. Where it cannot be listed, the split itself will refuse.
+            if indexed is None:
+                raise
+            table = _listed(settings, dataset)
+            if table is None:
+                continue
+            partition.check(table, cfg=cfg, dataset=dataset)
         _forecast(settings, dataset, len(table), say)
 
 
-def _rows(settings: Settings, dataset: str) -> Any:
-    """The rows of a data set as far as they are known: its manifest, or its file names.
-
-    Returns
-    -------
-    DataFrame of at least path, label, group, split; None where only a download would tell,
-    or where the file names alone do not.
-    """
+def _indexed(dataset: str) -> Any:
+    """The usable rows of the last index, a DataFrame; None where there is none yet."""
     manifest = Path("results") / dataset / "manifest.parquet"
-    settled = Path("results") / dataset / "report.html"
-    if manifest.exists():
-        import pyarrow.parquet as parquet
-
-        columns = ["path", "label", "group", "split", "sha256", "status", "row"]
-        table = parquet.read_table(manifest, columns=columns).to_pandas()
-        return table[table["status"] != "unusable"].reset_index(drop=True)
-    if settled.exists():
+    if not manifest.exists():
         return None
+    import pyarrow.parquet as parquet
+
+    columns = ["path", "label", "group", "split", "sha256", "status", "row"]
+    table = parquet.read_table(manifest, columns=columns).to_pandas()
+    return table[table["status"] != "unusable"].reset_index(drop=True)
+
+
+def _listed(settings: Settings, dataset: str) -> Any:
+    """The rows that the file names tell: a DataFrame of path, label, group, split.
+
+    None where only a download would tell, or where the file names alone do not.
+    """
     paths = sources.listing(settings.datasets[dataset].source)
     if not paths:
         return None

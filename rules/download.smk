@@ -12,10 +12,7 @@ rule download_source:
          The files stand beside it in data/{dataset}/files; a folder is never copied.
     """
     input:
-        archive=lambda w: sources.local_input(
-            settings.stage("download", dict(w.items()))["source"]
-        )
-        or [],
+        archive=lambda w: sources.local_input(settings.datasets[w.dataset].source) or [],
     output:
         "data/{dataset}/source.json",
     log:

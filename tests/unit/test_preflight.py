@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 from darkroom import preflight, survival
@@ -57,6 +58,25 @@ def test_groups_by_an_expression_count(folder: Path) -> None:
     said(settings(split={"folds": 5}))
     with pytest.raises(UserError, match="group"):
         said(settings(split={"folds": 5}, group=r"-(p\d)-"))
+
+
+@pytest.mark.parametrize("source", ["pictures", "kaggle:owner/name"])
+def test_an_older_index_refuses_nothing_that_is_there_now(folder: Path, source: str) -> None:
+    """Whoever adds the images that were missing must not be held up by the last index."""
+    manifest = folder / "results/pets/manifest.parquet"
+    manifest.parent.mkdir(parents=True)
+    pandas.DataFrame(
+        {
+            "row": range(4),
+            "path": [f"{label}/{i}.jpg" for i in range(2) for label in ("cat", "dog")],
+            "label": ["cat", "dog"] * 2,
+            "group": None,
+            "split": None,
+            "sha256": list("abcd"),
+            "status": "ok",
+        }
+    ).to_parquet(manifest)
+    assert said(settings(source=source, split={"folds": 5})) == []
 
 
 def test_a_class_that_no_folder_has(folder: Path) -> None:
