@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
 PLAIN = """
 rule all:
     input:
-        expand("plain/{fold}/{model}/{kind}.predictions", fold=range(FOLDS), model=range(MODELS), kind=["softmax", "svm"]),
+        expand("plain/{fold}/{model}/{kind}.predictions", fold=range(FOLDS), model=range(MODELS), kind=["head", "svm"]),
 rule split:
     output: "plain/splits"
     shell: "mkdir -p plain && touch {output}"
@@ -40,7 +40,7 @@ rule train:
     shell: "touch {output}"
 rule features:
     input: "plain/{fold}/{model}/model"
-    output: "plain/{fold}/{model}/features", "plain/{fold}/{model}/softmax.predictions"
+    output: "plain/{fold}/{model}/features", "plain/{fold}/{model}/head.predictions"
     shell: "touch {output}"
 rule fit:
     input: "plain/{fold}/{model}/features"

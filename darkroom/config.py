@@ -26,9 +26,21 @@ from pydantic import (
 
 from darkroom.errors import UserError, nearest
 from darkroom.mistakes import in_words
+from darkroom.overrides import override
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
-RESERVED = {"softmax", "holdout", "features", "images", "augmented", "report"}
+RESERVED = {
+    "augmented",
+    "best",
+    "features",
+    "head",
+    "holdout",
+    "images",
+    "predictions",
+    "report",
+    "tuning",
+    "weights",
+}
 PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test"]
 Fraction = Field(ge=0, lt=1)
@@ -334,6 +346,10 @@ class Dataset(Strict):
     view: View = View()
     split: Split = Split()
     augment: Augment = Augment()
+    threshold: float | Literal["accuracy", "balanced_accuracy", "f1"] = Field(
+        0.5,
+        description="two classes: probability of the second from which it is predicted, or what it should maximise on the validation rows",
+    )
     models: list[str] | None = Field(None, description="unset: run.models")
     features: list[str] | None = Field(None, description="unset: run.features")
     classifiers: list[str] | None = Field(None, description="unset: run.classifiers")
@@ -367,6 +383,96 @@ class Dataset(Strict):
     @classmethod
     def _one_group(cls, value: str | None) -> str | None:
         return one_group(value)
+
+    @field_validator("threshold")
+    @classmethod
+    def _a_probability(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and not 0 < value < 1:
+            raise ValueError("a probability must lie between 0 and 1")
+        return value
+
+
+# ---------------------------------------------------------------- tuning
+
+
+class Range(Strict):
+    """Numbers to draw from; whole ones where both ends are whole."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    step: PositiveInt | PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low ({self.low}) must be less than high ({self.high})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs low above 0, not {self.low}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step exclude each other")
+        return self
+
+
+class Tune(Strict):
+    """A search for settings by the validation rows of each fold (Optuna's TPE)."""
+
+    space: dict[str, Range | list[Any]] = Field(
+        min_length=1,
+        description="by path, e.g. optimizer.learning_rate: {low: 1e-4, high: 1e-2, log: true}, layers.2.dropout.rate: [0.2, 0.5]",
+    )
+    trials: PositiveInt = 20
+    parallel: PositiveInt = Field(
+        1, description="trials side by side; with 1 the same seed gives the same best"
+    )
+    prune: bool = Field(True, description="stop unpromising trials of a network early")
+    epochs: PositiveInt | None = Field(
+        None, description="of a network's trial; unset: as many as the model's"
+    )
+    seed: NonNegativeInt = 0
+
+    @field_validator("space")
+    @classmethod
+    def _several(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for path, values in value.items():
+            if isinstance(values, list) and len(values) < 2:
+                raise ValueError(f"{path}: give at least two values, or low and high")
+        return value
+
+    def ends(self) -> list[tuple[str, Any]]:
+        """Each path with each value that is listed, or with the ends of its range."""
+        pairs: list[tuple[str, Any]] = []
+        for path, values in self.space.items():
+            listed = values if isinstance(values, list) else [values.low, values.high]
+            pairs += [(path, value) for value in listed]
+        return pairs
+
+
+class TuneModel(Tune):
+    objective: Literal["loss", "accuracy"] | None = Field(
+        None, description="of the validation rows; unset: the model's `monitor`"
+    )
+
+
+class TuneClassifier(Tune):
+    objective: Literal["accuracy", "balanced_accuracy", "log_loss", "f1_macro"] = Field(
+        "accuracy", description="of the validation rows"
+    )
+
+
+def _check_space(owner: BaseModel, tune: Tune | None) -> None:
+    """Every value of a space must make settings that could have been written by hand."""
+    if tune is None:
+        return
+    plain = owner.model_dump(mode="json", exclude={"tune", "compare"})
+    for path, value in tune.ends():
+        try:
+            type(owner).model_validate(override(plain, {path: value}))
+        except ValidationError as error:
+            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(f"tune.space: {path} with {value!r}: {said}") from None
+        except ValueError as error:
+            raise ValueError(f"tune.space: {error}") from None
 
 
 # ---------------------------------------------------------------- networks
@@ -441,6 +547,11 @@ class Optimizer(Strict):
     weight_decay: NonNegativeFloat = 0.0
     clip_norm: PositiveFloat | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
 
 class Schedule(Strict):
     name: Literal["constant", "cosine", "one_cycle"] = "constant"
@@ -471,13 +582,40 @@ class Online(Strict):
     )
 
 
+class FineTune(Strict):
+    """After its head, the last blocks of a backbone train on too, at a lower rate."""
+
+    blocks: PositiveInt | None = Field(None, description="last blocks of the backbone to train")
+    start: str | None = Field(None, description="or the layer of the backbone to train from")
+    epochs: PositiveInt = 5
+    learning_rate: PositiveFloat = Field(1e-5, description="the highest of its one cosine")
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if (self.blocks is None) == (self.start is None):
+            raise ValueError("give either blocks or start")
+        return self
+
+
 class Model(Strict):
     view: ModelView = ModelView()
+    on: str | None = Field(
+        None,
+        description="a feature set of kind backbone: `layers` are a head on it, and the exported network holds both",
+    )
+    fine_tune: FineTune | None = None
     normalise: Literal["standard", "unit", "symmetric", "none"] = Field(
         "standard",
         description="standard: training rows' mean and deviation by channel; unit: 0..1; symmetric: -1..1",
     )
-    layers: list[Layer] = Field(min_length=1)
+    layers: list[Layer] = []
+    head: Literal["auto", "softmax", "sigmoid"] = Field(
+        "auto", description="auto: one sigmoid unit for two classes, else softmax"
+    )
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        "float32",
+        description="of the computation, weights stay float32; auto: bfloat16 where the hardware multiplies it",
+    )
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     epochs: PositiveInt = 20
@@ -495,6 +633,27 @@ class Model(Strict):
     features: str | None = Field(None, description="name of the layer; unset: the last hidden one")
     seeds: list[NonNegativeInt] = Field([0], min_length=1)
     memory_mb: PositiveInt = Field(2000, description="pixels beyond this stream from the file")
+    tune: TuneModel | None = None
+    compare: dict[str, dict[str, Any]] = Field(
+        {},
+        description="models that differ from this one, by name: {adam: {optimizer: adam}, …}; `run` then takes {this}-{name}",
+    )
+
+    @model_validator(mode="after")
+    def _head_on_a_backbone(self) -> Self:
+        if self.on is None:
+            if self.fine_tune is not None:
+                raise ValueError("fine_tune needs `on`, the backbone to be tuned")
+            if not self.layers:
+                raise ValueError("layers: a network needs at least one")
+        elif self.view != ModelView():
+            raise ValueError(f"view: it is that of the feature set {self.on!r}; set it there")
+        return self
+
+    @model_validator(mode="after")
+    def _space(self) -> Self:
+        _check_space(self, self.tune)
+        return self
 
     @model_validator(mode="after")
     def _feature_layer(self) -> Self:
@@ -514,10 +673,35 @@ class Model(Strict):
 
 
 class FeatureSet(Strict):
-    """Features that depend on no network: `pixels` of a small view, or `hog`."""
+    """Features that no training makes: `pixels` of a small view, `hog`, or a pretrained `backbone`."""
 
-    kind: Literal["pixels", "hog"]
+    kind: Literal["pixels", "hog", "backbone"]
     view: ModelView = ModelView()
+    application: str | None = Field(None, description="backbone: a name in keras.applications")
+    settings: dict[str, Any] = Field(
+        {}, description="backbone: of the application, e.g. {alpha: 0.25}"
+    )
+    weights: str = Field(
+        "imagenet",
+        description="backbone: imagenet (the official file), another https://… or a local file, without the top layers",
+    )
+    sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$", description="of the weights")
+    pool: Literal["average", "max", "none"] = Field(
+        "average", description="backbone: over the last map; none keeps the map"
+    )
+    batch: PositiveInt = Field(32, description="backbone: images at a time")
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        own = {"application", "settings", "weights", "sha256", "pool", "batch"}
+        if self.kind != "backbone":
+            if said := sorted(own & self.model_fields_set):
+                raise ValueError(f"{said[0]} goes with kind: backbone, not {self.kind}")
+        elif self.application is None:
+            raise ValueError("application: a name in keras.applications is needed, such as VGG16")
+        elif self.view.color == "gray":
+            raise ValueError("view.color: a backbone reads rgb")
+        return self
 
 
 class Search(Strict):
@@ -544,6 +728,14 @@ class Classifier(Strict):
         description="train on a stratified sample of at most so many rows; told in the report",
     )
     seed: NonNegativeInt = 0
+    tune: TuneClassifier | None = None
+
+    @model_validator(mode="after")
+    def _space(self) -> Self:
+        if self.tune is not None and self.search is not None:
+            raise ValueError("tune and search exclude each other")
+        _check_space(self, self.tune)
+        return self
 
     @field_validator("pca")
     @classmethod
@@ -568,6 +760,22 @@ class Evaluate(Strict):
     seed: NonNegativeInt = 0
 
 
+class Predict(Strict):
+    """New pictures: a folder of them, and by which classifier."""
+
+    source: str = Field(description="a folder of pictures, or one picture")
+    model: str | None = Field(
+        None,
+        description="cnn-seed0, or a classifier on features: cnn-seed0/svm; unset: the best by validation",
+    )
+    fold: str | None = Field(None, description="of cross-validation; unset: the best by validation")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_folder(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
 class Report(Strict):
     samples: PositiveInt = Field(6, description="sample images of each class")
     mistakes: NonNegativeInt = Field(24, description="most confident mistakes shown")
@@ -588,8 +796,17 @@ class Settings(Strict):
     models: dict[str, Model] = {}
     features: dict[str, FeatureSet] = {}
     classifiers: dict[str, Classifier] = {}
+    predict: dict[str, Predict] = Field(
+        {},
+        description="{NAME: folder}: results/{dataset}/predictions/NAME.csv is then a target",
+    )
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _compared(cls, value: Any) -> Any:
+        return _with_comparisons(value) if isinstance(value, dict) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -611,7 +828,7 @@ class Settings(Strict):
             "features": self.features,
             "classifiers": self.classifiers,
         }
-        for kind, catalogue in catalogues.items():
+        for kind, catalogue in {**catalogues, "predict": self.predict}.items():
             for name in catalogue:
                 if not re.match(NAME, name) or name.lower() in RESERVED:
                     raise ValueError(
@@ -631,6 +848,16 @@ class Settings(Strict):
                             f"{where}.{kind}: {name!r} is not in {kind}"
                             + nearest(name, catalogues[kind])
                         )
+        both = sorted(set(self.models) & set(self.features))
+        if both:
+            raise ValueError(f"features.{both[0]}: a model has this name; choose another")
+        backbones = [n for n, f in self.features.items() if f.kind == "backbone"]
+        for name, model in self.models.items():
+            if model.on is not None and model.on not in backbones:
+                raise ValueError(
+                    f"models.{name}.on: {model.on!r} is no feature set of kind backbone"
+                    + nearest(model.on, backbones)
+                )
         for name, dataset in self.datasets.items():
             known = dataset.classes
             if known is None:
@@ -669,7 +896,29 @@ class Settings(Strict):
     # -- what a data set consists of
 
     def models_of(self, dataset: str) -> list[str]:
-        return _or(self.datasets[dataset].models, self.run.models)
+        """Models of a data set; one that only compares others stands for those."""
+        asked = _or(self.datasets[dataset].models, self.run.models)
+        found = [n for name in asked for n in self.comparisons.get(name, [name])]
+        return list(dict.fromkeys(found))
+
+    @property
+    def comparisons(self) -> dict[str, list[str]]:
+        """Names of the compared models, by the name that stands for them all."""
+        return {
+            name: [f"{name}-{other}" for other in model.compare]
+            for name, model in self.models.items()
+            if model.compare
+        }
+
+    @property
+    def backbones(self) -> list[str]:
+        """Names of the feature sets that a pretrained backbone makes."""
+        return [name for name, f in self.features.items() if f.kind == "backbone"]
+
+    def backbone_of(self, user: str) -> str | None:
+        """The backbone that a model stands on, or that a feature set is."""
+        on = self.models[user].on if user in self.models else user
+        return on if on in self.backbones else None
 
     def features_of(self, dataset: str) -> list[str]:
         """Names of the feature sets that no network makes."""
@@ -688,8 +937,13 @@ class Settings(Strict):
 
     def view_of(self, dataset: str, user: str) -> View:
         """The view that a model or feature set of this data set reads."""
+        backbone = self.backbone_of(user)
+        if backbone is not None:
+            user = backbone
         asked = (self.models.get(user) or self.features[user]).view
         base = self.datasets[dataset].view.model_dump()
+        if backbone is not None:  # what it was trained on, whatever the data set's view is
+            base |= {"size": 224, "color": "rgb"}
         return View(**{**base, **asked.model_dump(exclude_none=True)})
 
     def views_of(self, dataset: str) -> dict[str, View]:
@@ -743,6 +997,10 @@ class Settings(Strict):
     def stage_check(self, dataset: str) -> dict[str, Any]:
         return {"dataset": dataset} | _pick(self.datasets[dataset], "max_unusable")
 
+    def stage_weights(self, features: str) -> dict[str, Any]:
+        keys = ("application", "settings", "weights", "sha256")
+        return {"features": features} | _pick(self.features[features], *keys)
+
     def stage_split(self, dataset: str) -> dict[str, Any]:
         return {"dataset": dataset} | _pick(self.datasets[dataset], "classes", "split")
 
@@ -769,19 +1027,30 @@ class Settings(Strict):
         a = self.datasets[dataset].augment
         return {"balance": a.balance, "balance_seed": a.seed}
 
-    def stage_train(self, dataset: str, fold: str, model: str, seed: int) -> dict[str, Any]:
-        settings = _json(self.models[model])
-        settings["layers"] = [
-            _json(layer, exclude_none=True) for layer in self.models[model].layers
-        ]
-        for key in ("view", "seeds", "features"):
+    def _training(self, model: str) -> dict[str, Any]:
+        """The settings of a model that concern its training."""
+        m = self.models[model]
+        settings = _json(m)
+        settings["layers"] = [_json(layer, exclude_none=True) for layer in m.layers]
+        for key in ("view", "seeds", "features", "on", "tune", "compare"):
             del settings[key]
+        return settings
+
+    def stage_train(self, dataset: str, fold: str, model: str, seed: int) -> dict[str, Any]:
         return {
             "dataset": dataset,
             "fold": fold,
-            "model": settings,
+            "model": self._training(model),
+            "backbone": self._backbone(model),
             "seed": seed,
         } | self.balance(dataset)
+
+    def _backbone(self, user: str) -> dict[str, Any] | None:
+        """Of a model on a backbone or of the backbone itself: what it computes; else None."""
+        name = self.backbone_of(user)
+        if name is None:
+            return None
+        return {"name": name} | _pick(self.features[name], "application", "settings", "pool")
 
     def stage_features(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
         m = self.models[model]
@@ -792,8 +1061,30 @@ class Settings(Strict):
             "batch": m.batch,
         } | self.balance(dataset)
 
+    def stage_try_model(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
+        m = self.models[model]
+        assert m.tune is not None
+        tune = _json(m.tune)
+        del tune["parallel"]
+        tune["objective"] = tune["objective"] or m.monitor
+        return self.stage_train(dataset, fold, model, m.seeds[0]) | {"tune": tune}
+
+    def stage_try_classifier(
+        self, dataset: str, fold: str, features: str, classifier: str
+    ) -> dict[str, Any]:
+        tune = self.classifiers[classifier].tune
+        assert tune is not None
+        spec = _json(tune)
+        del spec["parallel"]
+        return self.stage_classify(dataset, fold, features, classifier) | {"tune": spec}
+
     def stage_describe(self, features: str) -> dict[str, Any]:
         return {"name": features, "kind": self.features[features].kind}
+
+    def stage_embed(self, features: str) -> dict[str, Any]:
+        backbone = self._backbone(features)
+        assert backbone is not None
+        return backbone | _pick(self.features[features], "batch")
 
     def stage_classify(
         self, dataset: str, fold: str, features: str, classifier: str
@@ -803,11 +1094,17 @@ class Settings(Strict):
             "fold": fold,
             "features": features,
             "name": classifier,
-            "classifier": _json(self.classifiers[classifier]),
+            "classifier": self.classifiers[classifier].model_dump(mode="json", exclude={"tune"}),
         } | self.balance(dataset)
 
     def stage_evaluate(self, dataset: str) -> dict[str, Any]:
-        return {"dataset": dataset, "evaluate": _json(self.evaluate)}
+        return {"dataset": dataset, "evaluate": _json(self.evaluate)} | _pick(
+            self.datasets[dataset], "threshold"
+        )
+
+    def stage_predict(self, dataset: str, name: str) -> dict[str, Any]:
+        p = self.predict[name]
+        return {"dataset": dataset, "name": name} | _json(p)
 
     def stage_report(self, dataset: str) -> dict[str, Any]:
         pick = {
@@ -824,6 +1121,54 @@ class Settings(Strict):
             "report": _json(self.report),
             "settings": {"dataset": _plain(self.datasets[dataset])} | used,
         }
+
+
+def _with_comparisons(value: dict[str, Any]) -> dict[str, Any]:
+    """Add the models that `compare`, or a list of optimisers, asks for: each a model of its own."""
+    models = value.get("models")
+    if not isinstance(models, dict):
+        return value
+    found: dict[str, Any] = {}
+    for name, model in models.items():
+        if isinstance(model, dict) and isinstance(model.get("optimizer"), list):
+            model = {**model, "compare": _by_optimizer(str(name), model)}
+            model["optimizer"] = model["optimizer"][0]
+        found[name] = model
+        others = model.get("compare") if isinstance(model, dict) else None
+        if not isinstance(others, dict):
+            continue
+        base = {k: v for k, v in model.items() if k != "compare"}
+        for other, different in others.items():
+            if f"{name}-{other}" in models:
+                raise ValueError(f"models.{name}.compare.{other}: there is a model {name}-{other}")
+            if not isinstance(different, dict):
+                raise ValueError(f"models.{name}.compare.{other}: a mapping of settings is needed")
+            found[f"{name}-{other}"] = _merged(base, different)
+    return {**value, "models": found}
+
+
+def _by_optimizer(name: str, model: dict[str, Any]) -> dict[str, Any]:
+    if model.get("compare"):
+        raise ValueError(f"models.{name}: a list of optimizers and `compare` exclude each other")
+    if not model["optimizer"]:
+        raise ValueError(f"models.{name}.optimizer: the list is empty")
+    compared: dict[str, Any] = {}
+    for optimizer in model["optimizer"]:
+        kind = optimizer.get("name", "adam") if isinstance(optimizer, dict) else str(optimizer)
+        key, number = kind, 2
+        while key in compared:
+            key, number = f"{kind}-{number}", number + 1
+        compared[key] = {"optimizer": optimizer}
+    return compared
+
+
+def _merged(base: Any, over: Any) -> Any:
+    """Mappings are merged, anything else is replaced: as an overlay of the configuration is."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    if isinstance(over.get("optimizer"), str):  # its name alone: the rest stays
+        over = over | {"optimizer": {"name": over["optimizer"]}}
+    return base | {k: _merged(base[k], v) if k in base else v for k, v in over.items()}
 
 
 def _or(own: list[str] | None, default: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ def extract(
     model_path, images, splits, augmented : the network and the files of the data set.
     features_path, predictions_path : what to write; see docs/formats.md.
     cfg : `dataset`, `fold`, `balance`, `balance_seed`; `layer`, the name of the one to read
-        (None: the last hidden one, the input of `softmax`); `batch`.
+        (None: the last hidden one, the input of the head); `batch`.
     name : of the features, `{model}-seed{seed}`. threads : cores to use.
 
     Raises
@@ -83,7 +83,7 @@ def extract(
             found, said = both.predict_on_batch(pixels)
             here = slice(done, done + len(pixels))
             array[place[here]] = np.asarray(found, np.float32).reshape(len(pixels), -1)
-            asked = np.asarray(said)[held_out[here]]
+            asked = models.probabilities(np.asarray(said))[held_out[here]]
             probabilities[told : told + len(asked)] = asked
             done, told = here.stop, told + len(asked)
             bar.update(len(pixels))
@@ -96,7 +96,7 @@ def extract(
         dataset=cfg["dataset"],
         fold=cfg["fold"],
         features=name,
-        classifier="softmax",
+        classifier="head",
         classes=fold.classes,
         seconds={"predict": time.perf_counter() - start},
     )
@@ -108,8 +108,8 @@ def feature_layer(network: Any, name: str | None) -> tuple[str, Any]:
 
     Parameters
     ----------
-    network : ends in the layer `softmax`. name : of the layer; None: the last hidden one,
-        whose output is the input of `softmax` (a dropout there passes everything through).
+    network : its last layer gives probabilities. name : of the layer to read; None: the last
+        hidden one, whose output is the input of the last (a dropout there passes all through).
 
     Raises
     ------
@@ -118,7 +118,7 @@ def feature_layer(network: Any, name: str | None) -> tuple[str, Any]:
     """
     names = {layer.name: layer for layer in network.layers}
     if name is None:
-        hidden = names["softmax"].input
+        hidden = network.layers[-1].input
         return next((n, hidden) for n, layer in names.items() if layer.output is hidden)
     if name not in names:
         raise UserError(f"features: the network has no layer {name!r}; it has {', '.join(names)}")

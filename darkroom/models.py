@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ def build(
     mean: Sequence[float] | np.ndarray,
     std: Sequence[float] | np.ndarray,
     seed: int,
+    head: str = "softmax",
 ) -> Any:
     """Build a network with fresh weights.
 
@@ -105,15 +107,18 @@ def build(
         the settings are those of `darkroom.config.Layer`. A layer without a name is
         called by its kind and its place from 1: `conv_1`, `dense_9`.
     shape : (height, width, channels) of an image.
-    classes : K, size of the last layer, `softmax`, which is added here.
+    classes : K of them.
     normalise : `standard` ((x − mean) / std by channel), `unit` (0..1), `symmetric`
         (−1..1) or `none`: the layer `normalise`.
     mean, std : (C,) of the training rows by channel, in 0..255; read by `standard` only.
     seed : of initial weights and dropout; sets Python's, NumPy's and the backend's seeds.
+    head : `softmax`, K units; `sigmoid`, one unit: the probability of the second of two
+        classes. The last layer has this name and is added here.
 
     Returns
     -------
-    keras.Model from (B, H, W, C) uint8 to (B, K) float32 probabilities, not compiled.
+    keras.Model from (B, H, W, C) uint8 to (B, K), or (B, 1), float32 probabilities, not
+    compiled.
 
     Raises
     ------
@@ -125,8 +130,9 @@ def build(
     keras.utils.set_random_seed(seed)
     scale, offset = _normalisation(normalise, mean, std)
     image = keras.Input(shape, dtype="uint8", name="image")
-    x = keras.layers.Rescaling(scale, offset, name="normalise")(image)
-    taken = {"image", "normalise", "softmax"}
+    # in float32 whatever the rest computes in: 1/255 would be rounded to three digits
+    x = keras.layers.Rescaling(scale, offset, name="normalise", dtype="float32")(image)
+    taken = {"image", "normalise", head}
     for index, layer in enumerate(layers):
         kind, spec = next((k, v) for k, v in layer.items() if k != "name" and v is not None)
         name = layer.get("name") or f"{kind}_{index + 1}"
@@ -147,8 +153,66 @@ def build(
             f"layers: the list ends in a map of {_show(x.shape[1:])}; "
             "add flatten or global_pool at its end"
         )
-    output = keras.layers.Dense(classes, activation="softmax", name="softmax", dtype="float32")(x)
+    units = 1 if head == "sigmoid" else classes
+    # probabilities in float32, whatever the layers before compute in
+    output = keras.layers.Dense(units, activation=head, name=head, dtype="float32")(x)
     return keras.Model(image, output, name="network")
+
+
+def head_of(asked: str, classes: int) -> str:
+    """The last layer's kind: as asked, or for `auto` one sigmoid unit where there are two classes.
+
+    Raises
+    ------
+    UserError
+        One unit cannot tell more than two classes.
+    """
+    if asked == "auto":
+        return "sigmoid" if classes == 2 else "softmax"
+    if asked == "sigmoid" and classes != 2:
+        raise UserError(
+            f"head: a sigmoid unit tells two classes and this data set has {classes}: "
+            "set head: softmax or auto"
+        )
+    return asked
+
+
+def probabilities(output: np.ndarray) -> np.ndarray:
+    """What a network gives, as one column a class: (B, K) as it is, (B, 1) p as (1 − p, p)."""
+    return np.concatenate([1 - output, output], axis=1) if output.shape[1] == 1 else output
+
+
+def set_precision(asked: str) -> str:
+    """Let layers that are built from now on compute in float32 or bfloat16.
+
+    Weights, the normalisation's constants and the last layer stay float32 (Micikevicius et
+    al. 2018, arXiv:1710.03740); bfloat16 has float32's range, so no loss scaling is needed.
+
+    Parameters
+    ----------
+    asked : `float32`, `bfloat16`, or `auto`: bfloat16 where `bfloat16_pays`.
+
+    Returns
+    -------
+    Keras' name of the policy that now holds.
+    """
+    import keras
+
+    chosen = ("bfloat16" if bfloat16_pays() else "float32") if asked == "auto" else asked
+    policy = "float32" if chosen == "float32" else f"mixed_{chosen}"
+    keras.mixed_precision.set_global_policy(policy)
+    return policy
+
+
+def bfloat16_pays() -> bool:
+    """Whether this machine multiplies bfloat16 in hardware: a CPU by AMX, or a recent card."""
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return True  # every card that TensorFlow 2.21 supports well: Ampere and later
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return "amx_bf16" in flags
 
 
 def _normalisation(how: str, mean: Any, std: Any) -> tuple[Any, Any]:

@@ -206,7 +206,7 @@ class Told:
     @staticmethod
     def name(key: Key) -> str:
         model, classifier = key
-        return f"{model} (softmax)" if classifier == "softmax" else f"{classifier} on {model}"
+        return f"{model} (network)" if classifier == "head" else f"{classifier} on {model}"
 
     def score(self, key: Key, part: str) -> pd.Series | None:
         """The row of `summary.csv`, or None."""
@@ -693,7 +693,7 @@ def _summary(told: Told) -> dict[str, Any]:
             {"name": m, "seeds": seeds[m], "times": plural(seeds[m], "seed", "seeds")}
             for m in models
         ],
-        "classifiers": [c for c in dict.fromkeys(told.summary["classifier"]) if c != "softmax"],
+        "classifiers": [c for c in dict.fromkeys(told.summary["classifier"]) if c != "head"],
         "best": None,
         "baseline": findings.baseline(told.split.table, told.split.folds, told.part),
     }

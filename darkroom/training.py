@@ -16,7 +16,7 @@ import math
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ from darkroom.progress import Bar, progress
 log = logging.getLogger(__name__)
 
 COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+FACTS = "darkroom.json"
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+Row = dict[str, float | None]  # of the history, keys as `COLUMNS`
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Course:
     best_epoch : epoch that had it, 0 before the first. weights : of that epoch.
     """
 
-    history: list[dict[str, float | None]] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
     best: float = math.inf
     best_epoch: int = 0
     weights: list[np.ndarray] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Course:
     def epoch(self) -> int:
         return len(self.history)
 
-    def add(self, row: dict[str, float | None], value: float | None, weights: Any) -> None:
+    def add(self, row: Row, value: float | None, weights: Any) -> None:
         """Take an epoch in; keep its weights if `value` (smaller is better) is the best yet."""
         self.history.append(row)
         if value is not None and value < self.best:
@@ -90,6 +92,51 @@ def train(
     UserError
         A network that cannot be built, nothing to train on, a loss that is no number.
     """
+    task = prepare(images, splits, augmented, cfg=cfg, code=code, threads=threads)
+    with Path(history_path).open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+
+        def written(row: Row) -> None:
+            table.writerow({k: "" if v is None else f"{v:.6g}" for k, v in row.items()})
+            file.flush()
+
+        course = learn(task, resume=resume, after_epoch=written)
+    _keep(task.network, course, task.settings)
+    _export(task.network, model_path, task.facts)
+    shutil.rmtree(resume, ignore_errors=True)
+
+
+@dataclass
+class Task:
+    """A compiled network and what it is to learn from.
+
+    Attributes
+    ----------
+    network : compiled. feed : its training batches. validation : rows that choose the epoch.
+    settings : of the model. name : for the progress bar. key : digest of all that the course
+        depends on. facts : what the exported file says of itself.
+    """
+
+    network: Any
+    feed: Feed
+    validation: batches.Rows
+    settings: dict[str, Any]
+    name: str
+    key: str
+    facts: dict[str, Any]
+
+
+def prepare(
+    images: str,
+    splits: str,
+    augmented: str | None,
+    *,
+    cfg: dict[str, Any],
+    code: str,
+    threads: int,
+) -> Task:
+    """Open a fold's rows and build its network; parameters and errors as those of `train`."""
     settings = cfg["model"]
     keras = models.backend(threads)
     cv2.setNumThreads(1)  # one thread prepares batches; the network has the others
@@ -104,6 +151,8 @@ def train(
     training = fold.training()
     validation = fold.rows([fold.originals("validation")])
     mean, std = store.channel_statistics(fold.files, fold.chosen)
+    head = models.head_of(settings["head"], len(fold.classes))
+    precision = models.set_precision(settings["precision"])
     network = models.build(
         settings["layers"],
         shape=training.shape,
@@ -112,36 +161,70 @@ def train(
         mean=mean,
         std=std,
         seed=cfg["seed"],
+        head=head,
     )
-    network.compile(
-        optimizer=models.optimizer(settings["optimizer"]),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings["label_smoothing"]),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-    )
+    compile_(network, models.optimizer(settings["optimizer"]), settings["label_smoothing"])
     feed = Feed(
-        training, fold.classes, settings, seed=cfg["seed"], fill=np.rint(mean).astype(np.uint8)
+        training,
+        fold.classes,
+        settings,
+        seed=cfg["seed"],
+        fill=np.rint(mean).astype(np.uint8),
+        head=head,
     )
-    _tell(fold, training, validation, network, keras.backend.backend(), threads, feed)
+    _tell(fold, training, validation, network, keras.backend.backend(), threads, feed, precision)
+    first = fold.files[0]
+    facts = {
+        "dataset": cfg["dataset"],
+        "fold": cfg["fold"],
+        "classes": fold.classes,
+        "view": first.view,
+        "decode": first.decode,
+    }
+    key = _key(fold, splits, {**cfg, "precision": precision}, code, keras)
+    return Task(network, feed, validation, settings, cfg["fold"], key, facts)
 
-    state = Path(resume) / f"{_key(fold, splits, cfg, code, keras)}.npz"
+
+def compile_(network: Any, optimizer: Any, label_smoothing: float) -> None:
+    """Give a network its loss by its head: binary or categorical cross-entropy, and accuracy."""
+    import keras
+
+    binary = network.output_shape[-1] == 1
+    loss = keras.losses.BinaryCrossentropy if binary else keras.losses.CategoricalCrossentropy
+    accuracy = keras.metrics.BinaryAccuracy if binary else keras.metrics.CategoricalAccuracy
+    network.compile(
+        optimizer=optimizer,
+        loss=loss(label_smoothing=label_smoothing),
+        metrics=[accuracy(name="accuracy")],
+    )
+
+
+def learn(task: Task, *, resume: str, after_epoch: Callable[[Row], None]) -> Course:
+    """Train epoch by epoch, on from the last whole one, to the end or to early stopping.
+
+    Parameters
+    ----------
+    resume : folder of the state after each whole epoch; it stays.
+    after_epoch : called with each row of the history, those of an earlier run first. What
+        it raises ends the training.
+    """
+    network, feed, settings = task.network, task.feed, task.settings
+    state = Path(resume) / f"{task.key}.npz"
     course = _load(state, network) or Course()
     epochs = settings["epochs"]
     if course.epoch:
         log.info("going on after epoch %d of %d", course.epoch, epochs)
-    ahead = (epochs - course.epoch) * len(training)
-    with (
-        Path(history_path).open("w", newline="", encoding="utf-8") as file,
-        progress(f"training {cfg['fold']}", ahead) as bar,
-    ):
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
-        table.writerows(map(_written, course.history))
-        file.flush()
-        while course.epoch < epochs and not _stops(course, settings, len(validation)):
+    for row in course.history:
+        after_epoch(row)
+    ahead = (epochs - course.epoch) * len(feed.order.rows)
+    with progress(f"training {task.name}", ahead) as bar:
+        while course.epoch < epochs and not _stops(course, settings, len(task.validation)):
             start, number = time.perf_counter(), course.epoch + 1
             loss, accuracy, rate = train_epoch(network, feed, number, settings, bar)
-            val_loss, val_accuracy = _evaluate(network, validation, settings["batch"], feed.one_hot)
-            row: dict[str, float | None] = {
+            val_loss, val_accuracy = _evaluate(
+                network, task.validation, settings["batch"], feed.targets
+            )
+            row = {
                 "epoch": number,
                 "loss": loss,
                 "accuracy": accuracy,
@@ -152,12 +235,9 @@ def train(
             }
             course.add(row, _monitored(row, settings["monitor"]), network.get_weights)
             _save(state, network, course)
-            table.writerow(_written(row))
-            file.flush()
             log.info("%s", _line(row, epochs))
-    _keep(network, course, settings)
-    _export(network, model_path)
-    shutil.rmtree(resume, ignore_errors=True)
+            after_epoch(row)
+    return course
 
 
 # ---------------------------------------------------------------- one epoch
@@ -170,6 +250,7 @@ class Feed:
     ----------
     training : what to train on. classes : K names. settings : of the model.
     seed : of order and changes. fill : (C,) uint8, the mean colour, for cutout.
+    head : of the network. With `sigmoid` a target is the second class's alone.
     """
 
     def __init__(
@@ -180,8 +261,10 @@ class Feed:
         *,
         seed: int,
         fill: np.ndarray,
+        head: str = "softmax",
     ) -> None:
         self.seed, self.fill = seed, fill
+        self.columns = slice(1 if head == "sigmoid" else 0, None)
         self.changes = settings["augment"] if online.changes(settings["augment"]) else None
         self.one_hot = np.eye(len(classes), dtype=np.float32)
         self.weights = class_weights(settings["class_weights"], training.label, classes)
@@ -197,7 +280,7 @@ class Feed:
         return len(self.order)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """(B, H, W, C) uint8, (B, K) float32, (B,) float32 or None, of an epoch from 1."""
+        """(B, H, W, C) uint8, (B, K or 1) float32, (B,) float32 or None, of an epoch from 1."""
         for step, (images, label) in enumerate(self.order.epoch(number)):
             targets = self.one_hot[label]
             if self.changes:
@@ -210,7 +293,13 @@ class Feed:
                     step=step,
                     fill=self.fill,
                 )
-            yield images, targets, None if self.weights is None else targets @ self.weights
+            weights = None if self.weights is None else targets @ self.weights
+            yield images, targets[:, self.columns], weights
+
+    def targets(self, label: np.ndarray) -> np.ndarray:
+        """(B, K), or (B, 1) for a sigmoid, float32 targets of (B,) classes."""
+        found: np.ndarray = self.one_hot[label][:, self.columns]
+        return found
 
 
 def class_weights(
@@ -283,7 +372,10 @@ def train_epoch(
 
 
 def _evaluate(
-    network: Any, rows: batches.Rows, batch: int, one_hot: np.ndarray
+    network: Any,
+    rows: batches.Rows,
+    batch: int,
+    targets: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[float | None, float | None]:
     """Loss and accuracy, without class weights; None and None where there are no rows."""
     if not len(rows):
@@ -291,7 +383,7 @@ def _evaluate(
     loss, correct = 0.0, 0.0
     with batches.ahead(batches.in_order(rows, batch)) as ready:
         for images, label in ready:
-            said = network.test_on_batch(images, one_hot[label], return_dict=True)
+            said = network.test_on_batch(images, targets(label), return_dict=True)
             loss += float(said["loss"]) * len(images)
             correct += float(said["accuracy"]) * len(images)
     return loss / len(rows), correct / len(rows)
@@ -300,7 +392,7 @@ def _evaluate(
 # ---------------------------------------------------------------- which epoch, and when to end
 
 
-def _monitored(row: dict[str, float | None], monitor: str) -> float | None:
+def _monitored(row: Row, monitor: str) -> float | None:
     """The quantity that chooses an epoch, so that smaller is better."""
     value = row[f"val_{monitor}"]
     return value if value is None or monitor == "loss" else -value
@@ -330,13 +422,20 @@ def _keep(network: Any, course: Course, settings: dict[str, Any]) -> None:
     log.info("kept epoch %d: val_%s %.4f", course.best_epoch, monitor, abs(course.best))
 
 
-def _export(network: Any, path: str) -> None:
-    """Save the bare network, without its optimiser, whole or not at all."""
+def _export(network: Any, path: str, facts: dict[str, Any]) -> None:
+    """Save the bare network, without its optimiser, whole or not at all.
+
+    Beside Keras' own members the file has `darkroom.json`: the classes in order and how an
+    image becomes the network's input, so that the file alone is enough to predict.
+    """
     import keras
 
     place = Path(path)
     part = place.with_name(f".{place.stem}.part.keras")
-    keras.Model(network.input, network.output, name=network.name).save(part)
+    bare = keras.Model(network.input, network.output, name=network.name)
+    bare.save(part)
+    with zipfile.ZipFile(part, "a") as file:
+        file.writestr(FACTS, json.dumps(facts, ensure_ascii=False, indent=1))
     part.replace(place)
 
 
@@ -427,10 +526,13 @@ def _tell(
     backend: str,
     threads: int,
     feed: Feed,
+    precision: str,
 ) -> None:
+    indices = ", ".join(f"{number} {name}" for number, name in enumerate(fold.classes[:20]))
+    log.info("classes: %s%s", indices, ", …" if len(fold.classes) > 20 else "")
     variants = sum(len(c) for c in fold.chosen[1:])
     log.info(
-        "%d training images%s and %d validation images of %s, %d weights; %s, %d threads",
+        "%d training images%s and %d validation images of %s, %d weights; %s, %d threads%s",
         len(training),
         f" ({variants} of them variants)" if variants else "",
         len(validation),
@@ -438,6 +540,7 @@ def _tell(
         network.count_params(),
         backend,
         threads,
+        "" if precision == "float32" else f", {precision}",
     )
     if not feed.order.held:
         log.info(
@@ -446,12 +549,7 @@ def _tell(
         )
 
 
-def _written(row: dict[str, float | None]) -> dict[str, str]:
-    """A row of history.csv; empty where there are no validation rows."""
-    return {k: "" if v is None else f"{v:.6g}" for k, v in row.items()}
-
-
-def _line(row: dict[str, float | None], epochs: int) -> str:
+def _line(row: Row, epochs: int) -> str:
     said = [
         f"{name} {row[name]:.4f}"
         for name in ("loss", "accuracy", "val_loss", "val_accuracy")

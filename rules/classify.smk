@@ -8,7 +8,7 @@ rule extract_features:
     """One pass of a trained network: the features of a layer, and its own predictions.
 
     in   model.keras, images/{view}.h5, splits.parquet, augmented/{view}.h5 where stored
-    out  features.h5, softmax/predictions.parquet
+    out  features.h5, head/predictions.parquet
     """
     input:
         model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
@@ -17,7 +17,7 @@ rule extract_features:
         augmented=augmented_of,
     output:
         features="results/{dataset}/{fold}/{model}-seed{seed}/features.h5",
-        predictions="results/{dataset}/{fold}/{model}-seed{seed}/softmax/predictions.parquet",
+        predictions="results/{dataset}/{fold}/{model}-seed{seed}/head/predictions.parquet",
     log:
         "logs/{dataset}/{fold}/extract_features-{model}-seed{seed}.log",
     benchmark:

@@ -14,7 +14,7 @@ rule evaluate_dataset:
     out  metrics.csv (a row a run), summary.csv (over seeds and folds), class_metrics.csv, predictions.parquet
     """
     input:
-        predictions=lambda w: each("results/{dataset}/{fold}/{run}/softmax/predictions.parquet")(w)
+        predictions=lambda w: each("results/{dataset}/{fold}/{run}/head/predictions.parquet")(w)
         + each("results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet")(w),
         manifest="results/{dataset}/manifest.parquet",
         splits="results/{dataset}/splits.parquet",

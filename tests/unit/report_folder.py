@@ -37,7 +37,7 @@ class Plan:
     seeds: Sequence[int] = (0, 1)
     models: Sequence[str] = ("cnn",)
     skill: dict[str, float] = field(
-        default_factory=lambda: {"softmax": 0.9, "svm": 0.93, "random_forest": 0.85}
+        default_factory=lambda: {"head": 0.9, "svm": 0.93, "random_forest": 0.85}
     )
     size: tuple[int, int, int] = (16, 16, 3)
     variants: Sequence[str] = ()
@@ -87,7 +87,7 @@ class Folder:
         settings = {
             "dataset": {"source": "folder", "split": {"test": plan.test}},
             "models": {m: {"epochs": plan.epochs, "seeds": list(plan.seeds)} for m in plan.models},
-            "classifiers": {c: {"kind": c} for c in plan.skill if c != "softmax"},
+            "classifiers": {c: {"kind": c} for c in plan.skill if c != "head"},
         }
         return {
             "source": str(self.root / "data" / "source.json"),

@@ -117,7 +117,7 @@ def test_the_four_files(tmp_path: Path) -> None:
     study = Study(tmp_path)
     study.split()
     for seed in (0, 1):
-        study.predict(f"cnn-seed{seed}", "softmax")
+        study.predict(f"cnn-seed{seed}", "head")
         study.predict(f"cnn-seed{seed}", "svm", skill=1)
     study.predict("pixels", "svm", skill=0.5)
     tables = study.evaluate()
@@ -172,7 +172,7 @@ def test_the_four_files(tmp_path: Path) -> None:
         f"{metric}{end}" for metric in METRICS[::3] for end in ends
     ]
     assert summary[["model", "classifier"]].drop_duplicates().to_numpy().tolist() == [
-        ["cnn", "softmax"],
+        ["cnn", "head"],
         ["cnn", "svm"],
         ["pixels", "svm"],
     ]
@@ -202,7 +202,7 @@ def test_equal_seeds_tell_no_more_than_one(tmp_path: Path) -> None:
     # Three seeds with the very same predictions: the mean is as uncertain as each.
     study = Study(tmp_path)
     study.split()
-    study.predict("cnn-seed0", "softmax")
+    study.predict("cnn-seed0", "head")
     table, meta = predictions.read_predictions(study.files[0])
     for seed in (1, 2):
         path = str(tmp_path / f"{seed}.parquet")
@@ -261,7 +261,7 @@ def test_whole_groups_are_resampled(tmp_path: Path) -> None:
 def test_perfect_predictions_keep_an_interval(tmp_path: Path) -> None:
     study = Study(tmp_path)
     study.split()
-    study.predict("cnn-seed0", "softmax", skill=50)
+    study.predict("cnn-seed0", "head", skill=50)
     tables = study.evaluate()
     for name in ("metrics.csv", "summary.csv"):
         line = tables[name].query("part == 'test'").iloc[0]

@@ -91,7 +91,7 @@ def test_predictions_are_of_validation_and_test_rows(
     assert np.allclose(probabilities(table, tiny_data.CLASSES), wanted, atol=1e-5)
     assert (meta["features"], meta["classifier"], meta["fold"]) == (
         "cnn-seed0",
-        "softmax",
+        "head",
         "holdout",
     )
     assert meta["seconds"]["predict"] > 0

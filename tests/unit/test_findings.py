@@ -20,8 +20,8 @@ def summary(*rows: tuple[str, str, str, float, float]) -> pd.DataFrame:
 
 def test_the_validation_rows_choose_and_never_the_test() -> None:
     table = summary(
-        ("cnn", "softmax", "validation", 0.90, 0.3),
-        ("cnn", "softmax", "test", 0.99, 0.1),
+        ("cnn", "head", "validation", 0.90, 0.3),
+        ("cnn", "head", "test", 0.99, 0.1),
         ("cnn", "svm", "validation", 0.95, 0.4),
         ("cnn", "svm", "test", 0.80, 0.9),
         ("cnn", "knn", "validation", 0.95, 0.2),
@@ -29,14 +29,14 @@ def test_the_validation_rows_choose_and_never_the_test() -> None:
     )
     choice = findings.choose(table)
     assert choice is not None
-    assert choice.ranking == [("cnn", "knn"), ("cnn", "svm"), ("cnn", "softmax")]
+    assert choice.ranking == [("cnn", "knn"), ("cnn", "svm"), ("cnn", "head")]
     assert choice.by == "validation"
 
 
 def test_without_validation_rows_nothing_is_chosen() -> None:
-    table = summary(("cnn", "softmax", "test", 0.5, 0.3), ("cnn", "svm", "test", 0.9, 0.4))
+    table = summary(("cnn", "head", "test", 0.5, 0.3), ("cnn", "svm", "test", 0.9, 0.4))
     choice = findings.choose(table)
-    assert choice == Choice(("cnn", "softmax"), [("cnn", "softmax"), ("cnn", "svm")], "first")
+    assert choice == Choice(("cnn", "head"), [("cnn", "head"), ("cnn", "svm")], "first")
 
 
 def test_one_or_none_to_choose_from() -> None:
@@ -188,7 +188,7 @@ def test_reasons_are_counted_one_by_one() -> None:
     ]
 
 
-KEYS = [("cnn", "svm"), ("cnn", "softmax")]
+KEYS = [("cnn", "svm"), ("cnn", "head")]
 
 
 def facts(**changes: Any) -> Facts:
@@ -205,7 +205,7 @@ def facts(**changes: Any) -> Facts:
         "baseline": 0.5,
         "counts": counts,
         "choice": Choice(KEYS[0], KEYS, "validation"),
-        "names": {KEYS[0]: "svm on cnn", KEYS[1]: "cnn (softmax)"},
+        "names": {KEYS[0]: "svm on cnn", KEYS[1]: "cnn (network)"},
         "versus": Difference(0.02, 0.01, 0.03, 5000, 100),
         "better": None,
         "seeds": 3,
@@ -249,7 +249,7 @@ def test_a_clean_result_has_one_thing_to_keep_in_mind() -> None:
         (
             {"versus": Difference(0.001, -0.01, 0.012, 9, 3)},
             "Not distinguishable",
-            "cnn (softmax): on the same images their accuracy differs by +0.001 (−0.010 to +0.012)",
+            "cnn (network): on the same images their accuracy differs by +0.001 (−0.010 to +0.012)",
         ),
         (
             {"versus": Difference(0, 0, 0, 9, 0)},

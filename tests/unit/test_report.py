@@ -144,7 +144,7 @@ def test_every_part_of_the_report_is_there(normal: tuple[Folder, Page]) -> None:
     assert page.count("svg") == 5
     best = pd.read_csv(folder.path("summary.csv"))
     best = best[(best["part"] == "validation")].sort_values("balanced_accuracy").iloc[-1]
-    chosen = f"{best['classifier']} on cnn" if best["classifier"] != "softmax" else "cnn (softmax)"
+    chosen = f"{best['classifier']} on cnn" if best["classifier"] != "head" else "cnn (network)"
     assert f"The best by the validation images, {chosen}" in text
 
 
@@ -173,7 +173,7 @@ def test_the_mistakes_are_the_surest_wrong_ones(normal: tuple[Folder, Page]) -> 
     match = re.search(r"The best by the validation images, (\w+)", page.text)
     assert match is not None
     own = said[(said["part"] == "test") & (said["class"] != said["predicted"])]
-    own = own[own["classifier"] == (match[1] if match[1] != "cnn" else "softmax")]
+    own = own[own["classifier"] == (match[1] if match[1] != "cnn" else "head")]
     sure = own[[c for c in own if c.startswith("p:")]].max(axis=1)
     worst = own.loc[sure.sort_values(ascending=False).index].drop_duplicates("row")
     at = page.text.index("These 6 it was surest of")
@@ -183,21 +183,20 @@ def test_the_mistakes_are_the_surest_wrong_ones(normal: tuple[Folder, Page]) -> 
 
 
 def test_the_best_is_chosen_by_validation_and_said_so(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, Plan(skill={"softmax": 0.8, "svm": 0.8}))
+    folder = Folder(tmp_path, Plan(skill={"head": 0.8, "svm": 0.8}))
     table = pd.read_csv(folder.path("summary.csv"))
     worse = (table["classifier"] == "svm") & (table["part"] == "test")
     table.loc[worse, ["accuracy", "balanced_accuracy"]] = 0.99
     table.loc[table["part"] == "validation", "balanced_accuracy"] = [
-        0.9 if c == "softmax" else 0.7
-        for c in table.loc[table["part"] == "validation", "classifier"]
+        0.9 if c == "head" else 0.7 for c in table.loc[table["part"] == "validation", "classifier"]
     ]
     table.to_csv(folder.path("summary.csv"), index=False)
     page = write(folder)
-    assert "The best by the validation images, cnn (softmax)" in page.text
+    assert "The best by the validation images, cnn (network)" in page.text
     assert "svm on cnn reaches 0.990 there. It is not called the best" in page.text
     rows = page.html.split("<tbody>")[1].split("</tbody>")[0]
     assert rows.count('class="chosen"') == 1
-    assert "softmax" in rows.split('class="chosen"')[1].split("</tr>")[0]
+    assert "head" in rows.split('class="chosen"')[1].split("</tr>")[0]
 
 
 def test_binary_and_uneven(tmp_path: Path) -> None:
@@ -256,7 +255,7 @@ def test_nothing_augmented_no_network_nothing_broken(tmp_path: Path) -> None:
 
 
 def test_all_right_and_one_epoch(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, Plan(skill={"softmax": 1.1}, epochs=1, seeds=(0, 1)))
+    folder = Folder(tmp_path, Plan(skill={"head": 1.1}, epochs=1, seeds=(0, 1)))
     page = write(folder)
     assert "No image was mistaken." in page.text
     assert "none" in page.text

@@ -64,6 +64,9 @@ MODEL: dict[str, Any] = {
     "keep": "best",
     "augment": STILL,
     "memory_mb": 100,
+    "head": "softmax",
+    "precision": "float32",
+    "fine_tune": None,
 }
 
 

@@ -22,7 +22,7 @@ def test_the_chain_leaves_what_it_promises(finished: Workspace) -> None:
     metrics = pandas.read_csv(results / "metrics.csv")
     runs = {tuple(r) for r in metrics[["features", "classifier"]].itertuples(index=False)}
     assert runs == {
-        ("tiny-seed0", "softmax"), ("tiny-seed0", "svm"), ("tiny-seed0", "random_forest"),
+        ("tiny-seed0", "head"), ("tiny-seed0", "svm"), ("tiny-seed0", "random_forest"),
         ("pixels", "svm"), ("pixels", "random_forest"),
     }  # fmt: skip
     assert {"validation", "test"} == set(metrics["part"])
