@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from darkroom import report
+from darkroom import inventory, outcome, page, pictures, report
 from darkroom.errors import UserError
 from darkroom.figures import FIGURES
 
@@ -219,7 +219,7 @@ def test_many_classes_of_noise_stay_small(tmp_path: Path) -> None:
     page = write(folder)
     assert "60 of 120 classes" in page.text
     assert "too many for a matrix" in page.text
-    assert page.count("img") <= report.MOST_SAMPLES + plan.mistakes + 2 * report.MOST_PAIRS
+    assert page.count("img") <= pictures.MOST_SAMPLES + plan.mistakes + 2 * inventory.MOST_PAIRS
     assert len(page.html) > 2e6
 
 
@@ -333,7 +333,7 @@ def test_the_epoch_kept_follows_the_settings(tmp_path: Path) -> None:
     history["val_accuracy"] = [0.1] * 5 + [0.9] + [0.1] * 3
     history.to_csv(folder.histories[0], index=False)
     for spec, kept in (({}, 3), ({"monitor": "accuracy"}, 6), ({"keep": "last"}, 9)):
-        curve = report._curve(folder.histories[0], {"models": {"cnn": spec}})
+        curve = outcome._curve(folder.histories[0], {"models": {"cnn": spec}})
         assert (curve.model, curve.seed, curve.fold, curve.kept) == ("cnn", "0", "holdout", kept)
 
 
@@ -355,13 +355,13 @@ def test_thumbnails(tmp_path: Path) -> None:
         return Image.open(io.BytesIO(base64.b64decode(match[1])))
 
     small = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
-    tag = report.thumbnail(small, 'a "quoted" <path>')
+    tag = pictures.thumbnail(small, 'a "quoted" <path>')
     assert 'class="pixels"' in tag
     assert 'width="84" height="84"' in tag
     assert "&#34;quoted&#34; &lt;path&gt;" in tag
     assert (np.asarray(opened(tag)) == small[:, :, 0]).all()
     large = np.zeros((300, 600, 3), np.uint8)
-    tag = report.thumbnail(large, "x")
+    tag = pictures.thumbnail(large, "x")
     assert opened(tag).size == (112, 56)
     assert 'width="84" height="42"' in tag
 
@@ -380,13 +380,13 @@ def test_thumbnails(tmp_path: Path) -> None:
     ],
 )
 def test_durations(seconds: float, words: str) -> None:
-    assert report.duration(seconds) == words
+    assert page.duration(seconds) == words
 
 
 def test_sizes() -> None:
-    assert report.megabytes(1234567) == "1.2 MB"
-    assert report.megabytes(99) == "99 bytes"
-    assert report.megabytes(None) == "–"
+    assert page.megabytes(1234567) == "1.2 MB"
+    assert page.megabytes(99) == "99 bytes"
+    assert page.megabytes(None) == "–"
 
 
 def test_the_page_starts_quickly() -> None:

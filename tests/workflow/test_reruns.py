@@ -79,6 +79,8 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("evaluate", REPORTED),
         ("figures", {"write_report"}),
         ("report", {"write_report"}),
+        ("page", {"write_report"}),
+        ("outcome", {"write_report"}),
         ("config", set()),
         ("preflight", set()),
         ("progress", set()),
