@@ -565,6 +565,7 @@ class Online(Strict):
     """Random changes of each training image, anew each epoch."""
 
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    flip_probability: float = Field(0.5, gt=0, le=1, description="of each direction of `flip`")
     rotation: float = Field(0, ge=0, le=180, description="degrees, to either side")
     zoom: float = Field(0, ge=0, lt=1, description="fraction, in and out")
     shear: float = Field(0, ge=0, lt=1, description="fraction, to either side")

@@ -16,7 +16,8 @@ ONLINE = 2  # first word of these random streams; the order of rows has another
 
 def changes(settings: dict[str, Any]) -> bool:
     """Whether these settings change anything (`darkroom.config.Online`)."""
-    return settings["flip"] != "none" or any(v for k, v in settings.items() if k != "flip")
+    flips = ("flip", "flip_probability")
+    return settings["flip"] != "none" or any(v for k, v in settings.items() if k not in flips)
 
 
 def augment(
@@ -44,7 +45,7 @@ def augment(
     """
     random = np.random.default_rng([ONLINE, seed, epoch, step])
     if settings["flip"] != "none":
-        images = flip(images, settings["flip"], random)
+        images = flip(images, settings["flip"], random, settings["flip_probability"])
     if any(settings[k] for k in ("rotation", "zoom", "shear", "shift")):
         images = affine(
             images,
@@ -65,9 +66,11 @@ def augment(
     return images, targets
 
 
-def flip(images: np.ndarray, direction: str, random: np.random.Generator) -> np.ndarray:
-    """Mirror each image with probability 1/2 (`both`: 1/2 each way, independently)."""
-    sideways, upright = random.random((2, len(images))) < 0.5
+def flip(
+    images: np.ndarray, direction: str, random: np.random.Generator, probability: float = 0.5
+) -> np.ndarray:
+    """Mirror each image with a probability (`both`: with it each way, independently)."""
+    sideways, upright = random.random((2, len(images))) < probability
     if direction in ("horizontal", "both"):
         images[sideways] = images[sideways, :, ::-1]
     if direction in ("vertical", "both"):

@@ -68,13 +68,14 @@ def test_without_settings_nothing_changes() -> None:
     assert not online.changes(STILL)
 
 
-def test_flip_mirrors_about_half_of_the_images() -> None:
+@pytest.mark.parametrize(("probability", "low", "high"), [(0.5, 70, 130), (0.25, 25, 75)])
+def test_flip_mirrors_its_share_of_the_images(probability: float, low: int, high: int) -> None:
     images = batch(200)
-    out, _ = change(images, flip="horizontal")
+    out, _ = change(images, flip="horizontal", flip_probability=probability)
     mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(out, images, strict=True)]
     kept = [np.array_equal(a, b) for a, b in zip(out, images, strict=True)]
     assert all(m != k for m, k in zip(mirrored, kept, strict=True))
-    assert 70 < sum(mirrored) < 130
+    assert low < sum(mirrored) < high
 
 
 def test_affine_of_nothing_is_the_image_and_a_half_turn_mirrors_both_ways() -> None:

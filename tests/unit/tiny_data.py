@@ -16,6 +16,7 @@ CLASSES = ["low", "middle", "high"]
 SHAPE = (8, 8, 3)
 STILL: dict[str, Any] = {
     "flip": "none",
+    "flip_probability": 0.5,
     "rotation": 0,
     "zoom": 0,
     "shear": 0,
