@@ -188,7 +188,7 @@ def write_augmented(
     images : prepared images. manifest : manifest.parquet. output : the file to make.
     cfg : `variants` (list of {kind: settings}), `labels` (source labels to make them
         of; None: all), `seed`, `given` (`use`: rows that the source gives as test get none;
-        `ignore`: the split may train on them).
+        `ignore`: the split may train on them; a mapping: those whose part becomes the test).
     threads : worker processes.
 
     Raises
@@ -200,8 +200,10 @@ def write_augmented(
     filters = [function for _, function in variants_of(cfg["variants"])]
     names = ["original", *(name for name, _ in variants_of(cfg["variants"]))]
     wanted = np.ones(len(source), bool)
-    if cfg["given"] == "use":
-        wanted &= ~given_test(manifest)[source.row]
+    if cfg["given"] != "ignore":
+        moved = {} if cfg["given"] == "use" else cfg["given"]
+        tests = {part for part in ("train", "validation", "test") if moved.get(part, part) == "test"}
+        wanted &= ~given_as(manifest, tests)[source.row]
     if cfg["labels"] is not None:
         if missing := sorted(set(cfg["labels"]) - set(source.labels)):
             raise UserError(
@@ -249,11 +251,11 @@ def write_augmented(
     log.info("made %d variants of %d images in %s", each * len(parents), len(parents), output)
 
 
-def given_test(manifest: str) -> np.ndarray:
-    """(n,) bool: which rows of a manifest the source itself gives as test."""
+def given_as(manifest: str, names: set[str]) -> np.ndarray:
+    """(n,) bool: which rows of a manifest the source itself gives as one of some parts."""
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(manifest)
     batches = file.iter_batches(columns=["split"], use_threads=False)
-    parts = [[name == "test" for name in b.column(0).to_pylist()] for b in batches]
+    parts = [[name in names for name in b.column(0).to_pylist()] for b in batches]
     return np.concatenate([np.array(p, bool) for p in parts] or [np.zeros(0, bool)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import partial
 from typing import Any, Literal, Self, get_args
 
 from pydantic import (
@@ -24,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from darkroom import comparisons
 from darkroom.errors import UserError, nearest
 from darkroom.mistakes import in_words
 from darkroom.overrides import override
@@ -168,8 +170,9 @@ class Decode(Strict):
 class Split(Strict):
     """Which row is for training, which for validation, which for the test."""
 
-    given: Literal["use", "ignore"] = Field(
-        "use", description="the source's own train/validation/test"
+    given: Literal["use", "ignore"] | dict[Part, Part] = Field(
+        "use",
+        description="the source's own train/validation/test; {validation: test} takes one for another",
     )
     validation: float = Field(
         0.15, ge=0, lt=1, description="fraction of the rows that are not test"
@@ -379,6 +382,20 @@ class Dataset(Strict):
             raise ValueError("at least two classes are needed")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _hash_beside_its_address(cls, value: Any) -> Any:
+        """`https://…/x.tgz#sha256=…`: so that another source leaves the hash behind with the old one."""
+        if not isinstance(value, dict) or not isinstance(value.get("source"), str):
+            return value
+        source, mark, digest = value["source"].partition("#sha256=")
+        if not mark:
+            return value
+        if value.get("sha256") is not None:
+            raise ValueError("sha256 is given twice: in source and by itself")
+        digests = digest.split(",")
+        return value | {"source": source, "sha256": digests if len(digests) > 1 else digest}
+
     @field_validator("group")
     @classmethod
     def _one_group(cls, value: str | None) -> str | None:
@@ -465,6 +482,8 @@ def _check_space(owner: BaseModel, tune: Tune | None) -> None:
     if tune is None:
         return
     plain = owner.model_dump(mode="json", exclude={"tune", "compare"})
+    for number, layer in enumerate(plain.get("layers", [])):
+        plain["layers"][number] = {k: v for k, v in layer.items() if v is not None}
     for path, value in tune.ends():
         try:
             type(owner).model_validate(override(plain, {path: value}))
@@ -600,7 +619,7 @@ class FineTune(Strict):
 
 class Model(Strict):
     view: ModelView = ModelView()
-    on: str | None = Field(
+    backbone: str | None = Field(
         None,
         description="a feature set of kind backbone: `layers` are a head on it, and the exported network holds both",
     )
@@ -642,13 +661,13 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def _head_on_a_backbone(self) -> Self:
-        if self.on is None:
+        if self.backbone is None:
             if self.fine_tune is not None:
-                raise ValueError("fine_tune needs `on`, the backbone to be tuned")
+                raise ValueError("fine_tune needs `backbone`, what is to be tuned")
             if not self.layers:
                 raise ValueError("layers: a network needs at least one")
         elif self.view != ModelView():
-            raise ValueError(f"view: it is that of the feature set {self.on!r}; set it there")
+            raise ValueError(f"view: it is that of the feature set {self.backbone!r}; set it there")
         return self
 
     @model_validator(mode="after")
@@ -807,7 +826,7 @@ class Settings(Strict):
     @model_validator(mode="before")
     @classmethod
     def _compared(cls, value: Any) -> Any:
-        return _with_comparisons(value) if isinstance(value, dict) else value
+        return comparisons.expanded(value) if isinstance(value, dict) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -854,10 +873,10 @@ class Settings(Strict):
             raise ValueError(f"features.{both[0]}: a model has this name; choose another")
         backbones = [n for n, f in self.features.items() if f.kind == "backbone"]
         for name, model in self.models.items():
-            if model.on is not None and model.on not in backbones:
+            if model.backbone is not None and model.backbone not in backbones:
                 raise ValueError(
-                    f"models.{name}.on: {model.on!r} is no feature set of kind backbone"
-                    + nearest(model.on, backbones)
+                    f"models.{name}.backbone: {model.backbone!r} is no feature set of kind backbone"
+                    + nearest(model.backbone, backbones)
                 )
         for name, dataset in self.datasets.items():
             known = dataset.classes
@@ -892,7 +911,8 @@ class Settings(Strict):
         try:
             return cls.model_validate(config)
         except ValidationError as error:
-            raise UserError(in_words(error, cls, files or [])) from None
+            written = partial(comparisons.written_at, config)
+            raise UserError(in_words(error, cls, files or [], written)) from None
 
     # -- what a data set consists of
 
@@ -918,8 +938,8 @@ class Settings(Strict):
 
     def backbone_of(self, user: str) -> str | None:
         """The backbone that a model stands on, or that a feature set is."""
-        on = self.models[user].on if user in self.models else user
-        return on if on in self.backbones else None
+        name = self.models[user].backbone if user in self.models else user
+        return name if name in self.backbones else None
 
     def features_of(self, dataset: str) -> list[str]:
         """Names of the feature sets that no network makes."""
@@ -1033,7 +1053,7 @@ class Settings(Strict):
         m = self.models[model]
         settings = _json(m)
         settings["layers"] = [_json(layer, exclude_none=True) for layer in m.layers]
-        for key in ("view", "seeds", "features", "on", "tune", "compare"):
+        for key in ("view", "seeds", "features", "backbone", "tune", "compare"):
             del settings[key]
         return settings
 
@@ -1122,54 +1142,6 @@ class Settings(Strict):
             "report": _json(self.report),
             "settings": {"dataset": _plain(self.datasets[dataset])} | used,
         }
-
-
-def _with_comparisons(value: dict[str, Any]) -> dict[str, Any]:
-    """Add the models that `compare`, or a list of optimisers, asks for: each a model of its own."""
-    models = value.get("models")
-    if not isinstance(models, dict):
-        return value
-    found: dict[str, Any] = {}
-    for name, model in models.items():
-        if isinstance(model, dict) and isinstance(model.get("optimizer"), list):
-            model = {**model, "compare": _by_optimizer(str(name), model)}
-            model["optimizer"] = model["optimizer"][0]
-        found[name] = model
-        others = model.get("compare") if isinstance(model, dict) else None
-        if not isinstance(others, dict):
-            continue
-        base = {k: v for k, v in model.items() if k != "compare"}
-        for other, different in others.items():
-            if f"{name}-{other}" in models:
-                raise ValueError(f"models.{name}.compare.{other}: there is a model {name}-{other}")
-            if not isinstance(different, dict):
-                raise ValueError(f"models.{name}.compare.{other}: a mapping of settings is needed")
-            found[f"{name}-{other}"] = _merged(base, different)
-    return {**value, "models": found}
-
-
-def _by_optimizer(name: str, model: dict[str, Any]) -> dict[str, Any]:
-    if model.get("compare"):
-        raise ValueError(f"models.{name}: a list of optimizers and `compare` exclude each other")
-    if not model["optimizer"]:
-        raise ValueError(f"models.{name}.optimizer: the list is empty")
-    compared: dict[str, Any] = {}
-    for optimizer in model["optimizer"]:
-        kind = optimizer.get("name", "adam") if isinstance(optimizer, dict) else str(optimizer)
-        key, number = kind, 2
-        while key in compared:
-            key, number = f"{kind}-{number}", number + 1
-        compared[key] = {"optimizer": optimizer}
-    return compared
-
-
-def _merged(base: Any, over: Any) -> Any:
-    """Mappings are merged, anything else is replaced: as an overlay of the configuration is."""
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    if isinstance(over.get("optimizer"), str):  # its name alone: the rest stays
-        over = over | {"optimizer": {"name": over["optimizer"]}}
-    return base | {k: _merged(base[k], v) if k in base else v for k, v in over.items()}
 
 
 def _or(own: list[str] | None, default: list[str]) -> list[str]:

@@ -41,7 +41,8 @@ def write_splits(manifest: str, output: str, *, cfg: dict[str, Any]) -> None:
     Without given places, by fractions: `test` of all rows, then `validation` of the rest,
     each class alike (`stratify`). A given test set stays the test set and a missing
     validation set is cut from training; given validation without a test is not taken for
-    one: a test set is cut from the training rows by `test`. `given: ignore` draws anew.
+    one: a test set is cut from the training rows by `test`. `given: ignore` draws anew;
+    `given: {validation: test}` takes the source's validation set for the test set.
 
     With `folds: k`, fold-i tests part i and its validation rows are cut from the others;
     with a given test set that set is tested in every fold and part i is the validation
@@ -134,6 +135,13 @@ def _plan(table: pd.DataFrame, cfg: dict[str, Any], dataset: str) -> _Plan:
             f"{_count((~used).sum(), 'image')} unused: exact duplicates with contradicting labels"
         )
     names = {part: i for i, part in enumerate(PARTS[:3])}
+    moved = spec["given"] if isinstance(spec["given"], dict) else {}
+    for part, to in moved.items():
+        n = int((table["split"] == part).sum())
+        if not n:
+            raise UserError(f"{dataset}: split.given: the source gives no {part} set")
+        notes.append(f"the source's {part} set ({_count(n, 'image')}) is taken as {to}")
+    names |= {part: names[to] for part, to in moved.items()}
     given = np.asarray(table["split"].map(names).fillna(-1), dtype=np.int64)
     if spec["given"] == "ignore":
         if (given >= 0).any():

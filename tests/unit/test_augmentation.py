@@ -197,6 +197,10 @@ def test_each_row_has_its_variants(prepared: tuple[str, str], tmp_path: Path) ->
 def test_rows_given_as_test_get_none(prepared: tuple[str, str], tmp_path: Path) -> None:
     made = augmented(prepared, tmp_path)
     assert not np.isin(made.row, [0, 1, 8, 9, 16, 17]).any()
+    moved = augmented(prepared, tmp_path, given={"test": "train"})
+    assert set(moved.row) == set(range(24)), "what is taken as training gets variants"
+    kept = augmented(prepared, tmp_path, given={"validation": "test"})
+    assert set(kept.row) == set(made.row)
     ignored = augmented(prepared, tmp_path, given="ignore")
     assert set(ignored.row) == set(range(24)), "a split that ignores the given one trains on them"
 

@@ -251,3 +251,12 @@ def test_folds_and_lists_of_one_data_set() -> None:
     settings = Settings.load(config)
     assert settings.folds_of("pets") == ["fold-1", "fold-2", "fold-3"]
     assert settings.classifiers_of("pets") == []
+
+
+def test_a_hash_beside_its_address_goes_with_it() -> None:
+    one, two = "a" * 64, "b" * 64
+    config = with_value("datasets.pets.source", f"https://host/pets.zip#sha256={one}")
+    pets = Settings.load(config).datasets["pets"]
+    assert (pets.source, pets.sha256) == ("https://host/pets.zip", one)
+    config["datasets"]["pets"]["sha256"] = two
+    assert "sha256 is given twice" in mistake(config)

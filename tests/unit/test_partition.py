@@ -570,3 +570,14 @@ def test_sixty_thousand_rows_quickly() -> None:
     start = time.process_time()
     partition.check(table, cfg=config(), dataset="d")
     assert time.process_time() - start < 5
+
+
+def test_a_given_validation_set_can_be_taken_for_the_test_set(tmp_path: Path) -> None:
+    given = (["train"] * 8 + ["validation"] * 2) * 2
+    table = manifest(["a"] * 10 + ["b"] * 10, split=given)
+    split = run(tmp_path, table, config(given={"validation": "test"}, validation=0.25))
+    assert counts(split) == {name: {"train": 6, "validation": 2, "test": 2} for name in "ab"}
+    tested = set(split.table.loc[split.table["holdout"] == "test", "row"])
+    assert tested == {8, 9, 18, 19}
+    assert any("validation set (4 images) is taken as test" in note for note in split.notes)
+    fails(table, config(given={"test": "validation"}), "the source gives no test set")
