@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from darkroom.config import OneOf, Settings
+from darkroom.config import OneOf, Optimizer, Settings
 from darkroom.provenance import ROOT
 
 # What the stages of a part import; everything else comes with it.
@@ -80,6 +80,7 @@ def schema() -> str:
         if name in short:
             _allow_short_forms(definition)
     _allow_class_list(document["$defs"]["Dataset"]["properties"]["classes"])
+    _allow_comparisons(document["$defs"]["Model"]["properties"])
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -105,6 +106,18 @@ def _allow_class_list(definition: dict[str, Any]) -> None:
         },
         {"type": "null"},
     ]
+
+
+def _allow_comparisons(model: dict[str, Any]) -> None:
+    """An optimizer may be its name, or a list to compare; `compare` holds parts of models."""
+    settings = {"$ref": model["optimizer"].pop("$ref")}
+    names = {"type": "string", "enum": sorted(get_args(Optimizer.model_fields["name"].annotation))}
+    one = [settings, names]
+    several = {"type": "array", "minItems": 1, "items": {"anyOf": one}}
+    model["optimizer"]["anyOf"] = [*one, several]
+    model["compare"]["additionalProperties"] = {
+        "anyOf": [{"$ref": "#/$defs/Model"}, {"type": "null"}]
+    }
 
 
 def files() -> dict[Path, str]:

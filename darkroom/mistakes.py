@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,29 +12,49 @@ from pydantic import BaseModel, ValidationError
 
 from darkroom.errors import nearest
 
+Written = Callable[[list[Any]], list[Any]]
 
-def in_words(error: ValidationError, model: type[BaseModel], files: list[str]) -> str:
+
+def in_words(
+    error: ValidationError, model: type[BaseModel], files: list[str], written: Written
+) -> str:
     """One line for each mistake.
 
     Parameters
     ----------
     error : what pydantic raised. model : the class that was validated.
     files : the YAML files that the configuration was merged from, in order.
+    written : where a person wrote what was validated at a place.
     """
-    return "\n".join(dict.fromkeys(_say(e, model, files) for e in error.errors()))
+    found = error.errors()
+    whole = {(e["loc"], e["msg"]) for e in found}
+    said = []
+    for e in found:
+        if len(e["loc"]) == 2:
+            # What is wrong with a whole model is wrong with all that are made from it.
+            shared = tuple(written([*e["loc"], None])[:-1])
+            if shared != e["loc"] and (shared, e["msg"]) in whole:
+                continue
+        said.append(_say(e, model, files, written))
+    return "\n".join(dict.fromkeys(said))
 
 
-def _say(error: Any, model: type[BaseModel], files: list[str]) -> str:
-    location = [p for p in error["loc"] if not _is_union_tag(p)]
+def _say(error: Any, model: type[BaseModel], files: list[str], written: Written) -> str:
+    read = [p for p in error["loc"] if not _is_union_tag(p)]
+    location = written(read)
     path = _dotted(location)
     kind, value = error["type"], error.get("input")
+    message = error["msg"].removeprefix("Value error, ")
+    if not location and (named := re.match(r"\w+(\.[^\s.:]+)+(?=: )", message)):
+        location = written(read := named[0].split("."))
+        if location != read:
+            message = _dotted(location) + message[named.end() :]
     where = _locate(location, files)
     if kind == "extra_forbidden":
-        known = _fields_at(model, location[:-1])
+        known = _fields_at(model, read[:-1])
         return f"{where}{path}: unknown key{nearest(str(location[-1]), known)}"
     if kind == "missing":
         return f"{where}{path}: a value is needed here"
-    message = error["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if kind == "value_error" and not isinstance(value, (str, int, float)):
         return f"{where}{path + ': ' if path else ''}{message}"

@@ -1,0 +1,136 @@
+"""Models that are compared: one written model becomes several, each a model of its own.
+
+`models.X.compare: {name: overrides}` makes `X-name` for each name, and
+`models.X.optimizer: [sgd, {name: adam, learning_rate: 0.01}]` makes `X-sgd` and `X-adam`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def expanded(value: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with the compared models beside those that ask for them.
+
+    Parameters
+    ----------
+    value : the merged configuration, not yet checked.
+
+    Raises
+    ------
+    ValueError
+        A name is taken, or a form is none that can be compared; the message opens with
+        the path of the setting.
+    """
+    models = value.get("models")
+    if not isinstance(models, dict):
+        return value
+    found: dict[str, Any] = {}
+    for name, model in models.items():
+        if not isinstance(model, dict):
+            found[name] = model
+            continue
+        base, members = _members(str(name), model)
+        found[name] = model if not members else model | {"compare": members}
+        if isinstance(model.get("optimizer"), list):
+            found[name] |= {"optimizer": model["optimizer"][0]}
+        for other, different in members.items():
+            if f"{name}-{other}" in models:
+                raise ValueError(f"models.{name}.compare.{other}: there is a model {name}-{other}")
+            found[f"{name}-{other}"] = _merged(base, different)
+    return {**value, "models": found}
+
+
+def _members(name: str, model: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What all have in common, and what each has of its own, by its name."""
+    optimizers, compare = model.get("optimizer"), model.get("compare")
+    if isinstance(optimizers, list):
+        if compare:
+            raise ValueError(
+                f"models.{name}.compare: goes with one optimizer; name each of the list here"
+            )
+        if not optimizers:
+            raise ValueError(f"models.{name}.optimizer: the list is empty")
+        # None has anything of another's: the order of the list tells nothing.
+        base = {k: v for k, v in model.items() if k not in ("optimizer", "compare")}
+        return base, {key: {"optimizer": optimizers[i]} for key, i in _named(optimizers).items()}
+    if not isinstance(compare, dict):
+        return model, {}
+    members: dict[str, Any] = {}
+    for other, different in compare.items():
+        if not isinstance(different, (dict, type(None))):
+            raise ValueError(f"models.{name}.compare.{other}: a mapping of settings is needed")
+        if different and ("compare" in different or isinstance(different.get("optimizer"), list)):
+            raise ValueError(f"models.{name}.compare.{other}: a comparison within a comparison")
+        members[str(other)] = different or {}
+    return {k: v for k, v in model.items() if k != "compare"}, members
+
+
+def _named(optimizers: list[Any]) -> dict[str, int]:
+    """Position of each by its name, a second of the same name with a number."""
+    names: dict[str, int] = {}
+    for position, optimizer in enumerate(optimizers):
+        kind = optimizer.get("name", "adam") if isinstance(optimizer, dict) else optimizer
+        key, number = str(kind), 2
+        while key in names:
+            key, number = f"{kind}-{number}", number + 1
+        names[key] = position
+    return names
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Mappings are merged, anything else is replaced: as an overlay of the configuration is."""
+    found = dict(base)
+    for key, new in over.items():
+        old = found.get(key)
+        if key == "optimizer":
+            # Its name alone leaves the rest as it is.
+            old = {"name": old} if isinstance(old, str) else old
+            new = {"name": new} if isinstance(new, str) else new
+        both = isinstance(old, dict) and isinstance(new, dict)
+        found[key] = _merged(old, new) if both else new
+    return found
+
+
+def written_at(config: dict[str, Any], location: list[Any]) -> list[Any]:
+    """Where a person wrote what stands at a place of the expanded configuration.
+
+    Parameters
+    ----------
+    config : as it was written. location : keys and positions, e.g. models, X-adam, epochs.
+
+    Returns
+    -------
+    The place in `config`: models, X, compare, adam, epochs where the comparison says it;
+    models, X, epochs where it has it from X.
+    """
+    models = config.get("models")
+    if len(location) < 2 or location[0] != "models" or not isinstance(models, dict):
+        return location
+    asked, rest = str(location[1]), location[2:]
+    for name, model in models.items():
+        if not isinstance(model, dict):
+            continue
+        optimizers, compare = model.get("optimizer"), model.get("compare")
+        if isinstance(optimizers, list):
+            named = {f"{name}-{k}": i for k, i in _named(optimizers).items()} | {str(name): 0}
+            if asked in named:
+                own = rest[:1] == ["optimizer"]
+                return ["models", name, *rest[:1], *([named[asked]] if own else []), *rest[1:]]
+        elif isinstance(compare, dict) and asked not in models:
+            for other, different in compare.items():
+                if asked == f"{name}-{other}":
+                    own = not rest or _says(different, rest)
+                    return ["models", name, *(["compare", other] if own else []), *rest]
+    return location
+
+
+def _says(settings: Any, location: list[Any]) -> bool:
+    """Whether settings give a value here, or one that stands in place of what is here."""
+    for part in location:
+        if not isinstance(settings, dict):
+            return True
+        if part not in settings:
+            return False
+        settings = settings[part]
+    return True
