@@ -1,0 +1,231 @@
+"""Each preset runs to its report, from a local server or mirror that has its source's true layout.
+
+Few images, few epochs, small pictures; networks, splits, filters and classifiers are the preset's.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import yaml
+
+from darkroom.provenance import ROOT
+from tests import published_layouts, published_trees
+from tests.workflow.conftest import Workspace, make_workspace
+
+PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+
+
+@dataclass
+class Published:
+    """Sources as their hosts have them: `address` serves `folder`, which is a `mirror:` too."""
+
+    folder: Path
+    address: str
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    folder = tmp_path_factory.mktemp("published")
+    published_trees.chest_xray(folder / "chest-xray-covid19-pneumonia.zip")
+    published_trees.cat_and_dog(folder / "cat-and-dog.zip")
+    published_trees.pet_images(folder / "kagglecatsanddogs_5340.zip")
+    published_trees.imagenette(folder / "imagenette2.tgz")
+    published_trees.mnist_png(folder / "mnist-png.zip")
+    published_trees.cifar10_folders(folder / "cifar10.zip")
+    published_layouts.mnist_idx(folder)
+    published_layouts.cifar10_binary(folder / "cifar-10-binary.tar.gz")
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield Published(folder, f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Workspace:
+    made = make_workspace(tmp_path)
+    shutil.rmtree(tmp_path / "pictures")
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    return made
+
+
+def preset(name: str) -> dict[str, Any]:
+    settings = yaml.safe_load((ROOT / f"presets/{name}.yaml").read_text())
+    assert isinstance(settings, dict)
+    return settings
+
+
+def small(name: str, published: Published) -> dict[str, Any]:
+    """An overlay that leaves a preset what it is and makes it quick."""
+    said = preset(name)
+    overlay: dict[str, Any] = {
+        "mirror": str(published.folder),
+        "evaluate": {"bootstrap": 20},
+        "datasets": {},
+        "models": {},
+        "features": {},
+        "classifiers": {},
+    }
+    for dataset, settings in said["datasets"].items():
+        source = settings["source"].partition("#")[0]
+        changed: dict[str, Any] = {}
+        if source.startswith("https://"):  # a small file has another hash than the published one
+            changed["source"] = f"{published.address}/{source.rpartition('/')[2]}"
+        size = settings.get("view", {}).get("size", 64)
+        changed["view"] = {"size": min(size, 32)}
+        if "quotas" in settings.get("split", {}):
+            changed["split"] = {
+                "quotas": {
+                    "covid": {"train": 12, "test": "rest"},
+                    "normal": {"train": 20, "test": 6},
+                    "pneumonia": {"train": 24, "test": 8},
+                }
+            }
+        overlay["datasets"][dataset] = changed
+    for kind in ("models", "classifiers"):
+        for member, settings in said.get(kind, {}).items():
+            overlay[kind][member] = changed = {}
+            if kind == "models":
+                changed |= {"epochs": 2, "batch": 16, "seeds": [0]}
+                if "fine_tune" in settings:
+                    changed["fine_tune"] = {"epochs": 1}
+            if "tune" in settings:
+                changed["tune"] = {"trials": 2} | ({"epochs": 1} if kind == "models" else {})
+    for name_, settings in said.get("features", {}).items():
+        overlay["features"][name_] = {"view": {"size": 32}}
+    return overlay
+
+
+def run(clone: Workspace, name: str, overlay: dict[str, Any], *targets: str) -> Path:
+    """Run a preset with an overlay; its data set's results."""
+    (clone.root / "small.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
+    clone.run(*targets, "--configfile", f"presets/{name}.yaml", "small.yaml")
+    (dataset,) = preset(name)["run"]["datasets"]
+    return clone.root / "results" / dataset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_runs_to_its_report(name: str, clone: Workspace, published: Published) -> None:
+    overlay = small(name, published)
+    weights(name, overlay, published)
+    results = run(clone, name, overlay)
+    assert (results / "report.html").stat().st_size > 20_000
+    metrics = pandas.read_csv(results / "metrics.csv")
+    said = preset(name)
+    asked = set(said["run"].get("classifiers", []))
+    assert asked <= set(metrics["classifier"])
+    for model in said["run"]["models"]:
+        assert metrics["model"].str.startswith(model).any(), model
+    assert metrics["accuracy"].between(0, 1).all()
+    assert EXPECTED.get(name, lambda _: True)(results)
+
+
+def weights(name: str, overlay: dict[str, Any], published: Published) -> None:
+    """Untrained weights in the true format, in place of the official file."""
+    for features, settings in preset(name).get("features", {}).items():
+        if settings["kind"] != "backbone":
+            continue
+        path = published.folder / f"{settings['application']}.weights.h5"
+        if not path.exists():
+            import keras
+
+            build = getattr(keras.applications, settings["application"])
+            options = settings.get("settings", {})
+            build(
+                weights=None, include_top=False, input_shape=(32, 32, 3), **options
+            ).save_weights(path)
+        overlay["features"][features]["weights"] = str(path)
+
+
+def classes(results: Path) -> list[str]:
+    indices: dict[str, int] = json.loads((results / "class_indices.json").read_text())
+    return list(indices)
+
+
+def parts(results: Path) -> dict[tuple[str, str], int]:
+    split = pandas.read_parquet(results / "splits.parquet")
+    counted = split.groupby(["label", "holdout"]).size()
+    return {(str(a), str(b)): int(n) for (a, b), n in counted.items()}
+
+
+def chest_xray(results: Path) -> bool:
+    """The quotas hold, and only COVID images have the five filters' variants."""
+    import h5py
+
+    counts = parts(results)
+    covid = [counts["covid", part] for part in ("train", "validation", "test")]
+    assert covid[0] + covid[1] == 12 and covid[2] == 12
+    assert counts["normal", "test"] == 6 and counts["pneumonia", "test"] == 8
+    with h5py.File(next((results / "augmented").glob("*.h5"))) as file:
+        assert len(json.loads(file.attrs["variants"])) == 1 + 5
+        labels = json.loads(file.attrs["labels"])
+        assert {labels[i] for i in file["label"][:]} == {"COVID19"}
+    assert classes(results) == ["normal", "covid", "pneumonia"]
+    return True
+
+
+def imagenette(results: Path) -> bool:
+    """Words in place of synsets; val/ is the test set and none of it is trained on."""
+    split = pandas.read_parquet(results / "splits.parquet")
+    assert (split.loc[split["given"] == "validation", "holdout"] == "test").all()
+    assert set(split.loc[split["holdout"] == "test", "given"]) == {"validation"}
+    return classes(results)[:3] == ["tench", "English springer", "cassette player"]
+
+
+def cats_dogs_binary(results: Path) -> bool:
+    """The given test folder is the test set; one sigmoid unit tells the classes."""
+    import zipfile
+
+    counts = parts(results)
+    assert counts["cats", "test"] == counts["dogs", "test"] == 10
+    model = next(results.glob("holdout/*/model.keras"))
+    with zipfile.ZipFile(model) as file:
+        layers = json.loads(file.read("config.json"))["config"]["layers"]
+    return bool(layers[-1]["config"]["units"] == 1)
+
+
+EXPECTED = {
+    "chest_xray": chest_xray,
+    "imagenette_cnn": imagenette,
+    "imagenette_vgg16": imagenette,
+    "imagenette_resnet": imagenette,
+    "cats_dogs_binary": cats_dogs_binary,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "archive", "per_class"),
+    [("mnist_cnn", "mnist-png.zip", (12, 5)), ("cifar10_cnn", "cifar10.zip", (12, 5))],
+)
+def test_the_same_data_as_class_folders(
+    name: str, archive: str, per_class: tuple[int, int], clone: Workspace, published: Published
+) -> None:
+    overlay = small(name, published)
+    (dataset,) = overlay["datasets"]
+    overlay["datasets"][dataset]["source"] = str(published.folder / archive)
+    results = run(clone, name, overlay, f"results/{dataset}/splits.parquet")
+    split = pandas.read_parquet(results / "splits.parquet")
+    assert set(split["label"].value_counts()) == {sum(per_class)}
+    assert (split["holdout"] == "test").sum() == 10 * per_class[1]
+
+
+def test_every_preset_is_in_the_table() -> None:
+    table = (ROOT / "presets/README.md").read_text()
+    assert [name for name in PRESETS if f"--configfile presets/{name}.yaml" not in table] == []
