@@ -214,8 +214,8 @@ class Fitted:
         are 0, 1, … for the entries of `known`.
     known : indices into `classes` of the classes it was trained on.
     classes : K class names in order.
-    about : `features`, `layer`, `classifier` (its settings), `dataset`, `fold`, `notes`,
-        `versions`.
+    about : `features`, `layer` and `made` (as in `store.Features`), `classifier` (its
+        settings), `dataset`, `fold`, `notes`, `versions`.
     """
 
     pipeline: Any
@@ -402,6 +402,7 @@ def fit(
             {
                 "features": data.features.name,
                 "layer": data.features.layer,
+                "made": data.features.made,
                 "classifier": classifier,
                 "dataset": cfg["dataset"],
                 "fold": cfg["fold"],

@@ -42,19 +42,20 @@ def describe(
     """
     files = [store.open_images(path) for path in (images, augmented) if path]
     shape = files[0].images.shape[1:]
-    describer, d, layer, bytes_each = _describer(cfg["kind"], shape, cfg["name"])
+    compute, d, layer, bytes_each = describer(cfg["kind"], shape, cfg["name"])
     row = np.concatenate([f.row for f in files])
     variant = np.concatenate([f.variant for f in files])
     chunk = max(1, CHUNK_BYTES // bytes_each)
+    made = {"kind": cfg["kind"], "view": files[0].view, "decode": files[0].decode}
     writer = store.features_writer(
-        features, len(row), d, row, variant, name=cfg["name"], layer=layer
+        features, len(row), d, row, variant, name=cfg["name"], layer=layer, made=made
     )
     with writer as out, progress(f"{cfg['name']}: describing", len(row)) as bar:
         at = 0
         for file in files:
             for start in range(0, len(file.row), chunk):
                 part = np.asarray(file.images[start : start + chunk])
-                out[at : at + len(part)] = describer(part)
+                out[at : at + len(part)] = compute(part)
                 at += len(part)
                 bar.update(len(part))
     log.info(
@@ -67,7 +68,7 @@ def describe(
     )
 
 
-def _describer(
+def describer(
     kind: str, shape: tuple[int, ...], name: str
 ) -> tuple[Callable[[np.ndarray], np.ndarray], int, str, int]:
     """The function, its vector's length, words for it, and its working memory an image."""

@@ -74,7 +74,14 @@ def extract(
     width = int(np.prod(output.shape[1:]))
     with (
         store.features_writer(
-            features_path, len(rows), width, row[order], variant[order], name=name, layer=layer
+            features_path,
+            len(rows),
+            width,
+            row[order],
+            variant[order],
+            name=name,
+            layer=layer,
+            made={"kind": "network"},
         ) as array,
         progress(f"features of {name}", len(rows)) as bar,
         batches.ahead(batches.in_order(rows, cfg["batch"])) as ready,

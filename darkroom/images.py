@@ -79,6 +79,27 @@ def _resized(image: np.ndarray, w: int, h: int, method: int) -> np.ndarray:
     return np.asarray(cv2.resize(image, (w, h), interpolation=method)).reshape(h, w, -1)
 
 
+def render(data: bytes, out: np.ndarray, *, view: dict[str, Any], policy: dict[str, Any]) -> None:
+    """Decode and resize the bytes of an image file into the place that it is given.
+
+    The one way from a file to pixels: of the images of a data set and of new pictures alike.
+
+    Parameters
+    ----------
+    out : (h, w, C) uint8, filled. view : color, resize, filter. policy : the settings `decode`.
+
+    Raises
+    ------
+    decode.DecodeError
+        The file cannot be decoded, or the policy refuses it.
+    """
+    # The plain linear filter is kept exact; the others may start from a JPEG that the
+    # decoder has averaged down already.
+    target = None if view["filter"] == "linear" else (out.shape[0], out.shape[1])
+    image = decode.decode(data, color=view["color"], policy=policy, target=target)
+    resize_into(image, out, how=view["resize"], kernel=view["filter"])
+
+
 def channel_sums(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean of each channel, (C,), and of its square, of an (H, W, C) uint8 image."""
     mean, deviation = cv2.meanStdDev(image)
@@ -162,10 +183,6 @@ def write_images(
     view, policy = dict(cfg["view"]), cfg["decode"]
     shape = size_of(view)
     view["size"] = list(shape[:2])
-    how, kernel, color = view["resize"], view["filter"], view["color"]
-    # The plain linear filter is kept exact; the others may start from a JPEG that the
-    # decoder has averaged down already.
-    target = None if kernel == "linear" else shape[:2]
     cv2.setNumThreads(1)
 
     with store.images_writer(
@@ -190,10 +207,9 @@ def write_images(
                 for i, (path, size) in enumerate(zip(paths, sizes, strict=True)):
                     data = read(f"{root}/{path}", size, manifest)
                     try:
-                        image = decode.decode(data, color=color, policy=policy, target=target)
+                        render(data, images[i], view=view, policy=policy)
                     except decode.DecodeError as error:
                         raise changed(f"{root}/{path}", f"{error}", manifest) from None
-                    resize_into(image, images[i], how=how, kernel=kernel)
                     mean[i], square[i] = channel_sums(images[i])
 
         block = workers.block_size(len(rows.row), int(np.prod(shape)), threads)
@@ -202,8 +218,8 @@ def write_images(
         "prepared %d images of %d × %d (%s, %s) in %s",
         len(rows.row),
         *shape[:2],
-        color,
-        how,
+        view["color"],
+        view["resize"],
         output,
     )
 

@@ -178,7 +178,7 @@ def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
     for k, path in enumerate(paths):
         size, inode, digest = 0, (0, 0), b""
         try:
-            data, size, inode = _read(f"{root}/{path}")
+            data, size, inode = read_file(f"{root}/{path}")
             digest = hashlib.sha256(data).digest() if data else b""
             found = decode.probe(data, path, policy)
         except decode.DecodeError as error:
@@ -212,8 +212,14 @@ def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
     return block
 
 
-def _read(path: str) -> tuple[bytes, int, tuple[int, int]]:
-    """All bytes, the size, and which file it really is (device and inode)."""
+def read_file(path: str) -> tuple[bytes, int, tuple[int, int]]:
+    """All bytes, the size, and which file it really is (device and inode).
+
+    Raises
+    ------
+    decode.DecodeError
+        Not a regular file, or larger than `MAX_BYTES`. Else an `OSError` or `ValueError`.
+    """
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not wait for a writer
     try:
         info = os.fstat(file)

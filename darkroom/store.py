@@ -78,6 +78,8 @@ class Features:
     ----------
     features : (M, D) float32, read-only, mapped. row : (M,) int64. variant : (M,) int16.
     name : of the feature set. layer : of the network it was read from, or what made it.
+    made : how one makes the same of another image: `kind` (`network`, `pixels`, `hog`,
+        `backbone`), `view`, `decode`, and what else the kind needs.
     """
 
     path: str
@@ -86,6 +88,7 @@ class Features:
     variant: np.ndarray
     name: str
     layer: str
+    made: dict[str, Any]
 
     def __len__(self) -> int:
         return len(self.row)
@@ -262,7 +265,15 @@ def images_writer(
 
 @contextmanager
 def features_writer(
-    path: str, m: int, d: int, row: np.ndarray, variant: np.ndarray, *, name: str, layer: str
+    path: str,
+    m: int,
+    d: int,
+    row: np.ndarray,
+    variant: np.ndarray,
+    *,
+    name: str,
+    layer: str,
+    made: dict[str, Any] | None = None,
 ) -> Iterator[np.ndarray]:
     """Make a features file; the body fills the (m, d) float32 array that it is given.
 
@@ -274,9 +285,14 @@ def features_writer(
         "row": np.asarray(row, np.int64),
         "variant": np.asarray(variant, np.int16),
     }
-    attributes = {"name": name, "layer": layer, "darkroom": __version__}
-    with draft(path, {"features": ((m, d), "f4")}, columns, attributes) as made:
-        array = made.map("features")
+    attributes = {
+        "name": name,
+        "layer": layer,
+        "made": json.dumps(made or {}),
+        "darkroom": __version__,
+    }
+    with draft(path, {"features": ((m, d), "f4")}, columns, attributes) as drafted:
+        array = drafted.map("features")
         yield array
         if isinstance(array, np.memmap):
             array.flush()
@@ -343,6 +359,7 @@ def open_features(path: str) -> Features:
             variant=_column(file, "variant", (len(row),)),
             name=str(file.attrs["name"]),
             layer=str(file.attrs["layer"]),
+            made=json.loads(file.attrs.get("made", "{}")),
         )
 
 

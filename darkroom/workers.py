@@ -14,13 +14,14 @@ import multiprocessing
 import signal
 import traceback
 import warnings
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from darkroom.errors import UserError
-from darkroom.progress import Bar, progress
+from darkroom.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -58,59 +59,116 @@ def in_blocks(work: Work, n: int, *, block: int, threads: int, what: str) -> Non
                 work(start, stop)
                 bar.update(stop - start)
         else:
-            _share(work, blocks, threads, bar)
+            with Crew(work, threads) as crew:
+                for start, stop, _ in crew.each(blocks):
+                    bar.update(stop - start)
 
 
-def _share(work: Work, blocks: list[tuple[int, int]], threads: int, bar: Bar) -> None:
-    context = multiprocessing.get_context("fork")
-    workers: dict[Connection, BaseProcess] = {}
-    doing: dict[Connection, tuple[int, int]] = {}
-    todo = iter(blocks)
-    try:
+class Crew:
+    """Workers that stay for several rounds of blocks; started at once, before any thread is.
+
+    Processes that are forked beside the threads of a large library may never wake, so the
+    crew is hired before such a library is imported.
+
+    Parameters
+    ----------
+    work : called in the workers on a block; what it returns comes back and should be small.
+    threads : processes.
+    crashed : what a block of one item is answered with when its worker died of it, given its
+        start and how it died; the items of a larger block are then tried one by one. Without
+        it, a dead worker ends the round.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[int, int], Any],
+        threads: int,
+        crashed: Callable[[int, str], Any] | None = None,
+    ) -> None:
+        self.work, self.crashed = work, crashed
+        self.idle: list[Connection] = []
+        self.workers: dict[Connection, BaseProcess] = {}
+        self.doing: dict[Connection, tuple[int, int]] = {}
         for _ in range(threads):
-            ours, theirs = context.Pipe()
-            process: BaseProcess = context.Process(
-                target=_serve, args=(work, theirs, [ours, *workers]), daemon=True
-            )
-            with warnings.catch_warnings():
-                # Python 3.12 warns of a fork beside threads: those of the linear algebra
-                # library and of the progress bar, which no worker needs.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                process.start()
-            theirs.close()
-            workers[ours] = process
-            doing[ours] = next(todo)
-            ours.send(doing[ours])
-        while doing:
-            for ready in wait(list(doing)):
-                assert isinstance(ready, Connection)
-                start, stop = doing.pop(ready)
-                try:
-                    error = ready.recv()
-                except EOFError:
-                    raise _killed(workers[ready], start, stop) from None
-                if error is not None:
-                    raise error
-                bar.update(stop - start)
-                following = next(todo, None)
-                if following is not None:
-                    doing[ready] = following
-                    ready.send(following)
-    finally:
-        for connection, process in workers.items():
+            self._hire()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection, process in self.workers.items():
             connection.close()  # a waiting worker ends by it
-            if doing:
+            if self.doing:
                 process.terminate()
-        for process in workers.values():
+        for process in self.workers.values():
             process.join()
 
+    def _hire(self) -> None:
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+        process: BaseProcess = context.Process(
+            target=_serve, args=(self.work, theirs, [ours, *self.workers]), daemon=True
+        )
+        with warnings.catch_warnings():
+            # Python 3.12 warns of a fork beside threads: those of the linear algebra
+            # library and of the progress bar, which no worker needs.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+        theirs.close()
+        self.workers[ours] = process
+        self.idle.append(ours)
 
-def _killed(process: BaseProcess, start: int, stop: int) -> UserError:
-    process.join()
+    def each(self, blocks: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, Any]]:
+        """Blocks as they are done, in no order: start, stop, what `work` returned.
+
+        Raises
+        ------
+        UserError
+            Raised by `work`, or a worker was killed (mostly: memory ran out).
+        RuntimeError
+            Any other error of `work`, with its traceback.
+        """
+        todo = deque(blocks)
+        while todo or self.doing:
+            while todo and self.idle:
+                ready = self.idle.pop()
+                self.doing[ready] = todo.popleft()
+                with contextlib.suppress(OSError):  # of one that just died: seen below
+                    ready.send(self.doing[ready])
+            for done in wait(list(self.doing)):
+                assert isinstance(done, Connection)
+                start, stop = self.doing[done]
+                try:
+                    answer = done.recv()
+                except (EOFError, OSError):
+                    process = self.workers.pop(done)
+                    del self.doing[done]
+                    done.close()
+                    process.join()
+                    how = _ending(process)
+                    if self.crashed is None:
+                        raise _killed(how, start, stop) from None
+                    self._hire()
+                    if stop - start > 1:
+                        todo.extendleft((i, i + 1) for i in range(start, stop))
+                    else:
+                        yield start, stop, self.crashed(start, how)
+                    continue
+                if isinstance(answer, BaseException):
+                    raise answer
+                del self.doing[done]
+                self.idle.append(done)
+                yield start, stop, answer
+
+
+def _ending(process: BaseProcess) -> str:
     code = process.exitcode or 0
-    why = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
+
+
+def _killed(how: str, start: int, stop: int) -> UserError:
     return UserError(
-        f"a worker process ended by {why} between images {start} and {stop}: most often "
+        f"a worker process ended by {how} between images {start} and {stop}: most often "
         "memory ran out; run again with fewer cores or more memory"
     )
 
@@ -128,7 +186,9 @@ def _keep_freed_memory() -> None:
         mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, its largest value
 
 
-def _serve(work: Work, connection: Connection, others: list[Connection]) -> None:
+def _serve(
+    work: Callable[[int, int], Any], connection: Connection, others: list[Connection]
+) -> None:
     """A worker: one block after another until the parent closes its end, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -139,9 +199,9 @@ def _serve(work: Work, connection: Connection, others: list[Connection]) -> None
             start, stop = connection.recv()
         except (EOFError, OSError):
             return
-        answer: Any = None
+        answer: Any
         try:
-            work(start, stop)
+            answer = work(start, stop)
         except UserError as error:
             answer = error
         except Exception:

@@ -188,17 +188,18 @@ def test_features_come_back_as_written(tmp_path: Path) -> None:
     assert np.array_equal(features.features, values)
     assert features.row.tolist() == [0, 2, 4, 6, 8, 10, 12]
     assert features.variant.tolist() == [0, 1, 0, 1, 0, 1, 0]
-    assert (features.name, features.layer) == ("hog", "hog")
+    assert (features.name, features.layer, features.made) == ("hog", "hog", {})
 
 
 def test_features_are_written_piece_by_piece(tmp_path: Path) -> None:
     path = str(tmp_path / "f.h5")
     with store.features_writer(
-        path, 4, 2, np.arange(4), np.zeros(4), name="cnn", layer="dense"
+        path, 4, 2, np.arange(4), np.zeros(4), name="cnn", layer="dense", made={"kind": "network"}
     ) as out:
         for i in range(4):
             out[i] = i
-    assert store.open_features(path).features[:, 1].tolist() == [0, 1, 2, 3]
+    made = store.open_features(path)
+    assert made.features[:, 1].tolist() == [0, 1, 2, 3] and made.made == {"kind": "network"}
 
 
 def test_features_need_a_row_each(tmp_path: Path) -> None:

@@ -100,6 +100,27 @@ def test_a_killed_worker_is_told(how: str) -> None:
         workers.in_blocks(work, 8, block=2, threads=2, what="count")
 
 
+def test_a_crew_answers_round_after_round_and_a_death_costs_one_item() -> None:
+    def work(start: int, stop: int) -> list[int]:
+        if start <= 5 < stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return list(range(start, stop))
+
+    def crashed(start: int, how: str) -> list[object]:
+        return [f"{start} {how}"]
+
+    with workers.Crew(work, 2, crashed) as crew:
+        pids = {p.pid for p in crew.workers.values()}
+        first = {a: answer for a, _, answer in crew.each([(0, 2), (2, 4)])}
+        assert first == {0: [0, 1], 2: [2, 3]}
+        assert {p.pid for p in crew.workers.values()} == pids
+        second = {a: answer for a, _, answer in crew.each([(4, 8), (8, 9)])}
+        assert second == {4: [4], 5: ["5 signal SIGKILL"], 6: [6], 7: [7], 8: [8]}
+        assert len(crew.workers) == 2
+        kept = list(crew.workers.values())
+    assert not any(p.is_alive() for p in kept)
+
+
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     script = """
 import os, sys, time
