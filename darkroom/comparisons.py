@@ -87,8 +87,9 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
             # Its name alone leaves the rest as it is.
             old = {"name": old} if isinstance(old, str) else old
             new = {"name": new} if isinstance(new, str) else new
-        both = isinstance(old, dict) and isinstance(new, dict)
-        found[key] = _merged(old, new) if both else new
+        if isinstance(old, dict) and isinstance(new, dict):
+            new = _merged(old, new)
+        found[key] = new
     return found
 
 
