@@ -113,7 +113,7 @@ def written_at(config: dict[str, Any], location: list[Any]) -> list[Any]:
         if not isinstance(model, dict):
             continue
         optimizers, compare = model.get("optimizer"), model.get("compare")
-        if isinstance(optimizers, list):
+        if isinstance(optimizers, list) and optimizers:
             named = {f"{name}-{k}": i for k, i in _named(optimizers).items()} | {str(name): 0}
             if asked in named:
                 own = rest[:1] == ["optimizer"]

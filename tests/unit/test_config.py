@@ -260,3 +260,260 @@ def test_a_hash_beside_its_address_goes_with_it() -> None:
     assert (pets.source, pets.sha256) == ("https://host/pets.zip", one)
     config["datasets"]["pets"]["sha256"] = two
     assert "sha256 is given twice" in mistake(config)
+
+
+# ---------------------------------------------------------------- comparisons
+
+
+def compared(model: dict[str, Any]) -> Settings:
+    config = with_value("models.cnn", {"layers": ["flatten"], "batch": 10} | model)
+    return Settings.load(config)
+
+
+def trained(settings: Settings, model: str) -> dict[str, Any]:
+    wildcards = {"dataset": "pets", "fold": "holdout", "model": model, "seed": "0"}
+    spec: dict[str, Any] = settings.stage("train", wildcards)["model"]
+    return spec
+
+
+def test_a_comparison_is_a_model_for_each_name() -> None:
+    settings = compared(
+        {
+            "optimizer": {"name": "momentum", "learning_rate": 0.5},
+            "schedule": {"name": "cosine", "warmup": 0.1},
+            "compare": {
+                "plain": None,
+                "adam": {"optimizer": "adam", "epochs": 7},
+                "slow": {"optimizer": {"learning_rate": 0.1}, "schedule": {"warmup": 0.3}},
+                "deep": {"layers": [{"conv": 4}, "flatten"], "seeds": [0, 1]},
+                0.25: {"label_smoothing": 0.25},
+            },
+        }
+    )
+    names = ["cnn-plain", "cnn-adam", "cnn-slow", "cnn-deep", "cnn-0.25"]
+    assert settings.comparisons == {"cnn": names}
+    assert settings.models_of("pets") == names
+    assert settings.runs_of("pets")[3:5] == ["cnn-deep-seed0", "cnn-deep-seed1"]
+    plain, adam, slow, deep, smooth = (trained(settings, name) for name in names)
+    base = {"name": "momentum", "learning_rate": 0.5}
+    assert base.items() <= plain["optimizer"].items() and plain["batch"] == 10
+    assert (adam["optimizer"] | {"name": "momentum"}, adam["epochs"]) == (plain["optimizer"], 7)
+    assert (base | {"learning_rate": 0.1}).items() <= slow["optimizer"].items()
+    assert slow["schedule"]["name"] == "cosine" and slow["schedule"]["warmup"] == 0.3
+    assert [list(layer) for layer in deep["layers"]] == [["conv"], ["flatten"]]
+    assert smooth["label_smoothing"] == 0.25 and smooth["optimizer"] == plain["optimizer"]
+
+
+def test_a_list_of_optimizers_is_a_model_for_each_and_none_inherits_anothers_settings() -> None:
+    settings = compared(
+        {
+            "optimizer": [
+                {"name": "sgd", "learning_rate": 0.3, "weight_decay": 0.2},
+                "adam",
+                {"name": "sgd", "learning_rate": 0.01},
+                {"learning_rate": 0.02},
+            ]
+        }
+    )
+    names = ["cnn-sgd", "cnn-adam", "cnn-sgd-2", "cnn-adam-2"]
+    assert settings.models_of("pets") == names
+    found = [trained(settings, name)["optimizer"] for name in names]
+    assert [(o["name"], o["learning_rate"], o["weight_decay"]) for o in found] == [
+        ("sgd", 0.3, 0.2), ("adam", 0.001, 0), ("sgd", 0.01, 0), ("adam", 0.02, 0),
+    ]  # fmt: skip
+
+
+def test_an_optimizer_named_in_the_base_is_kept_where_a_member_sets_its_rate_alone() -> None:
+    settings = compared({"optimizer": "sgd", "compare": {"a": {"optimizer": {"momentum": 0.5}}}})
+    assert trained(settings, "cnn-a")["optimizer"]["name"] == "sgd"
+
+
+def test_a_data_set_may_name_a_comparison_or_one_of_it() -> None:
+    config = with_value("models.cnn.compare", {"a": {}, "b": {"batch": 3}})
+    config["models"]["other"] = {"layers": ["flatten"]}
+    config["run"]["datasets"] = ["pets", "two"]
+    config["datasets"]["two"] = {"source": "two", "models": ["cnn-b", "cnn", "other"]}
+    settings = Settings.load(config)
+    assert settings.models_of("pets") == ["cnn-a", "cnn-b"]
+    assert settings.models_of("two") == ["cnn-b", "cnn-a", "other"]
+    config["datasets"]["two"]["models"] = ["cnn-c"]
+    assert "datasets.two.models: 'cnn-c' is not in models; did you mean" in mistake(config)
+
+
+@pytest.mark.parametrize(
+    ("cnn", "said"),
+    [
+        ({"compare": {"other": {}}}, "models.cnn.compare.other: there is a model cnn-other"),
+        ({"compare": {"a": 3}}, "models.cnn.compare.a: a mapping of settings is needed"),
+        ({"compare": ["a"]}, "models.cnn.compare is ['a']: input should be a valid dictionary"),
+        ({"compare": {"a": {"compare": {"b": {}}}}}, "models.cnn.compare.a: a comparison within a"),
+        ({"compare": {"a": {"optimizer": ["adam"]}}}, "models.cnn.compare.a: a comparison within"),
+        ({"optimizer": []}, "models.cnn.optimizer: the list is empty"),
+        ({"optimizer": ["adam"], "compare": {"a": {}}}, "models.cnn.compare: goes with one"),
+        ({"compare": {"a b": {}}}, "models.cnn-a b: a name has letters"),
+        ({"compare": {"x-seed1": {}}}, "must not end in -seed and a number"),
+        ({"compare": {"a": {"epoch": 3}}}, "models.cnn.compare.a.epoch: unknown key; did you mean 'epochs'?"),
+        ({"compare": {"a": {"optimizer": {"name": "adm"}}}}, "models.cnn.compare.a.optimizer.name is 'adm'"),
+        ({"compare": {"a": {"layers": [{"cnv": 3}]}}}, "models.cnn.compare.a.layers[0].cnv: unknown key"),
+        ({"optimizer": ["sgd", "adm"]}, "models.cnn.optimizer[1].name is 'adm'"),
+        ({"optimizer": [{"lr": 1}, "adam"]}, "models.cnn.optimizer[0].lr: unknown key"),
+        ({"compare": {"a": {"seeds": [1, 1]}}}, "models.cnn.compare.a: seeds: a seed is given twice"),
+        ({"compare": {"a": {"backbone": "vgg"}}}, "models.cnn.compare.a.backbone: 'vgg' is no feature set of kind"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_comparison_is_told_where_it_is_written(
+    cnn: dict[str, Any], said: str
+) -> None:
+    config = with_value("models.cnn", {"layers": ["flatten"]} | cnn)
+    config["models"]["cnn-other"] = {"layers": ["flatten"]}
+    told = mistake(config)
+    assert said in told and len(told.splitlines()) == 1
+
+
+def test_a_mistake_that_all_of_a_comparison_have_from_one_place_is_told_once() -> None:
+    for wrong in ({"epochs": 0}, {"seeds": [1, 1]}, {"layers": [{"dens": 3}]}):
+        model = {"layers": ["flatten"], "compare": {"a": {}, "b": {"batch": 3}}} | wrong
+        told = mistake(with_value("models.cnn", model))
+        assert len(told.splitlines()) == 1 and "compare" not in told and "cnn-a" not in told
+
+
+def test_the_line_of_a_mistake_in_a_comparison_is_that_of_the_override(tmp_path: Path) -> None:
+    first, second = tmp_path / "config.yaml", tmp_path / "mine.yaml"
+    first.write_text(
+        "models:\n  cnn:\n    layers: [flatten]\n    optimizer: {name: sgd}\n    compare:\n"
+        "      fast:\n        epochs: 0\n      slow: {}\n"
+    )
+    second.write_text("models:\n  cnn:\n    compare:\n\n      slow: {optimizer: {momentum: 2}}\n")
+    members = {"fast": {"epochs": 0}, "slow": {"optimizer": {"momentum": 2}}}
+    model = {"layers": ["flatten"], "optimizer": {"name": "sgd"}, "compare": members}
+    told = mistake(with_value("models.cnn", model), [str(first), str(second)]).splitlines()
+    assert told[0].startswith(f"{first}:7: models.cnn.compare.fast.epochs is 0")
+    assert told[1].startswith(f"{second}:5: models.cnn.compare.slow.optimizer.momentum is 2")
+
+    second.write_text("models:\n  cnn:\n    optimizer:\n      - sgd\n      - {name: adam, lr: 1}\n")
+    model = {"layers": ["flatten"], "optimizer": ["sgd", {"name": "adam", "lr": 1}]}
+    told = mistake(with_value("models.cnn", model), [str(first), str(second)]).splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(f"{second}:5: models.cnn.optimizer[1].lr: unknown key")
+
+
+def test_the_line_of_a_name_that_is_nowhere_is_told_too(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("run:\n  datasets: [pets]\n  models: [ccn]\n")
+    said = mistake(with_value("run.models", ["ccn"]), [str(file)])
+    assert said.startswith(f"{file}:3: run.models: 'ccn' is not in models")
+
+
+def test_settings_of_a_comparison_concern_no_stage_but_their_own_training() -> None:
+    members = {"a": {"batch": 3}, "b": {"epochs": 5}}
+    before = Settings.load(with_value("models.cnn.compare", members))
+    after = Settings.load(with_value("models.cnn.compare", {**members, "b": {"epochs": 6}}))
+    assert trained(before, "cnn-a") == trained(after, "cnn-a")
+    assert trained(before, "cnn-b") != trained(after, "cnn-b")
+    plain = compared({"compare": {"a": {}}})
+    assert trained(plain, "cnn-a") == trained(plain, "cnn")
+
+
+# ---------------------------------------------------------------- tuning, backbones
+
+
+def tuned(space: dict[str, Any], **model: Any) -> dict[str, Any]:
+    layers = [{"conv": 8}, "flatten", {"dropout": 0.3}, {"dense": 9, "name": "hidden"}]
+    return with_value("models.cnn", {"layers": layers, "tune": {"space": space}} | model)
+
+
+def test_a_space_names_settings_by_their_paths() -> None:
+    space = {
+        "optimizer.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+        "layers.2.dropout.rate": [0.2, 0.5],
+        "layers.hidden.dense.units": {"low": 8, "high": 64, "step": 8},
+        "batch": [16, 32],
+        "augment.flip": ["none", "horizontal"],
+    }
+    settings = Settings.load(tuned(space))
+    wildcards = {"dataset": "pets", "fold": "holdout", "model": "cnn"}
+    told = settings.stage("try_model", wildcards)["tune"]
+    assert list(told["space"]) == list(space)
+    assert told["space"]["layers.hidden.dense.units"]["step"] == 8
+    assert told["objective"] == "loss" and "parallel" not in told
+    assert "tune" not in settings.stage("try_model", wildcards)["model"]
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({"optimizer.learningrate": [1, 2]}, "no setting 'learningrate'; did you mean 'learning_rate'?"),
+        ({"optimiser.learning_rate": [1, 2]}, "no setting 'optimiser'; did you mean 'optimizer'?"),
+        ({"optimizer.learning_rate": [0.1, -1]}, "tune.space: optimizer.learning_rate with -1: Input should be greater than 0"),
+        ({"optimizer.momentum": {"low": 0.5, "high": 1.0}}, "optimizer.momentum with 1.0: Input should be less than 1"),
+        ({"optimizer.name": ["adam", "adm"]}, "optimizer.name with 'adm'"),
+        ({"layers.2.dropout.rate": [0.2, 1.5]}, "layers.2.dropout.rate with 1.5"),
+        ({"layers.9.dropout.rate": [0.2, 0.5]}, "layers.9.dropout.rate: no item '9' in a list of 4"),
+        ({"layers.last.dense.units": [2, 5]}, "layers.last.dense.units: no item 'last'"),
+        ({"layers.1.dropout.rate": [0.2, 0.5]}, "layers.1.dropout.rate"),
+        ({"batch": [32]}, "batch: give at least two values, or low and high"),
+        ({"batch": {"low": 32, "high": 8}}, "low (32) must be less than high (8)"),
+        ({"batch": {"low": 0, "high": 8, "log": True}}, "log needs low above 0"),
+        ({"batch": {"low": 1, "high": 8, "log": True, "step": 2}}, "log and step exclude each other"),
+        ({}, "at least 1 item"),
+        ({"tune.trials": [1, 2]}, "no setting 'tune'"),
+    ],
+)  # fmt: skip
+def test_a_space_that_cannot_be_tried_is_told(space: dict[str, Any], said: str) -> None:
+    assert said in mistake(tuned(space))
+
+
+def test_a_classifiers_space_reaches_its_own_settings() -> None:
+    config = with_value("classifiers.svm.tune", {"space": {"settings.C": {"low": 1, "high": 9}}})
+    wildcards = {
+        "dataset": "pets", "fold": "holdout", "features": "cnn-seed0", "classifier": "svm",
+    }  # fmt: skip
+    told = Settings.load(config).stage("try_classifier", wildcards)
+    assert told["tune"]["space"]["settings.C"]["high"] == 9
+    assert "tune" not in told["classifier"]
+    config["classifiers"]["svm"]["tune"]["space"] = {"pca": [0.5, 2.5]}
+    assert "pca with 2.5: a fraction must lie between 0 and 1" in mistake(config)
+    config["classifiers"]["svm"] = {
+        "kind": "svm",
+        "tune": {"space": {"settings.C": [1, 2]}},
+        "search": {"space": {"C": [1, 2]}},
+    }
+    assert "tune and search exclude each other" in mistake(config)
+
+
+BACKBONE = {"kind": "backbone", "application": "MobileNet"}
+
+
+@pytest.mark.parametrize(
+    ("features", "model", "said"),
+    [
+        ({"kind": "backbone"}, {}, "features.net: application: a name in keras.applications is needed"),
+        ({"kind": "hog", "pool": "max"}, {}, "features.net: pool goes with kind: backbone, not hog"),
+        ({"kind": "pixels", "application": "VGG16"}, {}, "application goes with kind: backbone, not pixels"),
+        (BACKBONE | {"view": {"color": "gray"}}, {}, "features.net: view.color: a backbone reads rgb"),
+        (BACKBONE | {"sha256": "12"}, {}, "features.net.sha256 is '12'"),
+        (BACKBONE, {"backbone": "nte"}, "models.cnn.backbone: 'nte' is no feature set of kind backbone; did you mean 'net'?"),
+        ({"kind": "hog"}, {"backbone": "net"}, "models.cnn.backbone: 'net' is no feature set of kind backbone"),
+        (BACKBONE, {"backbone": "net", "view": {"size": 9}}, "view: it is that of the feature set 'net'; set it there"),
+        (BACKBONE, {"fine_tune": {"blocks": 2}}, "fine_tune needs `backbone`, what is to be tuned"),
+        (BACKBONE, {"backbone": "net", "fine_tune": {}}, "give either blocks or start"),
+        (BACKBONE, {"backbone": "net", "fine_tune": {"blocks": 1, "start": "a"}}, "give either blocks or start"),
+        (BACKBONE, {"backbone": "net", "fine_tune": {"blocks": 0}}, "models.cnn.fine_tune.blocks is 0"),
+    ],
+)  # fmt: skip
+def test_a_backbone_and_what_stands_on_it_are_checked(
+    features: dict[str, Any], model: dict[str, Any], said: str
+) -> None:
+    config = with_value("features.net", features)
+    config["models"]["cnn"] |= model
+    assert said in mistake(config)
+
+
+def test_a_head_needs_no_layers_and_reads_the_backbones_view() -> None:
+    config = with_value("features.net", BACKBONE | {"view": {"size": 96}})
+    config["models"]["head_alone"] = {"backbone": "net", "fine_tune": {"blocks": 1}}
+    config["run"]["models"] = ["head_alone"]
+    settings = Settings.load(config)
+    assert settings.view_of("pets", "head_alone").shape == (96, 96, 3)
+    assert settings.backbone_of("head_alone") == "net"
+    assert trained(settings, "head_alone")["fine_tune"]["learning_rate"] == 1e-5

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -93,3 +94,24 @@ def test_the_schema_refuses_what_the_settings_refuse(
     config["models"]["cnn"]["layers"].append({"denze": 3})
     config["classifiers"]["svm"]["kind"] = "svn"
     assert len(list(validator.iter_errors(config))) >= 3
+
+
+@pytest.mark.parametrize(
+    ("model", "accepted"),
+    [
+        ({"optimizer": "sgd"}, True),
+        ({"optimizer": ["sgd", {"name": "adam", "learning_rate": 0.01}]}, True),
+        ({"compare": {"a": {"optimizer": "adam", "epochs": 3}, "b": None, "c": {}}}, True),
+        ({"optimizer": "adm"}, False),
+        ({"optimizer": ["sgd", {"lr": 1}]}, False),
+        ({"optimizer": []}, False),
+        ({"compare": {"a": {"epoch": 3}}}, False),
+        ({"compare": ["a"]}, False),
+    ],
+)
+def test_the_schema_knows_the_forms_of_a_comparison(
+    validator: jsonschema.Draft202012Validator, model: dict[str, Any], accepted: bool
+) -> None:
+    config = {"run": {"datasets": ["a"]}, "datasets": {"a": {"source": "a"}}}
+    whole = config | {"models": {"cnn": {"layers": ["flatten"]} | model}}
+    assert (not list(validator.iter_errors(whole))) is accepted
