@@ -61,7 +61,7 @@ PAX_HEADER = 1 << 20
 SLOW_LISTING = 10 * 10**6  # bytes of a compressed tarball, which must be read to be listed
 
 JUNK_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
-JUNK_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", "Icon\r", "Icon_"}
+JUNK_FILES = {".DS_Store", "_DS_Store", "Thumbs.db", "desktop.ini", "Icon\r", "Icon_"}
 NESTED = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tzst|tar\.(gz|bz2|xz|zst))$", re.I)
 SUFFIX = re.compile(r"(\.tar)?\.(zip|tar|tgz|tbz2?|txz|tzst|gz|bz2|xz|zst)$", re.I)
 MAGIC = {
@@ -72,6 +72,7 @@ MAGIC = {
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zst",
 }
+_PAGE = re.compile(rb"\s*<(!doctype|html|\?xml|!--)", re.I)
 FOREIGN = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar"}
 # What the readers of the standard library raise on data that is damaged or made to hurt.
 DAMAGED = (
@@ -223,6 +224,12 @@ def _read_exactly(stream: IO[bytes], n: int) -> bytes:
     return out
 
 
+def is_web_page(path: str) -> bool:
+    """Whether a file is HTML or XML: often what a server sends in place of what was asked for."""
+    with open(path, "rb") as file:
+        return bool(_PAGE.match(file.read(512)))
+
+
 def _not_an_archive(path: str, name: str) -> Damaged:
     with open(path, "rb") as file:
         head = file.read(512)
@@ -234,7 +241,7 @@ def _not_an_archive(path: str, name: str) -> Damaged:
             )
     if not head:
         return Damaged(f"{name} is empty: get it again")
-    if re.match(rb"\s*<(!doctype|html|\?xml|!--)", head, re.I):
+    if _PAGE.match(head):
         return Damaged(
             f"{name} is a web page, not an archive: the address leads to a page around the file"
             " (a login, perhaps), so give the file's own address"

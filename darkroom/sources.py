@@ -5,6 +5,7 @@
 a folder                              used where it is, never copied
 a local archive                       zip, tar, tar.gz, tar.bz2, tar.xz, tar.zst, by content
 `https://…`                           such an archive; `http://` too: with sha256, or from this host
+`https://…/{images,labels}.gz`        several files of a page, each with its own sha256
 `kaggle:owner/name[@version]`         a data set of Kaggle
 `kaggle-competition:name`             the data of a competition of Kaggle
 ====================================  ===========================================================
@@ -13,6 +14,9 @@ a local archive                       zip, tar, tar.gz, tar.bz2, tar.xz, tar.zst
 `files/`, and `.receipt.json` says what was verified and how the folder looked then, so that a
 rerun (the code changed, source.json is gone) takes what is already there. Nothing is renamed to
 `files` before it is whole, and no receipt is written before that.
+
+Images in array files (`darkroom.published`: MNIST's, CIFAR's) become PNG class folders in `files/`,
+and the array files are not kept; those of a local folder stay as they are where they are.
 
 A `mirror:` folder is looked into before the network. There an https archive has the name that
 its address ends with; a Kaggle data set is `owner__name@version.zip` or `owner/name@version.zip`,
@@ -31,111 +35,30 @@ import os
 import re
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from darkroom import archive, disk
+from darkroom import archive, arrays, disk, published
+from darkroom.addresses import KAGGLE, addresses, kind, local_path, mirror_names
 from darkroom.errors import UserError
+
+__all__ = ["download", "files", "kind", "listing", "local_input", "mirror_names", "tree_digest"]
 
 log = logging.getLogger(__name__)
 
-FORMS = (
-    "bundled:digits, a folder, an archive, https://…, kaggle:owner/name[@version],"
-    " kaggle-competition:name"
-)
-PREFIXES = ["bundled", "https", "http", "kaggle", "kaggle-competition"]
-SLUG = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
-KAGGLE = re.compile(rf"kaggle:({SLUG})/({SLUG})(?:@(\d+))?$")
-COMPETITION = re.compile(rf"kaggle-competition:({SLUG})$")
-PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
-
+# Beside archives and arrays, what several files of one page may be.
+PLAIN = re.compile(r"\.(csv|tsv|txt)$", re.I)
 
 # ---------------------------------------------------------------- read with the Snakefile
 
 
-def kind(source: str) -> str:
-    """The kind of a source: bundled, folder, archive, https, kaggle or kaggle-competition.
-
-    Raises
-    ------
-    UserError
-        None of these: with the forms there are, and what was probably meant.
-    """
-    prefix, colon, rest = source.partition(":")
-    prefix = prefix.lower() if colon else ""
-    if prefix == "bundled":
-        if rest != "digits":
-            raise _unknown(source, "the one bundled data set is bundled:digits")
-        return "bundled"
-    if prefix in ("https", "http"):
-        _check_address(source)
-        return "https"
-    if prefix == "kaggle":
-        if not KAGGLE.match(source):
-            raise _unknown(source, "a Kaggle data set is kaggle:owner/name or …@version")
-        return "kaggle"
-    if prefix == "kaggle-competition":
-        if not COMPETITION.match(source):
-            raise _unknown(source, "a competition is kaggle-competition:name")
-        return "kaggle-competition"
-    path = _path(source)
-    if source and path.is_dir():
-        return "folder"
-    if source and path.is_file():
-        return "archive"
-    if "://" in source or (prefix and re.match(r"[a-z][a-z-]+$", prefix)):
-        import difflib
-
-        close = difflib.get_close_matches(prefix, PREFIXES, n=1, cutoff=0.6)
-        raise _unknown(source, f"did you mean {close[0]}:?" if close else "")
-    raise UserError(
-        f"source {source!r}: there is no such folder or archive (looked for"
-        f" {path.absolute()}); a source is one of {FORMS}"
-    )
-
-
-def _path(source: str) -> Path:
-    return Path(source).expanduser() if source.startswith("~") else Path(source)
-
-
-def _unknown(source: str, hint: str) -> UserError:
-    hint = f"{hint}; " if hint and not hint.endswith("?") else f"{hint} " if hint else ""
-    return UserError(f"source {source!r}: {hint}a source is one of {FORMS}")
-
-
-def _check_address(source: str) -> None:
-    try:
-        parts = urlsplit(source)
-        host, login = parts.hostname, parts.username or parts.password
-        _ = parts.port
-    except ValueError:
-        host, login = None, None
-    if not host:
-        raise _unknown(source, "this address names no server")
-    if login:
-        raise UserError(
-            f"source: the address at {host} holds a user name or password, which would end in"
-            " logs: take it out and put it in ~/.netrc"
-        )
-    if re.fullmatch(r"(www\.)?kaggle\.com", host):
-        data = re.match(rf"/datasets/({SLUG})/({SLUG})", parts.path)
-        game = re.match(rf"/(?:competitions|c)/({SLUG})", parts.path)
-        meant = (
-            f"kaggle:{data[1]}/{data[2]}"
-            if data
-            else f"kaggle-competition:{game[1]}"
-            if game
-            else "kaggle:owner/name or kaggle-competition:name"
-        )
-        raise UserError(f"source {source!r} is a page of Kaggle: write {meant}")
-
-
 def local_input(source: str) -> str | None:
     """Path of a local archive, to be declared as a rule's input; None for other kinds."""
-    return str(_path(source)) if kind(source) == "archive" else None
+    return str(local_path(source)) if kind(source) == "archive" else None
 
 
 def tree_digest(source: str) -> str | None:
@@ -162,20 +85,20 @@ def listing(source: str, limit: int = 200_000) -> list[str] | None:
 
     Returns
     -------
-    None where it would take a download or too long: bundled and remote sources, more than
-    `limit` files, compressed tarballs beyond 10 MB, archives in archives.
+    None where it would take a download or too long, or where the files are no images yet:
+    bundled and remote sources, more than `limit` files, compressed tarballs beyond 10 MB,
+    archives in archives, images in array files.
     """
     what = kind(source)
-    if what == "archive":
-        return archive.listing(str(_path(source)), limit)
-    if what != "folder":
-        return None
     paths: list[str] = []
-    for path, _, _ in files(_folder(source)):
-        if len(paths) >= limit:
-            return None
-        paths.append(path)
-    return sorted(paths)
+    if what == "archive":
+        paths = archive.listing(str(local_path(source)), limit) or []
+    elif what == "folder":
+        for path, _, _ in files(_folder(source)):
+            if len(paths) >= limit:
+                return None
+            paths.append(path)
+    return sorted(paths) if paths and not published.claimed(paths) else None
 
 
 def files(root: str) -> Iterator[tuple[str, int, int]]:
@@ -218,7 +141,7 @@ def files(root: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _folder(source: str) -> str:
-    path = _path(source).absolute()
+    path = local_path(source).absolute()
     if Path.cwd().is_relative_to(path.resolve()):
         raise UserError(
             f"source {source!r} is the folder that this runs in, or above it, where results are"
@@ -228,15 +151,15 @@ def _folder(source: str) -> str:
     return str(path)
 
 
-def _survey(root: str) -> tuple[str, int, int]:
-    """Digest of a folder's listing, count of files, bytes."""
+def _survey(root: str) -> tuple[str, list[tuple[str, int, int]]]:
+    """Digest of a folder's listing, and the listing."""
     rows = sorted(files(root))
     if not rows:
         raise UserError(f"source {root}: the folder holds no files")
     digest = hashlib.sha256()
     for path, size, time in rows:
         digest.update(f"{path}\0{size}\0{time}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest(), len(rows), sum(size for _, size, _ in rows)
+    return digest.hexdigest(), rows
 
 
 # ---------------------------------------------------------------- the download stage
@@ -248,8 +171,9 @@ def download(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> 
     Parameters
     ----------
     output : `data/{dataset}/source.json`.
-    cfg : `dataset`, `source`, `sha256`, `license`, `limits` (`max_gb`, `max_files`) and `tree`
-        (`tree_digest` of a folder when the Snakefile was read, or None).
+    cfg : `dataset`, `source`, `sha256` (a list for several files), `license`, `limits` (`max_gb`,
+        `max_files`), `root` (`layout.root`, which chooses one of several data sets of array
+        files) and `tree` (`tree_digest` of a folder when the Snakefile was read, or None).
     mirror : folder looked into before the network.
 
     Raises
@@ -264,7 +188,7 @@ def download(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> 
             f" {cfg['source']!r} is none: leave it out"
         )
     place = _Place(output, cfg, mirror)
-    told = _use_folder(output, cfg) if what == "folder" else place.bring(what)
+    told = place.use_folder() if what == "folder" else place.bring(what)
     found = {**told, "license": told["license"] or cfg.get("license")}
     disk.write_json(output, found)
     log.info(
@@ -276,49 +200,61 @@ def download(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> 
     )
 
 
-def _use_folder(output: str, cfg: dict[str, Any]) -> dict[str, Any]:
-    root = _folder(cfg["source"])
-    digest, count, size = _survey(root)
-    if cfg.get("tree") not in (None, digest):
-        log.warning("%s changed while this run began: it is taken as it is now", root)
-    note = str(Path(output).with_name(".folder.json"))
-    old = disk.read_json(note)
-    told = {
-        "source": cfg["source"],
-        "kind": "folder",
-        "root": root,
-        "version": None,
-        "sha256": digest,
-        "license": None,
-        "retrieved": _now(),
-        "files": count,
-        "bytes": size,
-        "archive": None,
-    }
-    if {**old, "retrieved": None} == {**told, "retrieved": None}:
-        return old  # nothing is new: not even the date, so that nothing after this runs again
-    disk.write_json(note, told)
-    return told
-
-
 class _Place:
     """`data/{dataset}`: what is there already, and how new files get there whole."""
 
     def __init__(self, output: str, cfg: dict[str, Any], mirror: str | None) -> None:
         self.cfg, self.source, self.mirror = cfg, str(cfg["source"]), mirror
-        self.sha256: str | None = (cfg.get("sha256") or "").lower() or None
+        self.addresses = addresses(self.source)
+        self.sha256 = _digests(cfg, len(self.addresses))
+        self.chosen: str | None = cfg.get("root")
         self.folder = Path(output).parent
         self.root = self.folder / "files"
         self.partial = self.folder / ".files.partial"
+        self.written = self.folder / ".files.written"
         self.old = self.folder / ".files.old"
         self.receipt = str(self.folder / ".receipt.json")
         self.incoming = self.folder / ".download"
 
+    def use_folder(self) -> dict[str, Any]:
+        """Take a local folder where it is; only images in array files are written out here."""
+        root = _folder(self.source)
+        digest, rows = _survey(root)
+        if self.cfg.get("tree") not in (None, digest):
+            log.warning("%s changed while this run began: it is taken as it is now", root)
+        paths = [path for path, _, _ in rows]
+        if published.claimed(paths):
+            self._clear()
+            self.sha256 = [digest]
+            there = self._already_there("folder")
+            if there is not None:
+                return there
+            found = published.find(root, paths, chosen=self.chosen)
+            if found is not None:
+                images = self._write(found, self.partial)
+                return self._install(images, {"sha256": digest, "written_from": found.sentence})
+        note = str(self.folder / ".folder.json")
+        old = disk.read_json(note)
+        told: dict[str, Any] = {
+            "source": self.source,
+            "kind": "folder",
+            "root": root,
+            "version": None,
+            "sha256": digest,
+            "license": None,
+            "retrieved": _now(),
+            "files": len(rows),
+            "bytes": sum(size for _, size, _ in rows),
+            "archive": None,
+        }
+        if {**old, "retrieved": None} == {**told, "retrieved": None}:
+            return old  # nothing is new: not even the date, so that nothing after this runs again
+        disk.write_json(note, told)
+        return told
+
     def bring(self, what: str) -> dict[str, Any]:
         """Reuse what a receipt vouches for, or get and unpack it; returns source.json's content."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for path in (self.partial, self.old):
-            shutil.rmtree(path, ignore_errors=True)
+        self._clear()
         there = self._already_there(what)
         if there is not None:
             shutil.rmtree(self.incoming, ignore_errors=True)
@@ -327,11 +263,17 @@ class _Place:
         if what == "bundled":
             return self._install(*_write_digits(self.partial))
         if what == "archive":
-            path = _path(self.source)
+            path = local_path(self.source)
             mark = _mark(path)  # before reading: a change meanwhile is noticed by the next run
-            told = {"archive": path.name, "sha256": self._verified(path)}
-            return self._install(self._unpack(path), told, mark)
+            told = {"archive": path.name, "sha256": self._verified(path, self.sha256[0])}
+            return self._install(*self._unpack([(path, told)]), mark)
         return self._remote(what)
+
+    def _clear(self) -> None:
+        """Remove halves of what an earlier run was at when it was stopped."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in (self.partial, self.written, self.old):
+            shutil.rmtree(path, ignore_errors=True)
 
     # -- what is there
 
@@ -340,20 +282,30 @@ class _Place:
         told: dict[str, Any] = note.get("told") or {}
         if told.get("source") != self.source:
             return None
-        if self.sha256 not in (None, told.get("sha256")):
+        digests = told.get("sha256")
+        have = digests if isinstance(digests, list) else [digests]
+        if any(w not in (None, h) for w, h in zip(self.sha256, have, strict=True)):
             return None
         if not self.root.is_dir() or _tree(self.root) != note.get("tree"):
             log.info("%s was changed since it was unpacked: once more", self.root)
             return None
         if what == "archive":
-            path = _path(self.source)
+            path = local_path(self.source)
             mark = _mark(path)
             if mark != note.get("mark"):
-                if self._verified(path) != told.get("sha256"):
+                if self._verified(path, self.sha256[0]) != told.get("sha256"):
                     return None
                 disk.write_json(self.receipt, {**note, "mark": mark})
+        if note.get("arrays") != self._arrays() and (
+            told.get("written_from") or published.claimed(p for p, _, _ in files(str(self.root)))
+        ):
+            return None
         log.info("%s is there already, as it was verified", self.root)
         return {**told, "root": str(self.root)}
+
+    def _arrays(self) -> list[Any]:
+        """What decides how array files are written out, besides the files."""
+        return [arrays.VERSION, self.chosen]
 
     # -- how it gets there
 
@@ -379,7 +331,12 @@ class _Place:
         }
         if unpacked.skipped:
             content["skipped"] = unpacked.skipped
-        note = {"told": content, "tree": _tree(self.partial), "mark": mark}
+        note = {
+            "told": content,
+            "tree": _tree(self.partial),
+            "mark": mark,
+            "arrays": self._arrays(),
+        }
         if self.root.is_dir():
             self.root.rename(self.old)
         self.partial.rename(self.root)
@@ -388,69 +345,134 @@ class _Place:
             shutil.rmtree(path, ignore_errors=True)
         return content
 
-    def _unpack(self, path: Path, name: str | None = None) -> archive.Unpacked:
-        limits = self.cfg["limits"]
+    def _unpack(
+        self, got: list[tuple[Path, dict[str, Any]]]
+    ) -> tuple[archive.Unpacked, dict[str, Any]]:
+        """Unpack each file that was got, and write out the images of array files.
+
+        Returns
+        -------
+        Counts, and what source.json says of the files.
+        """
+        done = archive.Unpacked(0, 0, {})
+        for path, told in got:
+            one = self._place(path, str(told["archive"]), done, alone=len(got) == 1)
+            skipped = Counter(done.skipped) + Counter(one.skipped)
+            done = archive.Unpacked(done.files + one.files, done.bytes + one.bytes, dict(skipped))
+        several = {key: [told[key] for _, told in got] for key in ("archive", "sha256")}
+        said = got[0][1] if len(got) == 1 else several
+        there = [path for path, _, _ in files(str(self.partial))]
+        found = published.find(str(self.partial), there, chosen=self.chosen)
+        if found is None:
+            return done, said
+        images = self._write(found, self.written)
+        shutil.rmtree(self.partial)
+        self.written.rename(self.partial)
+        done = archive.Unpacked(images.files, images.bytes, done.skipped)
+        return done, {**said, "written_from": found.sentence}
+
+    def _place(
+        self, path: Path, name: str, done: archive.Unpacked, *, alone: bool
+    ) -> archive.Unpacked:
+        """Unpack one file; of several, each archive into a folder of its name."""
+        target = self.partial
+        max_bytes, max_files = self._limits()
+        if not alone:
+            packed = archive.recognise(str(path))
+            plain = published.is_array_file(name) or PLAIN.search(name)
+            if packed is None and plain and not archive.is_web_page(str(path)):
+                target.mkdir(exist_ok=True)
+                with disk.full_disc_in_words(str(self.folder)):
+                    shutil.copyfile(path, target / name)
+                return archive.Unpacked(1, path.stat().st_size, {})
+            if packed == "zip" or (packed and packed.startswith("tar")):
+                target = target / archive.stem(name)
         return archive.unpack(
             str(path),
-            str(self.partial),
-            max_bytes=int(limits["max_gb"] * 1e9),
-            max_files=int(limits["max_files"]),
+            str(target),
+            max_bytes=max_bytes - done.bytes,
+            max_files=max_files - done.files,
             name=name,
         )
 
-    def _verified(self, path: Path) -> str:
+    def _write(self, found: arrays.Arrays, target: Path) -> archive.Unpacked:
+        log.info("%s", found.sentence)
+        max_bytes, max_files = self._limits()
+        inside = target / (self.chosen or "")
+        return arrays.write(found, str(inside), max_bytes=max_bytes, max_files=max_files)
+
+    def _limits(self) -> tuple[int, int]:
+        limits = self.cfg["limits"]
+        return int(limits["max_gb"] * 1e9), int(limits["max_files"])
+
+    def _verified(self, path: Path, sha256: str | None) -> str:
         from darkroom import transfer
 
         found = transfer.sha256_of(str(path), f"Verifying {path.name}")
-        if self.sha256 not in (None, found):
+        if sha256 not in (None, found):
             raise transfer.mismatch(
-                str(path), str(self.sha256), found, "put the right file there, or correct sha256"
+                str(path), str(sha256), found, "put the right file there, or correct sha256"
             )
         return found
 
     def _remote(self, what: str) -> dict[str, Any]:
-        names = mirror_names(self.source, has_sha256=self.sha256 is not None)
-        hint = (
-            f"put the archive into the mirror {self.mirror} as {names[0]}"
-            if self.mirror
-            else f"put the archive as {names[0]} into a folder and name that folder as mirror"
-            " in the config"
-        )
-        found = self._in_mirror(names)
-        told: dict[str, Any]
-        if found is not None:
-            told = {"sha256": self._verified(found), "archive": found.name}
-            log.info("%s is taken from the mirror: %s", self.source, found)
-            match = KAGGLE.match(self.source)
-            told["version"] = match[3] if match else None
-            path: Path = found
-        elif what == "https":
-            path, told = self._https(names[0], hint)
-        else:
-            path, told = self._kaggle(hint)
-        if self.sha256 is None:
+        got = [
+            self._one(what, address, self.sha256[i], f"-{i + 1}" if i else "")
+            for i, address in enumerate(self.addresses)
+        ]
+        if None in self.sha256:
+            found = [told["sha256"] for _, told in got]
             log.info(
                 "to have it checked from now on, put sha256: %s under datasets: %s in the config",
-                told["sha256"],
+                found[0] if len(found) == 1 else f"[{', '.join(found)}]",
                 self.cfg["dataset"],
             )
         try:
-            unpacked = self._unpack(path, told["archive"])
+            unpacked, told = self._unpack(got)
         except archive.Damaged:
             shutil.rmtree(self.incoming, ignore_errors=True)  # else it would be taken again
             raise
         return self._install(unpacked, told)
 
-    def _https(self, name: str, hint: str) -> tuple[Path, dict[str, Any]]:
+    def _one(
+        self, what: str, address: str, sha256: str | None, slot: str
+    ) -> tuple[Path, dict[str, Any]]:
+        """One remote file, from the mirror or the network, and what is told of it."""
+        names = mirror_names(address, has_sha256=sha256 is not None)
+        thing = "the archive" if len(self.addresses) == 1 else "the file"
+        hint = (
+            f"put {thing} into the mirror {self.mirror} as {names[0]}"
+            if self.mirror
+            else f"put {thing} as {names[0]} into a folder and name that folder as mirror"
+            " in the config"
+        )
+        found = self._in_mirror(names)
+        if found is not None:
+            match = KAGGLE.match(address)
+            told = {
+                "sha256": self._verified(found, sha256),
+                "archive": found.name,
+                "version": match[3] if match else None,
+            }
+            log.info("%s is taken from the mirror: %s", address, found)
+            return found, told
+        path = str(self.incoming / f"archive{slot}")
+        if what == "https":
+            return self._https(address, sha256, path, names[0], hint)
+        return self._kaggle(path, hint)
+
+    def _https(
+        self, address: str, sha256: str | None, path: str, name: str, hint: str
+    ) -> tuple[Path, dict[str, Any]]:
         from darkroom import transfer
 
-        host = urlsplit(self.source).netloc
+        host = urlsplit(address).netloc
         session = transfer.session()
 
         def opened(headers: dict[str, str]) -> Any:
-            response = session.get(self.source, headers=headers, stream=True)
+            response = session.get(address, headers=headers, stream=True)
             for step in (*response.history, response):
-                self._check_secure(step.url)
+                self._check_secure(step.url, sha256)
             return response
 
         def explain(status: int, text: str) -> UserError:
@@ -467,32 +489,32 @@ class _Place:
                 )
             return UserError(f"{host} answers status {status} for {name}{said}; {hint}")
 
-        self._check_secure(self.source)
+        self._check_secure(address, sha256)
         with session:
             got = transfer.fetch(
                 opened,
-                str(self.incoming / "archive"),
-                key=self.source,
+                path,
+                key=address,
                 name=name,
                 patience=transfer.Patience(host, hint),
                 explain=explain,
-                sha256=self.sha256,
+                sha256=sha256,
             )
         told = {"archive": name, "sha256": got.sha256, "version": got.version}
         return Path(got.path), told
 
-    def _check_secure(self, url: str) -> None:
+    def _check_secure(self, url: str, sha256: str | None) -> None:
         """Plain http can be changed on the way: it takes a sha256, or this very machine."""
         from darkroom import transfer
 
         plain = url.lower().startswith("http:") and not transfer.is_loopback(url)
-        if plain and self.sha256 is None:
+        if plain and sha256 is None:
             raise UserError(
                 f"source {self.source!r} comes over http, where it can be changed on the way:"
                 " use https, or give its sha256"
             )
 
-    def _kaggle(self, hint: str) -> tuple[Path, dict[str, Any]]:
+    def _kaggle(self, path: str, hint: str) -> tuple[Path, dict[str, Any]]:
         from darkroom import kaggle_source
 
         match = KAGGLE.match(self.source)
@@ -505,8 +527,8 @@ class _Place:
             wanted = kaggle_source.Wanted(self.source, None, name, None)
         got = kaggle_source.download(
             wanted,
-            str(self.incoming / "archive"),
-            sha256=self.sha256,
+            path,
+            sha256=self.sha256[0],
             hint=hint,
         )
         return Path(got.file.path), {
@@ -521,7 +543,7 @@ class _Place:
     def _check_mirror(self, what: str) -> None:
         if not self.mirror or what in ("bundled", "archive"):
             return
-        folder = _path(self.mirror).absolute()
+        folder = local_path(self.mirror).absolute()
         if not folder.is_dir():
             raise UserError(
                 f"mirror is {self.mirror!r}: there is no such folder (looked for {folder})"
@@ -531,37 +553,24 @@ class _Place:
         if not self.mirror:
             return None
         for name in names:
-            path = _path(self.mirror) / name
+            path = local_path(self.mirror) / name
             if path.is_file():
                 return path
         return None
 
 
-def mirror_names(source: str, *, has_sha256: bool) -> list[str]:
-    """Names under which a mirror may hold a remote source, in the order looked for.
-
-    Parameters
-    ----------
-    has_sha256 : a digest will tell which version a file without one in its name is.
-    """
-    match = KAGGLE.match(source)
-    if match:
-        owner, name, version = match.groups()
-        stems = []
-        if version:
-            stems += [f"{owner}__{name}@{version}", f"{owner}/{name}@{version}"]
-        if not version or has_sha256:
-            stems += [f"{owner}__{name}", f"{owner}/{name}", name]
-    elif COMPETITION.match(source):
-        name = source.partition(":")[2]
-        stems = [f"kaggle-competition__{name}", name]
-    else:
-        last = unquote(urlsplit(source).path).rstrip("/")
-        try:
-            return [(archive.safe_name(last) or "archive").rpartition("/")[2]]
-        except ValueError:
-            return ["archive"]
-    return [stem + suffix for stem in stems for suffix in PACKED]
+def _digests(cfg: dict[str, Any], count: int) -> list[str | None]:
+    """The expected sha256 of each file of a source, lower-case; None where none is given."""
+    given = cfg.get("sha256") or None
+    if given is None:
+        return [None] * count
+    each = [given] if isinstance(given, str) else list(given)
+    if len(each) != count:
+        raise UserError(
+            f"datasets.{cfg['dataset']}.sha256 has {len(each)} entries, and the source names"
+            f" {count} files: give a list of one for each file, in the same order"
+        )
+    return [digest.lower() for digest in each]
 
 
 def _mark(path: Path) -> dict[str, int]:

@@ -1,0 +1,170 @@
+"""Source strings: which kind each is, and which files it names.
+
+Only the standard library is imported here: this is asked while the Snakefile is read.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from darkroom import archive
+from darkroom.errors import UserError
+
+FORMS = (
+    "bundled:digits, a folder, an archive, https://…, kaggle:owner/name[@version],"
+    " kaggle-competition:name"
+)
+PREFIXES = ["bundled", "https", "http", "kaggle", "kaggle-competition"]
+SLUG = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+KAGGLE = re.compile(rf"kaggle:({SLUG})/({SLUG})(?:@(\d+))?$")
+COMPETITION = re.compile(rf"kaggle-competition:({SLUG})$")
+PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
+BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+
+
+def kind(source: str) -> str:
+    """The kind of a source: bundled, folder, archive, https, kaggle or kaggle-competition.
+
+    Raises
+    ------
+    UserError
+        None of these: with the forms there are, and what was probably meant.
+    """
+    prefix, colon, rest = source.partition(":")
+    prefix = prefix.lower() if colon else ""
+    if prefix == "bundled":
+        if rest != "digits":
+            raise _unknown(source, "the one bundled data set is bundled:digits")
+        return "bundled"
+    if prefix in ("https", "http"):
+        _check_address(source, source)  # before anything may repeat a login in it
+        for address in addresses(source):
+            _check_address(source, address)
+        return "https"
+    if prefix == "kaggle":
+        if not KAGGLE.match(source):
+            raise _unknown(source, "a Kaggle data set is kaggle:owner/name or …@version")
+        return "kaggle"
+    if prefix == "kaggle-competition":
+        if not COMPETITION.match(source):
+            raise _unknown(source, "a competition is kaggle-competition:name")
+        return "kaggle-competition"
+    path = local_path(source)
+    if source and path.is_dir():
+        return "folder"
+    if source and path.is_file():
+        return "archive"
+    if "://" in source or (prefix and re.match(r"[a-z][a-z-]+$", prefix)):
+        import difflib
+
+        close = difflib.get_close_matches(prefix, PREFIXES, n=1, cutoff=0.6)
+        raise _unknown(source, f"did you mean {close[0]}:?" if close else "")
+    if BRACES.search(source):
+        raise UserError(
+            f"source {source!r}: a list in braces belongs to an address; of several files here,"
+            " give the folder"
+        )
+    raise UserError(
+        f"source {source!r}: there is no such folder or archive (looked for"
+        f" {path.absolute()}); a source is one of {FORMS}"
+    )
+
+
+def local_path(source: str) -> Path:
+    """The path of a local source, with `~` for the home folder."""
+    return Path(source).expanduser() if source.startswith("~") else Path(source)
+
+
+def addresses(source: str) -> list[str]:
+    """The files of an https source: several where it has a list in braces, as shells read it.
+
+    `https://host/{images,labels}.gz` is `https://host/images.gz` and `https://host/labels.gz`;
+    every other source is its own only address.
+
+    Raises
+    ------
+    UserError
+        More than one list, an empty entry, or two files of the same name.
+    """
+    found = BRACES.search(source)
+    if not found or not re.match(r"https?:", source, re.I):
+        return [source]
+    before, after = source[: found.start()], source[found.end() :]
+    entries = [entry.strip() for entry in found[1].split(",")]
+    if re.search("[{}]", before + after):
+        raise UserError(f"source {source!r}: one list in braces is read, not several")
+    if not all(entries):
+        raise UserError(f"source {source!r}: the list in braces has an empty entry")
+    each = [before + entry + after for entry in entries]
+    names = [file_name(address) for address in each]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"source {source!r}: two of its files would be named {name}")
+    return each
+
+
+def _unknown(source: str, hint: str) -> UserError:
+    hint = f"{hint}; " if hint and not hint.endswith("?") else f"{hint} " if hint else ""
+    return UserError(f"source {source!r}: {hint}a source is one of {FORMS}")
+
+
+def _check_address(source: str, address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        host, login = parts.hostname, parts.username or parts.password
+        _ = parts.port
+    except ValueError:
+        host, login = None, None
+    if not host:
+        raise _unknown(source, "this address names no server")
+    if login:
+        raise UserError(
+            f"source: the address at {host} holds a user name or password, which would end in"
+            " logs: take it out and put it in ~/.netrc"
+        )
+    if re.fullmatch(r"(www\.)?kaggle\.com", host):
+        data = re.match(rf"/datasets/({SLUG})/({SLUG})", parts.path)
+        game = re.match(rf"/(?:competitions|c)/({SLUG})", parts.path)
+        meant = (
+            f"kaggle:{data[1]}/{data[2]}"
+            if data
+            else f"kaggle-competition:{game[1]}"
+            if game
+            else "kaggle:owner/name or kaggle-competition:name"
+        )
+        raise UserError(f"source {source!r} is a page of Kaggle: write {meant}")
+
+
+def file_name(address: str) -> str:
+    """The name that the file of an https address is given here."""
+    last = unquote(urlsplit(address).path).rstrip("/")
+    try:
+        return (archive.safe_name(last) or "archive").rpartition("/")[2]
+    except ValueError:
+        return "archive"
+
+
+def mirror_names(address: str, *, has_sha256: bool) -> list[str]:
+    """Names under which a mirror may hold a remote file, in the order looked for.
+
+    Parameters
+    ----------
+    address : one of `addresses` of a source.
+    has_sha256 : a digest will tell which version a file without one in its name is.
+    """
+    match = KAGGLE.match(address)
+    if match:
+        owner, name, version = match.groups()
+        stems = []
+        if version:
+            stems += [f"{owner}__{name}@{version}", f"{owner}/{name}@{version}"]
+        if not version or has_sha256:
+            stems += [f"{owner}__{name}", f"{owner}/{name}", name]
+    elif COMPETITION.match(address):
+        name = address.partition(":")[2]
+        stems = [f"kaggle-competition__{name}", name]
+    else:
+        return [file_name(address)]
+    return [stem + suffix for stem in stems for suffix in PACKED]
