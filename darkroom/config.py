@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from functools import partial
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from darkroom import comparisons
+from darkroom.addresses import addresses
 from darkroom.errors import UserError, nearest
 from darkroom.mistakes import in_words
 from darkroom.overrides import override
@@ -324,11 +325,17 @@ class Augment(Strict):
     seed: NonNegativeInt = 0
 
 
+SHA256 = r"^[0-9a-fA-F]{64}$"
+Digest = Annotated[str, Field(json_schema_extra={"pattern": SHA256})]
+
+
 class Dataset(Strict):
     source: str = Field(
-        description="bundled:digits, a folder, an archive, https://…, kaggle:owner/name[@version], kaggle-competition:name"
+        description="bundled:digits, a folder, an archive, https://…, https://…/{a,b}.gz for several files, kaggle:owner/name[@version], kaggle-competition:name"
     )
-    sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
+    sha256: Digest | list[Digest] | None = Field(
+        None, description="of the archive; a list where the source names several files"
+    )
     license: str | None = Field(
         None, description="told in the report, in place of what the source says"
     )
@@ -395,6 +402,31 @@ class Dataset(Strict):
             raise ValueError("sha256 is given twice: in source and by itself")
         digests = digest.split(",")
         return value | {"source": source, "sha256": digests if len(digests) > 1 else digest}
+
+    @field_validator("sha256")
+    @classmethod
+    def _hexadecimal(cls, value: str | list[str] | None) -> str | list[str] | None:
+        for digest in value if isinstance(value, list) else [value]:
+            if digest is not None and not re.fullmatch(SHA256, digest):
+                shown = f"{digest!r}: " if isinstance(value, list) else ""
+                raise ValueError(f"{shown}a sha256 has 64 hexadecimal digits, not {len(digest)}")
+        return value
+
+    @model_validator(mode="after")
+    def _a_hash_for_each_file(self) -> Self:
+        if self.sha256 is None:
+            return self
+        try:
+            files = len(addresses(self.source))
+        except UserError:  # told before the download, with every other mistake in a source
+            return self
+        hashes = len(self.sha256) if isinstance(self.sha256, list) else 1
+        if hashes != files:
+            raise ValueError(
+                f"sha256 has {hashes} of them, and the source names {files} files: give a list of"
+                " one for each file, in the same order"
+            )
+        return self
 
     @field_validator("group")
     @classmethod
@@ -1009,7 +1041,8 @@ class Settings(Strict):
 
     def stage_download(self, dataset: str) -> dict[str, Any]:
         d = self.datasets[dataset]
-        return {"dataset": dataset} | _pick(d, "source", "sha256", "limits")
+        root = {"root": d.layout.root} if d.layout.root else {}
+        return {"dataset": dataset} | _pick(d, "source", "sha256", "limits") | root
 
     def stage_index(self, dataset: str) -> dict[str, Any]:
         d = self.datasets[dataset]

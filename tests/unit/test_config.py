@@ -262,6 +262,22 @@ def test_a_hash_beside_its_address_goes_with_it() -> None:
     assert "sha256 is given twice" in mistake(config)
 
 
+def test_a_hash_for_each_of_several_files() -> None:
+    one, two = "a" * 64, "B" * 64
+    config = with_value("datasets.pets.source", "https://host/{a,b}.gz")
+    config["datasets"]["pets"]["sha256"] = [one, two]
+    assert Settings.load(config).stage("download", {"dataset": "pets"})["sha256"] == [one, two]
+    beside = with_value("datasets.pets.source", f"https://host/{{a,b}}.gz#sha256={one},{two}")
+    assert Settings.load(beside).datasets == Settings.load(config).datasets
+    for wrong in (one, [one], [one, two, two]):
+        config["datasets"]["pets"]["sha256"] = wrong
+        assert "the source names 2 files: give a list of one for each" in mistake(config)
+    config["datasets"]["pets"]["sha256"] = [one, "b"]
+    assert "datasets.pets.sha256: 'b': a sha256 has 64 hexadecimal digits, not 1" in mistake(config)
+    config["datasets"]["pets"] |= {"source": "https://host/a.gz", "sha256": "b"}
+    assert "datasets.pets.sha256 is 'b': a sha256 has 64" in mistake(config)
+
+
 # ---------------------------------------------------------------- comparisons
 
 
