@@ -7,6 +7,9 @@ seeds were tested on the same images, and that over folds that each tested other
 is the interval of the mean of the runs, resample by resample. It says how far the mean
 could be off through the choice of test images; the spread through the choice of seeds
 and training rows is the standard deviation (`_sd`).
+
+With two classes a run calls the second from its threshold on: a given probability, or the
+one that serves the run's own validation rows best. No test row has a say in it.
 """
 
 from __future__ import annotations
@@ -54,6 +57,7 @@ def write_evaluation(
     summary: str,
     classes: str,
     predictions_out: str,
+    thresholds: str,
     cfg: dict[str, Any],
 ) -> None:
     """Score every classifier's predictions and tell the accuracies, with intervals.
@@ -62,15 +66,16 @@ def write_evaluation(
     ----------
     predictions : the classifiers' `predictions.parquet`; their order is the tables' order.
     manifest, splits : `manifest.parquet` (for paths) and `splits.parquet` (for groups).
-    metrics, summary, classes, predictions_out : the four files to write, as in
+    metrics, summary, classes, predictions_out, thresholds : the five files to write, as in
         docs/formats.md. An undefined number is left empty, as are the intervals with no
         resamples and the deviation over one run.
-    cfg : `dataset` (name), `evaluate` (`bootstrap`: resamples, 0 for no intervals; `seed`).
+    cfg : `dataset` (name), `evaluate` (`bootstrap`: resamples, 0 for no intervals; `seed`),
+        `threshold` (see `threshold_of`).
 
     Raises
     ------
     UserError
-        Where there is nothing to evaluate.
+        Where there is nothing to evaluate, or no threshold can be chosen.
     """
     dataset = cfg["dataset"]
     if not predictions:
@@ -83,7 +88,8 @@ def write_evaluation(
         part: _Part.of(split, part, i, cfg["evaluate"]) for i, part in enumerate(stored.PARTS)
     }
     runs: list[_Run] = []
-    outputs = [Path(p) for p in (metrics, summary, classes, predictions_out)]
+    lines: list[dict[str, Any]] = []
+    outputs = [Path(p) for p in (metrics, summary, classes, predictions_out, thresholds)]
     parts = [p.with_name(f".{p.name}.part") for p in outputs]
     try:
         with (
@@ -94,7 +100,11 @@ def write_evaluation(
                 table, meta = stored.read_predictions(path)
                 if meta["classes"] != split.classes:
                     raise ValueError(f"{path} is of other classes than {splits}")
+                threshold = threshold_of(table, meta, cfg["threshold"])
+                p = stored.probabilities(table, meta["classes"])
+                table["predicted"] = stored.decide(p, threshold)
                 collected.add(table, meta)
+                lines.append(_threshold_line(table, meta, threshold, cfg["threshold"]))
                 for name in stored.PARTS:
                     rows = table[table["part"] == name]
                     if len(rows):
@@ -104,12 +114,48 @@ def write_evaluation(
         means = _summary(runs)
         means.to_csv(parts[1], index=False, float_format="%.6f")
         _classes(runs, split.classes).to_csv(parts[2], index=False, float_format="%.6f")
+        _thresholds(lines if len(split.classes) == 2 else []).to_csv(parts[4], index=False)
         for part, output in zip(parts, outputs, strict=True):
             part.replace(output)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
     _tell(means, resampled, dataset)
+
+
+def threshold_of(table: pd.DataFrame, meta: dict[str, Any], asked: float | str) -> float:
+    """Probability of the second of two classes from which a run calls it.
+
+    Parameters
+    ----------
+    table, meta : a run's predictions, as `predictions.read_predictions` gives them.
+    asked : that probability, or what it should make largest on the run's validation rows:
+        `accuracy`, `balanced_accuracy` or `f1` (`metrics.best_threshold`).
+
+    Returns
+    -------
+    float; 0.5 where there are more classes.
+
+    Raises
+    ------
+    UserError
+        More than two classes and anything but 0.5; no validation rows of both classes.
+    """
+    where, classes = f"datasets.{meta['dataset']}.threshold", meta["classes"]
+    if len(classes) != 2 and asked != 0.5:
+        raise UserError(f"{where}: a threshold is for two classes, and there are {len(classes)}")
+    if not isinstance(asked, str):
+        return float(asked)
+    rows = table[table["part"] == "validation"]
+    truth = rows["class"].to_numpy()
+    if len(set(truth.tolist())) < 2:
+        raise UserError(
+            f"{where}: {asked} needs validation rows of both classes, and {meta['fold']} has "
+            f"{f'only {classes[truth[0]]!r}' if len(truth) else 'none'}; raise split.validation, "
+            "or give a probability"
+        )
+    score = stored.probabilities(rows, classes)[:, 1]
+    return measure.best_threshold(truth == 1, score, asked)
 
 
 @dataclass(frozen=True)
@@ -279,6 +325,34 @@ def _classes(runs: list[_Run], names: list[str]) -> pd.DataFrame:
             columns |= {m: value, f"{m}_low": low, f"{m}_high": high}
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
+
+
+def _threshold_line(
+    table: pd.DataFrame, meta: dict[str, Any], threshold: float, asked: float | str
+) -> dict[str, Any]:
+    """A row of `thresholds.csv`."""
+    line: dict[str, Any] = {
+        "features": meta["features"],
+        "classifier": meta["classifier"],
+        "fold": meta["fold"],
+        "positive": meta["classes"][-1],
+        "threshold": threshold,
+        "how": asked if isinstance(asked, str) else "given",
+    }
+    if len(meta["classes"]) == 2:
+        for part in stored.PARTS:
+            rows = table[table["part"] == part]
+            rates = measure.two_class_rates(rows["class"], rows["predicted"])
+            line |= {f"{part}_{rate}": value for rate, value in rates.items()}
+    return line
+
+
+def _thresholds(lines: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    rates = [f"{p}_{r}" for p in stored.PARTS for r in ("sensitivity", "specificity", "precision")]
+    columns = ["features", "classifier", "fold", "positive", "threshold", "how", *rates]
+    return pd.DataFrame(lines, columns=columns).round(dict.fromkeys(rates, 6))
 
 
 class _Collected:

@@ -173,6 +173,83 @@ def _areas(
     return area
 
 
+# ---------------------------------------------------------------- thresholds
+
+
+def best_threshold(positive: ArrayLike, score: ArrayLike, how: str) -> float:
+    """The threshold on a score, from which on a row is called positive, that serves best.
+
+    All thresholds between two neighbouring scores call the same rows, so the middle between
+    them stands for each gap, or 0.5 where the gap holds it; of gaps that serve equally well
+    the one whose threshold is nearest to 0.5 is taken (of two as near, the lower), and the
+    middle is rounded to as few digits as the gap allows. Scores are compared as float32.
+
+    Parameters
+    ----------
+    positive : (N,) bool, at least one of each kind. score : (N,) in 0..1.
+    how : what is made as large as can be: `accuracy`, `balanced_accuracy` (the mean of
+        sensitivity and specificity, Youden 1950, Cancer 3:32) or `f1` (of the positives).
+
+    Returns
+    -------
+    float, between 0 and 1.
+    """
+    truth = np.asarray(positive, dtype=bool)
+    level, at = np.unique(np.asarray(score, dtype=np.float64), return_inverse=True)
+    # by gap g, which ends at level[g] (the last one at 1): what lies at or above its end
+    hits = _from_the_end(np.bincount(at, weights=truth, minlength=len(level)))
+    false = _from_the_end(np.bincount(at, weights=~truth, minlength=len(level)))
+    p, n = hits[0], false[0]
+    value = {
+        "accuracy": (hits + n - false) / (p + n),
+        "balanced_accuracy": (hits / p + (n - false) / n) / 2,
+        "f1": 2 * hits / (p + hits + false),
+    }[how]
+    low, high = np.r_[0.0, level], np.r_[level, 1.0]
+    # no threshold lies below 0, none beyond 1, and float32 has none between 1 - 1e-7 and 1
+    inside = np.append(high[:-1] > low[:-1], low[-1] < 1 - 1e-6)
+    held = (low < 0.5) & (high >= 0.5)
+    middle = np.where(held, 0.5, (low + high) / 2)
+    best = inside & (value >= value[inside].max() - 1e-12)
+    gap = int(np.flatnonzero(best)[np.abs(middle[best] - 0.5).argmin()])
+    for digits in range(1, 17):
+        told = round(float(middle[gap]), digits)
+        near = abs(told - middle[gap]) <= (high[gap] - low[gap]) / 4
+        if near and low[gap] < np.float32(told) < 1 and np.float32(told) <= high[gap]:
+            return told
+    return float(high[gap])
+
+
+def _from_the_end(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """Sums of entries from each one to the last, and 0 after it."""
+    return np.concatenate([np.cumsum(counts[::-1])[::-1], [0]]).astype(np.float64)
+
+
+def two_class_rates(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """Sensitivity, specificity and precision of the second of two classes.
+
+    Parameters
+    ----------
+    truth, predicted : (N,) of 0 and 1.
+
+    Returns
+    -------
+    `sensitivity` (share of class 1 that is called so), `specificity` (share of class 0
+    that is called so), `precision` (share right of what is called 1); NaN where there is
+    nothing to take a share of.
+    """
+    (tn, fp), (fn, tp) = confusion(truth, predicted, 2).tolist()
+
+    def share(part: int, whole: int) -> float:
+        return part / whole if whole else float("nan")
+
+    return {
+        "sensitivity": share(tp, tp + fn),
+        "specificity": share(tn, tn + fp),
+        "precision": share(tp, tp + fp),
+    }
+
+
 # ---------------------------------------------------------------- resampling
 
 

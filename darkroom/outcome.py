@@ -38,6 +38,7 @@ class Told:
     metrics: pd.DataFrame
     summary: pd.DataFrame
     by_class: pd.DataFrame
+    thresholds: pd.DataFrame
     predictions: pd.DataFrame
     notes: list[str]
     curves: list[draw.Curve]
@@ -57,6 +58,7 @@ class Told:
         metrics: str,
         summary: str,
         classes: str,
+        thresholds: str,
         predictions: str,
         histories: Sequence[str],
         images: str,
@@ -85,6 +87,7 @@ class Told:
             metrics=runs,
             summary=whole,
             by_class=_table(classes, ("features", "classifier", "fold", "part", "class")),
+            thresholds=_table(thresholds, ("features", "classifier", "fold", "positive", "how")),
             predictions=said,
             notes=list(dict.fromkeys([*read.notes, *notes])),
             curves=[_curve(path, settings) for path in histories],

@@ -75,6 +75,7 @@ def page(
         "results": _results(told),
         "metrics": METRICS,
         "detail": _detail(told),
+        "thresholds": _thresholds(told),
         "networks": _networks(told),
         "counts": inventory.counts(told),
         "samples": inventory.sample_sheet(pictures),
@@ -288,6 +289,33 @@ def _detail(told: Told) -> dict[str, Any] | None:
         "runs": int(t[["features", "fold"]].drop_duplicates().shape[0]),
         "matrix": len(names) <= draw.MOST_CELLS,
         "panels": [told.name(k) for k in told.panel_keys()] if len(names) <= 12 else [],
+    }
+
+
+def _thresholds(told: Told) -> dict[str, Any] | None:
+    """From which probability on each run of the chosen one calls the second of two classes."""
+    if told.choice is None:
+        return None
+    model, classifier = told.choice.key
+    own = set(told.metrics.loc[told.metrics["model"] == model, "features"])
+    t = told.thresholds
+    t = t[t["features"].isin(own) & (t["classifier"] == classifier)]
+    if not len(t):
+        return None
+    rates = ("sensitivity", "specificity", "precision")
+    return {
+        "positive": str(t["positive"].iloc[0]),
+        "negative": told.split.classes[0],
+        "how": str(t["how"].iloc[0]).replace("_", " "),
+        "rows": [
+            {
+                "run": str(row["features"]),
+                "fold": str(row["fold"]),
+                "threshold": f"{float(row['threshold']):.4g}",
+                "rates": [float(row[f"{told.part}_{rate}"]) for rate in rates],
+            }
+            for _, row in t.iterrows()
+        ],
     }
 
 

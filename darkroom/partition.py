@@ -35,7 +35,7 @@ SHOWN = 30  # classes in the log's table
 Ints = NDArray[np.int64]
 
 
-def write_splits(manifest: str, output: str, *, cfg: dict[str, Any]) -> None:
+def write_splits(manifest: str, output: str, *, indices: str, cfg: dict[str, Any]) -> None:
     """Split the usable rows of a manifest and tell the counts by class and part.
 
     Without given places, by fractions: `test` of all rows, then `validation` of the rest,
@@ -61,6 +61,7 @@ def write_splits(manifest: str, output: str, *, cfg: dict[str, Any]) -> None:
     Parameters
     ----------
     manifest : `manifest.parquet`. output : `splits.parquet`, as in docs/formats.md.
+    indices : `class_indices.json`, the number of each class for a person to look up.
     cfg : `dataset` (name), `classes` (final name to source labels, in order; None: all),
         `split` (given, validation, test, folds, stratify, seed, quotas).
 
@@ -75,6 +76,12 @@ def write_splits(manifest: str, output: str, *, cfg: dict[str, Any]) -> None:
     table = pq.read_table(manifest, columns=columns).to_pandas()
     plan = _plan(table, cfg, cfg["dataset"])
     _write(plan, output)
+    numbers = {name: number for number, name in enumerate(plan.classes)}
+    text = json.dumps(numbers, ensure_ascii=False, indent=1) + "\n"
+    place = Path(indices)
+    part = place.with_name(f".{place.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(place)
     _tell(plan, cfg["dataset"])
 
 

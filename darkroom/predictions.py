@@ -130,6 +130,26 @@ def read_predictions(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     return table.replace_schema_metadata(None).to_pandas(), meta
 
 
+def decide(probabilities: ArrayLike, threshold: float) -> NDArray[np.int16]:
+    """The class that each row is called.
+
+    Parameters
+    ----------
+    probabilities : (N, K). With two classes the second is called from `threshold` on; with
+        more the most probable one is, of equals the first, and `threshold` must be 0.5.
+
+    Returns
+    -------
+    (N,) int16.
+    """
+    p = np.asarray(probabilities, dtype=np.float32)  # as stored: 0.7 is not below 0.7
+    if p.shape[1] == 2:
+        return np.asarray(p[:, 1] >= np.float32(threshold), dtype=np.int16)
+    if threshold != 0.5:
+        raise ValueError(f"a threshold of {threshold} among {p.shape[1]} classes")
+    return _first_largest(p)
+
+
 def probabilities(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float32]:
     """The (N, K) float32 probabilities of a table of predictions, in the order of `classes`."""
     return np.stack(

@@ -39,6 +39,7 @@ def write_report(
     metrics: str,
     summary: str,
     classes: str,
+    thresholds: str,
     predictions: str,
     images: str,
     output: str,
@@ -53,7 +54,7 @@ def write_report(
 
     Parameters
     ----------
-    source, manifest, unusable, splits, metrics, summary, classes, predictions, images :
+    source, manifest, unusable, splits, metrics, summary, classes, thresholds, predictions, images :
         paths as in docs/formats.md; `images` in the data set's own view.
     histories : every `history.csv`, at `{fold}/{model}-seed{seed}/history.csv`.
     augmented : the variants in the same view; None or empty where none are stored.
@@ -80,6 +81,7 @@ def write_report(
         metrics=metrics,
         summary=summary,
         classes=classes,
+        thresholds=thresholds,
         predictions=predictions,
         histories=[histories] if isinstance(histories, str) else list(histories),
         images=images,

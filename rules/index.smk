@@ -57,12 +57,14 @@ rule split_rows:
 
     in   manifest.parquet
     out  splits.parquet: class, group and one column a fold
+         class_indices.json: the number of each class, for people
     """
     input:
         manifest="results/{dataset}/manifest.parquet",
         unusable=ancient("results/{dataset}/unusable.csv"),
     output:
-        "results/{dataset}/splits.parquet",
+        splits="results/{dataset}/splits.parquet",
+        indices="results/{dataset}/class_indices.json",
     log:
         "logs/{dataset}/split_rows.log",
     benchmark:

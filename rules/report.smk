@@ -11,7 +11,7 @@ rule evaluate_dataset:
     """Scores with intervals, of every network and classifier on the same rows.
 
     in   all predictions.parquet of a data set, manifest.parquet, splits.parquet
-    out  metrics.csv (a row a run), summary.csv (over seeds and folds), class_metrics.csv, predictions.parquet
+    out  metrics.csv (a row a run), summary.csv (over seeds and folds), class_metrics.csv, thresholds.csv, predictions.parquet
     """
     input:
         predictions=lambda w: each("results/{dataset}/{fold}/{run}/head/predictions.parquet")(w)
@@ -36,6 +36,12 @@ rule evaluate_dataset:
             caption="../report/class_metrics.rst",
             category="{dataset}",
             labels={"table": "by class"},
+        ),
+        thresholds=report(
+            "results/{dataset}/thresholds.csv",
+            caption="../report/thresholds.rst",
+            category="{dataset}",
+            labels={"table": "thresholds of two classes"},
         ),
         predictions="results/{dataset}/predictions.parquet",
     log:
@@ -65,6 +71,7 @@ rule write_report:
         metrics="results/{dataset}/metrics.csv",
         summary="results/{dataset}/summary.csv",
         classes="results/{dataset}/class_metrics.csv",
+        thresholds="results/{dataset}/thresholds.csv",
         predictions="results/{dataset}/predictions.parquet",
         histories=each("results/{dataset}/{fold}/{run}/history.csv"),
         images=images_of,

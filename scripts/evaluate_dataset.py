@@ -8,5 +8,5 @@ with stage(snakemake):
         list(snakemake.input.predictions), snakemake.input.manifest, snakemake.input.splits,
         metrics=snakemake.output.metrics, summary=snakemake.output.summary,
         classes=snakemake.output.classes, predictions_out=snakemake.output.predictions,
-        cfg=snakemake.params.cfg,
+        thresholds=snakemake.output.thresholds, cfg=snakemake.params.cfg,
     )  # fmt: skip

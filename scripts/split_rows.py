@@ -5,5 +5,8 @@ from darkroom.stage import stage
 
 with stage(snakemake):
     partition.write_splits(
-        snakemake.input.manifest, str(snakemake.output[0]), cfg=snakemake.params.cfg
+        snakemake.input.manifest,
+        snakemake.output.splits,
+        indices=snakemake.output.indices,
+        cfg=snakemake.params.cfg,
     )

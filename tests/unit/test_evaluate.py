@@ -20,13 +20,17 @@ CLASSES = ["a", "b", "c"]
 class Study:
     """A data set in a folder, split for real, with made-up predictions of known skill."""
 
-    def __init__(self, folder: Path, n: int = 300, **split: Any) -> None:
+    def __init__(
+        self, folder: Path, n: int = 300, classes: list[str] = CLASSES, **split: Any
+    ) -> None:
         self.folder = folder
+        self.classes = classes
+        k = len(classes)
         self.table = pd.DataFrame(
             {
                 "row": np.arange(n),
-                "path": [f"{CLASSES[i % 3]}/{i}.png" for i in range(n)],
-                "label": [CLASSES[i % 3] for i in range(n)],
+                "path": [f"{classes[i % k]}/{i}.png" for i in range(n)],
+                "label": [classes[i % k] for i in range(n)],
                 "group": None,
                 "split": None,
                 "sha256": [str(i) for i in range(n)],
@@ -52,18 +56,26 @@ class Study:
     def split(self) -> splits.Splits:
         self.table.to_parquet(self.folder / "manifest.parquet")
         manifest, output = self.folder / "manifest.parquet", self.folder / "splits.parquet"
-        partition.write_splits(str(manifest), str(output), cfg=self.cfg)
+        indices = str(self.folder / "class_indices.json")
+        partition.write_splits(str(manifest), str(output), indices=indices, cfg=self.cfg)
         self.splits = splits.read_splits(str(output))
         return self.splits
 
     def predict(
-        self, features: str, classifier: str, fold: str = "holdout", skill: float = 2, seed: int = 0
+        self,
+        features: str,
+        classifier: str,
+        fold: str = "holdout",
+        skill: float = 2,
+        seed: int = 0,
+        shift: float = 0,
     ) -> None:
         table = self.splits.table
         rows = table[table[fold].isin(["validation", "test"])]
         rng = np.random.default_rng([seed, len(self.files)])
-        z = rng.normal(size=(len(rows), 3))
+        z = rng.normal(size=(len(rows), len(self.classes)))
         z[np.arange(len(rows)), rows["class"]] += skill
+        z[:, -1] += shift
         path = str(self.folder / fold / features / classifier / "predictions.parquet")
         predictions.write_predictions(
             path,
@@ -75,11 +87,13 @@ class Study:
             fold=fold,
             features=features,
             classifier=classifier,
-            classes=CLASSES,
+            classes=self.classes,
         )
         self.files.append(path)
 
-    def evaluate(self, bootstrap: int = 200) -> dict[str, pd.DataFrame]:
+    def evaluate(
+        self, bootstrap: int = 200, threshold: float | str = 0.5
+    ) -> dict[str, pd.DataFrame]:
         out = self.folder / "out"
         evaluate.write_evaluation(
             self.files,
@@ -89,12 +103,19 @@ class Study:
             summary=str(out / "summary.csv"),
             classes=str(out / "class_metrics.csv"),
             predictions_out=str(out / "predictions.parquet"),
-            cfg={"dataset": "d", "evaluate": {"bootstrap": bootstrap, "seed": 0}},
+            thresholds=str(out / "thresholds.csv"),
+            cfg={
+                "dataset": "d",
+                "evaluate": {"bootstrap": bootstrap, "seed": 0},
+                "threshold": threshold,
+            },
         )
-        names = ["metrics.csv", "summary.csv", "class_metrics.csv", "predictions.parquet"]
-        assert sorted(p.name for p in out.iterdir()) == sorted(names)
-        tables = {n: pd.read_csv(out / n, dtype={"class": str}) for n in names[:3]}
-        return {**tables, names[3]: pd.read_parquet(out / names[3])}
+        names = ["metrics", "summary", "class_metrics", "thresholds"]
+        assert sorted(p.name for p in out.iterdir()) == sorted(
+            [*(f"{n}.csv" for n in names), "predictions.parquet"]
+        )
+        tables = {f"{n}.csv": pd.read_csv(out / f"{n}.csv", dtype={"class": str}) for n in names}
+        return {**tables, "predictions.parquet": pd.read_parquet(out / "predictions.parquet")}
 
 
 METRICS = [
@@ -113,7 +134,7 @@ METRICS = [
 ]
 
 
-def test_the_four_files(tmp_path: Path) -> None:
+def test_the_files(tmp_path: Path) -> None:
     study = Study(tmp_path)
     study.split()
     for seed in (0, 1):
@@ -152,6 +173,7 @@ def test_the_four_files(tmp_path: Path) -> None:
         for metric in METRICS[::3]:
             assert line[f"{metric}_low"] <= line[metric] <= line[f"{metric}_high"]
 
+    assert tables["thresholds.csv"].empty, "three classes have no threshold"
     by_class = tables["class_metrics.csv"]
     assert list(by_class.columns) == [
         "features", "classifier", "fold", "part", "class", "n",
@@ -354,3 +376,96 @@ def test_notes_of_the_classifiers_are_handed_on_each_once(tmp_path: Path) -> Non
     metadata = pq.read_metadata(tmp_path / "out/predictions.parquet").metadata
     notes = json.loads(metadata[b"darkroom"])["notes"]
     assert notes == ["svm: fitted on a sample of 100 rows", "svm: seed 0", "svm: seed 1"]
+
+
+# ---------------------------------------------------------------- thresholds of two classes
+
+
+def two_classes(folder: Path, **split: Any) -> Study:
+    """Dogs are seen too seldom: a threshold below 0.5 serves better."""
+    study = Study(folder, classes=["cat", "dog"], **split)
+    for fold in study.split().folds:
+        study.predict("cnn-seed0", "head", fold, skill=1.5, shift=-2)
+        study.predict("pixels", "svm", fold, skill=1, shift=-1)
+    return study
+
+
+def test_a_given_threshold_decides_every_table(tmp_path: Path) -> None:
+    study = two_classes(tmp_path)
+    usual, low = study.evaluate(), study.evaluate(threshold=0.2)
+    for tables, threshold in ((usual, 0.5), (low, 0.2)):
+        told = tables["thresholds.csv"]
+        assert told[["features", "classifier", "fold", "positive", "how"]].to_numpy().tolist() == [
+            ["cnn-seed0", "head", "holdout", "dog", "given"],
+            ["pixels", "svm", "holdout", "dog", "given"],
+        ]
+        assert told["threshold"].tolist() == [threshold] * 2
+        said = tables["predictions.parquet"]
+        assert ((said["p:dog"] >= threshold) == (said["predicted"] == 1)).all()
+        for _, line in told.iterrows():
+            for part in ("validation", "test"):
+                same = said[(said["features"] == line["features"]) & (said["part"] == part)]
+                cat, dog = (
+                    tables["class_metrics.csv"]
+                    .query(f"features == '{line['features']}' and part == '{part}'")
+                    .itertuples()
+                )
+                assert dog.recall == pytest.approx(line[f"{part}_sensitivity"], abs=1e-6)
+                assert cat.recall == pytest.approx(line[f"{part}_specificity"], abs=1e-6)
+                assert dog.precision == pytest.approx(line[f"{part}_precision"], abs=1e-6)
+                metrics = tables["metrics.csv"].query(
+                    f"features == '{line['features']}' and part == '{part}'"
+                )
+                right = accuracy_score(same["class"], same["predicted"])
+                assert metrics["accuracy"].item() == pytest.approx(right, abs=1e-6)
+    assert (
+        low["thresholds.csv"]["test_sensitivity"] > usual["thresholds.csv"]["test_sensitivity"]
+    ).all()
+    # what the threshold cannot change
+    for metric in ("roc_auc", "log_loss"):
+        assert (low["metrics.csv"][metric] == usual["metrics.csv"][metric]).all()
+    # the runs' own files stay as they were
+    table, _ = predictions.read_predictions(study.files[0])
+    assert (table["predicted"] == (table["p:dog"] > table["p:cat"])).all()
+
+
+@pytest.mark.parametrize("how", ["accuracy", "balanced_accuracy", "f1"])
+def test_a_threshold_is_chosen_by_validation_and_never_by_the_test(
+    tmp_path: Path, how: str
+) -> None:
+    study = two_classes(tmp_path, folds=3)
+    told = study.evaluate(threshold=how)["thresholds.csv"]
+    assert (told["how"] == how).all() and told["threshold"].nunique() > 1
+    assert (told["threshold"] < 0.5).all()
+    # the test rows' answers turned around: the same thresholds, other scores
+    for path in study.files:
+        table, meta = predictions.read_predictions(path)
+        p = predictions.probabilities(table, meta["classes"])
+        p[table["part"] == "test"] = p[table["part"] == "test"][:, ::-1]
+        predictions.write_predictions(path, table["row"], table["part"], table["class"], p, **meta)
+    again = study.evaluate(threshold=how)["thresholds.csv"]
+    assert again["threshold"].tolist() == told["threshold"].tolist()
+    assert (again["validation_sensitivity"] == told["validation_sensitivity"]).all()
+    assert (again["test_sensitivity"] != told["test_sensitivity"]).any()
+
+
+def test_a_threshold_raises_what_it_was_chosen_for(tmp_path: Path) -> None:
+    study = two_classes(tmp_path)
+    usual = study.evaluate()["metrics.csv"].query("part == 'validation'")
+    for how in ("accuracy", "balanced_accuracy"):
+        best = study.evaluate(threshold=how)["metrics.csv"].query("part == 'validation'")
+        assert (best[how].to_numpy() > usual[how].to_numpy() + 0.02).all()
+
+
+def test_thresholds_that_cannot_be(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.split()
+    study.predict("pixels", "svm")
+    for asked in (0.4, "f1"):
+        with pytest.raises(UserError, match=r"d\.threshold: a threshold is for two classes.*are 3"):
+            study.evaluate(threshold=asked)
+    (tmp_path / "two").mkdir()
+    study = two_classes(tmp_path / "two", validation=0)
+    with pytest.raises(UserError, match=r"needs validation rows of both classes.*has none"):
+        study.evaluate(threshold="accuracy")
+    assert study.evaluate(threshold=0.4)["thresholds.csv"]["validation_sensitivity"].isna().all()

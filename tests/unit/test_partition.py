@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import time
 from pathlib import Path
@@ -42,10 +43,14 @@ def manifest(labels: list[str | None], **columns: Any) -> pd.DataFrame:
 
 def run(tmp_path: Path, table: pd.DataFrame, cfg: dict[str, Any]) -> splits.Splits:
     table.to_parquet(tmp_path / "manifest.parquet")
-    output = tmp_path / "out" / "splits.parquet"
-    partition.write_splits(str(tmp_path / "manifest.parquet"), str(output), cfg=cfg)
-    assert [p.name for p in output.parent.iterdir()] == ["splits.parquet"]
-    return splits.read_splits(str(output))
+    output, indices = (tmp_path / "out" / n for n in ("splits.parquet", "class_indices.json"))
+    partition.write_splits(
+        str(tmp_path / "manifest.parquet"), str(output), indices=str(indices), cfg=cfg
+    )
+    assert {p.name for p in output.parent.iterdir()} == {output.name, indices.name}
+    made = splits.read_splits(str(output))
+    assert json.loads(indices.read_text()) == {name: i for i, name in enumerate(made.classes)}
+    return made
 
 
 def counts(split: splits.Splits, fold: str = "holdout") -> dict[str, dict[str, int]]:

@@ -72,3 +72,18 @@ def test_diverged_training_is_said(tmp_path: Path) -> None:
 def test_arrays_that_disagree(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"part|truth|classes|probabilities"):
         write(tmp_path / "p.parquet", **changes)
+
+
+def test_two_classes_are_told_apart_by_the_threshold() -> None:
+    p = [[0.6, 0.4], [0.5, 0.5], [0.3, 0.7]]
+    assert predictions.decide(p, 0.5).tolist() == [0, 1, 1]
+    assert predictions.decide(p, 0.4).tolist() == [1, 1, 1]
+    assert predictions.decide(p, 0.7).tolist() == [0, 0, 1]  # 0.7 as it is stored
+    assert predictions.decide(p, 0.71).dtype == np.int16
+
+
+def test_more_classes_have_no_threshold() -> None:
+    p = [[0.2, 0.4, 0.4], [0.5, 0.3, 0.2]]
+    assert predictions.decide(p, 0.5).tolist() == [1, 0]
+    with pytest.raises(ValueError, match="3 classes"):
+        predictions.decide(p, 0.4)

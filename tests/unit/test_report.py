@@ -398,3 +398,22 @@ def test_the_page_starts_quickly() -> None:
     code = f"import sys, darkroom.report; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_two_classes_have_their_thresholds_told(
+    tmp_path: Path, normal: tuple[Folder, Page]
+) -> None:
+    page = write(Folder(tmp_path, Plan(classes=("cat", "<dog>"), folds=2, seeds=(0,))))
+    for words in (
+        "Of the two classes, <dog> is the positive one: it is called from this probability on",
+        "the one with the best balanced accuracy on its validation images",
+        "cnn-seed0 fold-1 0.3125 0.750 0.750 0.750",
+        "cnn-seed0 fold-2 0.3125",
+    ):
+        assert words in page.text, words
+    assert not page.crossed
+    assert "the positive one" not in normal[1].text
+
+
+def test_the_number_of_each_class_stands_beside_it(normal: tuple[Folder, Page]) -> None:
+    assert re.search(r"number class train .* 0 cat .* 1 dog .* 2 fox ", normal[1].text)
