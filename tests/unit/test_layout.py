@@ -21,7 +21,7 @@ CLASS_FOLDERS = {
     "generic folder inside": many("pets/cat/images", "pets/dog/images"),
     "with companions": [*many("cat", "dog"), "README.md", "cat/notes.txt", "LICENSE", "labels.json"],
     "with junk": [
-        *many("cat", "dog"), "__MACOSX/cat/._cat_1.jpg", "cat/.DS_Store", "dog/Thumbs.db",
+        *many("cat", "dog"), "__MACOSX/cat/._cat_1.jpg", "cat/.DS_Store", "dog/_DS_Store", "dog/Thumbs.db",
         ".hidden/1.jpg", "cat/._cat_0.jpg",
     ],
 }  # fmt: skip

@@ -90,6 +90,8 @@ def small(name: str, published: Published) -> dict[str, Any]:
             changed["source"] = f"{published.address}/{source.rpartition('/')[2]}"
         size = settings.get("view", {}).get("size", 64)
         changed["view"] = {"size": min(size, 32)}
+        if "folds" in settings.get("split", {}):
+            changed["split"] = {"folds": 2}
         if "quotas" in settings.get("split", {}):
             changed["split"] = {
                 "quotas": {
@@ -116,7 +118,10 @@ def small(name: str, published: Published) -> dict[str, Any]:
 def run(clone: Workspace, name: str, overlay: dict[str, Any], *targets: str) -> Path:
     """Run a preset with an overlay; its data set's results."""
     (clone.root / "small.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
-    clone.run(*targets, "--configfile", f"presets/{name}.yaml", "small.yaml")
+    done = clone.snakemake(
+        *targets, "--configfile", f"presets/{name}.yaml", "small.yaml", timeout=900
+    )
+    assert done.returncode == 0, done.stdout
     (dataset,) = preset(name)["run"]["datasets"]
     return clone.root / "results" / dataset
 
