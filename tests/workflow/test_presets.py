@@ -45,6 +45,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     published_trees.chest_xray(folder / "chest-xray-covid19-pneumonia.zip")
     published_trees.cat_and_dog(folder / "cat-and-dog.zip")
     published_trees.pet_images(folder / "kagglecatsanddogs_5340.zip")
+    published_trees.pet_images(folder / "microsoft-catsvsdogs-dataset.zip")
     published_trees.imagenette(folder / "imagenette2.tgz")
     published_trees.mnist_png(folder / "mnist-png.zip")
     published_trees.cifar10_folders(folder / "cifar10.zip")
@@ -217,7 +218,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize(
     ("name", "archive", "per_class"),
-    [("mnist_cnn", "mnist-png.zip", (12, 5)), ("cifar10_cnn", "cifar10.zip", (12, 5))],
+    [("mnist_cnn", "mnist-png.zip", (12, 6)), ("cifar10_cnn", "cifar10.zip", (12, 6))],
 )
 def test_the_same_data_as_class_folders(
     name: str, archive: str, per_class: tuple[int, int], clone: Workspace, published: Published
