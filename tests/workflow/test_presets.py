@@ -90,7 +90,7 @@ def small(name: str, published: Published) -> dict[str, Any]:
         if source.startswith("https://"):  # a small file has another hash than the published one
             changed["source"] = f"{published.address}/{source.rpartition('/')[2]}"
         size = settings.get("view", {}).get("size", 64)
-        changed["view"] = {"size": min(size, 32)}
+        changed["view"] = {"size": min(size, 64)}
         if "folds" in settings.get("split", {}):
             changed["split"] = {"folds": 2}
         if "quotas" in settings.get("split", {}):
