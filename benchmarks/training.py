@@ -24,7 +24,13 @@ from benchmarks import archives
 from darkroom import batches, models, training
 from darkroom.progress import progress
 
-CONV: dict[str, Any] = {"size": 3, "stride": 1, "padding": "same", "activation": "relu"}
+CONV: dict[str, Any] = {
+    "size": 3,
+    "stride": 1,
+    "padding": "same",
+    "activation": "relu",
+    "init": "glorot",
+}
 LAYERS: list[dict[str, Any]] = [
     {"conv": {"filters": 50, "bias": True} | CONV},
     {"conv": {"filters": 75, "bias": True} | CONV},

@@ -536,6 +536,9 @@ class Conv(Strict):
     padding: Literal["same", "valid"] = "same"
     activation: str | None = "relu"
     bias: bool = True
+    init: Literal["glorot", "he", "identity"] = Field(
+        "glorot", description="first weights; identity: as many filters as can pass a channel on"
+    )
 
 
 class Pool(Strict):
@@ -546,6 +549,8 @@ class Pool(Strict):
 
 class BatchNorm(Strict):
     momentum: float = Field(0.9, gt=0, lt=1)
+    scale: bool = Field(True, description="learn a factor a channel, not the offset alone")
+    epsilon: PositiveFloat = 0.001
 
 
 class Dropout(Strict):
@@ -569,6 +574,19 @@ class Activation(Strict):
     function: str = "relu"
 
 
+class Whiten(Strict):
+    """A frozen convolution that makes patches of the training images uncorrelated."""
+
+    size: PositiveInt = 2
+    activation: str | None = "relu"
+
+
+class Scale(Strict):
+    """Multiplies by a number; before the head it tempers what the network says."""
+
+    factor: PositiveFloat
+
+
 class Residual(Strict):
     """Two 3×3 convolutions with batch norm and a shortcut (He et al. 2016, arXiv:1512.03385)."""
 
@@ -587,6 +605,8 @@ class Layer(OneOf):
     dense: Dense | None = None
     activation: Activation | None = None
     residual: Residual | None = None
+    whiten: Whiten | None = None
+    scale: Scale | None = None
     name: str | None = Field(None, pattern=NAME, description="to be named by `features`")
 
 

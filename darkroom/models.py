@@ -20,7 +20,7 @@ import numpy as np
 
 from darkroom.errors import UserError
 
-MAPS = ("conv", "pool", "global_pool", "residual")  # they read a map (H, W, C)
+MAPS = ("conv", "pool", "global_pool", "residual", "whiten")  # they read a map (H, W, C)
 
 
 # ---------------------------------------------------------------- the backend
@@ -90,13 +90,14 @@ def _silent_stderr() -> Iterator[None]:
 def build(
     layers: Sequence[dict[str, Any]],
     *,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     classes: int,
     normalise: str,
     mean: Sequence[float] | np.ndarray,
     std: Sequence[float] | np.ndarray,
     seed: int,
     head: str = "softmax",
+    sample: np.ndarray | None = None,
 ) -> Any:
     """Build a network with fresh weights.
 
@@ -114,6 +115,7 @@ def build(
     seed : of initial weights and dropout; sets Python's, NumPy's and the backend's seeds.
     head : `softmax`, K units; `sigmoid`, one unit: the probability of the second of two
         classes. The last layer has this name and is added here.
+    sample : (n, H, W, C) uint8, training images; only `whiten` reads them.
 
     Returns
     -------
@@ -132,18 +134,57 @@ def build(
     image = keras.Input(shape, dtype="uint8", name="image")
     # in float32 whatever the rest computes in: 1/255 would be rounded to three digits
     x = keras.layers.Rescaling(scale, offset, name="normalise", dtype="float32")(image)
-    taken = {"image", "normalise", head}
+    seen = None if sample is None else sample * np.float32(scale) + np.float32(offset)
+    return top(
+        image, x, layers, classes=classes, head=head, taken=("image", "normalise"), sample=seen
+    )
+
+
+def top(
+    inputs: Any,
+    x: Any,
+    layers: Sequence[dict[str, Any]],
+    *,
+    classes: int,
+    head: str,
+    taken: Sequence[str],
+    sample: np.ndarray | None = None,
+) -> Any:
+    """Put layers, and one for the classes, on a tensor.
+
+    Parameters
+    ----------
+    inputs : of the network that is made. x : (B, H, W, C) or (B, D), what the layers read.
+    layers, classes, head : as for `build`. taken : names of the layers before.
+    sample : (n, H, W, C) float32, values of `x` for some training images; for `whiten`.
+
+    Returns
+    -------
+    keras.Model from `inputs` to probabilities, not compiled.
+
+    Raises
+    ------
+    UserError
+        As `build`.
+    """
+    import keras
+
+    names = {*taken, head}
     for index, layer in enumerate(layers):
         kind, spec = next((k, v) for k, v in layer.items() if k != "name" and v is not None)
         name = layer.get("name") or f"{kind}_{index + 1}"
         where = f"layers[{index}] ({kind})"
-        if name in taken:
+        if name in names:
             raise UserError(f"{where}: the name {name!r} is taken; choose another")
-        taken.add(name)
+        names.add(name)
         before = tuple(x.shape[1:])
         _check_rank(where, kind, before)
+        if kind == "whiten" and (index or sample is None):
+            raise UserError(
+                f"{where} is made of the images: it stands first, and not on a backbone"
+            )
         try:
-            x = _apply(x, kind, spec, name)
+            x = _whiten(x, spec, name, sample) if kind == "whiten" else _apply(x, kind, spec, name)
         except (ValueError, TypeError) as error:
             raise UserError(f"{where} {_why(kind, spec, before, error)}") from None
         if any(side is not None and side < 1 for side in x.shape[1:]):
@@ -156,7 +197,7 @@ def build(
     units = 1 if head == "sigmoid" else classes
     # probabilities in float32, whatever the layers before compute in
     output = keras.layers.Dense(units, activation=head, name=head, dtype="float32")(x)
-    return keras.Model(image, output, name="network")
+    return keras.Model(inputs, output, name="network")
 
 
 def head_of(asked: str, classes: int) -> str:
@@ -229,20 +270,27 @@ def _apply(x: Any, kind: str, spec: dict[str, Any], name: str) -> Any:
     from keras import layers
 
     if kind == "conv":
-        return layers.Conv2D(
+        conv = layers.Conv2D(
             spec["filters"],
             spec["size"],
             strides=spec["stride"],
             padding=spec["padding"],
             activation=spec.get("activation"),
             use_bias=spec["bias"],
+            kernel_initializer="he_normal" if spec["init"] == "he" else "glorot_uniform",
             name=name,
-        )(x)
+        )
+        output = conv(x)
+        if spec["init"] == "identity":
+            conv.set_weights([_passing(conv.get_weights()[0]), *conv.get_weights()[1:]])
+        return output
     if kind == "pool":
         pool = layers.MaxPooling2D if spec["kind"] == "max" else layers.AveragePooling2D
         return pool(spec["size"], strides=spec.get("stride"), name=name)(x)
     if kind == "batch_norm":
-        return layers.BatchNormalization(momentum=spec["momentum"], name=name)(x)
+        return layers.BatchNormalization(
+            momentum=spec["momentum"], epsilon=spec["epsilon"], scale=spec["scale"], name=name
+        )(x)
     if kind == "dropout":
         return layers.Dropout(spec["rate"], name=name)(x)
     if kind == "global_pool":
@@ -255,7 +303,51 @@ def _apply(x: Any, kind: str, spec: dict[str, Any], name: str) -> Any:
         return layers.Dense(spec["units"], activation=spec.get("activation"), name=name)(x)
     if kind == "activation":
         return layers.Activation(spec["function"], name=name)(x)
+    if kind == "scale":
+        return layers.Rescaling(spec["factor"], name=name)(x)
     return _residual(x, spec["filters"], spec["stride"], spec["activation"], name)
+
+
+def _passing(kernel: np.ndarray) -> np.ndarray:
+    """Kernels of which the first ones pass their own channel on (arXiv:2404.00498, section 3.3).
+
+    Parameters
+    ----------
+    kernel : (size, size, channels, filters) with the weights that the other filters keep.
+    """
+    size, _, channels, filters = kernel.shape
+    most = min(channels, filters)
+    kernel[..., :most] = 0
+    kernel[size // 2, size // 2, range(most), range(most)] = 1
+    return kernel
+
+
+def _whiten(x: Any, spec: dict[str, Any], name: str, images: Any) -> Any:
+    """A frozen convolution by the eigenvectors of the patches' covariance.
+
+    Each is divided by the root of its eigenvalue, so that all vary alike, and comes with both
+    signs, so that a rectifier loses nothing (Page 2018, "How to train your ResNet"; Jordan
+    2024, arXiv:2404.00498, section 3.2).
+
+    Parameters
+    ----------
+    images : (n, H, W, C) float32 training images as the layer sees them.
+    """
+    from keras import layers
+
+    size = spec["size"]
+    windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
+    patches = np.moveaxis(windows, 3, 5).reshape(-1, size * size * images.shape[3])
+    value, vector = np.linalg.eigh(patches.T @ patches / len(patches))
+    vector = vector / np.sqrt(value + 5e-4)  # what hardly varies is noise: it is not blown up
+    kernel = vector[:, ::-1].reshape(size, size, images.shape[3], -1)
+    layer = layers.Conv2D(
+        2 * kernel.shape[3], size, activation=spec.get("activation"), use_bias=False, name=name
+    )
+    output = layer(x)
+    layer.set_weights([np.concatenate([kernel, -kernel], axis=3)])
+    layer.trainable = False
+    return output
 
 
 def _residual(x: Any, filters: int, stride: int, activation: str, name: str) -> Any:
@@ -325,7 +417,7 @@ def _why(kind: str, spec: dict[str, Any], before: tuple[int, ...], error: Except
                 keras.activations.get(spec[key])
             except (ValueError, TypeError):
                 return f"{key} is {spec[key]!r}, which Keras does not know; relu, gelu, tanh …"
-    if kind in ("conv", "pool") and min(before[:2]) < spec["size"]:
+    if kind in ("conv", "pool", "whiten") and min(before[:2]) < spec["size"]:
         return _too_small(kind, spec, before)
     said = " ".join(str(error).split())
     return f"cannot be built on {_show(before)}: {said[:300]}"

@@ -45,7 +45,11 @@ def multiplications(layers: list[Layer], shape: tuple[int, int, int]) -> float:
     total = 0.0
     for layer in layers:
         spec = layer.spec
-        if layer.kind == "conv":
+        if layer.kind == "whiten":
+            height, width = max(1, height - spec.size + 1), max(1, width - spec.size + 1)
+            total += height * width * 2 * (channels * spec.size**2) ** 2
+            channels *= 2 * spec.size**2
+        elif layer.kind == "conv":
             height, width = math.ceil(height / spec.stride), math.ceil(width / spec.stride)
             total += height * width * channels * spec.filters * spec.size**2
             channels = spec.filters

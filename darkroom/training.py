@@ -24,7 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from darkroom import batches, models, online, store
+from darkroom import batches, kernels, models, online, store
 from darkroom.errors import UserError
 from darkroom.progress import Bar, progress
 
@@ -162,6 +162,7 @@ def prepare(
         std=std,
         seed=cfg["seed"],
         head=head,
+        sample=_sample(training, settings["layers"]),
     )
     compile_(network, models.optimizer(settings["optimizer"]), settings["label_smoothing"])
     feed = Feed(
@@ -185,6 +186,15 @@ def prepare(
     return Task(network, feed, validation, settings, cfg["fold"], key, facts)
 
 
+def _sample(training: batches.Rows, layers: list[dict[str, Any]]) -> np.ndarray | None:
+    """Two million pixels of images from all over the files, where a layer is made of them."""
+    if not any("whiten" in layer for layer in layers):
+        return None
+    height, width, _ = training.shape
+    most = min(len(training), max(10, 2_000_000 // (height * width)))
+    return training.read(np.linspace(0, len(training) - 1, most).astype(np.int64))
+
+
 def compile_(network: Any, optimizer: Any, label_smoothing: float) -> None:
     """Give a network its loss by its head: binary or categorical cross-entropy, and accuracy."""
     import keras
@@ -197,6 +207,7 @@ def compile_(network: Any, optimizer: Any, label_smoothing: float) -> None:
         loss=loss(label_smoothing=label_smoothing),
         metrics=[accuracy(name="accuracy")],
     )
+    kernels.fuse(network)
 
 
 def learn(task: Task, *, resume: str, after_epoch: Callable[[Row], None]) -> Course:

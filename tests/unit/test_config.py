@@ -140,7 +140,7 @@ def test_short_forms_of_layers_and_variants() -> None:
     assert layers[0]["conv"]["filters"] == 50 and layers[0]["conv"]["size"] == 3
     assert layers[1] == {
         "conv": {"filters": 2, "size": 5, "stride": 1, "padding": "same", "activation": "relu",
-                 "bias": True},
+                 "bias": True, "init": "glorot"},
         "name": "second",
     }  # fmt: skip
     assert layers[2]["pool"]["size"] == 3

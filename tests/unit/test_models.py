@@ -28,6 +28,7 @@ def layers(*asked: Any) -> list[dict[str, Any]]:
 
 def build(*asked: Any, shape: tuple[int, int, int] = (8, 8, 3), **other: Any) -> Any:
     given: dict[str, Any] = {"normalise": "unit", "mean": [], "std": [], "seed": 0, "classes": 3}
+    given["sample"] = images(20, shape)
     return models.build(layers(*asked), shape=shape, **given | other)
 
 
@@ -37,13 +38,14 @@ def images(n: int = 5, shape: tuple[int, int, int] = (8, 8, 3)) -> np.ndarray:
 
 EVERY = (
     {"conv": 4},
-    "batch_norm",
+    {"batch_norm": {"scale": False, "epsilon": 1e-5}},
     {"activation": "gelu"},
     {"pool": {"size": 2, "kind": "average"}},
     {"residual": {"filters": 4}},
     {"residual": {"filters": 6, "stride": 2}, "name": "block"},
     {"global_pool": "max"},
     {"dense": 7},
+    {"scale": 0.5},
     {"dropout": 0.5},
 )
 
@@ -64,6 +66,48 @@ def test_a_residual_block_of_no_convolution_passes_its_input_on() -> None:
             layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
     block = keras.Model(network.input, network.get_layer("block").output)
     assert np.allclose(block.predict_on_batch(images()), images() / 255, atol=1e-6)
+
+
+def test_whitened_patches_are_uncorrelated_and_stay_so() -> None:
+    sample = np.clip(images(200) // 8 + 90, 0, 255)  # little contrast
+    sample[..., 1] = (sample[..., 0].astype(int) + sample[..., 2]) // 2  # colours that agree
+    sample = np.repeat(sample, 2, axis=2)[:, :, :8]  # as do neighbours
+    asked = {"whiten": {"size": 2, "activation": None}}
+    given: dict[str, Any] = {"normalise": "standard", "mean": [105.5] * 3, "std": [9] * 3}
+    network = build(asked, "global_pool", sample=sample, **given)
+    layer = network.get_layer("whiten_1")
+    first = keras.Model(network.input, layer.output)
+    got = np.asarray(first.predict_on_batch(sample)).reshape(-1, 24)
+    assert np.allclose(got[:, :12], -got[:, 12:], atol=1e-4)
+    known = got.T @ got / len(got)
+    assert np.allclose(np.diag(known)[:7], 1, atol=0.02)  # the rest hardly varies at all
+    assert np.allclose((known - np.diag(np.diag(known)))[:12, :12], 0, atol=0.02)
+    assert not layer.trainable and not layer.trainable_weights
+    rectified = build({"whiten": 2}, "global_pool", sample=sample, **given)
+    first = keras.Model(rectified.input, rectified.get_layer("whiten_1").output)
+    assert np.allclose(np.asarray(first.predict_on_batch(sample)).reshape(-1, 24), got.clip(0))
+
+
+def test_a_convolution_may_start_by_passing_its_channels_on() -> None:
+    asked = {"conv": {"filters": 5, "activation": None, "init": "identity"}}
+    network = build(asked, "flatten", normalise="unit")
+    first = keras.Model(network.input, network.get_layer("conv_1").output)
+    got = np.asarray(first.predict_on_batch(images()))
+    assert np.allclose(got[..., :3], images() / 255, atol=1e-6)
+    assert np.ptp(got[..., 3]) > 0.1 and not np.allclose(got[..., 3], got[..., 4])
+    he, glorot = (
+        build({"conv": {"filters": 400, "init": i}}, "flatten").get_weights()[0].std()
+        for i in ("he", "glorot")
+    )
+    assert he == pytest.approx(math.sqrt(2 / 27), rel=0.05)
+    assert glorot == pytest.approx(math.sqrt(2 / (27 + 3600)), rel=0.05)
+
+
+def test_scale_multiplies() -> None:
+    plain, scaled = build("flatten"), build("flatten", {"scale": 0.25}, "flatten")
+    layer = keras.Model(scaled.input, scaled.get_layer("scale_2").output)
+    assert np.allclose(layer.predict_on_batch(images()), images().reshape(5, -1) / 255 / 4)
+    assert len(plain.get_weights()) == len(scaled.get_weights())
 
 
 @pytest.mark.parametrize(
@@ -102,6 +146,8 @@ def test_the_seed_settles_the_weights() -> None:
         (["flatten", {"conv": 4}], r"layers\[1\] \(conv\) needs a map .* a vector of 192"),
         ([{"conv": 4}], r"ends in a map of 8×8×4; add flatten or global_pool"),
         (["flatten", {"dense": {"units": 4, "activation": "rleu"}}], r"activation is 'rleu'"),
+        ([{"conv": 4}, "whiten", "flatten"], r"layers\[1\] \(whiten\) .* it stands first"),
+        ([{"whiten": 9}, "flatten"], r"layers\[0\] \(whiten\) of size 9 does not fit .* 8×8×3"),
         (["flatten", {"activation": "rleu"}], r"layers\[1\] \(activation\) function is 'rleu'"),
         (["flatten", {"dense": 4, "name": "softmax"}], r"the name 'softmax' is taken"),
     ],
@@ -207,17 +253,18 @@ def test_one_step_is_enough_for_every_schedule() -> None:
         assert all(math.isfinite(r) and r > 0 for r in rates(1, name=name, warmup=0.9))
 
 
-def test_tensorflow_is_imported_in_one_place_and_only_where_it_is_the_backend() -> None:
+def test_tensorflow_is_imported_in_two_places_and_only_where_it_is_the_backend() -> None:
     root = Path(models.__file__).parent
-    naming = [
+    naming = {
         p.name
         for p in root.glob("*.py")
         if re.search(r"^\s*(import|from) tensorflow", p.read_text(), re.MULTILINE)
-    ]
-    assert naming == ["models.py"]
-    (guard,) = [
-        node
-        for node in ast.walk(ast.parse((root / "models.py").read_text()))
-        if isinstance(node, ast.If) and "import tensorflow" in ast.unparse(node)
-    ]
-    assert ast.unparse(guard.test) == "keras.backend.backend() == 'tensorflow'"
+    }
+    assert naming == {"models.py", "kernels.py"}
+    for name in naming:
+        (guard,) = [
+            node
+            for node in ast.walk(ast.parse((root / name).read_text()))
+            if isinstance(node, ast.If) and "import tensorflow" in ast.unparse(node)
+        ]
+        assert ast.unparse(guard.test) == "keras.backend.backend() == 'tensorflow'"

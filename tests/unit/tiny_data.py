@@ -36,9 +36,10 @@ LAYERS: list[dict[str, Any]] = [
             "padding": "same",
             "activation": "relu",
             "bias": True,
+            "init": "glorot",
         }
     },
-    {"batch_norm": {"momentum": 0.9}},
+    {"batch_norm": {"momentum": 0.9, "scale": True, "epsilon": 0.001}},
     {"pool": {"size": 2, "kind": "max"}},
     {"flatten": {}},
     {"dense": {"units": 8, "activation": "relu"}, "name": "code"},
