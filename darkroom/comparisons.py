@@ -135,3 +135,29 @@ def _says(settings: Any, location: list[Any]) -> bool:
             return False
         settings = settings[part]
     return True
+
+
+def differences(members: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of several settings what they do not share: by name, values by path (`optimizer.name`)."""
+    flat = {name: _flat(settings) for name, settings in members.items()}
+    paths = dict.fromkeys(path for settings in flat.values() for path in settings)
+    absent = object()
+    differ = [
+        path
+        for path in paths
+        if any(
+            s.get(path, absent) != next(iter(flat.values())).get(path, absent)
+            for s in flat.values()
+        )
+    ]
+    return {name: {p: settings.get(p) for p in differ} for name, settings in flat.items()}
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            found |= {f"{key}.{path}": inner for path, inner in _flat(value).items()}
+        else:
+            found[key] = value
+    return found

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # Always all of them, whatever the data: one with nothing to show says why in words.
 FIGURES = (
     "learning_curves.svg",
+    "comparison.svg",
+    "tuning.svg",
     "class_counts.svg",
     "scores.svg",
     "confusion.svg",
@@ -43,7 +45,7 @@ FIGURES = (
 INK, MUTED, RULE, PAPER, ON = "#1c1c1a", "#6a6a66", "#d8d8d3", "#ffffff", "#fefefe"
 BLUE, ORANGE, GREEN, VERMILION, GRAY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#a3a39d"
 PARTS = {"train": BLUE, "validation": ORANGE, "test": GREEN, "unused": GRAY}
-SERIES = (BLUE, ORANGE, GREEN, VERMILION, "#cc79a7", "#56b4e9", "#8a6d00", "#4d4d4a")
+PINK, SKY, OLIVE, COAL = "#cc79a7", "#56b4e9", "#8a6d00", "#4d4d4a"
 
 # What the page replaces by its own variables, so that a figure follows light and dark.
 THEME = {
@@ -56,6 +58,10 @@ THEME = {
     GREEN: "var(--green)",
     VERMILION: "var(--vermilion)",
     GRAY: "var(--gray)",
+    PINK: "var(--pink)",
+    SKY: "var(--sky)",
+    OLIVE: "var(--olive)",
+    COAL: "var(--coal)",
     ON: "var(--on)",
 }
 
@@ -63,7 +69,6 @@ WIDTH = 7.2  # inches: the page's column
 MOST_BARS = 40  # classes named one by one; more become a curve
 MOST_CELLS = 30  # classes of a full confusion matrix; more become a list of pairs
 MOST_NUMBERS = 16  # classes of a matrix with a number in each cell
-MOST_MODELS = 8
 MOST_SCORES = 40
 
 # Fonts for what DejaVu lacks, used where the machine has them.
@@ -205,6 +210,13 @@ def inline(path: str, title: str) -> str:
     )
 
 
+def whole_numbers(axis: Axes) -> None:
+    """Ticks at whole numbers, for epochs and counts."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+
+
 def in_words(reason: str) -> Figure:
     """A figure that has nothing to show, and says why."""
     from matplotlib.figure import Figure
@@ -212,104 +224,6 @@ def in_words(reason: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.8))
     figure.text(0.5, 0.5, reason, ha="center", va="center", color=MUTED, style="italic", wrap=True)
     return figure
-
-
-# ---------------------------------------------------------------- training
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One network's training, from its history.csv.
-
-    Attributes
-    ----------
-    model : name of the network. seed, fold : of this run.
-    history : columns of `history.csv`.
-    kept : epoch whose weights were kept, or None where it is not known.
-    """
-
-    model: str
-    seed: str
-    fold: str
-    history: pd.DataFrame
-    kept: int | None = None
-
-
-def learning_curves(curves: Sequence[Curve]) -> Figure:
-    """Loss and accuracy by epoch: a row of panels for each network, a line for each run."""
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
-    curves = [c for c in curves if len(c.history)]
-    if not curves:
-        return in_words("No network was trained, so there are no learning curves.")
-    models = list(dict.fromkeys(c.model for c in curves))[:MOST_MODELS]
-    figure = Figure(figsize=(WIDTH, 0.45 + 2.3 * len(models)), layout="constrained")
-    axes = figure.subplots(len(models), 2, squeeze=False)
-    for (left, right), model in zip(axes, models, strict=True):
-        runs = [c for c in curves if c.model == model]
-        fade = max(0.25, min(1.0, 1.6 / len(runs) ** 0.5))
-        for axis, what in ((left, "loss"), (right, "accuracy")):
-            for run in runs:
-                table = run.history
-                for column, color, style in ((what, BLUE, "--"), (f"val_{what}", ORANGE, "-")):
-                    if column not in table or not table[column].notna().any():
-                        continue
-                    single = len(table) == 1
-                    axis.plot(
-                        table["epoch"],
-                        table[column],
-                        color=color,
-                        linestyle=style,
-                        alpha=fade,
-                        marker="." if single else "",
-                    )
-                    kept = table.loc[table["epoch"] == run.kept, column]
-                    if column.startswith("val_") and len(kept):
-                        axis.plot(run.kept, kept.iloc[0], "o", color=color, ms=4.5, mec=PAPER)
-            values = np.concatenate(
-                [
-                    r.history[c].to_numpy(float)
-                    for r in runs
-                    for c in (what, f"val_{what}")
-                    if c in r.history
-                ]
-                or [np.zeros(1)]
-            )
-            _focus(axis, values, what)
-            axis.set_title(f"{plain(model)}: {what}")
-            axis.grid(axis="y")
-            _whole_numbers(axis)
-        for axis in (left, right):
-            axis.set_xlabel("epoch")
-    seen = any("val_loss" in c.history and c.history["val_loss"].notna().any() for c in curves)
-    handles = [Line2D([], [], color=BLUE, linestyle="--", label="training")]
-    if seen:
-        handles.append(Line2D([], [], color=ORANGE, label="validation"))
-    if any(c.kept for c in curves):
-        dot = Line2D([], [], color=ORANGE, marker="o", linestyle="", ms=4.5, label="epoch kept")
-        handles.append(dot)
-    figure.legend(handles=handles, loc="outside upper right", ncols=3)
-    return figure
-
-
-def _focus(axis: Axes, values: NDArray[np.float64], what: str) -> None:
-    """Limits that a diverging first epoch does not squeeze the rest out of."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return
-    if what == "accuracy":
-        low = float(values.min())
-        axis.set_ylim(max(0.0, low - 0.04), min(1.0, float(values.max()) + 0.02) + 0.005)
-        return
-    high = min(float(values.max()), 4 * float(np.median(values)) + 1e-9)
-    axis.set_ylim(0, 1.05 * high if high > 0 else 1)
-
-
-def _whole_numbers(axis: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
 
 
 # ---------------------------------------------------------------- classes
@@ -395,7 +309,8 @@ def scores(
     Parameters
     ----------
     table : rows in the order to show them: `name`, `accuracy`, `accuracy_low`,
-        `accuracy_high`, `key` (what `runs` is looked up by), `chosen` (bool), `part`.
+        `accuracy_high`, `key` (what `runs` is looked up by), `chosen` (bool), `part`, `group`
+        (a heading above the rows that have it; empty: none). The first `MOST_SCORES` are drawn.
     runs : accuracy of each run (seed and fold) by key: small ticks.
     baseline : accuracy of always saying the most frequent training class.
     """
@@ -404,10 +319,20 @@ def scores(
     table = table[table["accuracy"].notna()].head(MOST_SCORES)
     if not len(table):
         return in_words("Nothing was evaluated, so there are no scores.")
-    figure = Figure(figsize=(WIDTH, 0.85 + 0.3 * max(len(table), 2)), layout="constrained")
+    labels: list[str] = []
+    heads: list[int] = []
+    places: list[int] = []
+    for group, name in zip(table["group"], table["name"], strict=True):
+        if group and (not heads or labels[heads[-1]] != plain(group, 40)):
+            heads.append(len(labels))
+            labels.append(plain(group, 40))
+        places.append(len(labels))
+        labels.append(plain(name, 40))
+    height = 0.85 + (0.22 if heads else 0.3) * max(len(labels), 2)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axis = figure.subplots()
     seen: list[float] = []
-    for y, (_, line) in enumerate(table.iterrows()):
+    for y, (_, line) in zip(places, table.iterrows(), strict=True):
         color = VERMILION if line["chosen"] else BLUE
         low, high, value = (float(line[k]) for k in ("accuracy_low", "accuracy_high", "accuracy"))
         axis.axhline(y, color=RULE, lw=0.6, zorder=0)
@@ -429,8 +354,10 @@ def scores(
     low, high = min(seen), max(seen)
     margin = max(0.06 * (high - low), 0.005)
     axis.set_xlim(max(0, low - margin), min(1.0 + 0.3 * margin, high + margin))
-    axis.set_ylim(len(table) - 0.4, -0.6)
-    axis.set_yticks(range(len(table)), [plain(n, 40) for n in table["name"]])
+    axis.set_ylim(len(labels) - 0.4, -0.6)
+    axis.set_yticks(range(len(labels)), labels)
+    for head in heads:
+        axis.get_yticklabels()[head].set_fontweight("bold")
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_xlabel(f"accuracy on the {table['part'].iloc[0]} images")
@@ -564,7 +491,7 @@ def _worst_pairs(
     axis.set_ylim(len(pairs) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
-    _whole_numbers(axis)
+    whole_numbers(axis)
     axis.set_xlabel("images (share of the true class's images)")
     axis.set_title(f"{plain(title, 40)}: most frequent confusions, true → predicted")
     return figure

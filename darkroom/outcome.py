@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom import figures as draw
 from darkroom import findings, store
+from darkroom.curves import Curve
 from darkroom.errors import UserError
 from darkroom.predictions import PREFIX
 from darkroom.splits import Splits, read_splits
@@ -31,6 +31,7 @@ class Told:
     samples: int
     mistakes: int
     settings: dict[str, Any]
+    compared: dict[str, dict[str, dict[str, Any]]]
     source: dict[str, Any]
     manifest: pd.DataFrame
     unusable: pd.DataFrame
@@ -41,7 +42,7 @@ class Told:
     thresholds: pd.DataFrame
     predictions: pd.DataFrame
     notes: list[str]
-    curves: list[draw.Curve]
+    curves: list[Curve]
     images: store.Images
     augmented: store.Images | None
     choice: findings.Choice | None
@@ -80,6 +81,7 @@ class Told:
             samples=int(cfg["report"]["samples"]),
             mistakes=int(cfg["report"]["mistakes"]),
             settings=settings,
+            compared=dict(cfg.get("compared") or {}),
             source=json.loads(Path(source).read_text(encoding="utf-8")),
             manifest=pq.read_table(manifest).to_pandas(),
             unusable=_table(unusable, ("path", "reason"), text_only=True),
@@ -102,6 +104,10 @@ class Told:
         model, classifier = key
         return f"{model} (network)" if classifier == "head" else f"{classifier} on {model}"
 
+    @staticmethod
+    def classifier_name(classifier: str) -> str:
+        return "its own head" if classifier == "head" else classifier
+
     def score(self, key: Key, part: str) -> pd.Series | None:
         """The row of `summary.csv`, or None."""
         s = self.summary
@@ -118,6 +124,18 @@ class Told:
         said = self.said(key)
         hits: pd.Series = (said["class"] == said["predicted"]).groupby(said["row"]).mean()
         return hits
+
+    def by_seed(self, key: Key) -> list[float]:
+        """Accuracy of each random start, over all folds."""
+        said = self.said(key)
+        hits: pd.Series = (said["class"] == said["predicted"]).groupby(said["features"]).mean()
+        return hits.tolist()
+
+    def difference(self, first: Key, second: Key) -> findings.Difference | None:
+        """Accuracy of one less that of another on the same images."""
+        group = self.split.table.set_index("row")["group"]
+        runs = self.by_seed(first), self.by_seed(second)
+        return findings.difference(self.right(first), self.right(second), group, runs)
 
     def confusion(self, key: Key) -> NDArray[np.float64]:
         """(K, K) counts of [truth, predicted], summed over folds, the mean over seeds."""
@@ -187,7 +205,7 @@ def _predictions(path: str) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(empty), list(meta.get("notes", []))
 
 
-def _curve(path: str, settings: Mapping[str, Any]) -> draw.Curve:
+def _curve(path: str, settings: Mapping[str, Any]) -> Curve:
     """A history with its run's name, and the epoch kept as the settings say."""
     import pandas as pd
 
@@ -204,4 +222,4 @@ def _curve(path: str, settings: Mapping[str, Any]) -> draw.Curve:
         values = history[monitor].to_numpy(float)
         at = np.nanargmax(values) if monitor == "val_accuracy" else np.nanargmin(values)
         kept = int(history["epoch"].to_numpy()[at])
-    return draw.Curve(model, seed, place.parent.parent.name, history, kept)
+    return Curve(model, seed, place.parent.parent.name, history, kept)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
+import logging
+from pathlib import Path
 from typing import Any
 
-from darkroom.errors import nearest
+from darkroom.errors import UserError, nearest
+
+log = logging.getLogger(__name__)
 
 
 def override(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -34,6 +39,71 @@ def override(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]
         free = bool(way) and way[-1] == "settings" and isinstance(here, dict)
         here[last if free else _key(here, last, path)] = copy.deepcopy(value)
     return changed
+
+
+def value_at(settings: dict[str, Any], path: str) -> Any:
+    """The value at a path, as `override` reads it.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    here: Any = settings
+    for part in path.split("."):
+        if not isinstance(here, (dict, list)):
+            raise ValueError(f"{path}: nothing stands below {here!r}")
+        here = here[_key(here, part, path)]
+    return here
+
+
+def chosen(settings: dict[str, Any], best: str | None) -> tuple[dict[str, Any], str]:
+    """Settings with those that a search chose, and a sentence of what it chose.
+
+    Parameters
+    ----------
+    settings : as they are written. best : `best.json` of the search; None: there was none.
+
+    Returns
+    -------
+    The settings to use; the sentence, which is logged too, empty without a search.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, or its paths do not fit the settings.
+    """
+    if best is None:
+        return settings, ""
+    try:
+        found = json.loads(Path(best).read_text(encoding="utf-8"))
+        changed = override(settings, found["params"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{best} cannot be used ({error}): delete it and run again") from None
+    said = (
+        f"tuned: {in_words(found['params'])} (trial {found['trial']} of {found['trials']}, "
+        f"{found['objective']} of the validation rows {found['value']:.4g})"
+    )
+    log.info("%s", said)
+    return changed, said
+
+
+def in_words(params: dict[str, Any]) -> str:
+    """Settings by path in one line: `batch 64, optimizer.learning_rate 0.0021`."""
+    return ", ".join(f"{path} {plain(value)}" for path, value in params.items())
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a table: all its digits; a mapping, list, truth value or null as JSON."""
+    scalar = isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    return str(value) if scalar else json.dumps(value, ensure_ascii=False)
+
+
+def plain(value: Any) -> str:
+    """A value in few digits; a mapping or list as JSON."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _key(here: Any, part: str, path: str) -> Any:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from darkroom import figures as draw
-from darkroom import findings, inventory, machine
+from darkroom import findings, inventory, machine, side_by_side
+from darkroom.curves import MOST_MODELS, Curve
 from darkroom.findings import number, plural
 from darkroom.inventory import Near
 from darkroom.outcome import Told
@@ -35,6 +36,7 @@ METRICS = {
 def page(
     told: Told,
     pictures: Pictures,
+    tuned: Sequence[Mapping[str, Any]],
     places: Mapping[str, str],
     benchmarks: str,
     template: str,
@@ -50,6 +52,7 @@ def page(
     environment.filters["plain"] = draw.plain
     environment.filters["breaks"] = lambda t: Markup(escape(t).replace("_", Markup("_<wbr>")))
     environment.filters["duration"] = duration
+    environment.filters["signed"] = findings.signed
     environment.filters["megabytes"] = megabytes
 
     text = Path(template).read_text(encoding="utf-8")
@@ -57,6 +60,8 @@ def page(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     titles = {
         "learning_curves": "Loss and accuracy by epoch",
+        "comparison": "Loss and accuracy of several networks",
+        "tuning": "Trials of the searches for settings",
         "class_counts": "Images by class and part",
         "scores": "Accuracy with intervals",
         "confusion": "Confusion matrices",
@@ -76,14 +81,20 @@ def page(
         "metrics": METRICS,
         "detail": _detail(told),
         "thresholds": _thresholds(told),
+        "matrix": side_by_side.matrix(told),
+        "comparisons": side_by_side.comparisons(told),
+        "judged": any("val_loss" in c.history for c in told.curves),
+        "most_scores": draw.MOST_SCORES,
+        "most_networks": MOST_MODELS,
         "networks": _networks(told),
+        "tuned": tuned,
         "counts": inventory.counts(told),
         "samples": inventory.sample_sheet(pictures),
         "augmented": inventory.augmented_sheet(pictures),
         "mistakes": inventory.mistake_sheet(told, pictures),
         "files": inventory.files(told, pictures, near),
         "notes": told.notes,
-        "settings": _yaml(told.settings),
+        "settings": _yaml(side_by_side.condensed(told.settings, told.compared)),
         "source": told.source,
         "commit": machine.commit(),
         "versions": machine.versions(),
@@ -163,10 +174,8 @@ def _caveats(told: Told, near: Near) -> list[tuple[str, str]]:
     choice = told.choice
     names = {key: told.name(key) for key in choice.ranking}
     versus = None
-    group = told.split.table.set_index("row")["group"]
     if len(choice.ranking) > 1 and choice.by != "first":
-        first, second = (told.right(key) for key in choice.ranking[:2])
-        versus = findings.difference(first, second, group)
+        versus = told.difference(*choice.ranking[:2])
     accuracy = float(score["accuracy"])
     others = {
         key: float(row["accuracy"])
@@ -213,7 +222,7 @@ def _caveats(told: Told, near: Near) -> list[tuple[str, str]]:
     )
 
 
-def _picked(curve: draw.Curve, settings: Mapping[str, Any]) -> bool:
+def _picked(curve: Curve, settings: Mapping[str, Any]) -> bool:
     """Did the validation rows choose this network's epoch?"""
     models = settings.get("models")
     spec = models.get(curve.model, {}) if isinstance(models, Mapping) else {}

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from darkroom import curves, findings, side_by_side, tuning_figures
 from darkroom import figures as draw
-from darkroom import findings
 from darkroom.figures import FIGURES
 from darkroom.findings import number
 from darkroom.outcome import Key, Told
@@ -47,6 +47,7 @@ def write_report(
     benchmarks: str,
     cfg: Mapping[str, Any],
     histories: Sequence[str] = (),
+    tuning: str | Sequence[str] = (),
     augmented: str | Sequence[str] | None = None,
     template: str = str(TEMPLATE),
 ) -> None:
@@ -57,6 +58,7 @@ def write_report(
     source, manifest, unusable, splits, metrics, summary, classes, thresholds, predictions, images :
         paths as in docs/formats.md; `images` in the data set's own view.
     histories : every `history.csv`, at `{fold}/{model}-seed{seed}/history.csv`.
+    tuning : every `best.json` of a search for settings; `trials.csv` stands beside each.
     augmented : the variants in the same view; None or empty where none are stored.
     output : the page. figures : paths whose file names are those of `figures.FIGURES`.
     benchmarks : folder of Snakemake's benchmark files; whichever exist are read.
@@ -89,8 +91,10 @@ def write_report(
         cfg=cfg,
     )
     pictures = Pictures(told)
-    _draw(told, pictures, places)
-    html = page(told, pictures, places, benchmarks, template)
+    searches = tuning_figures.read([tuning] if isinstance(tuning, str) else list(tuning))
+    _draw(told, pictures, searches, places)
+    tuned = tuning_figures.table(searches)
+    html = page(told, pictures, tuned, places, benchmarks, template)
     place = Path(output)
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.part")
@@ -99,15 +103,25 @@ def write_report(
     log.info("report: %s (%.1f MB)", output, len(html) / 1e6)
 
 
-def _draw(told: Told, pictures: Pictures, places: Mapping[str, str]) -> None:
+def _draw(
+    told: Told,
+    pictures: Pictures,
+    searches: Sequence[tuning_figures.Search],
+    places: Mapping[str, str],
+) -> None:
     for name in FIGURES:
         with draw.drawing(name):
-            draw.save(_figure(name, told, pictures), places[name])
+            if name == "tuning.svg":
+                draw.save(tuning_figures.tuning(searches), places[name])
+            else:
+                draw.save(_figure(name, told, pictures), places[name])
 
 
 def _figure(name: str, told: Told, pictures: Pictures) -> Figure:
     if name == "learning_curves.svg":
-        return draw.learning_curves(told.curves)
+        return curves.learning_curves(told.curves)
+    if name == "comparison.svg":
+        return curves.comparison(side_by_side.courses(told))
     if name == "class_counts.svg":
         table = findings.counts(told.split.table, told.split.classes, told.split.folds)
         return draw.class_counts(table)
@@ -138,19 +152,29 @@ def _figure(name: str, told: Told, pictures: Pictures) -> Figure:
 def _scores(told: Told) -> Figure:
     import pandas as pd
 
+    keys = [
+        k
+        for k in (told.choice.ranking if told.choice else [])
+        if told.score(k, told.part) is not None
+    ]
+    # Several classifiers on several feature sets: those of one set together, the best set first.
+    sets = list(dict.fromkeys(model for model, _ in keys))
+    grouped = side_by_side.matrix(told) is not None
+    if grouped:
+        keys = sorted(keys[: draw.MOST_SCORES], key=lambda key: sets.index(key[0]))
     lines = []
     runs: dict[Key, list[float]] = {}
-    for key in told.choice.ranking if told.choice else []:
+    for key in keys:
         score = told.score(key, told.part)
-        if score is None:
-            continue
+        assert score is not None
         m = told.metrics
         own = m[(m["model"] == key[0]) & (m["classifier"] == key[1]) & (m["part"] == told.part)]
         runs[key] = own["accuracy"].dropna().tolist()
         lines.append(
             {
                 "key": key,
-                "name": told.name(key),
+                "name": told.name(key) if not grouped else told.classifier_name(key[1]),
+                "group": key[0] if grouped else "",
                 "part": told.part,
                 "chosen": told.choice is not None
                 and key == told.choice.key

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from darkroom import figures
+from darkroom import curves, figures
 
 HOSTILE = ["<script>x</script>", "日本語", "$a_1$", "قطة", "🐶", "a\x00b\n", "long" * 30, "&amp;"]
 
@@ -46,6 +46,7 @@ def table_of_scores(n: int = 3) -> pd.DataFrame:
             "key": [("m", f"c{i}") for i in range(n)],
             "name": [f"c{i} on m" for i in range(n)],
             "part": "test",
+            "group": "",
             "chosen": [i == 0 for i in range(n)],
             "accuracy": np.linspace(0.95, 0.9, n),
             "accuracy_low": np.linspace(0.93, 0.88, n),
@@ -57,7 +58,10 @@ def table_of_scores(n: int = 3) -> pd.DataFrame:
 def some_figure(name: str, names: list[str]) -> Figure:
     k = len(names)
     if name == "learning_curves.svg":
-        return figures.learning_curves([figures.Curve(names[0], "0", "holdout", history(), 4)])
+        return curves.learning_curves([curves.Curve(names[0], "0", "holdout", history(), 4)])
+    if name == "comparison.svg":
+        course = curves.Course.of([curves.Curve("m", "0", "holdout", history())])
+        return curves.comparison([(names[0], [(n, course) for n in names[: curves.MOST_MODELS]])])
     if name == "class_counts.svg":
         columns = {"train": np.arange(1, k + 1), "validation": 1, "test": 2, "unused": 0}
         return figures.class_counts(pd.DataFrame(columns, index=names))
@@ -73,7 +77,7 @@ def some_figure(name: str, names: list[str]) -> Figure:
     return figures.sheet(figures.Sheet([(n, [image] * 3) for n in names[:9]]))
 
 
-SOME = figures.FIGURES[:6]
+SOME = figures.FIGURES[:7]
 
 
 @pytest.mark.parametrize("k", [2, 8, 30, 120])
@@ -111,7 +115,8 @@ def test_settings_of_matplotlib_are_left_alone() -> None:
 def test_nothing_to_show_is_said_in_words(tmp_path: Path) -> None:
     empty = pd.DataFrame({"train": [], "test": []})
     said = {
-        "No network was trained": figures.learning_curves([]),
+        "No network was trained": curves.learning_curves([]),
+        "no two networks": curves.comparison([]),
         "nothing to count": figures.class_counts(empty),
         "no scores": figures.scores(table_of_scores(0), {}, None),
         "nothing can be confused": figures.confusions({"m": np.zeros((2, 2))}, ["a", "b"]),
@@ -123,35 +128,6 @@ def test_nothing_to_show_is_said_in_words(tmp_path: Path) -> None:
     for i, (reason, figure) in enumerate(said.items()):
         with figures.drawing():
             assert reason in words(drawn(figure, tmp_path / f"{i}.svg"))
-
-
-def test_curves_without_validation_have_no_validation_line(tmp_path: Path) -> None:
-    curve = figures.Curve("m", "0", "holdout", history(validation=False))
-    with figures.drawing():
-        text = words(drawn(figures.learning_curves([curve]), tmp_path / "c.svg"))
-    assert "training" in text
-    assert "validation" not in text
-
-
-def test_one_epoch_and_a_diverged_run(tmp_path: Path) -> None:
-    wild = history(6)
-    wild.loc[0, ["loss", "val_loss"]] = 1e6
-    wild.loc[5, ["loss", "val_loss"]] = np.inf
-    curves = [
-        figures.Curve("one", "0", "holdout", history(1), 1),
-        figures.Curve("wild", "0", "holdout", wild),
-    ]
-    with figures.drawing():
-        figure = figures.learning_curves(curves)
-        drawn(figure, tmp_path / "c.svg")
-    top = figure.axes[2].get_ylim()[1]
-    assert top < 10  # the first epoch's million does not flatten the rest
-
-
-def test_many_curves_stay_few_panels() -> None:
-    curves = [figures.Curve(f"m{i}", "0", "holdout", history()) for i in range(20)]
-    with figures.drawing():
-        assert len(figures.learning_curves(curves).axes) == 2 * figures.MOST_MODELS
 
 
 def test_reliability_counts_and_error() -> None:
@@ -238,7 +214,7 @@ def test_names_are_cut_in_the_middle() -> None:
 
 def test_inline_follows_the_theme_and_shares_no_id(tmp_path: Path) -> None:
     ids: list[str] = []
-    for name in SOME[:5]:
+    for name in SOME[:6]:
         with figures.drawing(name):
             drawn(some_figure(name, ["x", "y", "#0072b2"]), tmp_path / name)
         text = figures.inline(str(tmp_path / name), name)
