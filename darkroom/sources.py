@@ -31,12 +31,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 import shutil
-import stat
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,8 +42,9 @@ from urllib.parse import urlsplit
 from darkroom import archive, arrays, disk, published
 from darkroom.addresses import KAGGLE, addresses, kind, local_path, mirror_names
 from darkroom.errors import UserError
+from darkroom.folders import files, survey
 
-__all__ = ["download", "files", "kind", "listing", "local_input", "mirror_names", "tree_digest"]
+__all__ = ["download", "kind", "listing", "local_input", "mirror_names", "tree_digest"]
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +75,7 @@ def tree_digest(source: str) -> str | None:
     """
     if kind(source) != "folder":
         return None
-    return _survey(_folder(source))[0]
+    return survey(_folder(source))[0]
 
 
 def listing(source: str, limit: int = 200_000) -> list[str] | None:
@@ -101,45 +99,6 @@ def listing(source: str, limit: int = 200_000) -> list[str] | None:
     return sorted(paths) if paths and not published.claimed(paths) else None
 
 
-def files(root: str) -> Iterator[tuple[str, int, int]]:
-    """Walk a folder: relative path with `/`, size in bytes, modification time in ns.
-
-    Hidden files and folders and litter are left out; links to files and folders are followed,
-    a folder within itself only once; a link to nothing has size 0 and time 0. The order is not
-    defined.
-
-    Raises
-    ------
-    UserError
-        A folder cannot be read.
-    """
-    todo = [("", frozenset[tuple[int, int]]())]
-    while todo:
-        folder, above = todo.pop()
-        try:
-            here = Path(root, folder).stat()
-            identity = (here.st_dev, here.st_ino)
-            if identity in above:
-                continue
-            with os.scandir(Path(root, folder)) as entries:
-                for entry in entries:
-                    path = f"{folder}/{entry.name}" if folder else entry.name
-                    if entry.name.startswith(".") or archive.is_junk(path):
-                        continue
-                    if entry.is_dir():
-                        todo.append((path, above | {identity}))
-                        continue
-                    try:
-                        info = entry.stat()
-                    except OSError:
-                        yield path, 0, 0
-                        continue
-                    if stat.S_ISREG(info.st_mode):
-                        yield path, info.st_size, info.st_mtime_ns
-        except OSError as error:
-            raise UserError(f"{Path(root, folder)} cannot be read: {error.strerror}") from None
-
-
 def _folder(source: str) -> str:
     path = local_path(source).absolute()
     if Path.cwd().is_relative_to(path.resolve()):
@@ -149,17 +108,6 @@ def _folder(source: str) -> str:
             " --directory)"
         )
     return str(path)
-
-
-def _survey(root: str) -> tuple[str, list[tuple[str, int, int]]]:
-    """Digest of a folder's listing, and the listing."""
-    rows = sorted(files(root))
-    if not rows:
-        raise UserError(f"source {root}: the folder holds no files")
-    digest = hashlib.sha256()
-    for path, size, time in rows:
-        digest.update(f"{path}\0{size}\0{time}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest(), rows
 
 
 # ---------------------------------------------------------------- the download stage
@@ -219,7 +167,7 @@ class _Place:
     def use_folder(self) -> dict[str, Any]:
         """Take a local folder where it is; only images in array files are written out here."""
         root = _folder(self.source)
-        digest, rows = _survey(root)
+        digest, rows = survey(root)
         if self.cfg.get("tree") not in (None, digest):
             log.warning("%s changed while this run began: it is taken as it is now", root)
         paths = [path for path, _, _ in rows]
@@ -582,7 +530,7 @@ def _mark(path: Path) -> dict[str, int]:
 def _tree(root: Path) -> str | None:
     """Digest of an unpacked folder's listing; None where it cannot be told."""
     try:
-        return _survey(str(root))[0]
+        return survey(str(root))[0]
     except UserError:
         return None
 

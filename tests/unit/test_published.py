@@ -290,6 +290,19 @@ def test_pictures_and_their_table_from_a_page(server: Server, tmp_path: Path) ->
         download(server.url + "/{images.tar.gz,labels.csv}")
 
 
+def test_limits_hold_for_all_files_together(server: Server) -> None:
+    for name in "ab":
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as file:
+            for i in range(3):
+                file.writestr(f"{name}/{i}.png", b"x" * 100)
+        server.files[f"/{name}.zip"] = buffer.getvalue()
+    for limits in ({"max_gb": 1, "max_files": 5}, {"max_gb": 500e-9, "max_files": 6}):
+        with pytest.raises(UserError, match=r"b\.zip unpacks to more than"):
+            download(server.url + "/{a,b}.zip", limits=limits)
+    assert left(download(server.url + "/{a,b}.zip")["root"]) == ["a", "b"]
+
+
 def test_a_wrong_file_of_a_page_is_not_kept(server: Server) -> None:
     good = server.files[f"/mnist/{NAMES[1]}.gz"]
     server.files[f"/mnist/{NAMES[1]}.gz"] = gzip.compress(idx(np.zeros(29, np.uint8)))
