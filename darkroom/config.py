@@ -29,7 +29,7 @@ from darkroom import comparisons
 from darkroom.addresses import addresses
 from darkroom.errors import UserError, nearest
 from darkroom.mistakes import in_words
-from darkroom.overrides import override
+from darkroom.overrides import override, value_at
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 RESERVED = {
@@ -463,6 +463,13 @@ class Range(Strict):
         return self
 
 
+    def samples(self) -> list[int | float]:
+        """Both ends; of fractions one between, that a setting of whole numbers refuses."""
+        if all(isinstance(v, int) for v in (self.low, self.high, self.step or 1)):
+            return [self.low, self.high]
+        between = self.low + (self.step or 0.381966 * (self.high - self.low))
+        return [self.low, between, self.high]
+
 class Tune(Strict):
     """A search for settings by the validation rows of each fold (Optuna's TPE)."""
 
@@ -474,31 +481,42 @@ class Tune(Strict):
     parallel: PositiveInt = Field(
         1, description="trials side by side; with 1 the same seed gives the same best"
     )
-    prune: bool = Field(True, description="stop unpromising trials of a network early")
-    epochs: PositiveInt | None = Field(
-        None, description="of a network's trial; unset: as many as the model's"
-    )
     seed: NonNegativeInt = 0
 
     @field_validator("space")
     @classmethod
     def _several(cls, value: dict[str, Any]) -> dict[str, Any]:
         for path, values in value.items():
-            if isinstance(values, list) and len(values) < 2:
-                raise ValueError(f"{path}: give at least two values, or low and high")
-        return value
+        found = {}
+            if isinstance(values, list):
+                values = [_as_number(v) for v in values]
+                if len(values) < 2:
+                    raise ValueError(f"{path}: give at least two values, or low and high")
+                if len({repr(v) for v in values}) < len(values):
+                    raise ValueError(f"{path}: a value is given twice")
+            found[path] = values
+        return found
 
-    def ends(self) -> list[tuple[str, Any]]:
-        """Each path with each value that is listed, or with the ends of its range."""
+    def samples(self) -> list[tuple[str, Any]]:
+        """Each path with each value that is listed, or with the ends of its range and one between."""
         pairs: list[tuple[str, Any]] = []
         for path, values in self.space.items():
-            listed = values if isinstance(values, list) else [values.low, values.high]
-            pairs += [(path, value) for value in listed]
+            pairs += [(path, v) for v in (values if isinstance(values, list) else values.samples())]
         return pairs
 
 
 class TuneModel(Tune):
+def _as_number(value: Any) -> Any:
+    """YAML 1.1 takes 1e-3 for text; in a space it is a number."""
+    text = isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value)
+    return float(value) if text else value
+
+
     objective: Literal["loss", "accuracy"] | None = Field(
+    prune: bool = Field(True, description="stop unpromising trials early")
+    epochs: PositiveInt | None = Field(
+        None, description="of a trial; unset: as many as the model's"
+    )
         None, description="of the validation rows; unset: the model's `monitor`"
     )
 
@@ -510,20 +528,55 @@ class TuneClassifier(Tune):
 
 
 def _check_space(owner: BaseModel, tune: Tune | None) -> None:
+# What is no setting of a training: other stages read it, or it is not one network's.
+NOT_TRIED = ("view", "backbone", "fine_tune", "seeds", "features")
+
+
     """Every value of a space must make settings that could have been written by hand."""
     if tune is None:
         return
     plain = owner.model_dump(mode="json", exclude={"tune", "compare"})
+    for path in tune.space:
+        if path.split(".")[0] in NOT_TRIED:
+            raise ValueError(f"tune.space: {path}: a trial cannot change this")
+        if path == "epochs" and isinstance(tune, TuneModel) and tune.epochs is not None:
+            raise ValueError("tune.epochs: the space has epochs already")
+    for path, value in tune.samples():
+        _tried(owner, path, value)
+
+
+def _tried(owner: BaseModel, path: str, value: Any) -> Any:
+    """The value at a path of settings as a stage reads it, when it is set to `value`."""
+    try:
+        return value_at(_tunable(_with(owner, path, value)), path)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"tune.space: {path} with {value!r}: {said}") from None
+    except ValueError as error:
+        raise ValueError(f"tune.space: {error}") from None
+
+
+def _with(owner: BaseModel, path: str, value: Any) -> BaseModel:
+    return type(owner).model_validate(override(_tunable(owner), {path: value}))
+
+
+def _tunable(owner: BaseModel) -> dict[str, Any]:
+    """Settings as the paths of a space lead into them: a layer has its own kind alone."""
     for number, layer in enumerate(plain.get("layers", [])):
         plain["layers"][number] = {k: v for k, v in layer.items() if v is not None}
-    for path, value in tune.ends():
-        try:
-            type(owner).model_validate(override(plain, {path: value}))
-        except ValidationError as error:
-            said = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise ValueError(f"tune.space: {path} with {value!r}: {said}") from None
-        except ValueError as error:
-            raise ValueError(f"tune.space: {error}") from None
+    return plain
+
+
+def _searched(owner: BaseModel, tune: Tune) -> dict[str, Any]:
+    """A search as a trial reads it: not how many trials there are, nor how many at once."""
+    spec = _json(tune)
+    for key in ("trials", "parallel"):
+        del spec[key]
+    spec["space"] = {
+        path: [_tried(owner, path, v) for v in values] if isinstance(values, list) else values
+        for path, values in spec["space"].items()
+    }
+    return spec
 
 
 # ---------------------------------------------------------------- networks
@@ -1104,9 +1157,8 @@ class Settings(Strict):
     def _training(self, model: str) -> dict[str, Any]:
         """The settings of a model that concern its training."""
         m = self.models[model]
-        settings = _json(m)
-        settings["layers"] = [_json(layer, exclude_none=True) for layer in m.layers]
-        for key in ("view", "seeds", "features", "backbone", "tune", "compare"):
+        settings = _tunable(m)
+        for key in ("view", "seeds", "features", "backbone"):
             del settings[key]
         return settings
 
@@ -1138,19 +1190,26 @@ class Settings(Strict):
     def stage_try_model(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
         m = self.models[model]
         assert m.tune is not None
-        tune = _json(m.tune)
-        del tune["parallel"]
+        tune = _searched(m, m.tune)
         tune["objective"] = tune["objective"] or m.monitor
-        return self.stage_train(dataset, fold, model, m.seeds[0]) | {"tune": tune}
+        train = self.stage_train(dataset, fold, model, m.seeds[0])
+        return train | {"name": model, "tune": tune}
 
     def stage_try_classifier(
         self, dataset: str, fold: str, features: str, classifier: str
     ) -> dict[str, Any]:
-        tune = self.classifiers[classifier].tune
-        assert tune is not None
-        spec = _json(tune)
-        del spec["parallel"]
-        return self.stage_classify(dataset, fold, features, classifier) | {"tune": spec}
+        c = self.classifiers[classifier]
+        assert c.tune is not None
+        fit = self.stage_classify(dataset, fold, features, classifier)
+        return fit | {"tune": _searched(c, c.tune)}
+
+    def stage_choose_setting(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
+        return {"name": f"{model} on {dataset}, {fold}"}
+
+    def stage_choose_classifier_setting(
+        self, dataset: str, fold: str, features: str, classifier: str
+    ) -> dict[str, Any]:
+        return {"name": f"{classifier} on {features} of {dataset}, {fold}"}
 
     def stage_describe(self, features: str) -> dict[str, Any]:
         return {"name": features, "kind": self.features[features].kind}

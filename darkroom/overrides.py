@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
 from darkroom.errors import UserError, nearest
-
-log = logging.getLogger(__name__)
 
 
 def override(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +63,7 @@ def chosen(settings: dict[str, Any], best: str | None) -> tuple[dict[str, Any], 
 
     Returns
     -------
-    The settings to use; the sentence, which is logged too, empty without a search.
+    The settings to use; the sentence, empty without a search.
 
     Raises
     ------
@@ -84,7 +81,6 @@ def chosen(settings: dict[str, Any], best: str | None) -> tuple[dict[str, Any], 
         f"tuned: {in_words(found['params'])} (trial {found['trial']} of {found['trials']}, "
         f"{found['objective']} of the validation rows {found['value']:.4g})"
     )
-    log.info("%s", said)
     return changed, said
 
 
@@ -96,7 +92,7 @@ def in_words(params: dict[str, Any]) -> str:
 def cell(value: Any) -> str:
     """A value as it stands in a table: all its digits; a mapping, list, truth value or null as JSON."""
     scalar = isinstance(value, (int, float, str)) and not isinstance(value, bool)
-    return str(value) if scalar else json.dumps(value, ensure_ascii=False)
+    return str(value) if scalar else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def plain(value: Any) -> str:

@@ -16,17 +16,24 @@ log = logging.getLogger("darkroom")
 # Rules in the order of the data; benchmark files are named after them too.
 STAGES = {
     "download_source": "download",
+    "download_weights": "weights",
     "index_files": "index",
     "check_files": "check",
     "split_rows": "split",
     "prepare_images": "prepare",
     "augment_images": "augment",
+    "embed_images": "embed",
+    "try_model": "try",
+    "try_classifier": "try",
+    "choose_setting": "choose",
+    "choose_classifier_setting": "choose",
     "train_model": "train",
     "extract_features": "features",
     "describe_images": "describe",
     "fit_classifier": "classify",
     "evaluate_dataset": "evaluate",
     "write_report": "report",
+    "predict_images": "predict",
 }
 
 

@@ -1,0 +1,83 @@
+"""A classifier's trial: fitted to the training rows, judged by the validation rows."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from darkroom import classifiers, metrics, store, trials
+from darkroom.errors import UserError
+from darkroom.overrides import override
+from darkroom.splits import read_splits
+
+
+def try_classifier(
+    features: str,
+    splits: str,
+    *,
+    output: str,
+    number: int,
+    cfg: dict[str, Any],
+    code: str,
+    threads: int,
+) -> None:
+    """Make one trial of a classifier's search; write its `trial-{n}.json` and no model.
+
+    Settings that scikit-learn refuses make a failed trial, with its sentence.
+
+    Parameters
+    ----------
+    features, splits : a feature set, and `splits.parquet`.
+    output : the file to write; the search's journal stands beside it.
+    number : of the trial, from 1.
+    cfg : as for `classifiers.fit`, and `tune`: space, objective, seed.
+    code : digest of the code. threads : cores to use; they change no result.
+
+    Raises
+    ------
+    UserError
+        The fold has no validation rows; its files or the journal cannot be read.
+    """
+    tune = cfg["tune"]
+    rest = {k: v for k, v in cfg.items() if k != "tune"}
+    table = read_splits(splits)
+    opened = store.open_features(features)
+    part, label = table.lookup(opened.row, cfg["fold"])
+    if not (part == "validation").any():
+        raise UserError(
+            f"{cfg['dataset']}, {cfg['fold']}: classifiers.{cfg['name']}.tune needs validation "
+            "rows to choose by, and there are none: set split.validation, or leave `tune` out"
+        )
+    digest = trials.fingerprint(
+        cfg,
+        code,
+        table.classes,
+        "\n".join(map(str, part)).encode(),
+        label,
+        opened.row,
+        opened.variant,
+        opened.features,
+    )
+
+    def run(now: trials.Attempt) -> float:
+        start = time.monotonic()
+        spec = override(cfg["classifier"], now.params)
+        truth, said = classifiers.validate(
+            features, splits, cfg={**rest, "classifier": spec}, threads=threads
+        )
+        now.seconds += time.monotonic() - start
+        stored = said.astype(np.float32)  # as predictions are stored and scored
+        scores, _ = metrics.scores(truth, stored.argmax(axis=1), stored)
+        return float(scores[tune["objective"]][0])
+
+    trials.attempt(
+        output,
+        number=number,
+        subject={k: cfg[k] for k in ("dataset", "fold", "features")} | {"classifier": cfg["name"]},
+        tune={**tune, "prune": False},
+        settings=cfg["classifier"],
+        digest=digest,
+        run=run,
+    )

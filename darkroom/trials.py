@@ -1,0 +1,434 @@
+"""One trial of a search for settings: drawn, recorded and stopped early by Optuna.
+
+A trial is a job of its own. The trials of a search share a journal, a file of appended
+lines in the search's folder (Optuna's JournalStorage), so they can run side by side on
+one machine or on a cluster. Optuna is imported only here and where a search is judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from darkroom.errors import UserError
+from darkroom.overrides import in_words, value_at
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "journal.log"
+GRACE = 15  # seconds after which the lock of a killed job is taken from it
+STARTUP = 5  # trials before the sampler learns from them
+SMALLER_IS_BETTER = ("loss", "log_loss")
+# What the backends raise where memory does not suffice for a network.
+TOO_LARGE = ("ResourceExhaustedError", "OutOfMemoryError", "XlaRuntimeError")
+
+
+class Pruned(Exception):
+    """The trial promises less than others did at this epoch."""
+
+
+@dataclass
+class Attempt:
+    """A trial that runs.
+
+    Attributes
+    ----------
+    params : the settings drawn for it, by path. state : folder for what outlives a kill.
+    epochs : whole epochs so far. seconds : that they took, in earlier jobs too.
+    """
+
+    params: dict[str, Any]
+    state: str
+    trial: Any
+    epochs: int = 0
+    seconds: float = 0.0
+    told: dict[int, float] = field(default_factory=dict)
+
+    def epoch(self, value: float, seconds: float) -> None:
+        """Record the objective after a whole epoch, one of an earlier job too.
+
+        Raises
+        ------
+        Pruned
+            It promises less than others.
+        UserError
+            The value is no number.
+        """
+        self.epochs += 1
+        self.seconds += seconds
+        if not math.isfinite(value):
+            raise UserError(f"the objective became {value} in epoch {self.epochs}")
+        if self.epochs not in self.told:
+            self.trial.report(value, self.epochs)
+            self.told[self.epochs] = value
+        if self.epochs == max(self.told) and self.trial.should_prune():
+            raise Pruned
+
+
+def attempt(
+    output: str,
+    *,
+    number: int,
+    subject: dict[str, str],
+    tune: dict[str, Any],
+    settings: dict[str, Any],
+    digest: str,
+    run: Callable[[Attempt], float],
+) -> None:
+    """Make trial `number` of a search, or only write what the journal says of it.
+
+    A trial that is finished in the journal is not run again. One that a killed job left
+    running is taken up with its settings. Else one is drawn: by the tree-structured
+    Parzen estimator (Bergstra et al. 2011, NeurIPS; Watanabe 2023, arXiv:2304.11127) with
+    a seed of `tune["seed"]` and `number`, so the same history gives the same settings;
+    those that run elsewhere count as bad (constant liar), so that two do not try the same.
+    Trial 1 takes the settings as they are written, as far as the space has them.
+
+    Parameters
+    ----------
+    output : `trial-{number}.json` in the folder of the search; the journal stands beside it.
+    subject : what is tuned, by words of the path: `dataset`, `fold`, `model` or `features`
+        and `classifier`.
+    tune : `space`, `seed`, `prune`, `objective`, and of what has epochs `epochs`.
+    settings : what the space's paths lead into.
+    digest : of inputs, settings and code: only trials with an equal one know of each other.
+    run : gives the value of the objective; may raise `Pruned`. A `UserError` or a lack of
+        memory makes the trial a failed one, with its reason.
+
+    Raises
+    ------
+    UserError
+        The journal cannot be read.
+    """
+    place = Path(output)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    state = place.with_name(f".trial-{number}")
+    space = distributions(tune["space"])
+    with _journal(place.parent / JOURNAL) as storage:
+        study = _study(storage, digest, tune, number)
+        _remember(study, place.parent, number, digest, space)
+        found = _of_job(study, number)
+        if found is None or not found.state.is_finished():
+            found = _run(study, storage, found, number, tune, settings, space, state, run)
+        else:
+            log.info("trial %d is in the journal", number)
+        record = _record(found, subject, tune, digest)
+        _tell(record, study, tune)
+    write(place, record)
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def fingerprint(*values: Any) -> str:
+    """24 hexadecimal digits of arrays, bytes and JSON values."""
+    found = hashlib.blake2b(digest_size=12)
+    for value in values:
+        if isinstance(value, np.ndarray):
+            value = np.ascontiguousarray(value)
+            found.update(f"{value.dtype}{value.shape}".encode())
+            found.update(value.data if value.size else b"")
+        elif isinstance(value, bytes):
+            found.update(str(len(value)).encode() + b":" + value)
+        else:
+            found.update(json.dumps(value, sort_keys=True).encode() + b"\0")
+    return found.hexdigest()
+
+
+def write(place: Path, record: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    part = place.with_name(f".{place.name}.part")
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(place)
+
+
+# ---------------------------------------------------------------- the space
+
+
+def distributions(space: dict[str, Any]) -> dict[str, Any]:
+    """Optuna's distribution of each path: numbers between two ends, or one of a list.
+
+    Listed values are handed to Optuna as JSON text: it takes scalars only, and a list may
+    hold whole layers.
+    """
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    found: dict[str, Any] = {}
+    for path, values in space.items():
+        if isinstance(values, list):
+            found[path] = CategoricalDistribution([json.dumps(v, sort_keys=True) for v in values])
+        elif all(isinstance(v, int) for v in (values["low"], values["high"], values["step"] or 1)):
+            found[path] = IntDistribution(
+                values["low"], values["high"], log=values["log"], step=values["step"] or 1
+            )
+        else:
+            found[path] = FloatDistribution(
+                values["low"], values["high"], log=values["log"], step=values["step"]
+            )
+    return found
+
+
+def coded(path: str, value: Any, space: dict[str, Any]) -> Any:
+    """A value as its distribution has it."""
+    from optuna.distributions import CategoricalDistribution
+
+    listed = isinstance(space[path], CategoricalDistribution)
+    return json.dumps(value, sort_keys=True) if listed else value
+
+
+def _decoded(params: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
+    from optuna.distributions import CategoricalDistribution
+
+    return {
+        path: json.loads(value) if isinstance(space[path], CategoricalDistribution) else value
+        for path, value in params.items()
+    }
+
+
+def written(settings: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
+    """The settings as they are written, by path, of those paths whose space has them.
+
+    Parameters
+    ----------
+    settings : what the paths lead into. space : as in the configuration.
+    """
+    found = {}
+    for path, values in space.items():
+        try:
+            value = value_at(settings, path)
+        except ValueError:
+            continue
+        if isinstance(values, list):
+            if value in values:
+                found[path] = value
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            steps = (value - values["low"]) / (values["step"] or 1)
+            on_grid = values["step"] is None or abs(steps - round(steps)) < 1e-9
+            if values["low"] <= value <= values["high"] and on_grid:
+                found[path] = value
+    return found
+
+
+# ---------------------------------------------------------------- the journal
+
+
+@contextmanager
+def _journal(path: Path) -> Iterator[Any]:
+    """The storage of a journal, mended where a line was cut off.
+
+    The lock is a file made with O_EXCL, which is atomic on local disks and on NFS from
+    version 3 on, lock daemon or not. A killed holder leaves it behind; the next takes it
+    away when it has not changed for `GRACE` seconds (it is held for milliseconds).
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    file = str(path.resolve())
+    lock = JournalFileOpenLock(file, grace_period=GRACE)
+    lock.acquire()
+    try:
+        _mend(path)
+    finally:
+        lock.release()
+    try:
+        storage = JournalStorage(JournalFileBackend(file, lock_obj=lock))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}): delete it; finished trials are known from their own "
+            "files beside it"
+        ) from None
+    yield storage
+
+
+def _mend(path: Path) -> None:
+    """Cut off a last line without its end, which a full disk or a power cut leaves."""
+    if not path.is_file():
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if not size:
+            return
+        file.seek(size - 1)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _study(storage: Any, digest: str, tune: dict[str, Any], number: int) -> Any:
+    import optuna
+
+    seed = int(np.random.SeedSequence([tune["seed"], number]).generate_state(1)[0])
+    # Of small budgets the median rule spares most for least: docs/design.md has the trial.
+    pruner: Any = optuna.pruners.NopPruner()
+    if tune["prune"]:
+        warm = 1 + tune["epochs"] // 4
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=warm)
+    return optuna.create_study(
+        study_name=digest,
+        storage=storage,
+        sampler=optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed),
+        pruner=pruner,
+        direction="minimize" if tune["objective"] in SMALLER_IS_BETTER else "maximize",
+        load_if_exists=True,
+    )
+
+
+def _of_job(study: Any, number: int) -> Any:
+    """The trial of a job, or None."""
+    found = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("job") == number]
+    return found[0] if found else None
+
+
+def _remember(study: Any, folder: Path, number: int, digest: str, space: dict[str, Any]) -> None:
+    """Enter earlier trials that only their own files know: the journal was lost."""
+    from optuna.trial import TrialState, create_trial
+
+    known = {t.user_attrs.get("job") for t in study.get_trials(deepcopy=False)}
+    for other in range(1, number):
+        file = folder / f"trial-{other}.json"
+        if other in known or not file.is_file():
+            continue
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if record["digest"] != digest:
+            continue
+        complete = record["state"] == "complete"
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE if complete else TrialState.PRUNED,
+                value=record["value"],
+                params={k: coded(k, v, space) for k, v in record["params"].items()},
+                distributions=space,
+                user_attrs={"job": other, **{k: record[k] for k in ("epochs", "seconds", "reason")}}
+                | {"state": record["state"]},
+                intermediate_values={int(k): v for k, v in enumerate(record["values"], 1)},
+            )
+        )
+
+
+# ---------------------------------------------------------------- one trial
+
+
+def _run(
+    study: Any,
+    storage: Any,
+    found: Any,
+    number: int,
+    tune: dict[str, Any],
+    settings: dict[str, Any],
+    space: dict[str, Any],
+    state: Path,
+    run: Callable[[Attempt], float],
+) -> Any:
+    """Run a trial to its end; the finished one, as the journal has it."""
+    import optuna
+    from optuna.trial import TrialState
+
+    if found is None:
+        # One line of the journal makes the trial and says whose it is: no kill can part them.
+        own = written(settings, tune["space"]) if number == 1 else {}
+        fixed = {path: coded(path, value, space) for path, value in own.items()}
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            user_attrs={"job": number},
+            system_attrs={"fixed_params": fixed} if fixed else None,
+        )
+        where = storage.get_study_id_from_name(study.study_name)
+        trial = optuna.trial.Trial(study, storage.create_new_trial(where, template))
+        told: dict[int, float] = {}
+    else:
+        log.info("trial %d was cut off: it goes on", number)
+        trial = optuna.trial.Trial(study, found._trial_id)
+        told = dict(found.intermediate_values)
+    drawn = {path: _suggested(trial, path, kind) for path, kind in space.items()}
+    params = _decoded(drawn, space)
+    log.info("trial %d: %s", number, in_words(params))
+    now = Attempt(params, str(state), trial, told=told)
+    value, reason, how = math.nan, "", "failed"
+    try:
+        value = float(run(now))
+        if math.isfinite(value):
+            how = "complete"
+        else:
+            reason = f"the objective is {value}"
+    except Pruned:
+        how, reason = "pruned", f"stopped after epoch {now.epochs}: worse than the median there"
+    except Exception as error:
+        known = isinstance(error, (UserError, MemoryError)) or type(error).__name__ in TOO_LARGE
+        if not known:
+            raise
+        reason = str(error).strip().split("\n")[0] or "not enough memory"
+    for key, said in {
+        "epochs": now.epochs,
+        "seconds": round(now.seconds, 3),
+        "reason": reason,
+        "state": how,
+    }.items():
+        trial.set_user_attr(key, said)
+    if how == "complete":
+        study.tell(trial, value)
+    else:
+        # A failed one counts as pruned for the sampler, worse than any that had values: it
+        # leaves out trials that Optuna calls failed, and would draw there again.
+        study.tell(trial, state=TrialState.PRUNED)
+    return _of_job(study, number)
+
+
+def _suggested(trial: Any, path: str, kind: Any) -> Any:
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    if isinstance(kind, CategoricalDistribution):
+        return trial.suggest_categorical(path, kind.choices)
+    draw = trial.suggest_int if isinstance(kind, IntDistribution) else trial.suggest_float
+    return draw(path, kind.low, kind.high, step=kind.step, log=kind.log)
+
+
+def _record(found: Any, subject: dict[str, str], tune: dict[str, Any], digest: str) -> Any:
+    """What `trial-{n}.json` holds; see docs/formats.md."""
+    about = found.user_attrs
+    values = found.intermediate_values
+    space = found.distributions
+    return {
+        **subject,
+        "trial": about["job"],
+        "state": about["state"],
+        "objective": tune["objective"],
+        "value": None if about["state"] == "failed" else found.value,
+        "params": {path: _decoded(found.params, space)[path] for path in tune["space"]},
+        "values": [values[step] for step in sorted(values)],
+        "epochs": about["epochs"],
+        "seconds": about["seconds"],
+        "reason": about["reason"],
+        "seed": tune["seed"],
+        "space": tune["space"],
+        "digest": digest,
+    }
+
+
+def _tell(record: dict[str, Any], study: Any, tune: dict[str, Any]) -> None:
+    number, state = record["trial"], record["state"]
+    best = ""
+    done = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("state") == "complete"]
+    if done:
+        sign = 1 if tune["objective"] in SMALLER_IS_BETTER else -1
+        top = min(done, key=lambda t: (sign * t.value, t.user_attrs["job"]))
+        best = f"; best so far {top.value:.4g} (trial {top.user_attrs['job']})"
+    if state == "complete":
+        log.info("trial %d: %s %.4g%s", number, tune["objective"], record["value"], best)
+    else:
+        log.info("trial %d %s: %s%s", number, state, record["reason"], best)

@@ -1,0 +1,159 @@
+# Tuning: trials, each a job, and the best of them. Models and classifiers with `tune` come here.
+
+
+wildcard_constraints:
+    n="[1-9][0-9]*",
+
+
+def tune_of(wildcards):
+    """The search of a model or a classifier, or None."""
+    classifier = wildcards.get("classifier")
+    of = settings.classifiers[classifier] if classifier else settings.models[wildcards.model]
+    return of.tune
+
+
+def tuning_of(wildcards):
+    """The folder of a search."""
+    what = ("features", "classifier") if wildcards.get("classifier") else ("model",)
+    return "/".join(
+        ["results", wildcards.dataset, wildcards.fold, "tuning", *(wildcards[w] for w in what)]
+    )
+
+
+def trial_before(wildcards):
+    """What a trial waits for: as many trials run side by side as `parallel` says."""
+    n = int(wildcards.n) - tune_of(wildcards).parallel
+    return ancient(f"{tuning_of(wildcards)}/trial-{n}.json") if n > 0 else []
+
+
+def trials_of(wildcards):
+    """All trials of a search."""
+    folder = tuning_of(wildcards)
+    return [f"{folder}/trial-{n}.json" for n in range(1, tune_of(wildcards).trials + 1)]
+
+
+def best_of(wildcards):
+    """The setting that a search chose, where there is a search."""
+    return f"{tuning_of(wildcards)}/best.json" if tune_of(wildcards) else []
+
+
+def searches_of(wildcards):
+    """The chosen settings of all searches of a data set."""
+    dataset = wildcards.dataset
+    models = [m for m in settings.models_of(dataset) if settings.models[m].tune]
+    classifiers = [c for c in settings.classifiers_of(dataset) if settings.classifiers[c].tune]
+    features = settings.runs_of(dataset) + settings.features_of(dataset)
+    folder = f"results/{dataset}/{{fold}}/tuning"
+    return collect(
+        f"{folder}/{{of}}/best.json",
+        fold=settings.folds_of(dataset),
+        of=[*models, *(f"{f}/{c}" for f in features for c in classifiers)],
+    )
+
+
+rule try_model:
+    """One trial of a network's search: drawn, trained, judged by the validation rows.
+
+    in   as train_model; the trial before, for the order
+    out  trial-{n}.json: no model
+
+    Trials share `journal.log` in their folder, which no rule declares: it tells each what the
+    others found, and lets a killed trial go on. `parallel` orders the trials and is no setting.
+    """
+    input:
+        images=images_of,
+        splits="results/{dataset}/splits.parquet",
+        augmented=augmented_of,
+        weights=weights_of,
+        embedded=embedded_of,
+        before=trial_before,
+    output:
+        "results/{dataset}/{fold}/tuning/{model}/trial-{n}.json",
+    log:
+        "logs/{dataset}/{fold}/try_model-{model}-{n}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/{fold}/try_model-{model}-{n}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: training_threads
+    resources:
+        gpu=GPUS,
+    params:
+        cfg=cfg("try_model"),
+        code=code("try_model"),
+    script:
+        "../scripts/try_model.py"
+
+
+rule try_classifier:
+    """One trial of a classifier's search: drawn, fitted, judged by the validation rows.
+
+    in   a feature set, splits.parquet; the trial before, for the order
+    out  trial-{n}.json: no model
+    """
+    input:
+        features=features_of,
+        splits="results/{dataset}/splits.parquet",
+        before=trial_before,
+    output:
+        "results/{dataset}/{fold}/tuning/{features}/{classifier}/trial-{n}.json",
+    log:
+        "logs/{dataset}/{fold}/try_classifier-{features}-{classifier}-{n}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/{fold}/try_classifier-{features}-{classifier}-{n}.tsv"
+    conda:
+        "../envs/classic.yaml"
+    threads: classifier_threads()
+    params:
+        cfg=cfg("try_classifier"),
+        code=code("try_classifier"),
+    script:
+        "../scripts/try_classifier.py"
+
+
+rule choose_setting:
+    """The best setting of a network's search.
+
+    in   every trial-{n}.json
+    out  best.json, which train_model reads; trials.csv, a row a trial
+    """
+    input:
+        trials_of,
+    output:
+        best="results/{dataset}/{fold}/tuning/{model}/best.json",
+        table="results/{dataset}/{fold}/tuning/{model}/trials.csv",
+    log:
+        "logs/{dataset}/{fold}/choose_setting-{model}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/{fold}/choose_setting-{model}.tsv"
+    conda:
+        "../envs/classic.yaml"
+    params:
+        cfg=cfg("choose_setting"),
+        code=code("choose_setting"),
+    script:
+        "../scripts/choose_setting.py"
+
+
+rule choose_classifier_setting:
+    """The best setting of a classifier's search on a feature set.
+
+    in   every trial-{n}.json
+    out  best.json, which fit_classifier reads; trials.csv, a row a trial
+    """
+    input:
+        trials_of,
+    output:
+        best="results/{dataset}/{fold}/tuning/{features}/{classifier}/best.json",
+        table="results/{dataset}/{fold}/tuning/{features}/{classifier}/trials.csv",
+    log:
+        "logs/{dataset}/{fold}/choose_classifier_setting-{features}-{classifier}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/{fold}/choose_classifier_setting-{features}-{classifier}.tsv"
+    conda:
+        "../envs/classic.yaml"
+    params:
+        cfg=cfg("choose_classifier_setting"),
+        code=code("choose_setting"),
+    script:
+        "../scripts/choose_setting.py"

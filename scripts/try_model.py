@@ -1,0 +1,12 @@
+"""Make one trial of a network's tuning."""
+
+from darkroom import model_trials
+from darkroom.stage import stage
+
+with stage(snakemake):
+    model_trials.try_model(
+        snakemake.input.images, snakemake.input.splits, snakemake.input.get("augmented") or None,
+        output=snakemake.output[0], number=int(snakemake.wildcards.n), threads=snakemake.threads,
+        **{key: snakemake.input.get(key) or None for key in ("weights", "embedded")},
+        **{key: snakemake.params[key] for key in ("cfg", "code")},
+    )  # fmt: skip
