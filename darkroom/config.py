@@ -462,13 +462,13 @@ class Range(Strict):
             raise ValueError("log and step exclude each other")
         return self
 
-
     def samples(self) -> list[int | float]:
         """Both ends; of fractions one between, that a setting of whole numbers refuses."""
         if all(isinstance(v, int) for v in (self.low, self.high, self.step or 1)):
             return [self.low, self.high]
         between = self.low + (self.step or 0.381966 * (self.high - self.low))
         return [self.low, between, self.high]
+
 
 class Tune(Strict):
     """A search for settings by the validation rows of each fold (Optuna's TPE)."""
@@ -486,8 +486,8 @@ class Tune(Strict):
     @field_validator("space")
     @classmethod
     def _several(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for path, values in value.items():
         found = {}
+        for path, values in value.items():
             if isinstance(values, list):
                 values = [_as_number(v) for v in values]
                 if len(values) < 2:
@@ -505,18 +505,18 @@ class Tune(Strict):
         return pairs
 
 
-class TuneModel(Tune):
 def _as_number(value: Any) -> Any:
     """YAML 1.1 takes 1e-3 for text; in a space it is a number."""
     text = isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value)
     return float(value) if text else value
 
 
-    objective: Literal["loss", "accuracy"] | None = Field(
+class TuneModel(Tune):
     prune: bool = Field(True, description="stop unpromising trials early")
     epochs: PositiveInt | None = Field(
         None, description="of a trial; unset: as many as the model's"
     )
+    objective: Literal["loss", "accuracy"] | None = Field(
         None, description="of the validation rows; unset: the model's `monitor`"
     )
 
@@ -527,15 +527,14 @@ class TuneClassifier(Tune):
     )
 
 
-def _check_space(owner: BaseModel, tune: Tune | None) -> None:
 # What is no setting of a training: other stages read it, or it is not one network's.
 NOT_TRIED = ("view", "backbone", "fine_tune", "seeds", "features")
 
 
+def _check_space(owner: BaseModel, tune: Tune | None) -> None:
     """Every value of a space must make settings that could have been written by hand."""
     if tune is None:
         return
-    plain = owner.model_dump(mode="json", exclude={"tune", "compare"})
     for path in tune.space:
         if path.split(".")[0] in NOT_TRIED:
             raise ValueError(f"tune.space: {path}: a trial cannot change this")
@@ -562,6 +561,7 @@ def _with(owner: BaseModel, path: str, value: Any) -> BaseModel:
 
 def _tunable(owner: BaseModel) -> dict[str, Any]:
     """Settings as the paths of a space lead into them: a layer has its own kind alone."""
+    plain = owner.model_dump(mode="json", exclude={"tune", "compare"})
     for number, layer in enumerate(plain.get("layers", [])):
         plain["layers"][number] = {k: v for k, v in layer.items() if v is not None}
     return plain
