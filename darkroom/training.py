@@ -207,7 +207,7 @@ def compile_(network: Any, optimizer: Any, label_smoothing: float) -> None:
         loss=loss(label_smoothing=label_smoothing),
         metrics=[accuracy(name="accuracy")],
     )
-    kernels.fuse(network)
+    kernels.install(network)
 
 
 def learn(task: Task, *, resume: str, after_epoch: Callable[[Row], None]) -> Course:
