@@ -900,6 +900,11 @@ class Predict(Strict):
     def _by_folder(cls, value: Any) -> Any:
         return {"source": value} if isinstance(value, str) else value
 
+    @field_validator("model")
+    @classmethod
+    def _network_by_itself(cls, value: str | None) -> str | None:
+        return value if value is None else value.removesuffix("/head")
+
 
 class Report(Strict):
     samples: PositiveInt = Field(6, description="sample images of each class")
@@ -1060,6 +1065,15 @@ class Settings(Strict):
     def folds_of(self, dataset: str) -> list[str]:
         k = self.datasets[dataset].split.folds
         return [f"fold-{i}" for i in range(1, k + 1)] if k else ["holdout"]
+
+    def predictors_of(self, dataset: str) -> dict[str, tuple[str, str]]:
+        """Each (feature set, classifier) of a data set by its name: `cnn-seed0`, `cnn-seed0/svm`."""
+        runs = self.runs_of(dataset)
+        found = {run: (run, "head") for run in runs}
+        for features in runs + self.features_of(dataset):
+            for name in self.classifiers_of(dataset):
+                found[f"{features}/{name}"] = (features, name)
+        return found
 
     def view_of(self, dataset: str, user: str) -> View:
         """The view that a model or feature set of this data set reads."""
@@ -1237,7 +1251,8 @@ class Settings(Strict):
 
     def stage_predict(self, dataset: str, name: str) -> dict[str, Any]:
         p = self.predict[name]
-        return {"dataset": dataset, "name": name} | _json(p)
+        own = {} if p.model is None else _pick(self.datasets[dataset], "threshold")
+        return {"dataset": dataset, "name": name} | _json(p) | own
 
     def stage_report(self, dataset: str) -> dict[str, Any]:
         pick = {

@@ -36,6 +36,17 @@ PARTS = {
         "zstandard",
     ],
     "train": [*EVERY, "tensorflow", "keras"],
+    "predict": [
+        *EVERY,
+        "pillow",
+        "tensorflow",
+        "keras",
+        "scikit-learn",
+        "scipy",
+        "skops",
+        "threadpoolctl",
+        "joblib",
+    ],
     "classic": [
         *EVERY,
         "pillow",

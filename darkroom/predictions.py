@@ -85,10 +85,7 @@ def write_predictions(
             f"{dataset}/{fold}/{features}/{classifier}: {bad.sum()} of {n} predictions are not "
             "numbers: the training diverged; lower its learning_rate or set clip_norm"
         )
-    total = p.sum(axis=1, keepdims=True)
-    if (p < 0).any() or (total <= 0).any():
-        raise ValueError("probabilities must not be negative, nor a row all zero")
-    stored = (p / total).astype(np.float32)
+    stored = as_stored(p)
 
     columns: dict[str, Any] = {
         "row": pa.array(row_),
@@ -128,6 +125,21 @@ def read_predictions(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     table = pq.read_table(path)
     meta = json.loads((table.schema.metadata or {})[b"darkroom"])
     return table.replace_schema_metadata(None).to_pandas(), meta
+
+
+def as_stored(probabilities: ArrayLike) -> NDArray[np.float32]:
+    """Probabilities as they stand in a file: each row of (N, K) sums to 1, in float32.
+
+    Raises
+    ------
+    ValueError
+        A negative one, or a row of zeros.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    total = p.sum(axis=1, keepdims=True)
+    if (p < 0).any() or (total <= 0).any():
+        raise ValueError("probabilities must not be negative, nor a row all zero")
+    return np.asarray(p / total, dtype=np.float32)
 
 
 def decide(probabilities: ArrayLike, threshold: float) -> NDArray[np.int16]:

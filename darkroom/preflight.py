@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from darkroom import sources, survival
+from darkroom import sources, survival, unseen
 from darkroom.config import Settings
 from darkroom.errors import UserError, nearest
 
@@ -37,14 +37,24 @@ def overlays(workflow: Any) -> list[Path]:
 
 
 def check_targets(settings: Settings, targets: Iterable[str]) -> None:
-    """Check the data sets that file targets name.
+    """Check the data sets that file targets name, and the new pictures that are to be predicted.
 
     Raises
     ------
     UserError
-        A target in the folder of a data set that the configuration does not know.
+        A target in the folder of a data set that the configuration does not know; predictions
+        without pictures, or by a classifier that there is not.
     """
     for target in targets:
+        if target == "predict":
+            if not settings.predict:
+                raise UserError(
+                    "predict: the configuration names no new pictures: "
+                    "--config predict='{NAME: FOLDER}'"
+                )
+            for name in settings.predict:
+                for dataset in settings.run.datasets:
+                    _check_pictures(settings, dataset, name)
         parts = Path(target).parts
         known = settings.datasets
         if len(parts) > 2 and parts[0] in ("results", "data") and parts[1] not in known:
@@ -52,6 +62,29 @@ def check_targets(settings: Settings, targets: Iterable[str]) -> None:
                 f"{target}: {parts[1]!r} is not in datasets of the configuration"
                 + nearest(parts[1], known)
             )
+        if len(parts) == 4 and parts[::2] == ("results", "predictions"):
+            _check_pictures(settings, parts[1], parts[3].removesuffix(".csv"))
+
+
+def _check_pictures(settings: Settings, dataset: str, name: str) -> None:
+    """Check what a name in `predict` asks of a data set."""
+    if name not in settings.predict:
+        raise UserError(
+            f"{name!r} is not in predict of the configuration{nearest(name, settings.predict)}: "
+            f"--config predict='{{{name}: FOLDER}}'"
+        )
+    asked = settings.predict[name]
+    known = settings.predictors_of(dataset)
+    if asked.model is not None and asked.model not in known:
+        raise UserError(
+            f"predict.{name}.model: {dataset} has no {asked.model!r}{nearest(asked.model, known)}"
+        )
+    folds = settings.folds_of(dataset)
+    if asked.fold is not None and asked.fold not in folds:
+        raise UserError(
+            f"predict.{name}.fold: {dataset} has no {asked.fold!r}{nearest(asked.fold, folds)}"
+        )
+    unseen.digest(asked.source)
 
 
 def gpus(setting: int | Literal["auto"]) -> int:
@@ -72,7 +105,8 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
     Raises
     ------
     UserError
-        A source of an unknown kind or that is not there, a split that the data cannot give.
+        A source of an unknown kind or that is not there, a split that the data cannot give,
+        a threshold or a sigmoid for more than two classes.
     """
     from darkroom.classifiers import check_settings
 
@@ -82,6 +116,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
         sources.kind(settings.datasets[dataset].source)
         indexed = _indexed(dataset)
         table = _listed(settings, dataset) if indexed is None else indexed
+        _check_two_classes(settings, dataset, table)
         if table is None:
             continue
         from darkroom import partition
@@ -99,6 +134,33 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
                 continue
             partition.check(table, cfg=cfg, dataset=dataset)
         _forecast(settings, dataset, len(table), say)
+
+
+def _check_two_classes(settings: Settings, dataset: str, table: Any) -> None:
+    """Refuse what two classes alone can have: a threshold, a sigmoid."""
+    chosen = settings.datasets[dataset].classes
+    sigmoid = [n for n in settings.models_of(dataset) if settings.models[n].head == "sigmoid"]
+    threshold = settings.datasets[dataset].threshold
+    if not sigmoid and threshold == 0.5:
+        return
+    if chosen is not None:
+        classes = list(chosen)
+    elif table is not None:
+        classes = sorted(table["label"].dropna().unique())
+    else:
+        return
+    if len(classes) == 2:
+        return
+    told = f"{len(classes)} ({', '.join(classes[:5])}{', …' if len(classes) > 5 else ''})"
+    if threshold != 0.5:
+        raise UserError(
+            f"datasets.{dataset}.threshold: a threshold is for two classes, and there are {told}: "
+            "choose two of them by classes, or leave it out"
+        )
+    raise UserError(
+        f"models.{sigmoid[0]}.head: a sigmoid unit tells two classes, and {dataset} has {told}: "
+        "set head: softmax or auto"
+    )
 
 
 def _indexed(dataset: str) -> Any:

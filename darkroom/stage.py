@@ -34,6 +34,7 @@ STAGES = {
     "evaluate_dataset": "evaluate",
     "write_report": "report",
     "predict_images": "predict",
+    "predict_images": "predict",
 }
 
 

@@ -128,3 +128,69 @@ def test_jobs_find_the_project_and_their_parent(monkeypatch: pytest.MonkeyPatch)
         preflight.export_to_jobs("/project")
     assert os.environ["PYTHONPATH"].split(os.pathsep) == ["/project", "/elsewhere"]
     assert os.environ[survival.PARENT] == str(os.getpid())
+
+
+# ---------------------------------------------------------------- two classes, and new pictures
+
+
+def test_what_two_classes_alone_can_have(folder: Path) -> None:
+    said(settings(threshold="f1"))
+    (folder / "pictures/fox").mkdir()
+    for i in range(10):
+        (folder / f"pictures/fox/fox-{i}.jpg").touch()
+    for asked in ({"threshold": "f1"}, {"threshold": 0.3}):
+        with pytest.raises(UserError, match=r"pets\.threshold.*there are 3 \(cat, dog, fox\)"):
+            said(settings(**asked))
+    said(settings(threshold=0.3, classes=["cat", "dog"]))
+    with pytest.raises(UserError, match="there are 3"):  # known without a look at the files
+        said(settings(source="kaggle:owner/name", threshold=0.3, classes=["a", "b", "c"]))
+
+
+def test_a_sigmoid_for_three_classes_is_told_before_anything_runs(folder: Path) -> None:
+    made = settings(source="kaggle:owner/name", classes=["a", "b", "c"])
+    made.models["cnn"].__dict__["head"] = "sigmoid"
+    with pytest.raises(
+        UserError, match=r"models\.cnn\.head: a sigmoid unit.*pets has 3 \(a, b, c\)"
+    ):
+        said(made)
+
+
+def predicting(**asked: Any) -> Settings:
+    config = copy.deepcopy(BASE)
+    config["predict"] = {"new": {"source": "unseen", **asked}}
+    return Settings.load(config)
+
+
+TARGET = "results/pets/predictions/new.csv"
+
+
+@pytest.mark.parametrize(
+    ("asked", "target", "words"),
+    [
+        ({}, "results/pets/predictions/news.csv", "'news' is not in predict.*did you mean 'new'"),
+        ({"source": "unsen"}, TARGET, "unsen: there is no such folder.*did you mean 'unseen'"),
+        ({"source": "empty"}, TARGET, "no picture in this folder"),
+        ({"source": "."}, TARGET, "the folder that this runs in"),
+        ({"model": "cnn-seed0/svn"}, TARGET, r"predict\.new\.model: pets has no.*'cnn-seed0/svm'"),
+        ({"model": "cnn-seed1"}, TARGET, "did you mean 'cnn-seed0'"),
+        ({"fold": "fold-1"}, TARGET, r"predict\.new\.fold: pets has no 'fold-1'; known: holdout"),
+        ({"fold": "fold-1"}, "predict", "predict.new.fold"),
+    ],
+)
+def test_predictions_that_cannot_be(
+    folder: Path, asked: dict[str, str], target: str, words: str
+) -> None:
+    (folder / "unseen").mkdir()
+    (folder / "unseen/a.jpg").touch()
+    (folder / "empty").mkdir()
+    preflight.check_targets(predicting(), ["predict", TARGET])
+    preflight.check_targets(predicting(model="cnn-seed0/head", fold="holdout"), [TARGET])
+    with pytest.raises(UserError, match=words):
+        preflight.check_targets(predicting(**asked), [target])
+    # what is not asked for is not looked at
+    preflight.check_targets(predicting(**asked), ["results/pets/report.html"])
+
+
+def test_no_new_pictures_are_named(folder: Path) -> None:
+    with pytest.raises(UserError, match="names no new pictures"):
+        preflight.check_targets(settings(), ["predict"])

@@ -319,6 +319,105 @@ def test_class_weights() -> None:
         training.class_weights({"c": 3.0}, label, ["a", "b"])
 
 
+# ---------------------------------------------------------------- one sigmoid unit for two classes
+
+TWO = ["low", "middle"]
+
+
+def test_a_sigmoid_network_learns_and_says_both_probabilities(tmp_path: Path) -> None:
+    from darkroom import features
+    from darkroom.predictions import probabilities, read_predictions
+
+    run = Run(tmp_path, variants=False, names=TWO)
+    run(epochs=8, batch=16, head="auto")
+    history = run.history()
+    assert float(history[-1]["val_accuracy"]) > 0.9
+    assert float(history[-1]["val_loss"]) < float(history[0]["val_loss"]) < 2
+    network = keras.models.load_model(run.model, safe_mode=True)
+    assert network.output_shape == (None, 1) and network.layers[-1].name == "sigmoid"
+    features.extract(
+        str(run.model),
+        run.images,
+        run.splits,
+        None,
+        features_path=str(tmp_path / "features.h5"),
+        predictions_path=str(tmp_path / "predictions.parquet"),
+        cfg={**FOLD, "layer": None, "batch": 16},
+        name="cnn-seed0",
+        threads=1,
+    )
+    table, meta = read_predictions(str(tmp_path / "predictions.parquet"))
+    p = probabilities(table, TWO)
+    assert meta["classes"] == TWO and p.shape == (36, 2)
+    assert np.allclose(p.sum(axis=1), 1, atol=1e-6)
+    assert (table["class"] == table["predicted"]).mean() > 0.9
+    # the unit's own value is the probability of the second class
+    from darkroom import store
+
+    rows = np.asarray(store.open_images(run.images).images)[table["row"]]
+    assert np.allclose(np.asarray(network.predict_on_batch(rows))[:, 0], p[:, 1], atol=1e-5)
+
+
+FOLD = {"dataset": "tiny", "fold": "holdout", "balance": None, "balance_seed": 0}
+
+
+def test_two_classes_may_have_a_softmax(tmp_path: Path) -> None:
+    run = Run(tmp_path, variants=False, names=TWO)
+    run(epochs=1, batch=16, head="softmax")
+    assert keras.models.load_model(run.model).output_shape == (None, 2)
+
+
+def test_a_sigmoid_s_loss_is_the_smoothed_and_weighted_binary_cross_entropy(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path, variants=False, names=TWO)
+    still = {"name": "sgd", "learning_rate": 1e-30}  # so weights stay as they were made
+    run(
+        head="sigmoid",
+        optimizer=tiny_data.MODEL["optimizer"] | still,
+        layers=[{"flatten": {}}],
+        epochs=1,
+        label_smoothing=0.2,
+        class_weights={"middle": 5.0},
+    )
+    from darkroom import store
+
+    pixels = np.asarray(store.open_images(run.images).images)
+    p = np.asarray(keras.models.load_model(run.model).predict_on_batch(pixels)).astype(float)[:, 0]
+    truth, part = np.sort(np.arange(90) % 2), np.arange(90) % 5
+    smooth = truth * 0.8 + 0.1
+    each = -(smooth * np.log(p) + (1 - smooth) * np.log(1 - p))
+    (row,) = run.history()
+    weighted = (each * np.array([1, 5])[truth])[part < 3].mean()
+    assert float(row["loss"]) == pytest.approx(weighted, rel=1e-4)
+    assert float(row["val_loss"]) == pytest.approx(each[part == 3].mean(), rel=1e-4)
+    right = ((p > 0.5) == truth).astype(float)
+    assert float(row["val_accuracy"]) == pytest.approx(right[part == 3].mean(), abs=1e-5)
+
+
+def test_a_sigmoid_training_with_mixup_and_weights_is_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = BUSY | {"head": "sigmoid", "epochs": 4}
+    run = Run(tmp_path, names=TWO)
+    whole = run(**asked)
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        stop_at(patch, 2 * 6 + 3)
+        run(**asked)
+    assert len(run.history()) == 2
+    assert equal(run(**asked), whole)
+
+
+def test_a_sigmoid_for_three_classes_is_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path, variants=False)
+    with pytest.raises(UserError, match="a sigmoid unit tells two classes and this data set has 3"):
+        run(head="sigmoid")
+    assert not run.model.exists()
+
+
+# ---------------------------------------------------------------- mistakes and memory
+
+
 def test_a_loss_that_is_no_number_is_told(tmp_path: Path) -> None:
     wild = tiny_data.MODEL["optimizer"] | {"name": "sgd", "learning_rate": 1e30}
     words = r"epoch 1: the training diverged; lower optimizer.learning_rate \(now 1e\+30\)"

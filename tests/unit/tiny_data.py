@@ -68,6 +68,7 @@ MODEL: dict[str, Any] = {
     "memory_mb": 100,
     "head": "softmax",
     "precision": "float32",
+    "test_time": "none",
     "fine_tune": None,
 }
 
@@ -84,17 +85,24 @@ def settings(**model: Any) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, n: int = 90, validation: bool = True, variants: bool = True) -> list[str]:
-    """Three classes of grey levels with noise; every fifth row test, every fifth validation.
+def write(
+    folder: Path,
+    n: int = 90,
+    validation: bool = True,
+    variants: bool = True,
+    names: list[str] = CLASSES,
+    shape: tuple[int, int, int] = SHAPE,
+) -> list[str]:
+    """Two or three classes of grey levels with noise; every fifth row test, every fifth validation.
 
     Returns
     -------
     Paths of images, splits, variants.
     """
     random = np.random.default_rng(0)
-    label = np.sort(np.arange(n) % 3)  # as from class folders
+    label = np.sort(np.arange(n) % len(names))  # as from class folders
     level = np.array([40, 120, 200])[label][:, None, None, None]
-    pixels = np.clip(level + random.normal(0, 30, (n, *SHAPE)), 0, 255).astype(np.uint8)
+    pixels = np.clip(level + random.normal(0, 30, (n, *shape)), 0, 255).astype(np.uint8)
     paths = [str(folder / name) for name in ("images.h5", "splits.parquet", "augmented.h5")]
     _images(paths[0], pixels, np.arange(n), np.zeros(n), label)
     if variants:
@@ -105,14 +113,14 @@ def write(folder: Path, n: int = 90, validation: bool = True, variants: bool = T
     table = pa.table(
         {
             "row": np.arange(n),
-            "label": [CLASSES[c] for c in label],
+            "label": [names[c] for c in label],
             "class": pa.array(label, pa.int16()),
             "group": [str(i) for i in range(n)],
             "given": pa.nulls(n, pa.string()),
             "holdout": pa.array(part, pa.string()),
         }
     )
-    meta = json.dumps({"classes": CLASSES, "folds": ["holdout"], "notes": []})
+    meta = json.dumps({"classes": names, "folds": ["holdout"], "notes": []})
     pq.write_table(table.replace_schema_metadata({"darkroom": meta}), paths[1])
     return paths
 

@@ -86,7 +86,7 @@ class Workspace:
             assert "Nothing to be done" in printed, printed
             return {}
         jobs = (line.split() for line in table.group(1).splitlines() if line.strip())
-        targets = {"all", "download", "prepare", "train", "classify", "report"}
+        targets = {"all", "download", "prepare", "train", "classify", "report", "predict"}
         return {name: int(count) for name, count in jobs if name not in targets}
 
 

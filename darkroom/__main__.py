@@ -1,0 +1,147 @@
+"""`python -m darkroom predict MODEL IMAGE…`: what a trained model says of pictures, on a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from darkroom.errors import UserError
+
+if TYPE_CHECKING:
+    from darkroom.predict import Answer
+    from darkroom.trained import Trained
+    from darkroom.unseen import Found
+
+OTHERS = 4  # classes that are named beside the predicted one
+WIDEST = 60  # characters of a file's name that the table makes room for
+FEW = 200  # pictures, from which on a bar tells how far it is
+
+MODEL = """model.keras (wherever it is), model.skops (in its place in results), the folder of
+either, or results/DATASET: the best of that data set by its validation images"""
+STATUS = """exit status: 0 when every picture was predicted, 1 when some cannot be used (each is
+listed with its reason), 2 for a mistake in the command"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : words of the command line; None: those of this process.
+
+    Returns
+    -------
+    The exit status, as `--help` tells it.
+    """
+    parser = argparse.ArgumentParser(prog="python -m darkroom", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "predict",
+        help="what a trained model says of pictures",
+        description="Print the class of each picture, its probability and those of the others.",
+        epilog=STATUS,
+    )
+    command.add_argument("model", metavar="MODEL", help=MODEL)
+    command.add_argument("images", metavar="IMAGE", nargs="+", help="a picture, or a folder")
+    command.add_argument(
+        "--csv", action="store_true", help="print CSV with every class's probability"
+    )
+    command.add_argument(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="two classes: say the second from this probability on "
+        "(unset: the run's own from thresholds.csv, else 0.5)",
+    )
+    given = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        return _predict(given)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read the table has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _predict(given: argparse.Namespace) -> int:
+    from darkroom import predict, trained
+    from darkroom.progress import progress
+
+    model = trained.find(given.model)
+    threshold, how = given.threshold, ""
+    if threshold is None:
+        above = Path(model.files[0]).absolute().parents
+        beside = above[min(2 if model.classifier == trained.HEAD else 3, len(above) - 1)]
+        threshold, how = trained.threshold(str(beside / "thresholds.csv"), model) or (0.5, "")
+    predict.check_threshold(model, threshold, "--threshold")
+    found = _pictures(given.images)
+    meaning = predict.in_words(model, threshold, how)
+    print(f"{model.name} of {model.dataset}; {meaning}", file=sys.stderr)
+    show = predict.Table(sys.stdout, model).write if given.csv else _Lines(model, found).write
+    # the table itself tells on a terminal how far it is
+    quiet = sys.stdout.isatty() or len(found.paths) < FEW
+    unusable = 0
+    with nullcontext() if quiet else progress("predicting", len(found.paths), "pictures") as bar:
+        for answer in predict.answers(model, found, threshold=threshold, threads=_cores()):
+            show(answer)
+            unusable += not answer.predicted
+            if bar is not None:
+                bar.update(1)
+    sys.stdout.flush()
+    return int(unusable > 0)
+
+
+def _cores() -> int:
+    usable = getattr(os, "sched_getaffinity", None)
+    return min(8, len(usable(0)) if usable else os.cpu_count() or 1)
+
+
+def _pictures(images: Sequence[str]) -> Found:
+    """Pictures by the names that they are given by, folders opened; one that is missing is listed."""
+    from darkroom import unseen
+
+    paths: list[str] = []
+    for image in images:
+        if Path(image).is_dir():
+            paths += [f"{image.rstrip('/')}/{path}" for path in unseen.find(image).paths]
+        else:
+            paths.append(image)
+    return unseen.Found("", paths, [])
+
+
+class _Lines:
+    """Answers as a table for a person: file, class, its probability, those of the others."""
+
+    def __init__(self, model: Trained, found: Found) -> None:
+        from darkroom import unseen
+
+        self.model = model
+        self.file = min(WIDEST, max(len(unseen.shown(path)) for path in (*found.paths, "file")))
+        self.name = max(map(len, (*model.classes, "class")))
+        print(f"{'file':<{self.file}}  {'class':<{self.name}}  probability  others")
+
+    def write(self, answer: Answer) -> None:
+        front = f"{answer.file:<{self.file}}"
+        if not answer.predicted:
+            print(f"{front}  {'–':<{self.name}}  {'–':>11}  unusable: {answer.reason}")
+            return
+        known = dict(zip(self.model.classes, answer.probabilities.tolist(), strict=True))
+        own = known.pop(answer.predicted)
+        likely = sorted(known, key=lambda name: -known[name])
+        told = [f"{name} {known[name]:.3f}" for name in likely[:OTHERS]]
+        more = ", …" if len(likely) > OTHERS else ""
+        print(f"{front}  {answer.predicted:<{self.name}}  {own:>11.3f}  {', '.join(told)}{more}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""New pictures: which files a name stands for, and their pixels or what is wrong with them.
+
+`find` and `digest` are called while the Snakefile is read, where predictions are asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from darkroom.errors import UserError, nearest
+from darkroom.listing import Listing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CHUNK_BYTES = 32_000_000  # of pixels that are decoded, and then looked at, at a time
+BATCH = 64
+
+
+# ---------------------------------------------------------------- which files
+
+
+@dataclass(frozen=True)
+class Found:
+    """The pictures that a name stands for.
+
+    Attributes
+    ----------
+    root : folder. paths : relative to it, with `/`, sorted. left : files there that no
+        picture is called like (a README, a table).
+    """
+
+    root: str
+    paths: list[str]
+    left: list[str]
+
+
+def find(source: str) -> Found:
+    """The pictures below a folder at any depth, or a picture by itself.
+
+    A file in a folder counts unless its name says that it is something else; hidden files
+    and the litter of file managers never count.
+
+    Raises
+    ------
+    UserError
+        No such folder or file; a folder without a picture.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return Found(str(path.parent), [path.name], [])
+    if not path.is_dir():
+        there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = nearest(path.name, there)
+        raise UserError(
+            f"{source}: there is no such folder or picture (looked for {path.absolute()})"
+            + (near if "did you mean" in near else "")
+        )
+    from darkroom import index
+
+    listing = Listing(index.files(str(path)), {"root": None, "ignore": []})
+    paths = sorted(listing.images + listing.unknown)
+    if not paths:
+        others = f"; its {len(listing.companions):,} files are none" if listing.companions else ""
+        raise UserError(f"{source}: there is no picture in this folder or below it{others}")
+    return Found(str(path), paths, sorted(listing.companions))
+
+
+def digest(source: str) -> str:
+    """Digest of the pictures' names, sizes and modification times: what tells of a change.
+
+    Raises
+    ------
+    UserError
+        As `find`; or the folder is the one that the results go to.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir() and Path.cwd().is_relative_to(path.resolve()):
+        raise UserError(
+            f"{source} is the folder that this runs in, or above it, where results are written "
+            "too: give the folder of the pictures, or run elsewhere (snakemake --directory)"
+        )
+    found = find(source)
+    text = hashlib.sha256()
+    for name in found.paths:
+        try:
+            status = Path(found.root, name).stat()
+        except OSError:  # a link to nothing: a picture that cannot be read
+            text.update(f"{name}\0".encode("utf-8", "surrogateescape"))
+            continue
+        line = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        text.update(line.encode("utf-8", "surrogateescape"))
+    return text.hexdigest()
+
+
+def shown(path: str) -> str:
+    """A name that any program can write; bytes that are no UTF-8 as `\\xff`."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+# ---------------------------------------------------------------- their pixels
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some pictures in a row.
+
+    Attributes
+    ----------
+    start, stop : places in the list of files. pixels : (B, H, W, C) uint8, to be used before
+        the next chunk is asked for; zeros for an unusable picture.
+    status, reason : of each, as in `manifest.parquet`.
+    """
+
+    start: int
+    stop: int
+    pixels: np.ndarray
+    status: list[str]
+    reason: list[str]
+
+
+def batch_of(shape: tuple[int, int, int]) -> int:
+    """Pictures that a network sees at a time."""
+    height, width, channels = shape
+    return max(1, min(BATCH, CHUNK_BYTES // (height * width * channels)))
+
+
+@contextmanager
+def decoding(
+    files: list[str], *, view: dict[str, Any], policy: dict[str, Any], threads: int
+) -> Iterator[Iterator[Chunk]]:
+    """Read, check and decode pictures in worker processes while the caller looks at others.
+
+    The workers start when the `with` begins: a library with threads of its own (TensorFlow)
+    is to be imported within it. Three chunks are in memory, however many pictures there
+    are. What is wrong with a file, a crash of the decoder too, is that file's reason.
+
+    Parameters
+    ----------
+    files : paths. view : size, color, resize, filter. policy : the settings `decode`.
+    threads : worker processes.
+    """
+    import numpy as np
+
+    from darkroom import batches, decode, images, workers
+
+    decode.one_thread()
+    shape = images.size_of(view)
+    one, n, batch = int(np.prod(shape)), len(files), batch_of(shape)
+    size = min(batch * max(1, CHUNK_BYTES // (one * batch)), -(-n // batch) * batch)
+    buffer = mmap.mmap(-1, 3 * size * one)  # shared with the processes that are forked later
+    slots = np.frombuffer(buffer, np.uint8).reshape(3, size, *shape)
+
+    def work(start: int, stop: int) -> list[tuple[str, str]]:
+        place = slots[start // size % 3]
+        return [
+            examine(files[i], place[i % size], view=view, policy=policy) for i in range(start, stop)
+        ]
+
+    def crashed(start: int, how: str) -> list[tuple[str, str]]:
+        slots[start // size % 3, start % size] = 0
+        return [("unusable", f"crashed: the decoder ended by {how}")]
+
+    def chunks(crew: workers.Crew) -> Iterator[Chunk]:
+        for first in range(0, n, size):
+            last = min(first + size, n)
+            block = workers.block_size(last - first, one, threads)
+            blocks = [(i, min(i + block, last)) for i in range(first, last, block)]
+            said: list[tuple[str, str]] = [("", "")] * (last - first)
+            for start, stop, answer in crew.each(blocks):
+                said[start - first : stop - first] = answer
+            yield Chunk(
+                first,
+                last,
+                slots[first // size % 3, : last - first],
+                [status for status, _ in said],
+                [reason for _, reason in said],
+            )
+
+    with (
+        workers.Crew(work, max(1, min(threads, n)), crashed) as crew,
+        batches.ahead(chunks(crew), depth=1) as ready,
+    ):
+        yield ready
+
+
+def examine(
+    path: str, out: np.ndarray, *, view: dict[str, Any], policy: dict[str, Any]
+) -> tuple[str, str]:
+    """Read a picture and check all of it, as the index does; then decode it as `prepare` does.
+
+    Parameters
+    ----------
+    out : (H, W, C) uint8, filled; with zeros where the picture cannot be used.
+
+    Returns
+    -------
+    status (`ok`, `converted`, `unusable`) and the reason in words. It never raises for what
+    is in the file.
+    """
+    from darkroom import decode, images, index
+
+    try:
+        with decode.quiet:
+            data, _, _ = index.read_file(path)
+            found = decode.probe(data, Path(path).name, policy)
+            if not found.trouble:
+                images.render(data, out, view=view, policy=policy)
+                return found.status, found.conversions
+            reason = found.trouble
+    except decode.DecodeError as error:
+        reason = str(error)
+    except MemoryError:
+        reason = "cannot be read: not enough memory"
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        reason = f"cannot be read: {words[:1].lower()}{words[1:]}"
+    out[:] = 0
+    return "unusable", reason
