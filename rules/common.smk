@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 if str(workflow.basedir) not in sys.path:
     sys.path.insert(0, str(workflow.basedir))
 
-from darkroom import preflight, sources, survival, threads
+from darkroom import preflight, sources, survival, threads, unseen
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.provenance import code
@@ -103,6 +103,47 @@ def features_of(wildcards):
     if wildcards.features in settings.features:
         return "results/{dataset}/features/{features}.h5"
     return "results/{dataset}/{fold}/{features}/features.h5"
+
+
+def predicting(wildcards):
+    """What new pictures are predicted by: the named classifier, or whichever is the best; all folds.
+
+    models: its files. makers: what makes its features. said: its predictions, where its best
+    fold or its threshold has to be found. tables: what tells the best, where none is named.
+    """
+    asked = settings.predict[wildcards.name]
+    dataset = settings.datasets[wildcards.dataset]
+    results = f"results/{wildcards.dataset}"
+    known = settings.predictors_of(wildcards.dataset)
+    folds = [asked.fold] if asked.fold else settings.folds_of(wildcards.dataset)
+    models, makers, said = [], [], []
+    for features, classifier in known.values() if asked.model is None else [known[asked.model]]:
+        for fold in folds:
+            run = f"{results}/{fold}/{features}"
+            said.append(f"{run}/{classifier}/predictions.parquet")
+            if classifier == "head":
+                models.append(f"{run}/model.keras")
+                continue
+            models.append(f"{run}/{classifier}/model.skops")
+            if features in settings.backbones:
+                makers.append(f"data/weights/{features}.h5")
+            elif features not in settings.features:
+                makers.append(f"{run}/model.keras")
+    tables = [f"{results}/{name}.csv" for name in ("thresholds", "summary", "metrics")]
+    if asked.model is not None:
+        tables = []
+    if tables or (len(said) == 1 and not isinstance(dataset.threshold, str)):
+        said = []
+    makers = list(dict.fromkeys(makers))
+    return {"models": models, "makers": makers, "said": said, "tables": tables}
+
+
+def pictures_of(wildcards):
+    """A digest of the new pictures: changed ones are predicted anew."""
+    try:
+        return unseen.digest(settings.predict[wildcards.name].source)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def training_threads(wildcards):
