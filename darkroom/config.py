@@ -1294,3 +1294,10 @@ def source_name(source: str) -> str:
     stem = re.sub(r"(\.(zip|tar|tgz|tbz2?|txz|gz|bz2|xz|zst))+$", "", stem, flags=re.I)
     stem = re.sub(r"[^A-Za-z0-9_.+-]+", "_", stem).strip("_.-+")
     return stem if stem and stem.lower() not in RESERVED else f"data_{stem}".rstrip("_")
+        compared = {}
+        for name, members in self.comparisons.items():
+            own = [member for member in members if member in used["models"]]
+            if len(own) > 1:
+                whole = {m: self._training(m) | {"view": _plain(self.models[m].view)} for m in own}
+                compared[name] = comparisons.differences(whole)
+            "compared": compared,

@@ -356,6 +356,33 @@ def test_a_data_set_may_name_a_comparison_or_one_of_it() -> None:
     assert "datasets.two.models: 'cnn-c' is not in models; did you mean" in mistake(config)
 
 
+def test_the_commented_comparisons_of_config_yaml_are_real() -> None:
+    text = Path("config.yaml").read_text()
+    comment = text.split("# Side by side: ")[1].split("\n\n")[0]
+    lines = [line.removeprefix("  #   ") for line in comment.splitlines() if "  #   " in line]
+    shown = yaml.safe_load("\n".join(lines))
+    cnn = yaml.safe_load(text)["models"]["cnn"]
+    config = with_value("models.cnn", cnn | {"optimizer": shown["optimizer"]})
+    assert Settings.load(config).models_of("pets") == ["cnn-sgd", "cnn-momentum", "cnn-adam"]
+    config = with_value("models.cnn", cnn | {"compare": shown["compare"]})
+    assert Settings.load(config).models_of("pets") == ["cnn-wide", "cnn-plain"]
+
+
+def test_the_report_is_told_what_the_compared_differ_in() -> None:
+    members = {"a": {"batch": 3}, "b": {"optimizer": "sgd"}, "c": {"layers": [{"dense": 2}]}}
+    told = Settings.load(with_value("models.cnn.compare", members)).stage(
+        "report", {"dataset": "pets"}
+    )
+    differ = told["compared"]["cnn"]
+    assert list(differ) == ["cnn-a", "cnn-b", "cnn-c"]
+    assert set(differ["cnn-a"]) == {"batch", "optimizer.name", "layers"}
+    assert (differ["cnn-a"]["batch"], differ["cnn-b"]["batch"]) == (3, 64)
+    assert differ["cnn-b"]["optimizer.name"] == "sgd"
+    one = with_value("models.cnn.compare", members)
+    one["run"]["models"] = ["cnn-a"]
+    assert Settings.load(one).stage("report", {"dataset": "pets"})["compared"] == {}
+
+
 @pytest.mark.parametrize(
     ("cnn", "said"),
     [

@@ -81,6 +81,7 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("report", {"write_report"}),
         ("page", {"write_report"}),
         ("outcome", {"write_report"}),
+        ("side_by_side", {"write_report"}),
         ("config", set()),
         ("preflight", set()),
         ("progress", set()),
@@ -195,6 +196,34 @@ def test_another_model_shares_download_index_and_split(done: Workspace) -> None:
         "prepare_images": 1, "augment_images": 1, "train_model": 1, "extract_features": 1,
         "fit_classifier": 2, "evaluate_dataset": 1, "write_report": 1,
     }  # fmt: skip
+
+
+def test_a_comparison_shares_all_but_its_trainings(done: Workspace) -> None:
+    """What is there before them is cached for all; each of them is a file of its own."""
+    tiny = done.config["models"]["tiny"]
+    done.config["models"]["tiny"] = tiny | {"optimizer": ["sgd", "momentum", "adam"]}
+    assert done.pending() == {
+        "train_model": 3, "extract_features": 3, "fit_classifier": 6,
+        "evaluate_dataset": 1, "write_report": 1,
+    }  # fmt: skip
+    # A comparison's base is not a run of its own; that of the finished run is still its own file.
+    done.config["models"]["tiny"] = tiny | {"compare": {"slow": {"optimizer": "sgd"}}}
+    done.config["run"]["models"] = ["tiny-slow"]
+    assert done.pending()["train_model"] == 1
+
+
+def test_only_a_changed_member_of_a_comparison_trains_again(workspace: Workspace) -> None:
+    members: dict[str, dict[str, object]] = {"sgd": {"optimizer": "sgd"}, "adam": {"epochs": 1}}
+    workspace.config["models"]["tiny"] |= {"epochs": 1, "compare": members}
+    workspace.config["run"] |= {"classifiers": [], "features": []}
+    workspace.run("train")
+    assert "train_model" not in workspace.pending("train")
+    members["adam"]["batch"] = 8
+    assert workspace.pending("train") == {"train_model": 1}
+    members["third"] = {"batch": 2}
+    assert workspace.pending("train") == {"train_model": 2}
+    del members["adam"], members["third"]
+    assert workspace.pending("train") == {}
 
 
 def test_words_of_the_report(done: Workspace) -> None:
