@@ -1264,10 +1264,17 @@ class Settings(Strict):
             kind: {name: _plain(getattr(self, kind)[name]) for name in names}
             for kind, names in pick.items()
         }
+        compared = {}
+        for name, members in self.comparisons.items():
+            own = [member for member in members if member in used["models"]]
+            if len(own) > 1:
+                whole = {m: self._training(m) | {"view": _plain(self.models[m].view)} for m in own}
+                compared[name] = comparisons.differences(whole)
         return {
             "dataset": dataset,
             "report": _json(self.report),
             "settings": {"dataset": _plain(self.datasets[dataset])} | used,
+            "compared": compared,
         }
 
 
@@ -1294,10 +1301,3 @@ def source_name(source: str) -> str:
     stem = re.sub(r"(\.(zip|tar|tgz|tbz2?|txz|gz|bz2|xz|zst))+$", "", stem, flags=re.I)
     stem = re.sub(r"[^A-Za-z0-9_.+-]+", "_", stem).strip("_.-+")
     return stem if stem and stem.lower() not in RESERVED else f"data_{stem}".rstrip("_")
-        compared = {}
-        for name, members in self.comparisons.items():
-            own = [member for member in members if member in used["models"]]
-            if len(own) > 1:
-                whole = {m: self._training(m) | {"view": _plain(self.models[m].view)} for m in own}
-                compared[name] = comparisons.differences(whole)
-            "compared": compared,
