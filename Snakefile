@@ -22,6 +22,8 @@ rule all:
 include: "rules/download.smk"
 include: "rules/index.smk"
 include: "rules/prepare.smk"
+include: "rules/embed.smk"
+include: "rules/tune.smk"
 include: "rules/train.smk"
 include: "rules/classify.smk"
 include: "rules/report.smk"

@@ -1,4 +1,4 @@
-"""Batches of raw pixels from mapped files: in a shuffled order that (seed, epoch) settles."""
+"""Batches of rows of mapped files, raw pixels or features: in an order that (seed, epoch) settles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,11 +23,12 @@ BLOCKS_IN_BUFFER = 64  # at least so many places of the file are mixed in a batc
 
 @dataclass(frozen=True)
 class Rows:
-    """Chosen images of one or several files, in the order of the files.
+    """Chosen rows of one or several files, in the order of the files.
 
     Attributes
     ----------
-    files : each (N, H, W, C) uint8, mapped. positions : for each file, (m,) int64, ascending.
+    files : each (N, …), mapped: images, (N, H, W, C) uint8, or features, (N, D) or
+        (N, h, w, D) float32; alike but for N. positions : for each file, (m,) int64, ascending.
     label : (M,) int64, the class of each, M = sum of m.
     """
 
@@ -39,25 +40,28 @@ class Rows:
         return len(self.label)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(H, W, C) of one image."""
-        height, width, channels = self.files[0].shape[1:]
-        return height, width, channels
+    def shape(self) -> tuple[int, ...]:
+        """Of one row: (H, W, C) of an image."""
+        return self.files[0].shape[1:]
 
     @property
-    def image_bytes(self) -> int:
-        return int(np.prod(self.shape))
+    def dtype(self) -> np.dtype[Any]:
+        return self.files[0].dtype
+
+    @property
+    def row_bytes(self) -> int:
+        return int(np.prod(self.shape)) * self.dtype.itemsize
 
     def read(self, index: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Pixels of some of the rows.
+        """Values of some of the rows.
 
         Parameters
         ----------
         index : (k,) integers into the rows; in the file's order they read fastest.
-        out : (k, H, W, C) uint8, to be filled; made where it is not given.
+        out : (k, …) of the files' type, to be filled; made where it is not given.
         """
         if out is None:
-            out = np.empty((len(index), *self.shape), np.uint8)
+            out = np.empty((len(index), *self.shape), self.dtype)
         start = 0
         for file, positions in zip(self.files, self.positions, strict=True):
             here = (index >= start) & (index < start + len(positions))
@@ -71,11 +75,16 @@ class Rows:
     def forget(self) -> None:
         """Give mapped pages back: what was read no longer counts as this process's memory."""
         for file in self.files:
-            mapped: Any = getattr(file, "_mmap", None)
-            if mapped is not None and hasattr(mapped, "madvise"):
-                import mmap
+            forget(file)
 
-                mapped.madvise(mmap.MADV_DONTNEED)
+
+def forget(array: np.ndarray) -> None:
+    """Give the pages of a mapped array back; what was written to it is in the file."""
+    mapped: Any = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mapped, "madvise"):
+        import mmap
+
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,8 @@ class Fold:
     part : (F,) of the originals, `train`, `validation`, `test`, `unused`, or "" for an
         image of a class that was not chosen. label : for each file, (N,) class or -1.
     chosen : for each file, (m,) int64, ascending positions of what is trained on.
-    classes : final class names.
+    classes : final class names. arrays : for each file, what its rows are: (N, H, W, C)
+        uint8 pixels, or features, see `embedded`.
     """
 
     files: list[store.Images]
@@ -96,10 +106,33 @@ class Fold:
     label: list[np.ndarray]
     chosen: list[np.ndarray]
     classes: list[str]
+    arrays: list[np.ndarray]
 
     def training(self) -> Rows:
         """Originals and variants that are trained on."""
         return self.rows(self.chosen)
+
+    def embedded(self, path: str) -> Fold:
+        """The same fold, its rows the features of a backbone in place of pixels.
+
+        Parameters
+        ----------
+        path : a features file of all images, then of all variants.
+
+        Raises
+        ------
+        UserError
+            The file is of other images.
+        """
+        features = store.open_features(path)
+        for name in ("row", "variant"):
+            here = np.concatenate([getattr(f, name) for f in self.files])
+            if not np.array_equal(here, getattr(features, name)):
+                raise UserError(f"{path} is of other images: delete it and run again")
+        shape = features.made.get("shape", features.features.shape[1:])
+        values = features.features.reshape(len(features), *shape)
+        ends = np.cumsum([len(f) for f in self.files])[:-1]
+        return replace(self, arrays=np.split(values, ends))
 
     def originals(self, *parts: str) -> np.ndarray:
         """Ascending positions of the originals in some parts."""
@@ -107,9 +140,9 @@ class Fold:
 
     def rows(self, positions: Sequence[np.ndarray]) -> Rows:
         """Rows at some positions of each file (of the originals alone, if one is given)."""
-        pairs = list(zip(self.files, self.label, positions, strict=False))
+        pairs = list(zip(self.arrays, self.label, positions, strict=False))
         label = np.concatenate([label[p] for _, label, p in pairs]).astype(np.int64)
-        return Rows([f.images for f, _, _ in pairs], [p for _, _, p in pairs], label)
+        return Rows([array for array, _, _ in pairs], [p for _, _, p in pairs], label)
 
 
 def open_fold(
@@ -157,13 +190,14 @@ def open_fold(
         label=np.split(label, inner),
         chosen=[c - s for c, s in zip(cut, starts, strict=True)],
         classes=table.classes,
+        arrays=[f.images for f in files],
     )
 
 
 class Shuffled:
     """Batches of all rows, each once an epoch, in an order drawn from (seed, epoch).
 
-    Pixels that fit the budget are held as bytes, read once, and every epoch is a full
+    Rows that fit the budget are held as they are, read once, and every epoch is a full
     permutation of them. Beyond it they stream: the rows are cut into blocks of
     neighbours (4 MB, or 1/64 of the budget where that is less), the blocks are read in
     shuffled order into a buffer of the budget's size, and a batch is drawn from the whole
@@ -173,40 +207,40 @@ class Shuffled:
 
     Parameters
     ----------
-    rows : what to deliver. batch : images in a batch (the last one may be smaller).
-    budget : bytes of pixels that may be held. seed : of the order.
+    rows : what to deliver. batch : rows in a batch (the last one may be smaller).
+    budget : bytes of rows that may be held. seed : of the order.
     """
 
     def __init__(self, rows: Rows, *, batch: int, budget: int, seed: int) -> None:
         self.rows, self.batch, self.seed = rows, batch, seed
-        self.held = len(rows) * rows.image_bytes <= budget
-        self.slots = min(len(rows), max(batch, budget // rows.image_bytes))
+        self.held = len(rows) * rows.row_bytes <= budget
+        self.slots = min(len(rows), max(batch, budget // rows.row_bytes))
         bytes_ = min(BLOCK_BYTES, budget // BLOCKS_IN_BUFFER)
-        self.block = max(1, bytes_ // rows.image_bytes)
-        self.pixels: np.ndarray | None = None
-        self.read = 0  # images since the pages were given back
+        self.block = max(1, bytes_ // rows.row_bytes)
+        self.values: np.ndarray | None = None
+        self.read = 0  # rows since the pages were given back
 
     def __len__(self) -> int:
         """Batches an epoch."""
         return -(-len(self.rows) // self.batch)
 
     def epoch(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(B, H, W, C) uint8, the caller's own, and (B,) int64 classes, of one epoch."""
+        """(B, …) values, the caller's own, and (B,) int64 classes, of one epoch."""
         random = np.random.default_rng([ORDER, self.seed, number])
-        if self.pixels is None:
-            self.pixels = np.empty((self.slots, *self.rows.shape), np.uint8)
+        if self.values is None:
+            self.values = np.empty((self.slots, *self.rows.shape), self.rows.dtype)
             if self.held:
                 self._fill(np.arange(len(self.rows)), np.arange(len(self.rows)))
         if self.held:
             order = random.permutation(len(self.rows))
             for start in range(0, len(order), self.batch):
                 index = order[start : start + self.batch]
-                yield self.pixels[index], self.rows.label[index]
+                yield self.values[index], self.rows.label[index]
         else:
             yield from self._stream(random)
 
     def _stream(self, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        assert self.pixels is not None
+        assert self.values is not None
         n, block = len(self.rows), self.block
         blocks = random.permutation(-(-n // block))
         coming = np.concatenate([np.arange(b * block, min(b * block + block, n)) for b in blocks])
@@ -216,7 +250,7 @@ class Shuffled:
         filled = self.slots
         while filled:
             slot = random.choice(filled, min(self.batch, filled), replace=False)
-            yield self.pixels[slot], self.rows.label[inside[slot]]
+            yield self.values[slot], self.rows.label[inside[slot]]
             new = coming[read : read + len(slot)]
             read += len(new)
             inside[slot[: len(new)]] = new
@@ -226,16 +260,16 @@ class Shuffled:
                 left = filled - len(gone)
                 hole = gone[gone < left]
                 last = np.setdiff1d(np.arange(left, filled), gone)
-                self.pixels[hole], inside[hole] = self.pixels[last], inside[last]
+                self.values[hole], inside[hole] = self.values[last], inside[last]
                 filled = left
 
     def _fill(self, index: np.ndarray, slot: np.ndarray) -> None:
         """Read rows into slots, piece by piece, so that little besides the buffer is held."""
-        assert self.pixels is not None
-        step = max(1, BLOCK_BYTES // self.rows.image_bytes)
+        assert self.values is not None
+        step = max(1, BLOCK_BYTES // self.rows.row_bytes)
         for start in range(0, len(index), step):
             piece = slice(start, start + step)
-            self.pixels[slot[piece]] = self.rows.read(index[piece])
+            self.values[slot[piece]] = self.rows.read(index[piece])
             self.read += len(index[piece])
             if self.read >= step:  # each time would map the same pages again and again
                 self.rows.forget()
@@ -244,7 +278,7 @@ class Shuffled:
 
 def in_order(rows: Rows, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches in the order of the rows; memory does not grow with their number."""
-    step = max(1, BLOCK_BYTES // (batch * rows.image_bytes))
+    step = max(1, BLOCK_BYTES // (batch * rows.row_bytes))
     for number, start in enumerate(range(0, len(rows), batch), start=1):
         index = np.arange(start, min(start + batch, len(rows)))
         yield rows.read(index), rows.label[index]

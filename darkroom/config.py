@@ -46,6 +46,7 @@ RESERVED = {
 }
 PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test"]
+BACKBONE_VIEW: dict[str, Any] = {"size": 224, "color": "rgb"}  # unless its `view` says other
 Fraction = Field(ge=0, lt=1)
 
 
@@ -706,6 +707,11 @@ class Online(Strict):
         0, description="alpha of the Beta distribution (arXiv:1710.09412)"
     )
 
+    @property
+    def changes(self) -> bool:
+        """Whether there is any change."""
+        return self.model_copy(update={"flip_probability": 0.5}) != Online()
+
 
 class FineTune(Strict):
     """After its head, the last blocks of a backbone train on too, at a lower rate."""
@@ -714,6 +720,10 @@ class FineTune(Strict):
     start: str | None = Field(None, description="or the layer of the backbone to train from")
     epochs: PositiveInt = 5
     learning_rate: PositiveFloat = Field(1e-5, description="the highest of its one cosine")
+    augment: Online | None = Field(
+        None,
+        description="random changes in it alone, so that the head still learns from cached features; unset: the model's",
+    )
 
     @model_validator(mode="after")
     def _one_start(self) -> Self:
@@ -740,6 +750,10 @@ class Model(Strict):
     precision: Literal["float32", "bfloat16", "auto"] = Field(
         "float32",
         description="of the computation, weights stay float32; auto: bfloat16 where the hardware multiplies it",
+    )
+    test_time: Literal["none", "mirror"] = Field(
+        "none",
+        description="mirror: the exported network averages its last hidden layer over an image and its mirror image",
     )
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
@@ -773,6 +787,8 @@ class Model(Strict):
                 raise ValueError("layers: a network needs at least one")
         elif self.view != ModelView():
             raise ValueError(f"view: it is that of the feature set {self.backbone!r}; set it there")
+        elif self.normalise != "standard":
+            raise ValueError("normalise: a backbone brings its own; leave it out")
         return self
 
     @model_validator(mode="after")
@@ -788,6 +804,11 @@ class Model(Strict):
         if self.features is not None and self.features not in names:
             raise ValueError(
                 f"features: no layer is named {self.features!r}; named layers: {names or 'none'}"
+            )
+        if self.test_time != "none" and (self.features or self.backbone):
+            raise ValueError(
+                "test_time: mirror goes neither with `backbone` nor with `features`: "
+                "the features are then the mean of the last hidden layer"
             )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: a seed is given twice")
@@ -853,6 +874,10 @@ class Classifier(Strict):
         description="train on a stratified sample of at most so many rows; told in the report",
     )
     seed: NonNegativeInt = 0
+    accelerate: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="scikit-learn-intelex. auto: where it is installed, gives equal predictions and is faster (svm); always: demands it, for a random_forest too, which is then another forest; never: scikit-learn alone",
+    )
     tune: TuneClassifier | None = None
 
     @model_validator(mode="after")
@@ -1046,6 +1071,11 @@ class Settings(Strict):
         """Names of the feature sets that a pretrained backbone makes."""
         return [name for name, f in self.features.items() if f.kind == "backbone"]
 
+    def backbones_of(self, dataset: str) -> list[str]:
+        """Names of the backbones that a data set's models and feature sets need."""
+        users = self.models_of(dataset) + self.features_of(dataset)
+        return list(dict.fromkeys(filter(None, map(self.backbone_of, users))))
+
     def backbone_of(self, user: str) -> str | None:
         """The backbone that a model stands on, or that a feature set is."""
         name = self.models[user].backbone if user in self.models else user
@@ -1083,7 +1113,7 @@ class Settings(Strict):
         asked = (self.models.get(user) or self.features[user]).view
         base = self.datasets[dataset].view.model_dump()
         if backbone is not None:  # what it was trained on, whatever the data set's view is
-            base |= {"size": 224, "color": "rgb"}
+            base |= BACKBONE_VIEW
         return View(**{**base, **asked.model_dump(exclude_none=True)})
 
     def views_of(self, dataset: str) -> dict[str, View]:
@@ -1140,7 +1170,9 @@ class Settings(Strict):
 
     def stage_weights(self, features: str) -> dict[str, Any]:
         keys = ("application", "settings", "weights", "sha256")
-        return {"features": features} | _pick(self.features[features], *keys)
+        f = self.features[features]
+        view = View(**BACKBONE_VIEW | f.view.model_dump(exclude_none=True))
+        return {"features": features, "shape": list(view.shape)} | _pick(f, *keys)
 
     def stage_split(self, dataset: str) -> dict[str, Any]:
         return {"dataset": dataset} | _pick(self.datasets[dataset], "classes", "split")
@@ -1174,6 +1206,8 @@ class Settings(Strict):
         settings = _tunable(m)
         for key in ("view", "seeds", "features", "backbone"):
             del settings[key]
+        if m.backbone is not None:
+            del settings["normalise"]
         return settings
 
     def stage_train(self, dataset: str, fold: str, model: str, seed: int) -> dict[str, Any]:

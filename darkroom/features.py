@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from darkroom import batches, models, store
+from darkroom.backbones import EMBEDDING
 from darkroom.errors import UserError
 from darkroom.predictions import write_predictions
 from darkroom.progress import progress
@@ -27,6 +28,7 @@ def extract(
     cfg: dict[str, Any],
     name: str,
     threads: int,
+    embedded: str | None = None,
 ) -> None:
     """Run a network once over the images of a fold; write its features and its predictions.
 
@@ -40,6 +42,8 @@ def extract(
     cfg : `dataset`, `fold`, `balance`, `balance_seed`; `layer`, the name of the one to read
         (None: the last hidden one, the input of the head); `batch`.
     name : of the features, `{model}-seed{seed}`. threads : cores to use.
+    embedded : features of all images by the network's backbone, where that is frozen: it then
+        does not run again.
 
     Raises
     ------
@@ -49,7 +53,6 @@ def extract(
     keras = models.backend(threads)
     network = keras.models.load_model(model_path, compile=False, safe_mode=True)
     layer, output = feature_layer(network, cfg["layer"])
-    both = keras.Model(network.input, [output, network.output])
     fold = batches.open_fold(
         images,
         splits,
@@ -58,6 +61,11 @@ def extract(
         balance=cfg["balance"],
         balance_seed=cfg["balance_seed"],
     )
+    if embedded is None:
+        both = keras.Model(network.input, [output, network.output])
+    else:
+        both = head_alone(network, output)
+        fold = fold.embedded(embedded)
     positions = [fold.originals("train", "validation", "test"), *fold.chosen[1:]]
     rows = fold.rows(positions)
     row = np.concatenate([f.row[p] for f, p in zip(fold.files, positions, strict=True)])
@@ -108,6 +116,25 @@ def extract(
         seconds={"predict": time.perf_counter() - start},
     )
     log.info("%d × %d features of layer %s", len(rows), width, layer)
+
+
+def head_alone(network: Any, output: Any) -> Any:
+    """What stands on the backbone of a network.
+
+    Parameters
+    ----------
+    network : from `darkroom.heads`. output : of the layer to be read, of the head or `embedding`.
+
+    Returns
+    -------
+    keras.Model from (B, …) float32, the backbone's features, to [output, probabilities].
+    """
+    import keras
+
+    features = network.get_layer(EMBEDDING).output
+    if output is features:  # a model cannot give what it takes as it is
+        output = keras.layers.Identity()(features)
+    return keras.Model(features, [output, network.output])
 
 
 def feature_layer(network: Any, name: str | None) -> tuple[str, Any]:

@@ -35,7 +35,7 @@ PARTS = {
         "urllib3",
         "zstandard",
     ],
-    "train": [*EVERY, "tensorflow", "keras"],
+    "train": [*EVERY, "tensorflow", "keras", "optuna", "requests", "urllib3"],
     "predict": [
         *EVERY,
         "pillow",
@@ -56,6 +56,7 @@ PARTS = {
         "pyyaml",
         "threadpoolctl",
         "matplotlib",
+        "optuna",
         "jinja2",
         "joblib",
         "markupsafe",

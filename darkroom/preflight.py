@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from darkroom import sources, survival, unseen
+from darkroom import sources, survival, unseen, weights
 from darkroom.config import Settings
 from darkroom.errors import UserError, nearest
 
@@ -56,7 +56,7 @@ def check_targets(settings: Settings, targets: Iterable[str]) -> None:
                 for dataset in settings.run.datasets:
                     _check_pictures(settings, dataset, name)
         parts = Path(target).parts
-        known = settings.datasets
+        known = [*settings.datasets, *(["weights"] if parts[:1] == ("data",) else [])]
         if len(parts) > 2 and parts[0] in ("results", "data") and parts[1] not in known:
             raise UserError(
                 f"{target}: {parts[1]!r} is not in datasets of the configuration"
@@ -106,7 +106,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
     ------
     UserError
         A source of an unknown kind or that is not there, a split that the data cannot give,
-        a threshold or a sigmoid for more than two classes.
+        a backbone that Keras does not have, weights that are not there, a threshold or a sigmoid for more than two classes.
     """
     from darkroom.classifiers import check_settings
 
@@ -114,6 +114,12 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
         for name in settings.classifiers_of(dataset):
             check_settings(name, settings.classifiers[name].model_dump())
         sources.kind(settings.datasets[dataset].source)
+        for name in settings.backbones_of(dataset):
+            backbone = settings.features[name]
+            try:
+                weights.check(str(backbone.application), backbone.weights)
+            except UserError as error:
+                raise UserError(f"features.{name}: {error}") from None
         indexed = _indexed(dataset)
         table = _listed(settings, dataset) if indexed is None else indexed
         _check_two_classes(settings, dataset, table)

@@ -34,7 +34,6 @@ STAGES = {
     "evaluate_dataset": "evaluate",
     "write_report": "report",
     "predict_images": "predict",
-    "predict_images": "predict",
 }
 
 

@@ -26,6 +26,18 @@ def of_training(layers: list[Layer], shape: tuple[int, int, int], batch: int, mo
     return max(1, min(most, round(multiplications(layers, shape) * batch / WORTH_A_THREAD)))
 
 
+def embedding(shape: tuple[int, int, int], pool: str) -> tuple[int, int, int]:
+    """Most that a backbone makes of an image, as (height, width, channels), before it is built.
+
+    Parameters
+    ----------
+    shape : of the image. pool : `none` keeps the map, a 32nd of the image's sides.
+    """
+    height, width, _ = shape
+    sides = (1, 1) if pool != "none" else (math.ceil(height / 32), math.ceil(width / 32))
+    return *sides, 2048
+
+
 def of_each(jobs: int, cores: int | None, most: int) -> int:
     """Threads for each of several jobs that can run side by side.
 

@@ -18,13 +18,14 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from darkroom import batches, kernels, models, online, store
+from darkroom import backbones, batches, heads, kernels, models, online, overrides, store
 from darkroom.errors import UserError
 from darkroom.progress import Bar, progress
 
@@ -44,12 +45,14 @@ class Course:
     ----------
     history : a row an epoch, keys as `COLUMNS`. best : value of the monitored quantity.
     best_epoch : epoch that had it, 0 before the first. weights : of that epoch.
+    before : epochs before the fine-tuning began; None as long as it has not.
     """
 
     history: list[Row] = field(default_factory=list)
     best: float = math.inf
     best_epoch: int = 0
     weights: list[np.ndarray] = field(default_factory=list)
+    before: int | None = None
 
     @property
     def epoch(self) -> int:
@@ -73,6 +76,9 @@ def train(
     cfg: dict[str, Any],
     code: str,
     threads: int,
+    tuned: str | None = None,
+    weights: str | None = None,
+    embedded: str | None = None,
 ) -> None:
     """Train a network; write `model.keras` and, row by row, `history.csv`.
 
@@ -81,18 +87,35 @@ def train(
     images, splits, augmented : files of the data set; the last only where it has variants.
     model_path, history_path : what to write; see docs/formats.md.
     resume : folder for the state after each whole epoch; gone when the training is done.
-    cfg : `dataset`, `fold`, `seed`, `balance`, `balance_seed`, and `model`: the settings of
-        `darkroom.config.Model` that concern training.
+    cfg : `dataset`, `fold`, `seed`, `balance`, `balance_seed`, `model`: the settings of
+        `darkroom.config.Model` that concern training, and `backbone` (`application`,
+        `settings`, `pool`) or None.
     code : digest of the code. A state of other code, settings or inputs is not gone on from.
     threads : cores to use. The sums of more threads are rounded otherwise, so weights agree
         to the last bit only among trainings with equally many.
+    tuned : `best.json` of a search for its settings; None where there was none.
+    weights, embedded : of the backbone: its HDF5 file, and its features of all images, from
+        which a head learns as long as nothing changes pixels.
 
     Raises
     ------
     UserError
         A network that cannot be built, nothing to train on, a loss that is no number.
     """
-    task = prepare(images, splits, augmented, cfg=cfg, code=code, threads=threads)
+    settings, said = overrides.chosen(cfg["model"], tuned)
+    cfg = {**cfg, "model": settings}
+    if said:
+        log.info("%s", said)
+    task = prepare(
+        images,
+        splits,
+        augmented,
+        cfg=cfg,
+        code=code,
+        threads=threads,
+        weights=weights,
+        embedded=embedded,
+    )
     with Path(history_path).open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
@@ -103,7 +126,7 @@ def train(
 
         course = learn(task, resume=resume, after_epoch=written)
     _keep(task.network, course, task.settings)
-    _export(task.network, model_path, task.facts)
+    _export(task.whole(task.network), model_path, task.facts)
     shutil.rmtree(resume, ignore_errors=True)
 
 
@@ -116,6 +139,8 @@ class Task:
     network : compiled. feed : its training batches. validation : rows that choose the epoch.
     settings : of the model. name : for the progress bar. key : digest of all that the course
         depends on. facts : what the exported file says of itself.
+    whole : from the trained network to the one to be exported. then : from the trained network
+        to what follows it, the fine-tuning; None where nothing does.
     """
 
     network: Any
@@ -125,6 +150,8 @@ class Task:
     name: str
     key: str
     facts: dict[str, Any]
+    whole: Callable[[Any], Any]
+    then: Callable[[Any], Task] | None = None
 
 
 def prepare(
@@ -135,6 +162,8 @@ def prepare(
     cfg: dict[str, Any],
     code: str,
     threads: int,
+    weights: str | None = None,
+    embedded: str | None = None,
 ) -> Task:
     """Open a fold's rows and build its network; parameters and errors as those of `train`."""
     settings = cfg["model"]
@@ -149,31 +178,27 @@ def prepare(
         balance_seed=cfg["balance_seed"],
     )
     training = fold.training()
-    validation = fold.rows([fold.originals("validation")])
     mean, std = store.channel_statistics(fold.files, fold.chosen)
     head = models.head_of(settings["head"], len(fold.classes))
     precision = models.set_precision(settings["precision"])
-    network = models.build(
-        settings["layers"],
-        shape=training.shape,
-        classes=len(fold.classes),
-        normalise=settings["normalise"],
-        mean=mean,
-        std=std,
-        seed=cfg["seed"],
-        head=head,
-        sample=_sample(training, settings["layers"]),
-    )
-    compile_(network, models.optimizer(settings["optimizer"]), settings["label_smoothing"])
-    feed = Feed(
-        training,
-        fold.classes,
-        settings,
-        seed=cfg["seed"],
-        fill=np.rint(mean).astype(np.uint8),
-        head=head,
-    )
-    _tell(fold, training, validation, network, keras.backend.backend(), threads, feed, precision)
+    rows = fold
+    whole: Callable[[Any], Any] = _itself
+    if cfg.get("backbone") is None:
+        network = models.build(
+            settings["layers"],
+            shape=training.shape,
+            classes=len(fold.classes),
+            normalise=settings["normalise"],
+            mean=mean,
+            std=std,
+            seed=cfg["seed"],
+            head=head,
+            sample=_sample(training, settings["layers"]),
+        )
+        if settings["test_time"] == "mirror":
+            whole = models.mirrored
+    else:
+        network, rows, whole = _on_backbone(cfg, head, fold, str(weights), embedded)
     first = fold.files[0]
     facts = {
         "dataset": cfg["dataset"],
@@ -182,8 +207,72 @@ def prepare(
         "view": first.view,
         "decode": first.decode,
     }
-    key = _key(fold, splits, {**cfg, "precision": precision}, code, keras)
-    return Task(network, feed, validation, settings, cfg["fold"], key, facts)
+    others = [file for file in (weights, embedded) if file]
+    key = _key(fold, splits, {**cfg, "precision": precision}, code, keras, others)
+
+    def task(network: Any, rows: batches.Fold, settings: dict[str, Any]) -> Task:
+        compile_(network, models.optimizer(settings["optimizer"]), settings["label_smoothing"])
+        feed = Feed(
+            rows.training(),
+            fold.classes,
+            settings,
+            seed=cfg["seed"],
+            fill=np.rint(mean).astype(np.uint8),
+            head=head,
+        )
+        validation = rows.rows([rows.originals("validation")])
+        return Task(network, feed, validation, settings, cfg["fold"], key, facts, _itself)
+
+    def fine_tuning(trained: Any) -> Task:
+        network = whole(trained)
+        layer = backbones.unfreeze(network, settings["fine_tune"])
+        count = sum(int(np.prod(w.shape)) for w in network.trainable_weights)
+        log.info(
+            "fine-tuning %d of %d weights, from layer %s on", count, network.count_params(), layer
+        )
+        return task(network, fold, settings | _of_fine_tuning(settings))
+
+    made = task(network, rows, settings)
+    made.whole = whole
+    made.then = None if settings["fine_tune"] is None else fine_tuning
+    _tell(fold, made, keras.backend.backend(), threads, precision)
+    return made
+
+
+def _itself(network: Any) -> Any:
+    return network
+
+
+def _on_backbone(
+    cfg: dict[str, Any], head: str, fold: batches.Fold, weights: str, embedded: str | None
+) -> tuple[Any, batches.Fold, Callable[[Any], Any]]:
+    """The network that trains first, what it reads, and how it becomes the whole one."""
+    settings = cfg["model"]
+    top = heads.Head(
+        settings["layers"],
+        len(fold.classes),
+        head,
+        cfg["seed"],
+        cfg["backbone"],
+        weights,
+        fold.training().shape,
+    )
+    if embedded is None or online.changes(settings["augment"]):
+        return top.on_pixels(), fold, _itself
+    rows = fold.embedded(embedded)
+    network = top.on_features(rows.training().shape)
+    return network, rows, partial(top.whole, as_embedded=settings["fine_tune"] is None)
+
+
+def _of_fine_tuning(settings: dict[str, Any]) -> dict[str, Any]:
+    """What differs then: how long, one cosine from a rate of its own, and random changes."""
+    asked = settings["fine_tune"]
+    return {
+        "augment": asked["augment"] or settings["augment"],
+        "epochs": asked["epochs"],
+        "optimizer": settings["optimizer"] | {"learning_rate": asked["learning_rate"]},
+        "schedule": {"name": "cosine", "warmup": 0.0, "final": 0.0},
+    }
 
 
 def _sample(training: batches.Rows, layers: list[dict[str, Any]]) -> np.ndarray | None:
@@ -213,42 +302,80 @@ def compile_(network: Any, optimizer: Any, label_smoothing: float) -> None:
 def learn(task: Task, *, resume: str, after_epoch: Callable[[Row], None]) -> Course:
     """Train epoch by epoch, on from the last whole one, to the end or to early stopping.
 
+    Where fine-tuning follows, it begins from the epoch that `keep` chooses, early stopping
+    ends each of the two by itself, and the best epoch is that of both.
+
     Parameters
     ----------
     resume : folder of the state after each whole epoch; it stays.
     after_epoch : called with each row of the history, those of an earlier run first. What
         it raises ends the training.
     """
-    network, feed, settings = task.network, task.feed, task.settings
     state = Path(resume) / f"{task.key}.npz"
-    course = _load(state, network) or Course()
-    epochs = settings["epochs"]
+    course = _load(state, task) or Course()
     if course.epoch:
-        log.info("going on after epoch %d of %d", course.epoch, epochs)
+        log.info("going on after epoch %d of %d", course.epoch, _last_epoch(task, course))
     for row in course.history:
         after_epoch(row)
-    ahead = (epochs - course.epoch) * len(feed.order.rows)
+    ahead = (_last_epoch(task, course) - course.epoch) * len(task.feed.order.rows)
     with progress(f"training {task.name}", ahead) as bar:
-        while course.epoch < epochs and not _stops(course, settings, len(task.validation)):
-            start, number = time.perf_counter(), course.epoch + 1
-            loss, accuracy, rate = train_epoch(network, feed, number, settings, bar)
-            val_loss, val_accuracy = _evaluate(
-                network, task.validation, settings["batch"], feed.targets
-            )
-            row = {
-                "epoch": number,
-                "loss": loss,
-                "accuracy": accuracy,
-                "val_loss": val_loss,
-                "val_accuracy": val_accuracy,
-                "learning_rate": rate,
-                "seconds": time.perf_counter() - start,
-            }
-            course.add(row, _monitored(row, settings["monitor"]), network.get_weights)
-            _save(state, network, course)
-            log.info("%s", _line(row, epochs))
-            after_epoch(row)
+        _learn(task, course, state, after_epoch, bar)
+        if task.then is not None:
+            _keep(task.network, course, task.settings)
+            _fine_tune(task, course)
+            course.weights = task.network.get_weights()
+            _learn(task, course, state, after_epoch, bar)
     return course
+
+
+def _learn(
+    task: Task, course: Course, state: Path, after_epoch: Callable[[Row], None], bar: Bar
+) -> None:
+    """All of a training; or that of the head, or the fine-tuning."""
+    network, feed, settings = task.network, task.feed, task.settings
+    before = course.before or 0
+    end = before + settings["epochs"]
+    while course.epoch < end and not _stops(course, settings, len(task.validation)):
+        start, number = time.perf_counter(), course.epoch + 1
+        loss, accuracy, rate = train_epoch(network, feed, number, settings, bar, before=before)
+        val_loss, val_accuracy = _evaluate(
+            network, task.validation, settings["batch"], feed.targets
+        )
+        row: Row = {
+            "epoch": number,
+            "loss": loss,
+            "accuracy": accuracy,
+            "val_loss": val_loss,
+            "val_accuracy": val_accuracy,
+            "learning_rate": rate,
+            "seconds": time.perf_counter() - start,
+        }
+        course.add(row, _monitored(row, settings["monitor"]), network.get_weights)
+        _save(state, network, course)
+        log.info("%s", _line(row, _last_epoch(task, course)))
+        after_epoch(row)
+
+
+def _fine_tune(task: Task, course: Course) -> None:
+    """Go over from the head's training: another network, other rows, another rate."""
+    assert task.then is not None
+    following = task.then(task.network)
+    task.network, task.feed, task.validation, task.settings, task.whole, task.then = (
+        following.network,
+        following.feed,
+        following.validation,
+        following.settings,
+        following.whole,
+        None,
+    )
+    if course.before is None:
+        course.before = course.epoch
+
+
+def _last_epoch(task: Task, course: Course) -> int:
+    """Where the training ends, fine-tuning included, unless it stops before."""
+    rest = task.settings["fine_tune"]["epochs"] if task.then is not None else 0
+    return (course.before or 0) + int(task.settings["epochs"]) + int(rest)
 
 
 # ---------------------------------------------------------------- one epoch
@@ -347,9 +474,19 @@ def class_weights(
 
 
 def train_epoch(
-    network: Any, feed: Feed, number: int, settings: dict[str, Any], bar: Bar
+    network: Any,
+    feed: Feed,
+    number: int,
+    settings: dict[str, Any],
+    bar: Bar,
+    before: int = 0,
 ) -> tuple[float, float, float]:
     """Train a compiled network for one epoch, numbered from 1.
+
+    Parameters
+    ----------
+    before : epochs before those of `settings`, where this is the fine-tuning: the schedule of
+        the learning rate begins after them.
 
     Returns
     -------
@@ -365,20 +502,25 @@ def train_epoch(
     loss, correct, n, rate = 0.0, 0.0, 0, math.nan
     with batches.ahead(feed.epoch(number)) as ready:
         for step, (images, targets, weights) in enumerate(ready):
-            at = models.rate((number - 1) * len(feed) + step, steps, peak, settings["schedule"])
+            at = models.rate(
+                (number - before - 1) * len(feed) + step, steps, peak, settings["schedule"]
+            )
             if at != rate:
                 network.optimizer.learning_rate = rate = at
             said = network.train_on_batch(images, targets, sample_weight=weights, return_dict=True)
             if not math.isfinite(said["loss"]):
                 raise UserError(
                     f"the loss became {said['loss']} in epoch {number}: the training diverged; "
-                    f"lower optimizer.learning_rate (now {peak:g}) or set optimizer.clip_norm"
+                    f"lower {'fine_tune' if before else 'optimizer'}.learning_rate (now {peak:g}) or "
+                    "set optimizer.clip_norm"
                 )
             loss += float(said["loss"]) * len(images)
             correct += float(said["accuracy"]) * len(images)
             n += len(images)
             bar.update(len(images))
-            bar.set_postfix_str(f"epoch {number} of {settings['epochs']}, loss {loss / n:.3f}")
+            bar.set_postfix_str(
+                f"epoch {number} of {before + settings['epochs']}, loss {loss / n:.3f}"
+            )
     return loss / n, correct / n, rate
 
 
@@ -411,7 +553,8 @@ def _monitored(row: Row, monitor: str) -> float | None:
 
 def _stops(course: Course, settings: dict[str, Any], validation: int) -> bool:
     patience = settings["early_stopping"]
-    if not patience or not validation or course.epoch - course.best_epoch < patience:
+    since = max(course.best_epoch, course.before or 0)
+    if not patience or not validation or course.epoch - since < patience:
         return False
     log.info(
         "stopped after epoch %d: val_%s is no better than in epoch %d",
@@ -453,12 +596,19 @@ def _export(network: Any, path: str, facts: dict[str, Any]) -> None:
 # ---------------------------------------------------------------- resuming
 
 
-def _key(fold: batches.Fold, splits: str, cfg: dict[str, Any], code: str, keras: Any) -> str:
+def _key(
+    fold: batches.Fold,
+    splits: str,
+    cfg: dict[str, Any],
+    code: str,
+    keras: Any,
+    others: list[str],
+) -> str:
     """What a state belongs to: inputs, settings, code, versions.
 
     Of the pixels: size and time of the file, and each image's place and channel sums;
     of the split: the classes and what is in which part, so that writing it anew with the
-    same content changes nothing.
+    same content changes nothing; of other files: size and time.
     """
     digest = hashlib.sha256()
 
@@ -474,6 +624,9 @@ def _key(fold: batches.Fold, splits: str, cfg: dict[str, Any], code: str, keras:
         add(status.st_size, status.st_mtime_ns, list(file.images.shape), file.view, file.decode)
         for column in (file.row, file.variant, file.mean, file.mean_square, label, chosen):
             add(np.ascontiguousarray(column).tobytes())
+    for path in others:
+        status = Path(path).stat()
+        add(status.st_size, status.st_mtime_ns)
     return digest.hexdigest()[:24]
 
 
@@ -484,7 +637,7 @@ def _save(path: Path, network: Any, course: Course) -> None:
         if other != path:
             other.unlink(missing_ok=True)  # of other settings, or cut short
     part = path.with_name(f"{path.name}.part")
-    rest = {k: getattr(course, k) for k in ("history", "best", "best_epoch")}
+    rest = {k: getattr(course, k) for k in ("history", "best", "best_epoch", "before")}
     with part.open("wb") as file:
         np.savez(file, rest=json.dumps(rest), **_arrays(network, course))
     part.replace(path)
@@ -504,59 +657,53 @@ def _variables(network: Any) -> list[tuple[str, list[Any]]]:
     return [("network", network.variables), ("optimizer", network.optimizer.variables)]
 
 
-def _load(path: Path, network: Any) -> Course | None:
+def _load(path: Path, task: Task) -> Course | None:
     """Take up a state, if there is a whole one of just this training."""
     if not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
-            course = Course(**json.loads(str(file["rest"])))
-            if course.best_epoch:
-                course.weights = [file[f"best{i}"] for i in range(len(network.weights))]
-            found = [
-                (v, file[f"{name}{i}"])
-                for name, variables in _variables(network)
-                for i, v in enumerate(variables)
-            ]
+            arrays = dict(file)
+        course = Course(**json.loads(str(arrays["rest"])))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         log.info("%s cannot be read (%s): training starts anew", path, error)
         return None
-    for variable, value in found:
-        variable.assign(value)
+    if course.before is not None:
+        _fine_tune(task, course)
+    if course.best_epoch:
+        course.weights = [arrays[f"best{i}"] for i in range(len(task.network.weights))]
+    for name, variables in _variables(task.network):
+        for i, variable in enumerate(variables):
+            variable.assign(arrays[f"{name}{i}"])
     return course
 
 
 # ---------------------------------------------------------------- words and rows
 
 
-def _tell(
-    fold: batches.Fold,
-    training: batches.Rows,
-    validation: batches.Rows,
-    network: Any,
-    backend: str,
-    threads: int,
-    feed: Feed,
-    precision: str,
-) -> None:
+def _tell(fold: batches.Fold, task: Task, backend: str, threads: int, precision: str) -> None:
     indices = ", ".join(f"{number} {name}" for number, name in enumerate(fold.classes[:20]))
     log.info("classes: %s%s", indices, ", …" if len(fold.classes) > 20 else "")
+    training = task.feed.order.rows
+    what = "pixels" if training.dtype == np.uint8 else "features"
     variants = sum(len(c) for c in fold.chosen[1:])
     log.info(
-        "%d training images%s and %d validation images of %s, %d weights; %s, %d threads%s",
+        "%d training images%s and %d validation images of %s %s, %d weights; %s, %d threads%s",
         len(training),
         f" ({variants} of them variants)" if variants else "",
-        len(validation),
+        len(task.validation),
         "×".join(map(str, training.shape)),
-        network.count_params(),
+        what,
+        task.network.count_params(),
         backend,
         threads,
         "" if precision == "float32" else f", {precision}",
     )
-    if not feed.order.held:
+    if not task.feed.order.held:
         log.info(
-            "the pixels stream from the file: %.0f MB, more than memory_mb",
-            len(training) * training.image_bytes / 1e6,
+            "the %s stream from the file: %.0f MB, more than memory_mb",
+            what,
+            len(training) * training.row_bytes / 1e6,
         )
 
 

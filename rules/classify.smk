@@ -7,7 +7,8 @@ rule classify:
 rule extract_features:
     """One pass of a trained network: the features of a layer, and its own predictions.
 
-    in   model.keras, images/{view}.h5, splits.parquet, augmented/{view}.h5 where stored
+    in   model.keras, images/{view}.h5, splits.parquet, augmented/{view}.h5 where stored; the
+         features of a frozen backbone, which then does not run again
     out  features.h5, head/predictions.parquet
     """
     input:
@@ -15,6 +16,7 @@ rule extract_features:
         images=images_of,
         splits="results/{dataset}/splits.parquet",
         augmented=augmented_of,
+        embedded=embedded_of_frozen,
     output:
         features="results/{dataset}/{fold}/{model}-seed{seed}/features.h5",
         predictions="results/{dataset}/{fold}/{model}-seed{seed}/head/predictions.parquet",
@@ -24,7 +26,7 @@ rule extract_features:
         "results/{dataset}/benchmarks/{fold}/extract_features-{model}-seed{seed}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: training_threads
+    threads: extraction_threads
     resources:
         gpu=GPUS,
     params:
@@ -46,6 +48,8 @@ rule describe_images:
         augmented=augmented_of,
     output:
         "results/{dataset}/features/{features}.h5",
+    wildcard_constraints:
+        features=one_of([f for f in settings.features if f not in settings.backbones]),
     log:
         "logs/{dataset}/describe_images-{features}.log",
     benchmark:
@@ -62,12 +66,13 @@ rule describe_images:
 rule fit_classifier:
     """A classifier learns from the features of training rows.
 
-    in   a feature set, splits.parquet
+    in   a feature set, splits.parquet, best.json where the classifier is tuned
     out  model.skops (never a pickle), predictions.parquet of validation and test rows
     """
     input:
         features=features_of,
         splits="results/{dataset}/splits.parquet",
+        tuned=best_of,
     output:
         model="results/{dataset}/{fold}/{features}/{classifier}/model.skops",
         predictions="results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet",

@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 if str(workflow.basedir) not in sys.path:
     sys.path.insert(0, str(workflow.basedir))
 
-from darkroom import preflight, sources, survival, threads, unseen
+from darkroom import preflight, sources, survival, threads, unseen, weights
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.provenance import code
@@ -105,6 +105,28 @@ def features_of(wildcards):
     return "results/{dataset}/{fold}/{features}/features.h5"
 
 
+def weights_of(wildcards):
+    """The weights of the backbone that a network stands on."""
+    backbone = settings.models[wildcards.model].backbone
+    return f"data/weights/{backbone}.h5" if backbone else []
+
+
+def embedded_of(wildcards):
+    """The backbone's features that a head learns from, where nothing changes pixels."""
+    model = settings.models[wildcards.model]
+    if model.backbone is None or model.augment.changes:
+        return []
+    return f"results/{wildcards.dataset}/features/{model.backbone}.h5"
+
+
+def embedded_of_frozen(wildcards):
+    """The backbone's features that a trained head is run on, where the backbone is as it was."""
+    model = settings.models[wildcards.model]
+    if model.backbone is None or model.fine_tune is not None:
+        return []
+    return f"results/{wildcards.dataset}/features/{model.backbone}.h5"
+
+
 def predicting(wildcards):
     """What new pictures are predicted by: the named classifier, or whichever is the best; all folds.
 
@@ -148,7 +170,21 @@ def pictures_of(wildcards):
 
 def training_threads(wildcards):
     model = settings.models[wildcards.model]
+    return _threads(wildcards, pixels=model.fine_tune is not None or not embedded_of(wildcards))
+
+
+def extraction_threads(wildcards):
+    return _threads(wildcards, pixels=not embedded_of_frozen(wildcards))
+
+
+def _threads(wildcards, pixels):
+    """For running a network: all of them where a backbone runs on pixels."""
+    model = settings.models[wildcards.model]
     shape = settings.view_of(wildcards.dataset, wildcards.model).shape
+    if model.backbone is not None:
+        if pixels:
+            return settings.threads
+        shape = threads.embedding(shape, settings.features[model.backbone].pool)
     return threads.of_training(model.layers, shape, model.batch, settings.threads)
 
 

@@ -1,7 +1,12 @@
 rule download:
-    """Target: the sources of all data sets in `run`."""
+    """Target: the sources of all data sets in `run`, and the weights of their backbones."""
     input:
         each("data/{dataset}/source.json"),
+        lambda w: [
+            f"data/weights/{name}.h5"
+            for d in settings.run.datasets
+            for name in settings.backbones_of(d)
+        ],
 
 
 rule download_source:
@@ -27,3 +32,28 @@ rule download_source:
         code=code("download_source"),
     script:
         "../scripts/download_source.py"
+
+
+rule download_weights:
+    """The weights of a backbone, fetched before any training and checked by their hash.
+
+    in   nothing, or the local file that `weights` names
+    out  weights/{features}.h5
+    """
+    input:
+        local=lambda w: weights.local(settings.features[w.features].weights) or [],
+    output:
+        "data/weights/{features}.h5",
+    wildcard_constraints:
+        features=one_of(settings.backbones),
+    log:
+        "logs/weights/download_weights-{features}.log",
+    benchmark:
+        "logs/weights/download_weights-{features}.tsv"
+    conda:
+        "../envs/train.yaml"
+    params:
+        cfg=cfg("weights"),
+        code=code("download_weights"),
+    script:
+        "../scripts/download_weights.py"

@@ -7,7 +7,9 @@ rule train:
 rule train_model:
     """A network learns from the training rows of a fold; the validation rows choose the epoch.
 
-    in   images/{view}.h5, splits.parquet, augmented/{view}.h5 where variants are stored
+    in   images/{view}.h5, splits.parquet, augmented/{view}.h5 where variants are stored,
+         best.json where the model is tuned; on a backbone its weights, and its features as
+         long as nothing changes pixels
     out  model.keras: takes raw uint8 pixels; history.csv: a row an epoch
 
     An interrupted training leaves its last whole epoch in the folder `resume`, which no
@@ -17,6 +19,9 @@ rule train_model:
         images=images_of,
         splits="results/{dataset}/splits.parquet",
         augmented=augmented_of,
+        tuned=best_of,
+        weights=weights_of,
+        embedded=embedded_of,
     output:
         model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
         history="results/{dataset}/{fold}/{model}-seed{seed}/history.csv",

@@ -10,5 +10,6 @@ with stage(snakemake):
         features_path=snakemake.output.features,
         predictions_path=snakemake.output.predictions,
         threads=snakemake.threads,
+        embedded=snakemake.input.get("embedded") or None,
         **{key: snakemake.params[key] for key in ("cfg", "name")},
     )

@@ -8,8 +8,8 @@ with stage(snakemake):
         snakemake.input.images,
         snakemake.input.splits,
         snakemake.input.get("augmented") or None,
-        model_path=snakemake.output.model,
-        history_path=snakemake.output.history,
+        model_path=snakemake.output.model, history_path=snakemake.output.history,
         threads=snakemake.threads,
+        **{key: snakemake.input.get(key) or None for key in ("tuned", "weights", "embedded")},
         **{key: snakemake.params[key] for key in ("resume", "cfg", "code")},
-    )
+    )  # fmt: skip

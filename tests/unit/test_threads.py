@@ -7,7 +7,7 @@ import yaml
 
 from darkroom.config import Layer, Settings
 from darkroom.provenance import ROOT
-from darkroom.threads import multiplications, of_each, of_training
+from darkroom.threads import embedding, multiplications, of_each, of_training
 
 
 def layers(*items: object) -> list[Layer]:
@@ -39,3 +39,12 @@ def test_small_networks_take_a_core_and_large_ones_all() -> None:
 )
 def test_of_each(jobs: int, cores: int | None, most: int, threads: int) -> None:
     assert of_each(jobs, cores, most) == threads
+
+
+def test_a_head_on_cached_features_is_small_and_a_map_s_is_not() -> None:
+    head = layers({"dense": 100})
+    assert of_training(head, embedding((224, 224, 3), "average"), 64, 8) == 1
+    assert embedding((224, 160, 3), "none") == (7, 5, 2048)
+    assert (
+        of_training(layers("flatten", {"dense": 500}), embedding((224, 224, 3), "none"), 64, 8) > 1
+    )

@@ -1,0 +1,460 @@
+"""Pretrained networks of `keras.applications` without their top: from raw pixels to features.
+
+What an application wants done to its pixels is found by asking its own `preprocess_input`
+and becomes stock layers, so a network built here takes uint8 and loads in a plain Keras.
+Which file holds its ImageNet weights, and that file's hash, is found by letting the
+application ask for it. There is no table of networks here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from darkroom.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# What Darkroom settles itself: no `settings` of a feature set.
+OURS = {
+    "include_top",
+    "weights",
+    "input_tensor",
+    "input_shape",
+    "pooling",
+    "classes",
+    "classifier_activation",
+    "name",
+    "include_preprocessing",
+}
+UNFIT = (ValueError, TypeError, OSError, KeyError, UserWarning)  # of weights, in Keras' ways
+EMBEDDING = "embedding"  # the layer whose output is the features
+# A layer's name up to the number of its block: `block5_conv1`, `conv5_block3_1_conv`,
+# `block_16_expand`, `block7a_dwconv`, `…_stage_3_block_2_identity`, `block8_10_conv`,
+# `expanded_conv_10_project`, `conv_dw_13`, `conv_pw_13_bn`; where cells end in a
+# concatenation, that one: `mixed10`, `normal_concat_12`.
+BLOCK = re.compile(
+    r"^block\d+_\d+(?=_)"
+    r"|^(?:.*_)?(?:"
+    r"block_?\d+[a-z]?(?=_|$)|expanded_conv_\d+(?=_|$)|conv_(?:pad|dw|pw)_\d+(?=_|$)"
+    r"|mixed_?\d+[a-z]?$|(?:normal|reduction)_concat_\w+$)"
+)
+
+
+@dataclass(frozen=True)
+class Official:
+    """The published file of an application's ImageNet weights without the top.
+
+    Attributes
+    ----------
+    address, name : where it is, and the file's name. digest : as Keras has it, in
+        hexadecimal digits: md5 (32) or sha256 (64); None where Keras has none.
+    """
+
+    address: str
+    name: str
+    digest: str | None
+
+
+# ---------------------------------------------------------------- which application
+
+
+def names() -> list[str]:
+    """Names of the applications, read from the package's list without importing Keras.
+
+    Empty where there is no Keras here, or one that lists them otherwise.
+    """
+    spec = importlib.util.find_spec("keras")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        listed = Path(folder) / "applications" / "__init__.py"
+        if listed.is_file():
+            return re.findall(r"\b([A-Z]\w*) as \1\b", listed.read_text(encoding="utf-8"))
+    return []
+
+
+def check(application: str, known: Sequence[str]) -> None:
+    """Check a name.
+
+    Raises
+    ------
+    UserError
+        There is no such application: with the nearest name.
+    """
+    if known and application not in known:
+        raise UserError(
+            f"application: keras.applications has no {application!r}{nearest(application, known)}"
+        )
+
+
+def _constructor(application: str, settings: dict[str, Any]) -> Callable[..., Any]:
+    """The function that builds an application, its settings checked by name."""
+    from keras import applications
+
+    makers = {name: getattr(applications, name) for name in dir(applications) if name[0].isupper()}
+    check(application, list(makers))
+    maker: Callable[..., Any] = makers[application]
+    allowed = [name for name in inspect.signature(maker).parameters if name not in OURS]
+    for name in settings:
+        if name in OURS:
+            raise UserError(f"settings: {name!r} of {application} is Darkroom's own to set")
+        if name not in allowed:
+            raise UserError(
+                f"settings: {application} has no {name!r}"
+                + (nearest(name, allowed) if allowed else "; it has none")
+            )
+    return maker
+
+
+def _in_words(application: str, shape: Sequence[int], error: Exception) -> UserError:
+    said = " ".join(str(error).split())
+    small = re.search(r"must be at least (\d+) ?x ?(\d+)", said)
+    if small or "computed output size would be" in said.lower() or "negative dimension" in said:
+        least = f"images of at least {small[1]}×{small[2]} pixels" if small else "larger images"
+        return UserError(
+            f"{application} needs {least}, but the view is {shape[0]}×{shape[1]}: "
+            "set view.size of the feature set"
+        )
+    return UserError(f"{application} cannot be built for {'×'.join(map(str, shape))}: {said[:300]}")
+
+
+@contextmanager
+def _files_by(maker: Callable[..., Any], answer: Callable[..., str]) -> Iterator[None]:
+    """Let `answer(address, name, digest)` stand in for an application's own download."""
+    files: Any = sys.modules[maker.__module__].file_utils
+    kept = files.get_file
+    signature = inspect.signature(kept)
+
+    def get_file(*args: Any, **kwargs: Any) -> str:
+        asked = signature.bind(*args, **kwargs).arguments
+        digest = asked.get("file_hash") or asked.get("md5_hash")
+        return answer(asked["origin"], asked["fname"], digest)
+
+    files.get_file = get_file
+    try:
+        yield
+    finally:
+        files.get_file = kept
+
+
+class _Stop(Exception):
+    """Ends the building of an application where it asks for its file."""
+
+
+def official(application: str, settings: dict[str, Any], shape: Sequence[int]) -> Official:
+    """Let an application say which file holds its ImageNet weights without the top.
+
+    Parameters
+    ----------
+    application : a name in `keras.applications`. settings : of that function, such as
+        `{"alpha": 0.25}`. shape : (height, width, 3) of the images: some have a file for each size.
+
+    Raises
+    ------
+    UserError
+        No such application or setting; none for these settings; images too small.
+    """
+    maker = _constructor(application, settings)
+    found: list[Official] = []
+
+    def answer(address: str, name: str, digest: str | None) -> str:
+        found.append(Official(address, name, digest))
+        raise _Stop
+
+    try:
+        with _files_by(maker, answer):
+            maker(include_top=False, weights="imagenet", input_shape=tuple(shape), **settings)
+    except _Stop:
+        return found[0]
+    except (ValueError, TypeError) as error:
+        raise _in_words(application, shape, error) from None
+    raise UserError(f"{application} asks for no file of weights: give weights")
+
+
+# ---------------------------------------------------------------- the network
+
+
+def build(
+    application: str,
+    settings: dict[str, Any],
+    *,
+    pool: str,
+    shape: Sequence[int],
+    weights: str,
+) -> Any:
+    """A frozen backbone with its own preprocessing.
+
+    Batch norm keeps its statistics and dropout drops nothing, in training too.
+
+    Parameters
+    ----------
+    application, settings : as for `official`. pool : `average`, `max` or `none`, over the
+        last map. shape : (height, width, 3) of an image. weights : the HDF5 file.
+
+    Returns
+    -------
+    keras.Model from (B, H, W, 3) uint8 to (B, D) or, without a pool, (B, h, w, D) float32,
+    the output of its last layer `embedding`. Layers: `image`, `preprocess`, the
+    application (a model, its name Keras' own), `embedding`.
+
+    Raises
+    ------
+    UserError
+        No such application or setting, images that are grey or too small, other weights.
+    """
+    import keras
+
+    if len(shape) != 3 or shape[2] != 3:
+        raise UserError(
+            f"{application} reads colour images and gets {'×'.join(map(str, shape))}: "
+            "set view.color: rgb"
+        )
+    base = load(application, settings, shape, weights)
+    for layer in _leaves(base):
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    base.trainable = False
+    image = keras.Input(tuple(shape), dtype="uint8", name="image")
+    x = base(preprocessing(sys.modules[_constructor(application, settings).__module__], image))
+    if pool == "none":
+        x = keras.layers.Identity(name=EMBEDDING)(x)
+    else:
+        mean = pool == "average"
+        kind = keras.layers.GlobalAveragePooling2D if mean else keras.layers.GlobalMaxPooling2D
+        x = kind(name=EMBEDDING, dtype="float32")(x)
+    return keras.Model(image, x, name="backbone")
+
+
+def load(application: str, settings: dict[str, Any], shape: Sequence[int], weights: str) -> Any:
+    """An application without its top, its weights read from a file.
+
+    The official file makes the network that Keras makes of it. That is not always the one
+    without weights and then these: EfficientNet's has one more layer.
+
+    Raises
+    ------
+    UserError
+        As `build`.
+    """
+    maker = _constructor(application, settings)
+    common = {"include_top": False, "input_shape": tuple(shape), **settings}
+
+    def answer(address: str, name: str, digest: str | None) -> str:
+        if digest is not None and digest_of(weights, digest) != digest:
+            raise _Stop
+        return named
+
+    with _as_keras_names_it(weights, application) as named, warnings.catch_warnings():
+        # what the newer form of a file lacks Keras leaves at random, and only warns
+        warnings.filterwarnings("error", message="Skipping")
+        try:
+            with _files_by(maker, answer):
+                return maker(weights="imagenet", **common)
+        except (_Stop, *UNFIT):
+            pass  # not the official file, or no file is official for these settings and sizes
+        try:
+            base = maker(weights=None, **common)
+        except (ValueError, TypeError) as error:
+            raise _in_words(application, shape, error) from None
+        try:
+            base.load_weights(named)
+        except UNFIT as error:
+            said = " ".join(str(error).split())
+            with_ = f" with {settings}" if settings else ""
+            raise UserError(
+                f"{weights} does not hold weights of {application}{with_} without the top "
+                f"layers: {said[:200]}"
+            ) from None
+    return base
+
+
+def digest_of(path: str, like: str) -> str:
+    """sha256 or md5 of a file, whichever a digest of that length is."""
+    digest = hashlib.sha256() if len(like) == 64 else hashlib.md5(usedforsecurity=False)
+    with Path(path).open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _as_keras_names_it(path: str, application: str) -> Iterator[str]:
+    """The file under the suffix by which Keras knows its two forms of HDF5 apart."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            older = "layer_names" in file.attrs or "model_weights" in file
+    except OSError as error:
+        said = "cut short" if "truncated" in str(error) else "no HDF5 file"
+        raise UserError(f"{path}, the weights of {application}, is {said}") from None
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / ("file.h5" if older else "file.weights.h5")
+        link.symlink_to(Path(path).absolute())
+        yield str(link)
+
+
+def _leaves(network: Any) -> Iterator[Any]:
+    """All layers, those of models within included."""
+    for layer in network.layers:
+        if hasattr(layer, "layers"):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+# ---------------------------------------------------------------- its own preprocessing
+
+
+def affine(preprocess: Callable[[np.ndarray], Any]) -> tuple[np.ndarray, np.ndarray]:
+    """What a preprocessing function does to a colour: `colour @ matrix + offset`.
+
+    Parameters
+    ----------
+    preprocess : from (N, H, W, 3) float32 of 0..255 to the same shape.
+
+    Returns
+    -------
+    (3, 3) matrix, row: of the input's channel; (3,) offset; float64.
+
+    Raises
+    ------
+    UserError
+        The function is not affine.
+    """
+
+    import numpy as np
+
+    def of(colours: np.ndarray) -> np.ndarray:
+        pixels = np.asarray(colours, np.float32)[None, None]
+        found: np.ndarray = np.asarray(preprocess(pixels.copy()), np.float64)[0, 0]
+        return found
+
+    probed = of(np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]))
+    offset, matrix = probed[0], (probed[1:] - probed[0]) / 255
+    colours = np.random.default_rng(0).integers(0, 256, (50, 3))
+    if not np.allclose(of(colours), colours @ matrix + offset, rtol=1e-4, atol=1e-3):
+        raise UserError("preprocess_input of this application is more than a scale and an offset")
+    return matrix, offset
+
+
+def preprocessing(module: Any, image: Any) -> Any:
+    """Stock layers that do what the application's `preprocess_input` does, in float32."""
+    import numpy as np
+    from keras import layers
+
+    matrix, offset = affine(module.preprocess_input)
+    diagonal = np.diag(matrix)
+    if np.array_equal(matrix, np.diag(diagonal)):
+        scale, shift = diagonal.tolist(), offset.tolist()
+        return layers.Rescaling(scale, shift, name="preprocess", dtype="float32")(image)
+    x = layers.Rescaling(1.0, name="pixels", dtype="float32")(image)  # a convolution takes floats
+    mix = layers.Conv2D(3, 1, name="preprocess", dtype="float32", trainable=False)
+    x = mix(x)
+    mix.set_weights([matrix[None, None].astype(np.float32), offset.astype(np.float32)])
+    return x
+
+
+# ---------------------------------------------------------------- fine-tuning
+
+
+def within(network: Any) -> Any:
+    """The application in a network on a backbone."""
+    return next(layer for layer in network.layers if hasattr(layer, "layers"))
+
+
+def blocks(layers: Sequence[str]) -> list[str]:
+    """The block of each layer of an application, from its name alone.
+
+    A layer whose name tells no block goes with the next one that tells: what leads to a
+    concatenation, a stem with the first block. What comes after the last goes with it.
+
+    Parameters
+    ----------
+    layers : names in the network's order.
+
+    Returns
+    -------
+    For each, the block's name; empty texts where no layer tells one.
+    """
+    told = [BLOCK.match(name) for name in layers]
+    # a depthwise and its pointwise convolution are one block
+    keys = [re.sub(r"_(pad|dw|pw)_", "_", found[0]) if found else "" for found in told]
+    last = next((key for key in reversed(keys) if key), "")
+    for at in range(len(keys) - 1, -1, -1):
+        keys[at] = last = keys[at] or last
+    return keys
+
+
+def first_trained(names: Sequence[str], asked: dict[str, Any]) -> int:
+    """Index of the layer that fine-tuning begins with.
+
+    Parameters
+    ----------
+    names : of the application's layers, in order. asked : `blocks`, a count from the end,
+        or `start`, a layer's name (`darkroom.config.FineTune`).
+
+    Raises
+    ------
+    UserError
+        No such layer; more blocks than there are; names that tell no blocks.
+    """
+    if asked["start"] is not None:
+        if asked["start"] not in names:
+            raise UserError(
+                f"fine_tune.start: no layer {asked['start']!r} in the backbone"
+                + nearest(asked["start"], names)
+            )
+        return list(names).index(asked["start"])
+    of_layer = blocks(names)
+    ordered = [key for key in dict.fromkeys(of_layer) if key]
+    if not ordered:
+        raise UserError(
+            "fine_tune.blocks: the names of this backbone's layers tell no blocks; give "
+            "fine_tune.start, the layer to train from, instead"
+        )
+    if asked["blocks"] > len(ordered):
+        raise UserError(
+            f"fine_tune.blocks is {asked['blocks']}, and the backbone has {len(ordered)}"
+        )
+    return of_layer.index(ordered[-asked["blocks"]])
+
+
+def unfreeze(network: Any, asked: dict[str, Any]) -> str:
+    """Let the last layers of the backbone in a network train too; batch norm stays as it is.
+
+    Parameters
+    ----------
+    network : on a backbone, from `build`. asked : as for `first_trained`.
+
+    Returns
+    -------
+    Name of the first layer that trains.
+
+    Raises
+    ------
+    UserError
+        As `first_trained`.
+    """
+    import keras
+
+    base = within(network)
+    names = [str(layer.name) for layer in base.layers]
+    first = first_trained(names, asked)
+    base.trainable = True
+    for layer in base.layers[:first]:
+        layer.trainable = False
+    for layer in _leaves(base):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return names[first]

@@ -1,0 +1,88 @@
+"""A head on a pretrained backbone: learned from cached features or on pixels, exported with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from darkroom import backbones, models
+
+# Names that the exported network has before its head.
+BEFORE = ("image", "pixels", "preprocess", backbones.EMBEDDING)
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands on a backbone, and which one.
+
+    Attributes
+    ----------
+    layers, classes, kind, seed : as `layers`, `classes`, `head`, `seed` of `models.build`.
+    backbone : `application`, `settings`, `pool`. weights : its HDF5 file.
+    shape : (height, width, 3) of an image.
+    """
+
+    layers: Sequence[dict[str, Any]]
+    classes: int
+    kind: str
+    seed: int
+    backbone: dict[str, Any]
+    weights: str
+    shape: tuple[int, ...]
+
+    def on_features(self, shape: Sequence[int]) -> Any:
+        """The head alone, from (B, …) float32 features to probabilities; errors of `models.build`.
+
+        Parameters
+        ----------
+        shape : of one image's features.
+        """
+        import keras
+
+        keras.utils.set_random_seed(self.seed)
+        features = keras.Input(tuple(shape), dtype="float32", name=backbones.EMBEDDING)
+        return self._top(features, features)
+
+    def on_pixels(self) -> Any:
+        """The whole network, from uint8 pixels to probabilities; its backbone is frozen.
+
+        The head begins with the weights that `on_features` gives it.
+
+        Raises
+        ------
+        UserError
+            As `models.build` and `backbones.build`.
+        """
+        import keras
+
+        what = {key: self.backbone[key] for key in ("application", "settings", "pool")}
+        body = backbones.build(**what, shape=self.shape, weights=self.weights)
+        keras.utils.set_random_seed(self.seed)
+        return self._top(body.input, body.output)
+
+    def whole(self, head: Any, *, as_embedded: bool = True) -> Any:
+        """The whole network, with the weights of a head that learned from features.
+
+        Parameters
+        ----------
+        head : from `on_features`. as_embedded : the backbone computes in float32, as the
+            features were computed; else as the policy says that holds.
+        """
+        import keras
+
+        policy = keras.mixed_precision.dtype_policy()
+        try:
+            if as_embedded:
+                keras.mixed_precision.set_dtype_policy("float32")
+            network = self.on_pixels()
+        finally:
+            keras.mixed_precision.set_dtype_policy(policy)
+        for layer in head.layers[1:]:
+            network.get_layer(layer.name).set_weights(layer.get_weights())
+        return network
+
+    def _top(self, inputs: Any, x: Any) -> Any:
+        return models.top(
+            inputs, x, self.layers, classes=self.classes, head=self.kind, taken=BEFORE
+        )

@@ -1,0 +1,204 @@
+"""Files of pretrained weights: fetched once, before any training, and verified.
+
+`weights: imagenet` is the file that the application itself names, and its hash. A `mirror:`
+folder is looked into before the network, for a file of that name.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from darkroom import backbones, disk
+from darkroom.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def local(weights: str) -> str | None:
+    """Path of a local file, to be declared as a rule's input; None for the others.
+
+    Raises
+    ------
+    UserError
+        There is no such file.
+    """
+    if weights == "imagenet" or re.match(r"https?://", weights, re.I):
+        return None
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise UserError(
+            f"weights {weights!r}: there is no such file (looked for {path.absolute()}); weights "
+            "are imagenet, https://… or a local file"
+        )
+    return str(path)
+
+
+def check(application: str, weights: str) -> None:
+    """Check what can be known of a backbone before anything runs, without importing Keras.
+
+    Raises
+    ------
+    UserError
+        No such application or local file.
+    """
+    backbones.check(application, backbones.names())
+    local(weights)
+
+
+def download(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> None:
+    """Bring the weights of a backbone to `output`, and see that they are those.
+
+    Parameters
+    ----------
+    output : `data/weights/{features}.h5`.
+    cfg : `features`, their name; `application`, `settings`, `weights` (`imagenet`, https://…
+        or a local file), `sha256` or None, `shape` of an image.
+    mirror : folder looked into before the network.
+
+    Raises
+    ------
+    UserError
+        No such application or file, a file that is cut short, of another hash, or whose
+        weights do not fit.
+    """
+    from darkroom import models
+
+    models.backend(1)
+    try:
+        found = _bring(output, cfg, mirror)
+        try:
+            base = backbones.load(cfg["application"], cfg["settings"], cfg["shape"], str(found))
+        except UserError:
+            _forget(output, found)
+            raise
+        if found != Path(output):
+            _place(found, output)
+    except UserError as error:
+        raise UserError(f"features.{cfg['features']}: {error}") from None
+    shutil.rmtree(_state(output), ignore_errors=True)
+    log.info(
+        "%s: %s weights of %s",
+        cfg["features"],
+        f"{base.count_params():,}",
+        cfg["application"],
+    )
+
+
+def _state(output: str) -> Path:
+    """Where a file is while it comes, between one attempt and the next."""
+    return Path(output).with_name(f".{Path(output).stem}")
+
+
+def _bring(output: str, cfg: dict[str, Any], mirror: str | None) -> Path:
+    """A verified file: the local one, the mirror's or a downloaded one."""
+    address, digest = cfg["weights"], cfg["sha256"]
+    kept = local(address)
+    if kept is not None:
+        return _verified(Path(kept), digest, "put the right file there, or correct sha256")
+    name = unquote(urlsplit(address).path).rpartition("/")[2] or "weights.h5"
+    if address == "imagenet":
+        said = backbones.official(cfg["application"], cfg["settings"], cfg["shape"])
+        address, name, digest = said.address, said.name, digest or said.digest
+    path = _in_mirror(mirror, name)
+    if path is not None:
+        log.info("%s is taken from the mirror: %s", name, path)
+        _verified(path, digest, "put the right file into the mirror")
+    else:
+        path = _fetched(address, name, str(_state(output) / name), digest, mirror)
+        try:
+            _verified(path, digest, "it is removed: run again")
+        except UserError:
+            _forget(output, path)
+            raise
+    if digest is None:
+        log.info(
+            "nothing but the way it came vouches for %s; to have it checked from now on, put "
+            "sha256: %s under features: %s in the config",
+            name,
+            backbones.digest_of(str(path), "0" * 64),
+            cfg["features"],
+        )
+    return path
+
+
+def _verified(path: Path, digest: str | None, then: str) -> Path:
+    if digest is None:
+        return path
+    found = backbones.digest_of(str(path), digest)
+    if found != digest.lower():
+        kind = "sha256" if len(digest) == 64 else "md5"
+        raise UserError(f"{path}: its {kind} is {found} and should be {digest.lower()}; {then}")
+    return path
+
+
+def _in_mirror(mirror: str | None, name: str) -> Path | None:
+    if not mirror:
+        return None
+    folder = Path(mirror).expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            f"mirror is {mirror!r}: there is no such folder (looked for {folder.absolute()})"
+        )
+    return folder / name if (folder / name).is_file() else None
+
+
+def _fetched(address: str, name: str, path: str, digest: str | None, mirror: str | None) -> Path:
+    from darkroom import transfer
+
+    host = urlsplit(address).netloc
+    where = f"the mirror {mirror}" if mirror else "a folder and name that folder as mirror"
+    hint = f"put the file as {name} into {where}"
+    session = transfer.session()
+
+    def check_secure(url: str) -> None:
+        plain = url.lower().startswith("http:") and not transfer.is_loopback(url)
+        if plain and digest is None:
+            raise UserError(
+                f"weights {address!r} come over http, where they can be changed on the way: use "
+                "https, or give their sha256"
+            )
+
+    def opened(headers: dict[str, str]) -> Any:
+        response = session.get(address, headers=headers, stream=True)
+        for step in (*response.history, response):
+            check_secure(step.url)
+        return response
+
+    def explain(status: int, text: str) -> UserError:
+        said = f" ({text})" if text else ""
+        return UserError(f"{host} answers status {status} for {name}{said}; {hint}")
+
+    check_secure(address)
+    with session:
+        got = transfer.fetch(
+            opened,
+            path,
+            key=address,
+            name=name,
+            patience=transfer.Patience(host, hint),
+            explain=explain,
+            sha256=digest if digest and len(digest) == 64 else None,
+        )
+    return Path(got.path)
+
+
+def _forget(output: str, path: Path) -> None:
+    """Remove a wrong file, if it was downloaded: else it would be taken again."""
+    if _state(output) in path.parents:
+        shutil.rmtree(_state(output), ignore_errors=True)
+
+
+def _place(found: Path, output: str) -> None:
+    """The file under its name here: moved if it was downloaded, else copied."""
+    if _state(output) in found.parents:
+        found.replace(output)
+        return
+    part = Path(output).with_name(f".{Path(output).name}.part")
+    with disk.full_disc_in_words(str(part.parent)):
+        shutil.copyfile(found, part)
+    part.replace(output)

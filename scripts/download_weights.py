@@ -1,0 +1,11 @@
+"""Bring the weights of a backbone to data/weights, verified."""
+
+from darkroom import weights
+from darkroom.stage import stage
+
+with stage(snakemake):
+    weights.download(
+        snakemake.output[0],
+        cfg=snakemake.params.cfg,
+        mirror=snakemake.config.get("mirror"),
+    )

@@ -1,0 +1,13 @@
+"""Compute the frozen features of every image and variant by a pretrained backbone."""
+
+from darkroom import embedding
+from darkroom.stage import stage
+
+with stage(snakemake):
+    embedding.embed(
+        *(snakemake.input[key] for key in ("images", "weights")),
+        snakemake.output[0],
+        augmented=snakemake.input.get("augmented") or None,
+        cfg=snakemake.params.cfg,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,32 @@
+"""Weights of a small backbone, drawn at random: the official ones are not at hand in a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SHAPE = (32, 32, 3)
+MOBILENET: dict[str, Any] = {"application": "MobileNet", "settings": {"alpha": 0.25}}
+
+
+def mobilenet_weights(path: Path, seed: int = 0) -> str:
+    """Write the weights of MobileNet, alpha 0.25, without its top; returns the path."""
+    import keras
+
+    base = keras.applications.MobileNet(
+        include_top=False, weights=None, input_shape=SHAPE, alpha=0.25
+    )
+    random = np.random.default_rng(seed)
+    for layer in base.layers:
+        if layer.weights and "conv" in type(layer).__name__.lower():
+            (kernel,) = layer.get_weights()
+            each = kernel.shape[:2] if "Depthwise" in type(layer).__name__ else kernel.shape[:3]
+            # He's deviation: through 27 layers an image stays an image
+            scale = np.sqrt(2 / np.prod(each))
+            layer.set_weights([random.normal(0, scale, kernel.shape)])
+    made = path.with_name("made.weights.h5")
+    base.save_weights(made)
+    made.replace(path)
+    return str(path)

@@ -1,0 +1,270 @@
+"""Pretrained networks: their own preprocessing, their official weights, and what trains of them."""
+
+from __future__ import annotations
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from darkroom import backbones, models
+from darkroom.errors import UserError
+from tests.unit.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
+
+keras = models.backend(1)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return mobilenet_weights(tmp_path_factory.mktemp("weights") / "mine.h5")
+
+
+def images(n: int = 4, side: int = SHAPE[0]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+
+
+# ---------------------------------------------------------------- the official file
+
+
+@pytest.mark.parametrize(
+    ("application", "settings", "side", "name", "digits"),
+    [
+        ("MobileNet", {"alpha": 0.25}, 224, "mobilenet_2_5_224_tf_no_top.h5", 0),
+        ("MobileNet", {"alpha": 0.25}, 128, "mobilenet_2_5_128_tf_no_top.h5", 0),
+        ("VGG16", {}, 64, "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", 32),
+        ("ConvNeXtTiny", {}, 64, "convnext_tiny_notop.h5", 64),
+    ],
+)
+def test_an_application_says_which_file_it_wants(
+    application: str, settings: dict[str, Any], side: int, name: str, digits: int
+) -> None:
+    said = backbones.official(application, settings, (side, side, 3))
+    assert said.name == name
+    assert said.address.startswith("https://") and said.address.endswith(f"/{name}")
+    assert len(said.digest or "") == digits
+
+
+@pytest.mark.parametrize(
+    ("application", "settings", "side", "said"),
+    [
+        ("MobilNet", {}, 224, "has no 'MobilNet'; did you mean 'MobileNet'?"),
+        ("MobileNet", {"alpa": 1}, 224, "MobileNet has no 'alpa'; did you mean 'alpha'?"),
+        ("VGG16", {"alpha": 1}, 224, "VGG16 has no 'alpha'; it has none"),
+        ("VGG16", {"weights": None}, 224, "'weights' of VGG16 is Darkroom's own to set"),
+        ("VGG16", {}, 16, "VGG16 needs images of at least 32×32 pixels, but the view is 16×16"),
+        ("InceptionV3", {}, 64, "InceptionV3 needs images of at least 75×75 pixels"),
+        ("MobileNet", {"alpha": 0.3}, 224, "alpha can be one of"),
+    ],
+)
+def test_what_there_is_no_file_for(
+    application: str, settings: dict[str, Any], side: int, said: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        backbones.official(application, settings, (side, side, 3))
+    assert said in str(error.value)
+
+
+def test_names_are_known_without_keras() -> None:
+    assert {"VGG16", "InceptionResNetV2", "MobileNetV3Small"} < set(backbones.names())
+    assert all(hasattr(keras.applications, name) for name in backbones.names())
+
+
+# ---------------------------------------------------------------- preprocessing
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [("mobilenet", "Rescaling"), ("densenet", "Rescaling"), ("efficientnet", "Rescaling"),
+     ("vgg16", "Conv2D"), ("resnet50", "Conv2D")],
+)  # fmt: skip
+def test_preprocessing_is_the_application_s_own_in_stock_layers(module: str, kind: str) -> None:
+    own = getattr(keras.applications, module)
+    image = keras.Input(SHAPE, dtype="uint8")
+    made = keras.Model(image, backbones.preprocessing(own, image))
+    assert type(made.get_layer("preprocess")).__name__ == kind
+    assert all(type(layer).__module__.startswith("keras.src.layers") for layer in made.layers)
+    found = np.asarray(made.predict_on_batch(images()))
+    wanted = own.preprocess_input(images().astype(np.float32))
+    assert np.allclose(found, wanted, atol=1e-3, rtol=1e-5)
+    assert not made.trainable_weights
+
+
+def test_preprocessing_that_is_no_scale_and_offset_is_told() -> None:
+    with pytest.raises(UserError, match="more than a scale and an offset"):
+        backbones.affine(lambda x: x**2)
+
+
+# ---------------------------------------------------------------- the network
+
+
+@pytest.mark.parametrize("pool", ["average", "max", "none"])
+def test_features_are_those_of_the_application(weights: str, pool: str) -> None:
+    made = backbones.build(**MOBILENET, pool=pool, shape=SHAPE, weights=weights)
+    base = keras.applications.MobileNet(
+        include_top=False, weights=None, input_shape=SHAPE, alpha=0.25
+    )
+    base.set_weights(backbones.within(made).get_weights())
+    pixels = keras.applications.mobilenet.preprocess_input(images().astype(np.float32))
+    wanted = np.asarray(base.predict_on_batch(pixels))
+    if pool != "none":
+        wanted = (np.mean if pool == "average" else np.max)(wanted, axis=(1, 2))
+    found = np.asarray(made.predict_on_batch(images()))
+    assert found.dtype == np.float32 and np.allclose(found, wanted, atol=1e-5)
+    assert made.layers[-1].name == backbones.EMBEDDING
+
+
+def test_weights_are_read_in_both_forms_of_keras(weights: str, tmp_path: Path) -> None:
+    from keras.src.legacy.saving import legacy_h5_format
+
+    made = backbones.load(**MOBILENET, shape=SHAPE, weights=weights)
+    import h5py
+
+    older = tmp_path / "older.weights.h5"  # by its name alone it would be the newer one
+    with h5py.File(older, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, made)
+    again = backbones.load(**MOBILENET, shape=SHAPE, weights=str(older))
+    pairs = zip(made.get_weights(), again.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_training_leaves_a_frozen_backbone_as_it_is(weights: str, tmp_path: Path) -> None:
+    made = backbones.build(**MOBILENET, pool="average", shape=SHAPE, weights=weights)
+    output = keras.layers.Dense(2, activation="softmax", name="softmax")(made.output)
+    network = keras.Model(made.input, output)
+    before, head = made.get_weights(), network.layers[-1].get_weights()
+    network.compile(keras.optimizers.SGD(0.1), "categorical_crossentropy")
+    network.train_on_batch(images(), np.eye(2)[[0, 1, 0, 1]])
+    assert all(np.array_equal(a, b) for a, b in zip(before, made.get_weights(), strict=True))
+    assert not np.array_equal(head[0], network.layers[-1].get_weights()[0])
+    one, two = (np.asarray(made(images(), training=t)) for t in (True, False))
+    assert np.array_equal(one, two)  # batch norm by its statistics, no dropout
+    network.save(tmp_path / "whole.keras")
+    loaded = keras.models.load_model(tmp_path / "whole.keras", safe_mode=True)
+    one, two = (np.asarray(n.predict_on_batch(images())) for n in (network, loaded))
+    assert np.allclose(one, two, atol=1e-6)
+
+
+def test_official_weights_make_the_network_that_keras_makes_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EfficientNet has one more layer with its ImageNet weights than without."""
+    path = tmp_path / "x.weights.h5"
+    name, shape = "EfficientNetB0", (32, 32, 3)
+    maker = keras.applications.EfficientNetB0
+    maker(include_top=False, weights=None, input_shape=shape).save_weights(path)
+    plain = backbones.load(name, {}, shape, str(path))
+    monkeypatch.setattr(backbones, "digest_of", lambda path, like: like)  # as if it were that one
+    official = backbones.load(name, {}, shape, str(path))
+    assert len(official.layers) == len(plain.layers) + 1
+    drops = [x for x in official.layers if isinstance(x, keras.layers.Dropout)]
+    assert drops and max(x.rate for x in drops) > 0
+    built = backbones.build(name, {}, pool="average", shape=shape, weights=str(path))
+    pixels = images(2, 32)
+    one, two = (np.asarray(built(pixels, training=t)) for t in (True, False))
+    assert np.array_equal(one, two)
+
+
+def test_other_weights_are_told(weights: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no weights|not hold weights of MobileNet.*'alpha': 0.5"):
+        backbones.load("MobileNet", {"alpha": 0.5}, SHAPE, weights)
+    with pytest.raises(UserError, match="does not hold weights of VGG16 without the top layers"):
+        backbones.load("VGG16", {}, SHAPE, weights)
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(Path(weights).read_bytes()[:-3000])
+    with pytest.raises(UserError, match="cut short"):
+        backbones.load(**MOBILENET, shape=SHAPE, weights=str(cut))
+    cut.write_bytes(b"<html>")
+    with pytest.raises(UserError, match="no HDF5 file"):
+        backbones.load(**MOBILENET, shape=SHAPE, weights=str(cut))
+
+
+def test_grey_images_are_told(weights: str) -> None:
+    with pytest.raises(UserError, match=r"MobileNet reads colour images and gets 32×32×1"):
+        backbones.build(**MOBILENET, pool="average", shape=(32, 32, 1), weights=weights)
+
+
+# ---------------------------------------------------------------- fine-tuning
+
+
+@pytest.mark.parametrize(
+    ("application", "last", "first_of_last", "blocks"),
+    [
+        ("VGG16", "block5", "block5_conv1", 5),
+        ("MobileNet", "conv_13", "conv_dw_13", 13),
+        ("MobileNetV2", "block_16", "block_16_expand", 16),
+        ("ResNet50", "conv5_block3", "conv5_block3_1_conv", 16),
+        ("EfficientNetB0", "block7a", "block7a_expand_conv", 16),
+        ("DenseNet121", "conv5_block16", "conv5_block16_0_bn", 58),
+        ("Xception", "block14", None, 14),
+        ("InceptionV3", "mixed10", None, 11),
+        ("ConvNeXtTiny", "convnext_tiny_stage_3_block_2",
+         "convnext_tiny_stage_3_block_2_depthwise_conv", 21),
+    ],
+)  # fmt: skip
+def test_the_blocks_of_an_application_by_its_layers_names(
+    application: str, last: str, first_of_last: str | None, blocks: int
+) -> None:
+    maker = getattr(keras.applications, application)
+    base = maker(include_top=False, weights=None, input_shape=(75, 75, 3))
+    names = [layer.name for layer in base.layers]
+    of_layer = backbones.blocks(names)
+    ordered = list(dict.fromkeys(of_layer))
+    assert (ordered[-1], len(ordered)) == (last, blocks)
+    assert of_layer[-1] == last and "" not in of_layer
+    # a block is a run of layers: none of it stands elsewhere
+    assert len(ordered) == 1 + sum(a != b for a, b in pairwise(of_layer))
+    first = backbones.first_trained(names, {"blocks": 1, "start": None})
+    assert of_layer[first] == last and of_layer[first - 1] == ordered[-2]
+    if first_of_last:
+        assert names[first] == first_of_last
+    if application == "InceptionV3":  # its branches lead to the concatenation that names them
+        convolutions = [x for x in base.layers[first:] if isinstance(x, keras.layers.Conv2D)]
+        assert len(convolutions) == 9
+    keras.backend.clear_session()
+
+
+def test_the_last_blocks_train_and_batch_norm_does_not(weights: str) -> None:
+    made = backbones.build(**MOBILENET, pool="average", shape=SHAPE, weights=weights)
+    assert backbones.unfreeze(made, {"blocks": 2, "start": None}) == "conv_pad_12"
+    trained = {w.path.split("/")[0] for w in made.trainable_weights}
+    assert trained == {"conv_dw_12", "conv_pw_12", "conv_dw_13", "conv_pw_13"}
+    assert backbones.unfreeze(made, {"blocks": None, "start": "conv_pw_13"}) == "conv_pw_13"
+    assert [w.path for w in made.trainable_weights] == ["conv_pw_13/kernel"]
+    before = made.get_weights()
+    network = keras.Model(made.input, keras.layers.Dense(1)(made.output))
+    network.compile(keras.optimizers.SGD(0.1), "mse")
+    network.train_on_batch(images(), np.ones((4, 1)))
+    moved = [
+        v.path
+        for v, a, b in zip(made.weights, before, made.get_weights(), strict=True)
+        if not np.array_equal(a, b)
+    ]
+    assert moved == ["conv_pw_13/kernel"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"blocks": 99, "start": None}, "fine_tune.blocks is 99, and the backbone has 2"),
+        ({"blocks": None, "start": "blck2_conv"}, "did you mean 'block2_conv'?"),
+    ],
+)
+def test_blocks_that_are_not_there(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as error:
+        backbones.first_trained(["input", "block1_conv", "block2_conv"], asked)
+    assert said in str(error.value)
+
+
+def test_names_that_tell_no_blocks() -> None:
+    with pytest.raises(UserError, match="tell no blocks; give"):
+        backbones.first_trained(["input", "conv2d", "conv2d_1"], {"blocks": 1, "start": None})
+
+
+def test_keras_download_is_put_back() -> None:
+    files = sys.modules["keras.src.utils.file_utils"]
+    before = files.get_file
+    backbones.official("MobileNet", {"alpha": 0.25}, SHAPE)
+    assert files.get_file is before

@@ -1,0 +1,151 @@
+"""Weights come from where they are said to be, verified, and fit; or a sentence says why not."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom import backbones, models, transfer, weights
+from darkroom.errors import UserError
+from tests.kaggle_server import Server
+from tests.unit.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
+
+models.backend(1)
+NAME = "small_no_top.h5"
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return Path(mobilenet_weights(tmp_path_factory.mktemp("weights") / "w.h5")).read_bytes()
+
+
+@pytest.fixture
+def server(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Serves the file that the application is taken to ask for; its md5 is known."""
+    monkeypatch.setattr(transfer, "sleep", lambda seconds: None)
+    with Server({f"/{NAME}": content, "/mine.h5": content}) as running:
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        said = backbones.Official(f"{running.url}/{NAME}", NAME, md5)
+        monkeypatch.setattr(backbones, "official", lambda *_: said)
+        yield running
+
+
+def download(folder: Path, mirror: Path | None = None, **changes: Any) -> bytes:
+    output = folder / "weights" / "mobilenet.h5"
+    output.parent.mkdir(exist_ok=True)
+    cfg = {"features": "mobilenet", **MOBILENET, "weights": "imagenet", "sha256": None}
+    weights.download(
+        str(output),
+        cfg=cfg | {"shape": list(SHAPE)} | changes,
+        mirror=str(mirror) if mirror else None,
+    )
+    assert [p.name for p in output.parent.iterdir()] == ["mobilenet.h5"]
+    return output.read_bytes()
+
+
+def refused(folder: Path, *args: Any, **changes: Any) -> str:
+    with pytest.raises(UserError) as error:
+        download(folder, *args, **changes)
+    assert not (folder / "weights" / "mobilenet.h5").exists()
+    assert str(error.value).startswith("features.mobilenet: ")
+    return str(error.value)
+
+
+def test_the_official_file_comes_from_the_network(
+    server: Server, content: bytes, tmp_path: Path
+) -> None:
+    assert download(tmp_path) == content
+
+
+def test_a_mirror_is_looked_into_first(server: Server, content: bytes, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / NAME).write_bytes(content)
+    assert download(tmp_path, mirror) == content
+    assert not server.gets()
+    assert (mirror / NAME).exists()
+    (mirror / NAME).write_bytes(content[:-10])
+    assert "put the right file into the mirror" in refused(tmp_path / "mirror", mirror)
+    (mirror / NAME).unlink()
+    assert download(tmp_path, mirror) == content and server.gets()
+
+
+def test_a_file_of_another_hash_is_told_and_removed(
+    server: Server, content: bytes, tmp_path: Path
+) -> None:
+    server.files[f"/{NAME}"] = content + b"more"
+    said = refused(tmp_path)
+    assert "its md5 is" in said and "it is removed: run again" in said
+    server.files[f"/{NAME}"] = content
+    assert download(tmp_path) == content
+
+
+def test_a_download_that_broke_off_goes_on(
+    server: Server, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = len(content) // 2
+
+    def cut(self: Any, chunk: bytes, add: Any = transfer._Part._add) -> None:
+        add(self, chunk)
+        if self.at >= half and self.at < len(content):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(transfer._Part, "_add", cut)
+        patch.setattr(transfer, "CHUNK", 1 << 14)
+        download(tmp_path)
+    assert download(tmp_path) == content
+    assert "Range" in server.gets()[-1]
+
+
+def test_a_given_hash_is_checked(
+    server: Server, content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    sha256 = hashlib.sha256(content).hexdigest()
+    address = f"{server.url}/mine.h5"
+    assert download(tmp_path, weights=address, sha256=sha256) == content
+    assert "vouches" not in caplog.text
+    other = refused(tmp_path / "weights", weights=address, sha256="0" * 64)
+    assert "its sha256 is" in other
+
+
+def test_where_nothing_vouches_for_a_file_its_hash_is_told(
+    server: Server, content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert download(tmp_path, weights=f"{server.url}/mine.h5") == content
+    assert "nothing but the way it came vouches for mine.h5" in caplog.text
+    assert f"sha256: {hashlib.sha256(content).hexdigest()} under features: mobilenet" in caplog.text
+
+
+def test_a_local_file_is_copied_and_stays(content: bytes, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.h5"
+    mine.write_bytes(content)
+    assert weights.local(str(mine)) == str(mine)
+    assert download(tmp_path, weights=str(mine)) == content and mine.exists()
+    (tmp_path / "b").mkdir()
+    said = refused(tmp_path / "b", weights=str(mine), settings={"alpha": 0.5})
+    assert f"{mine} does not hold weights of MobileNet" in said and mine.exists()
+
+
+@pytest.mark.parametrize(
+    ("weights_", "said"),
+    [
+        ("imagnet", "weights 'imagnet': there is no such file"),
+        ("http://example.org/w.h5", "over http, where they can be changed on the way"),
+    ],
+)
+def test_what_is_not_there(tmp_path: Path, weights_: str, said: str) -> None:
+    assert said in refused(tmp_path, weights=weights_)
+
+
+def test_a_server_without_the_file(server: Server, tmp_path: Path) -> None:
+    said = refused(tmp_path, weights=f"{server.url}/none.h5")
+    assert "answers status 404 for none.h5" in said and "name that folder as mirror" in said
+    assert "there is no such folder" in refused(tmp_path / "weights", tmp_path / "nowhere")
