@@ -110,8 +110,8 @@ def test_the_gradient_of_maps_side_by_side_is_that_of_each_alone(
         moved.append([b - a for a, b in zip(before, made.get_weights(), strict=True)])
     for a, b in zip(*moved, strict=True):
         assert np.allclose(a, b, atol=0.02 * np.abs(a).max())
-    said = [np.asarray(made.predict_on_batch(maps), np.float32) for made in both]
-    assert np.allclose(*said, atol=0.05)
+    theirs, same = (np.asarray(made.predict_on_batch(maps), np.float32) for made in both)
+    assert np.allclose(theirs, same, atol=0.05)
 
 
 def test_only_plain_convolutions_in_bfloat16_are_exchanged() -> None:
