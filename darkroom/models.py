@@ -200,6 +200,26 @@ def top(
     return keras.Model(inputs, output, name="network")
 
 
+def mirrored(network: Any) -> Any:
+    """A network that reads its last hidden layer as the mean over an image and its mirror image.
+
+    With a softmax on top, that averages both images' logits (Krizhevsky et al. 2012, section
+    4.1, average probabilities of ten such views). Weights are shared with the network.
+
+    Parameters
+    ----------
+    network : from images to probabilities, as `build` makes it.
+    """
+    import keras
+
+    head = network.layers[-1]
+    each = keras.Model(network.input, head.input, name="each")
+    image = keras.Input(network.input_shape[1:], dtype="uint8", name="image")
+    mirror = keras.ops.flip(image, axis=2)
+    mean = keras.layers.Average(name="mean_of_mirrors", dtype="float32")
+    return keras.Model(image, head(mean([each(image), each(mirror)])), name=network.name)
+
+
 def head_of(asked: str, classes: int) -> str:
     """The last layer's kind: as asked, or for `auto` one sigmoid unit where there are two classes.
 

@@ -103,6 +103,18 @@ def test_a_convolution_may_start_by_passing_its_channels_on() -> None:
     assert glorot == pytest.approx(math.sqrt(2 / (27 + 3600)), rel=0.05)
 
 
+def test_a_mirrored_network_says_the_same_of_an_image_and_its_mirror_image(tmp_path: Path) -> None:
+    network = build(*EVERY)
+    models.mirrored(network).save(tmp_path / "a.keras")
+    both = keras.models.load_model(tmp_path / "a.keras", safe_mode=True)
+    said = np.asarray(both.predict_on_batch(images()))
+    assert np.allclose(said, both.predict_on_batch(images()[:, :, ::-1]), atol=1e-6)
+    log = [np.log(network.predict_on_batch(i)) for i in (images(), images()[:, :, ::-1])]
+    mean = np.exp(sum(log) / 2)
+    assert np.allclose(said, mean / mean.sum(axis=1, keepdims=True), atol=1e-5)
+    assert not np.allclose(said, network.predict_on_batch(images()), atol=1e-3)
+
+
 def test_scale_multiplies() -> None:
     plain, scaled = build("flatten"), build("flatten", {"scale": 0.25}, "flatten")
     layer = keras.Model(scaled.input, scaled.get_layer("scale_2").output)
