@@ -98,7 +98,7 @@ def cell(value: Any) -> str:
 def plain(value: Any) -> str:
     """A value in few digits; a mapping or list as JSON."""
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

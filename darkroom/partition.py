@@ -85,7 +85,7 @@ def write_splits(manifest: str, output: str, *, indices: str, cfg: dict[str, Any
     _tell(plan, cfg["dataset"])
 
 
-def check(table: pd.DataFrame, *, cfg: dict[str, Any], dataset: str) -> None:
+def check(table: pd.DataFrame, *, cfg: dict[str, Any], dataset: str) -> dict[str, set[str]]:
     """Try a split on a listing, before anything runs.
 
     Parameters
@@ -94,12 +94,17 @@ def check(table: pd.DataFrame, *, cfg: dict[str, Any], dataset: str) -> None:
         `sha256` and `status` are read too where they exist.
     cfg : as for `write_splits`. dataset : name for the message.
 
+    Returns
+    -------
+    For each fold the parts that have rows.
+
     Raises
     ------
     UserError
         As `write_splits`. Only what duplicates and unusable files change stays unseen.
     """
-    _plan(table, cfg, dataset)
+    plan = _plan(table, cfg, dataset)
+    return {fold: set(plan.frame[fold]) for fold in plan.folds}
 
 
 # ---------------------------------------------------------------- the plan

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from darkroom import sources, survival, unseen, weights
-from darkroom.config import Settings
+from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
+from darkroom.overrides import override
 
 WIDTH = 128  # features a row, for the forecast: a network's last hidden layer, about
 
@@ -108,11 +109,9 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
         A source of an unknown kind or that is not there, a split that the data cannot give,
         a backbone that Keras does not have, weights that are not there, a threshold or a sigmoid for more than two classes.
     """
-    from darkroom.classifiers import check_settings
-
     for dataset in settings.run.datasets:
         for name in settings.classifiers_of(dataset):
-            check_settings(name, settings.classifiers[name].model_dump())
+            _check_classifier(name, settings.classifiers[name])
         sources.kind(settings.datasets[dataset].source)
         for name in settings.backbones_of(dataset):
             backbone = settings.features[name]
@@ -129,7 +128,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
 
         cfg = settings.stage("split", {"dataset": dataset})
         try:
-            partition.check(table, cfg=cfg, dataset=dataset)
+            parts = partition.check(table, cfg=cfg, dataset=dataset)
         except UserError:
             # The manifest may be older than the images or the layout's settings: what is
             # there now decides. Where it cannot be listed, the split itself will refuse.
@@ -138,8 +137,33 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
             table = _listed(settings, dataset)
             if table is None:
                 continue
-            partition.check(table, cfg=cfg, dataset=dataset)
+            parts = partition.check(table, cfg=cfg, dataset=dataset)
+        _check_tuning(settings, dataset, parts)
         _forecast(settings, dataset, len(table), say)
+
+
+def _check_classifier(name: str, classifier: Classifier) -> None:
+    """Refuse names of settings that the classifier does not have, in its search too."""
+    from darkroom.classifiers import check_settings
+
+    plain = classifier.model_dump(exclude={"tune"})
+    check_settings(name, plain)
+    for path, value in classifier.tune.samples() if classifier.tune else []:
+        check_settings(name, override(plain, {path: value}))
+
+
+def _check_tuning(settings: Settings, dataset: str, parts: dict[str, set[str]]) -> None:
+    """Refuse a search without validation rows to judge its trials by."""
+    tuned = [f"models.{n}" for n in settings.models_of(dataset) if settings.models[n].tune]
+    tuned += [
+        f"classifiers.{n}" for n in settings.classifiers_of(dataset) if settings.classifiers[n].tune
+    ]
+    without = [fold for fold, found in parts.items() if "validation" not in found]
+    if tuned and without:
+        raise UserError(
+            f"{dataset}, {without[0]}: {tuned[0]}.tune needs validation rows to choose by, and there "
+            "are none: set split.validation, or leave `tune` out"
+        )
 
 
 def _check_two_classes(settings: Settings, dataset: str, table: Any) -> None:

@@ -203,12 +203,12 @@ def _history(axis: Axes, searches: Sequence[Search]) -> None:
     axis.grid(axis="y")
 
 
-def _focus(values: Sequence[float], sign: int) -> tuple[float, float]:
-    """Limits that a few bad trials do not squeeze the rest out of."""
+def _focus(values: Sequence[float], sign: int, room: bool = True) -> tuple[float, float]:
+    """Limits that a few bad trials do not squeeze the rest out of, with room around or not."""
     good = np.sort(sign * np.asarray(values, float))
     best, far = float(good[0]), float(good[math.ceil(0.8 * (len(good) - 1))])
-    room = (far - best) or abs(best) or 1.0
-    low, high = best - 0.12 * room, far + 0.35 * room
+    span = (far - best) or abs(best) or 1.0
+    low, high = (best - 0.12 * span, far + 0.35 * span) if room else (best, best + span)
     return (low, high) if sign > 0 else (-high, -low)
 
 
@@ -255,7 +255,7 @@ def _coordinates(axis: Axes, searches: Sequence[Search]) -> None:
     weight = _mean_importances(searches) if any(s.best["importances"] for s in searches) else {}
     paths = sorted(space, key=lambda p: -weight.get(p, 0.0))[:MOST_AXES]
     complete = [t.value for s in searches for t in s.trials if t.state == "complete"]
-    low, high = _focus(complete, first.sign)
+    low, high = _focus(complete, first.sign, room=False)
     for search in searches:
         ranked = sorted(
             (t for t in search.trials if t.state == "complete"), key=lambda t: search.sign * t.value
@@ -285,12 +285,12 @@ def _coordinates(axis: Axes, searches: Sequence[Search]) -> None:
     for number, path in enumerate(paths):
         for height, label in _ticks(space[path]):
             _label(axis, number, height, label)
-    better = (low, high)
-    for height, value in ((0.0, better[0]), (1.0, better[1])):
+    for height, value in ((0.0, low), (1.0, high)):
         _label(axis, len(paths), height, f"{value:.3g}")
     axis.set_xlim(-0.12, len(paths) + 0.35)
     axis.set_ylim(-0.06, 1.06)
-    names = [*(plain(p, 22) for p in paths), first.best["objective"].replace("_", " ")]
+    width = max(14, 110 // (len(paths) + 1))
+    names = [*(plain(p, width) for p in paths), first.best["objective"].replace("_", " ")]
     axis.set_xticks(range(len(names)), names)
     axis.tick_params(axis="x", length=0)
     axis.xaxis.tick_top()

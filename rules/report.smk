@@ -60,7 +60,7 @@ rule evaluate_dataset:
 rule write_report:
     """One page that needs nothing else, and its figures for Snakemake's own report.
 
-    in   the tables, histories, prepared images and variants of a data set
+    in   the tables, histories, searches, prepared images and variants of a data set
     out  report.html, figures/
     """
     input:
@@ -74,6 +74,7 @@ rule write_report:
         thresholds="results/{dataset}/thresholds.csv",
         predictions="results/{dataset}/predictions.parquet",
         histories=each("results/{dataset}/{fold}/{run}/history.csv"),
+        tuning=searches_of,
         images=images_of,
         augmented=augmented_of,
     output:

@@ -23,7 +23,7 @@ def tuning_of(wildcards):
 def trial_before(wildcards):
     """What a trial waits for: as many trials run side by side as `parallel` says."""
     n = int(wildcards.n) - tune_of(wildcards).parallel
-    return ancient(f"{tuning_of(wildcards)}/trial-{n}.json") if n > 0 else []
+    return f"{tuning_of(wildcards)}/trial-{n}.json" if n > 0 else []
 
 
 def trials_of(wildcards):
