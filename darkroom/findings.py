@@ -101,7 +101,8 @@ def difference(
     ----------
     first, second : share of runs that were right, indexed by row.
     group : of each row; rows of a group are not independent.
-    runs : accuracy of each random start of the first and of the second on these rows.
+    runs : accuracy of each random start of the first and of the second on these rows; where
+        both have the same random starts, the differences of the two, and nothing.
     """
     from scipy import stats
 

@@ -134,7 +134,9 @@ class Told:
     def difference(self, first: Key, second: Key) -> findings.Difference | None:
         """Accuracy of one less that of another on the same images."""
         group = self.split.table.set_index("row")["group"]
-        runs = self.by_seed(first), self.by_seed(second)
+        runs: tuple[list[float], list[float]] = self.by_seed(first), self.by_seed(second)
+        if first[0] == second[0]:  # on features of the same networks: their luck is common to both
+            runs = [a - b for a, b in zip(*runs, strict=True)], []
         return findings.difference(self.right(first), self.right(second), group, runs)
 
     def confusion(self, key: Key) -> NDArray[np.float64]:

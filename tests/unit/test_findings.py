@@ -82,6 +82,21 @@ def test_groups_widen_the_difference() -> None:
     assert findings.difference(first, pd.Series([1.0], index=[999])) is None
 
 
+def test_random_starts_that_differ_widen_the_difference() -> None:
+    rng = np.random.default_rng(1)
+    first = pd.Series((rng.random(4000) < 0.9).astype(float))
+    second = pd.Series((rng.random(4000) < 0.87).astype(float))
+    alike = findings.difference(first, second, runs=([0.9, 0.9, 0.9], [0.87, 0.87, 0.87]))
+    apart = findings.difference(first, second, runs=([0.8, 0.9, 1.0], [0.87, 0.87, 0.87]))
+    single = findings.difference(first, second, runs=([0.9], [0.87]))
+    alone = findings.difference(first, second)
+    assert alone and alike and apart and single
+    assert (alike.low, alike.high) == pytest.approx((alone.low, alone.high))
+    assert single == alone and alone.distinct and not apart.distinct
+    # Three starts: two degrees of freedom, Student's 4.30 in place of 1.96.
+    assert (apart.high - apart.low) / 2 == pytest.approx(4.30 * 0.1 / math.sqrt(3), rel=0.05)
+
+
 def brute(asked: np.ndarray, known: np.ndarray, limit: int) -> np.ndarray:
     d = np.bitwise_count(asked[:, None] ^ known[None, :]).min(axis=1).astype(int)
     return np.where(d <= limit, d, -1)
