@@ -1291,7 +1291,7 @@ class Settings(Strict):
     def stage_report(self, dataset: str) -> dict[str, Any]:
         pick = {
             "models": self.models_of(dataset),
-            "features": self.features_of(dataset),
+            "features": list(dict.fromkeys(self.features_of(dataset) + self.backbones_of(dataset))),
             "classifiers": self.classifiers_of(dataset),
         }
         used = {
@@ -1302,7 +1302,11 @@ class Settings(Strict):
         for name, members in self.comparisons.items():
             own = [member for member in members if member in used["models"]]
             if len(own) > 1:
-                whole = {m: self._training(m) | {"view": _plain(self.models[m].view)} for m in own}
+                whole = {
+                    m: self._training(m)
+                    | {"backbone": self.models[m].backbone, "view": _plain(self.models[m].view)}
+                    for m in own
+                }
                 compared[name] = comparisons.differences(whole)
         return {
             "dataset": dataset,

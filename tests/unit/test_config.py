@@ -538,6 +538,7 @@ BACKBONE = {"kind": "backbone", "application": "MobileNet"}
         (BACKBONE, {"backbone": "nte"}, "models.cnn.backbone: 'nte' is no feature set of kind backbone; did you mean 'net'?"),
         ({"kind": "hog"}, {"backbone": "net"}, "models.cnn.backbone: 'net' is no feature set of kind backbone"),
         (BACKBONE, {"backbone": "net", "view": {"size": 9}}, "view: it is that of the feature set 'net'; set it there"),
+        (BACKBONE, {"backbone": "net", "normalise": "unit"}, "normalise: a backbone brings its own; leave it out"),
         (BACKBONE, {"fine_tune": {"blocks": 2}}, "fine_tune needs `backbone`, what is to be tuned"),
         (BACKBONE, {"backbone": "net", "fine_tune": {}}, "give either blocks or start"),
         (BACKBONE, {"backbone": "net", "fine_tune": {"blocks": 1, "start": "a"}}, "give either blocks or start"),
@@ -560,3 +561,33 @@ def test_a_head_needs_no_layers_and_reads_the_backbones_view() -> None:
     assert settings.view_of("pets", "head_alone").shape == (96, 96, 3)
     assert settings.backbone_of("head_alone") == "net"
     assert trained(settings, "head_alone")["fine_tune"]["learning_rate"] == 1e-5
+
+
+def test_a_backbone_s_stages_read_what_they_need() -> None:
+    config = with_value("features.net", BACKBONE | {"settings": {"alpha": 0.25}, "batch": 8})
+    config["models"]["head_alone"] = {"backbone": "net"}
+    config["run"]["models"] = ["cnn", "head_alone"]
+    settings = Settings.load(config)
+    assert settings.backbones_of("pets") == ["net"]
+    assert settings.stage("weights", {"features": "net"}) == {
+        "features": "net", "application": "MobileNet", "settings": {"alpha": 0.25},
+        "weights": "imagenet", "sha256": None, "shape": [224, 224, 3],
+    }  # fmt: skip
+    assert settings.stage("embed", {"features": "net"}) == {
+        "name": "net", "application": "MobileNet", "settings": {"alpha": 0.25},
+        "pool": "average", "batch": 8,
+    }  # fmt: skip
+    w = {"dataset": "pets", "fold": "holdout", "model": "head_alone", "seed": "0"}
+    trained = settings.stage("train", w)
+    assert trained["backbone"]["application"] == "MobileNet"
+    assert "normalise" not in trained["model"] and "weights" not in trained["backbone"]
+    assert list(settings.stage("report", w)["settings"]["features"]) == ["net"]
+
+
+def test_whether_augmentation_changes_anything() -> None:
+    def changes(**augment: Any) -> bool:
+        config = with_value("models.cnn.augment", augment)
+        return Settings.load(config).models["cnn"].augment.changes
+
+    assert not changes() and not changes(flip_probability=0.1)
+    assert changes(flip="horizontal") and changes(mixup=0.1)
