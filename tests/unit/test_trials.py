@@ -116,6 +116,7 @@ def test_a_finished_trial_is_only_written(tmp_path: Path) -> None:
     assert attempt(tmp_path, 1, never) == before
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_trial_that_was_cut_off_goes_on_with_its_settings(tmp_path: Path) -> None:
     attempt(tmp_path, 1)
     state: list[str] = []
@@ -144,8 +145,8 @@ def test_a_trial_that_was_cut_off_goes_on_with_its_settings(tmp_path: Path) -> N
 def test_trials_of_other_settings_do_not_mix(tmp_path: Path) -> None:
     for n in range(1, 4):
         attempt(tmp_path, n)
-    other = attempt(tmp_path, 2, digest="b")
-    assert other["digest"] == "b"
+    other = attempt(tmp_path, 2, lambda now: 7.0, digest="b")
+    assert (other["digest"], other["value"]) == ("b", 7.0)
     with pytest.raises(UserError, match=r"different settings.*delete it"):
         choose(tmp_path, 3)
 

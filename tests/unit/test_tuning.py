@@ -17,6 +17,7 @@ from darkroom import (
     model_trials,
     models,
     predictions,
+    report,
     store,
     training,
     tuning,
@@ -24,6 +25,7 @@ from darkroom import (
 )
 from darkroom.errors import UserError
 from tests.unit import tiny_data
+from tests.unit.report_folder import Folder, Plan
 from tests.unit.test_trials import no_sync  # noqa: F401  (for every test here too)
 
 LOG = {"log": True, "step": None}
@@ -104,9 +106,9 @@ def test_the_same_seed_gives_the_same_best(tmp_path: Path) -> None:
     said = []
     for name in ("one", "two"):
         tried = Tried(tmp_path / name)
-        for n in (1, 2, 3):
+        for n in (1, 2):
             tried(n)
-        tried.choose(1, 2, 3)
+        tried.choose(1, 2)
         said.append((tmp_path / name / "best.json").read_bytes())
     assert said[0] == said[1]
 
@@ -312,3 +314,19 @@ def test_the_figure_says_what_it_cannot_show(tmp_path: Path) -> None:
     assert "not told: 1 trials came to" in drawn(
         tmp_path, tuning_figures.read([str(tmp_path / "best.json")])
     )
+
+
+def test_the_page_has_a_part_on_tuning_where_there_was_any(tmp_path: Path) -> None:
+    fitted = Fitted(tmp_path / "search")
+    for n in range(1, 4):
+        fitted(n)
+    best = choose(tmp_path / "search", 1, 2, 3)
+    folder = Folder(tmp_path / "report", Plan())
+    without = folder.arguments()
+    report.write_report(**without)
+    assert 'id="tuning"' not in Path(without["output"]).read_text()
+    report.write_report(**folder.arguments(tuning=str(tmp_path / "search" / "best.json")))
+    page = Path(without["output"]).read_text()
+    assert 'id="tuning"' in page and 'href="#tuning"' in page
+    shown = f"<code>settings.n_neighbors</code> {best['params']['settings.n_neighbors']}"
+    assert shown in page and "knn on f" in page
