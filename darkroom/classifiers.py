@@ -6,19 +6,21 @@ scikit-learn is imported only where something is fitted or loaded: `forecast` an
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from darkroom import predictions, splits, store
+from darkroom import intelex, machines, overrides, predictions, splits, store
 from darkroom.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
@@ -169,10 +171,20 @@ def check_settings(name: str, classifier: Mapping[str, Any]) -> None:
     Raises
     ------
     UserError
-        An unknown name, with the nearest known one, or one that is set elsewhere.
+        An unknown name, with the nearest known one, or one that is set elsewhere;
+        acceleration asked for of a kind or settings that know none.
     """
     known = SETTINGS[classifier["kind"]].split()
     search = classifier.get("search") or {"space": {}}
+    if classifier.get("accelerate") == "always":
+        given = classifier.get("settings") or {}
+        spaces = [{key: value} for key in search["space"] for value in search["space"][key]]
+        for more in [{}, *spaces]:
+            if not intelex.takes(classifier["kind"], given | more):
+                raise UserError(
+                    f"classifiers.{name}: accelerate is 'always', but {intelex.PACKAGE} has "
+                    f"nothing for {classifier['kind']} with these settings: write auto or never"
+                )
     places = [("settings", known), ("search.space", [*known, "pca"])]
     for (place, names), given in zip(
         places, (classifier.get("settings") or {}, search["space"]), strict=True
@@ -239,14 +251,12 @@ class Fitted:
         from threadpoolctl import ThreadpoolController
 
         threadpools = ThreadpoolController()
+        of_rows = _predict_proba(self.pipeline)
 
         def predict(start: int) -> np.ndarray:
             # OpenMP counts its threads for each calling thread, so the limit stands here
             with threadpools.limit(limits=1):
-                found: np.ndarray = self.pipeline.predict_proba(
-                    np.asarray(features[start : start + CHUNK], dtype=np.float32)
-                )
-            return found
+                return of_rows(np.asarray(features[start : start + CHUNK], dtype=np.float32))
 
         out = np.zeros((len(features), len(self.classes)))
         starts = range(0, len(features), CHUNK)
@@ -290,6 +300,27 @@ class Fitted:
                 f"to load ({', '.join(sorted(strange))}): change metric or algorithm"
             )
         part.replace(place)
+
+
+def _predict_proba(pipeline: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """The pipeline's `predict_proba`; of a kernel machine by matrix products, much sooner."""
+    last = pipeline.steps[-1][1]
+    calibrated = getattr(last, "calibrated_classifiers_", None)
+    if not calibrated or not machines.decides(calibrated[0].estimator):
+        found: Callable[[np.ndarray], np.ndarray] = pipeline.predict_proba
+        return found
+    of_scores = copy.copy(calibrated[0])
+    of_scores.estimator = _scores_estimator()
+    of_scores.estimator.classes_ = calibrated[0].estimator.classes_
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        for _, step in pipeline.steps[:-1]:
+            x = step.transform(x)
+        scores = machines.decisions(calibrated[0].estimator, x)
+        probabilities: np.ndarray = of_scores.predict_proba(scores.reshape(len(x), -1))
+        return probabilities
+
+    return predict
 
 
 def load(path: str) -> Fitted:
@@ -348,34 +379,39 @@ def fit(
     model_path: str,
     predictions_path: str,
     cfg: dict[str, Any],
+    tuned: str | None = None,
     threads: int = 1,
 ) -> None:
     """Fit a classifier to a fold's training rows and predict its validation and test rows.
 
     The result depends on data, settings and seed, not on the number of threads. Memory:
-    the training rows once in float32 and once more while they are scaled; `svm` and
-    `linear_svm` copy them to float64 in each of the at most `threads` fits at a time.
+    the training rows once in float32 and once more while they are scaled; `linear_svm`
+    copies them to float64 in each of the at most `threads` fits at a time, `svm` those of
+    two classes.
 
     Parameters
     ----------
     features, splits_path : the files `features.h5` and `splits.parquet`.
     model_path, predictions_path : the files to write.
     cfg : `dataset`, `fold`, `features`, `name` (of the classifier), `classifier` (its
-        settings: kind, scale, pca, settings, search, max_rows, seed), `balance`,
-        `balance_seed`.
+        settings: kind, scale, pca, settings, search, max_rows, seed, accelerate),
+        `balance`, `balance_seed`.
+    tuned : `best.json` of a search for its settings; None where there was none.
     threads : cores to use.
 
     Raises
     ------
     UserError
         A setting that scikit-learn does not take; too few rows, groups or classes;
-        features that are not numbers.
+        features that are not numbers; acceleration demanded, but not installed.
     """
     from threadpoolctl import threadpool_limits
 
-    classifier = cfg["classifier"]
+    classifier, searched = overrides.chosen(cfg["classifier"], tuned)
+    cfg = {**cfg, "classifier": classifier}
     check_settings(cfg["name"], classifier)
     data, notes = _training_data(features, splits_path, cfg)
+    notes += [searched] if searched else []
     rows, values = data.training.x.shape
     told = forecast(
         classifier["kind"], rows, values, classifier["settings"], search=classifier["search"]
@@ -387,6 +423,8 @@ def fit(
     # work on folds, candidates, trees and chunks of rows instead.
     with threadpool_limits(1):
         recipe = _Recipe.of(classifier, data.training.names, cfg["name"])
+        recipe, told_of = _engine(recipe, classifier["accelerate"], data.training)
+        notes += told_of
         if classifier["search"]:
             start = time.monotonic()
             recipe, note = _search(recipe, data.training, classifier["search"], threads)
@@ -407,7 +445,7 @@ def fit(
                 "dataset": cfg["dataset"],
                 "fold": cfg["fold"],
                 "notes": notes,
-                "versions": _versions(),
+                "versions": _versions(recipe),
             },
         )
         start = time.monotonic()
@@ -448,6 +486,32 @@ def fit(
     )
     for note in notes:
         log.info("%s: %s", cfg["name"], note)
+
+
+def validate(
+    features: str, splits_path: str, *, cfg: dict[str, Any], threads: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a classifier as `fit` does and predict the validation rows; nothing is written.
+
+    Parameters and errors as those of `fit`; `search` is not read.
+
+    Returns
+    -------
+    (V,) true classes, and (V, K) float64 probabilities.
+    """
+    from threadpoolctl import threadpool_limits
+
+    check_settings(cfg["name"], cfg["classifier"])
+    data, notes = _training_data(features, splits_path, cfg)
+    own = data.held_part == "validation"
+    with threadpool_limits(1):
+        recipe = _Recipe.of(cfg["classifier"], data.training.names, cfg["name"])
+        recipe, _ = _engine(recipe, cfg["classifier"]["accelerate"], data.training)
+        pipeline = _fit_pipeline(recipe, data.training, threads, notes)
+        fitted = Fitted(pipeline, data.known, data.classes, {})
+        with _sentences(recipe.where):
+            found = fitted.probabilities(_Rows(data.features.features, data.held[own]), threads)
+    return data.held_label[own], found
 
 
 @dataclass
@@ -566,18 +630,21 @@ def _sample(label: np.ndarray, n: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def _versions() -> dict[str, str]:
+def _versions(recipe: _Recipe) -> dict[str, str]:
     import sklearn
     import skops
 
     from darkroom import __version__
 
-    return {
+    versions = {
         "darkroom": __version__,
         "numpy": np.__version__,
         "scikit-learn": sklearn.__version__,
         "skops": skops.__version__,
     }
+    if recipe.accelerated:
+        versions[intelex.PACKAGE] = str(intelex.version())
+    return versions
 
 
 @contextmanager
@@ -606,6 +673,7 @@ class _Recipe:
     settings: dict[str, Any]
     seed: int
     where: str
+    accelerate: bool = False
 
     @classmethod
     def of(cls, classifier: Mapping[str, Any], names: Sequence[str], name: str) -> _Recipe:
@@ -645,6 +713,11 @@ class _Recipe:
     def calibrated(self) -> bool:
         """Has no probabilities of its own."""
         return self.kind in ("svm", "linear_svm")
+
+    @property
+    def accelerated(self) -> bool:
+        """Fitted by oneDAL's solver."""
+        return self.accelerate and intelex.takes(self.kind, self.settings)
 
     def before(self, rows: int, values: int) -> list[tuple[str, Any]]:
         """The steps before the estimator."""
@@ -690,8 +763,82 @@ class _Recipe:
 
     def fitted(self, x: np.ndarray, y: np.ndarray, threads: int = 1) -> Any:
         """The estimator fitted to prepared rows; what it refuses is a setting."""
+        return self.fitted_to(x, y, [None], threads)[0]
+
+    def fitted_to(
+        self, x: np.ndarray, y: np.ndarray, subsets: Sequence[np.ndarray | None], threads: int
+    ) -> list[Any]:
+        """The estimator fitted to each of several sets of rows, by their places."""
+        from joblib import Parallel, delayed
+
+        estimator = self.estimator(threads)
         with _sentences(self.where):
-            return self.estimator(threads).fit(x, y)
+            if self.kind == "svm":
+                return machines.fit(
+                    estimator, x, y, subsets, threads=threads, accelerated=self.accelerated
+                )
+            if self.kind == "random_forest":
+                grow = partial(intelex.forest, estimator) if self.accelerated else estimator.fit
+                return [grow(x, y) if s is None else grow(x[s], y[s]) for s in subsets]
+
+            def one(s: np.ndarray | None) -> Any:
+                return self.estimator().fit(*((x, y) if s is None else (x[s], y[s])))
+
+            found: list[Any] = Parallel(n_jobs=threads, backend="threading")(
+                delayed(one)(s) for s in subsets
+            )
+            return found
+
+    def jobs(self, threads: int) -> Any:
+        """Fits side by side. oneDAL does not let go of Python's lock: processes for it."""
+        from joblib import Parallel
+
+        return Parallel(n_jobs=threads, backend="loky" if self.accelerated else "threading")
+
+
+def _engine(recipe: _Recipe, mode: str, data: _Training) -> tuple[_Recipe, list[str]]:
+    """Whether oneDAL's solver is used, with what is to be said of it.
+
+    Parameters
+    ----------
+    mode : `never`; `auto`, where scikit-learn-intelex is installed, gives equal predictions
+        and is faster; `always`, which demands it.
+    """
+    rows = len(data.y)
+    if mode == "never" or not intelex.takes(recipe.kind, recipe.settings):
+        return recipe, []
+    if mode == "auto" and (recipe.kind != "svm" or rows < intelex.ROWS):
+        return recipe, []
+    version = intelex.version()
+    if version is None:
+        if mode == "auto":
+            return recipe, []
+        raise UserError(
+            f"{recipe.where}: accelerate is 'always', but {intelex.PACKAGE} is not installed, or "
+            f"not for this scikit-learn: pip install {intelex.PACKAGE}, or write auto or never"
+        )
+    if mode == "auto":
+        sample = _sample(data.y, max(intelex.SAMPLE, len(data.names)), recipe.seed)
+        steps = recipe.before(len(sample), data.x.shape[1])
+        x = _prepared(steps, data.x[sample])
+        machine = recipe.coded(data.names).fitted(x, data.y[sample])
+        share = float(machine.n_support_.sum() / len(sample))
+        if share < intelex.SHARE:
+            log.info(
+                "%s: scikit-learn's own solver: %.0f %% of a sample are support vectors, and %s "
+                "pays from %.0f %% on",
+                recipe.where,
+                100 * share,
+                intelex.PACKAGE,
+                100 * intelex.SHARE,
+            )
+            return recipe, []
+    note = f"fitted by {intelex.PACKAGE} {version}: " + (
+        "scikit-learn's solution, up to the tolerance of both"
+        if recipe.kind == "svm"
+        else "another forest than scikit-learn's, as one of another seed is"
+    )
+    return replace(recipe, accelerate=True), [note]
 
 
 def _fit_pipeline(recipe: _Recipe, data: _Training, threads: int, notes: list[str]) -> Any:
@@ -756,17 +903,14 @@ def _calibrated(recipe: _Recipe, data: _Training, threads: int, notes: list[str]
 
     x, y = data.x, data.y
     of_folds, small = _calibration_folds(data, recipe.seed)
-
-    def machine(train: np.ndarray | None, test: np.ndarray) -> tuple[Any, np.ndarray]:
-        fitted = recipe.fitted(*((x, y) if train is None else (x[train], y[train])))
-        return fitted, fitted.decision_function(x[test]) if len(test) else np.zeros(0)
-
-    all_rows: list[tuple[np.ndarray | None, np.ndarray]] = [(None, np.zeros(0, int))]
-    found = Parallel(n_jobs=threads, backend="threading")(
-        delayed(machine)(*job)
-        for job in all_rows + of_folds  # the longest first
+    # all rows and the folds at once; the longest first
+    fitted, *of_fold = recipe.fitted_to(x, y, [None, *(train for train, _ in of_folds)], threads)
+    scores = np.concatenate(
+        Parallel(n_jobs=threads, backend="threading")(
+            delayed(_decisions)(machine, x[test])
+            for machine, (_, test) in zip(of_fold, of_folds, strict=True)
+        )
     )
-    scores = np.concatenate([values for _, values in found[1:]])
     truth = y[np.concatenate([test for _, test in of_folds])]
     separated = scores.ndim == 2 and bool((scores.argmax(axis=1) == truth).all())
     method = "sigmoid" if scores.ndim == 1 or separated else "temperature"
@@ -785,11 +929,17 @@ def _calibrated(recipe: _Recipe, data: _Training, threads: int, notes: list[str]
     scored = CalibratedClassifierCV(
         _scores_estimator(), method=method, ensemble=False, cv=[(every, every)]
     ).fit(scores.reshape(len(truth), -1), truth)
-    fitted = found[0][0]
     scored.calibrated_classifiers_[0].estimator = fitted
     scored.n_features_in_ = fitted.n_features_in_
     scored.estimator, scored.cv = clone(fitted), CALIBRATION_FOLDS
     return scored
+
+
+def _decisions(machine: Any, x: np.ndarray) -> np.ndarray:
+    if machines.decides(machine):
+        return machines.decisions(machine, x)
+    values: np.ndarray = machine.decision_function(x)
+    return values
 
 
 def _scores_estimator() -> Any:
@@ -812,7 +962,7 @@ def _scores_estimator() -> Any:
 
 def _calibration_folds(
     data: _Training, seed: int
-) -> tuple[list[tuple[np.ndarray | None, np.ndarray]], list[int]]:
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[int]]:
     """(train, test) places of each fold, and classes that cannot be held out.
 
     Every fold trains on every class: where all groups of a class fall into one fold, that
@@ -824,7 +974,7 @@ def _calibration_folds(
         n = max(CALIBRATION_ROWS, len(np.unique(y[originals])))
         originals = originals[_sample(y[originals], n, seed)]
     folds = _folds(y, data.group, CALIBRATION_FOLDS, seed) or [(everything[:0], everything)]
-    out: list[tuple[np.ndarray | None, np.ndarray]] = []
+    out: list[tuple[np.ndarray, np.ndarray]] = []
     small: set[int] = set()
     for train, test in folds:
         missing = np.setdiff1d(y, y[train])
@@ -869,7 +1019,7 @@ def _search(
     -------
     The best recipe, and a sentence for the report.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
     from sklearn.model_selection import ParameterGrid, ParameterSampler
 
     grid = ParameterGrid(search["space"])
@@ -912,7 +1062,7 @@ def _search(
                 score=search["score"],
             )
             mine = [i for i, r in enumerate(recipes) if r.pca == pca]
-            scores[mine, f] = Parallel(n_jobs=threads, backend="threading")(
+            scores[mine, f] = recipe.jobs(threads)(
                 delayed(_score)(recipes[i].coded(fold.training.names), fold) for i in mine
             )
     mean = scores.mean(axis=1)
@@ -953,7 +1103,8 @@ def _score(recipe: _Recipe, fold: _Fold) -> float:
             probabilities /= probabilities.sum(axis=1, keepdims=True)
             return -float(metrics.log_loss(fold.truth, probabilities, labels=range(fold.classes)))
         fitted = recipe.fitted(fold.training.x, fold.training.y)
-        found = fold.known[fitted.predict(fold.held)]
+        predict = partial(machines.predict, fitted) if recipe.kind == "svm" else fitted.predict
+        found = fold.known[predict(fold.held)]
     if fold.score == "accuracy":
         return float(metrics.accuracy_score(fold.truth, found))
     if fold.score == "f1_macro":

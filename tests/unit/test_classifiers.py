@@ -66,6 +66,7 @@ class Case:
             "search": None,
             "max_rows": None,
             "seed": 0,
+            "accelerate": "auto",
         } | given
         cfg = {
             "dataset": "digits",
@@ -680,3 +681,123 @@ def test_a_long_fit_says_how_long(case, monkeypatch, caplog):
     with caplog.at_level(logging.INFO, "darkroom.classifiers"):
         case.fit("svm", max_rows=100)
     assert "a kernel SVM on 100 rows" in caplog.text
+
+
+# ---------------------------------------------------------------- acceleration
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Tiny data are taken for large, and every sample for one that pays."""
+    monkeypatch.setattr(classifiers.intelex, "ROWS", 1)
+    monkeypatch.setattr(classifiers.intelex, "SAMPLE", 200)
+    monkeypatch.setattr(classifiers.intelex, "SHARE", 0.0)
+
+
+def test_without_the_package_scikit_learn_fits(case, eager, monkeypatch):
+    monkeypatch.setattr(classifiers.intelex, "version", lambda: None)
+    for kind in classifiers.intelex.KINDS:
+        auto, never = (case.fit(kind, accelerate=mode) for mode in ("auto", "never"))
+        assert np.array_equal(auto.p, never.p)
+        assert "intelex" not in auto.notes
+        assert "scikit-learn-intelex" not in classifiers.load(auto.model).about["versions"]
+    with pytest.raises(UserError, match="not installed"):
+        case.fit("svm", accelerate="always")
+
+
+def test_the_package_is_not_there_when_it_does_not_start(monkeypatch):
+    classifiers.intelex.version.cache_clear()
+    monkeypatch.setitem(sys.modules, "sklearnex.svm", None)
+    assert classifiers.intelex.version() is None
+    classifiers.intelex.version.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("knn", {}),
+        ("svm", {"settings": {"kernel": "poly"}}),
+        ("svm", {"search": {"space": {"C": [1, 2], "kernel": ["rbf", "linear"]}}}),
+        ("random_forest", {"settings": {"criterion": "entropy"}}),
+    ],
+)
+def test_acceleration_is_not_demanded_of_what_has_none(kind, given):
+    check = classifiers.check_settings
+    check("mine", {"kind": kind, "accelerate": "auto", **given})
+    with pytest.raises(UserError, match=r"classifiers\.mine: accelerate is 'always'"):
+        check("mine", {"kind": kind, "accelerate": "always", **given})
+
+
+def test_few_support_vectors_are_left_to_scikit_learn(case, eager, monkeypatch, caplog):
+    monkeypatch.setattr(classifiers.intelex, "version", lambda: "1.2")
+    monkeypatch.setattr(classifiers.intelex, "SHARE", 1.01)
+    with caplog.at_level(logging.INFO, "darkroom.classifiers"):
+        result = case.fit("svm")
+    assert "% of a sample are support vectors" in caplog.text
+    assert np.array_equal(result.p, case.fit("svm", accelerate="never").p)
+    assert "intelex" not in result.notes
+
+
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(["sklearnex", "onedal", "daal4py"]))
+import numpy as np
+from darkroom import classifiers
+fitted = classifiers.load(sys.argv[1])
+np.save(sys.argv[3], fitted.probabilities(np.load(sys.argv[2])))
+print({type(m).__module__.split(".")[0] for _, m in fitted.pipeline.steps})
+"""
+
+
+@pytest.mark.parametrize("kind", ["svm", "random_forest"])
+def test_an_accelerated_model_is_a_plain_one(case, eager, kind, tmp_path):
+    pytest.importorskip("sklearnex")
+    mode = "auto" if kind == "svm" else "always"
+    plain = case.fit(kind, accelerate="never")
+    fast = case.fit(kind, accelerate=mode, tag="fast")
+    again = case.fit(kind, accelerate=mode, tag="fast", threads=2)
+    assert np.array_equal(fast.p, again.p)
+    assert "fitted by scikit-learn-intelex 20" in fast.notes
+    about = classifiers.load(fast.model).about
+    assert about["versions"]["scikit-learn-intelex"] == classifiers.intelex.version()
+    if kind == "svm":
+        assert not np.array_equal(fast.p, plain.p)  # another solver
+        assert (fast.table["predicted"] == plain.table["predicted"]).mean() >= 0.999
+        assert np.abs(fast.p - plain.p).mean() < 1e-3
+    else:
+        other = case.fit(kind, accelerate="never", seed=1)
+        agree = (fast.table["predicted"] == plain.table["predicted"]).mean()
+        of_seeds = (other.table["predicted"] == plain.table["predicted"]).mean()
+        assert agree == pytest.approx(of_seeds, abs=0.03)
+        assert "another forest" in fast.notes
+    # it loads and predicts where the package is not
+    place = {row: i for i, row in enumerate(case.row)}
+    np.save(tmp_path / "x.npy", case.x[[place[r] for r in fast.table["row"]]])
+    arguments = [fast.model, str(tmp_path / "x.npy"), str(tmp_path / "p.npy")]
+    out = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *arguments], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == "{'sklearn'}"
+    assert np.allclose(np.load(tmp_path / "p.npy"), fast.p, rtol=1e-6, atol=1e-12)
+
+
+def test_a_search_is_accelerated_too(case, eager):
+    pytest.importorskip("sklearnex")
+    search = {
+        "space": {"C": [1e-3, 1.0]},
+        "iterations": None,
+        "folds": 2,
+        "score": "neg_log_loss",
+    }
+    plain, fast = (
+        case.fit("svm", search=search, accelerate=mode, threads=2) for mode in ("never", "auto")
+    )
+    assert "intelex" in fast.notes
+    for result in (plain, fast):
+        assert "best C = 1.0 " in result.notes
+    assert (fast.table["predicted"] == plain.table["predicted"]).mean() >= 0.999
+
+
+def test_a_forest_is_not_replaced_unasked(case, eager, monkeypatch):
+    monkeypatch.setattr(classifiers.intelex, "forest", None)  # calling it would fail
+    case.fit("random_forest", accelerate="auto")

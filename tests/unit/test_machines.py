@@ -1,0 +1,108 @@
+"""Kernel machines pair by pair: SVC's own numbers, and oneDAL's where it is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from darkroom import intelex, machines
+
+
+def clusters(classes: int, rows: int = 900, apart: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Overlapping clusters, of unequal sizes."""
+    random = np.random.default_rng(classes)
+    share = np.arange(1, classes + 1) / np.arange(1, classes + 1).sum()
+    y = random.choice(classes, rows, p=share)
+    x = apart * random.normal(size=(classes, 20))[y] + random.normal(size=(rows, 20))
+    return x.astype(np.float32), y
+
+
+def machine(**settings: Any) -> Any:
+    from sklearn.svm import SVC
+
+    return SVC(random_state=0, **settings)
+
+
+@pytest.fixture
+def pairwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "PAIRWISE_ROWS", 1)
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"kernel": "linear", "C": 0.1},
+    {"kernel": "poly", "degree": 2, "coef0": 1, "gamma": "auto"},
+    {"kernel": "sigmoid", "gamma": 0.01, "class_weight": "balanced"},
+    {"class_weight": {0: 5, 3: 0.5}, "tol": 1e-2, "shrinking": False},
+]
+
+
+@pytest.mark.usefixtures("pairwise")
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pairs_make_the_machine_that_svc_fits(settings: dict[str, Any], threads: int) -> None:
+    x, y = clusters(5)
+    some = np.flatnonzero(np.arange(len(x)) % 3)
+    found = machines.fit(machine(**settings), x, y, [None, some], threads=threads)
+    for subset, mine in zip([slice(None), some], found, strict=True):
+        own = machine(**settings).fit(x[subset], y[subset])
+        assert vars(mine).keys() == vars(own).keys()
+        for name, value in vars(own).items():
+            assert np.array_equal(vars(mine)[name], value), name
+            assert type(vars(mine)[name]) is type(value), name
+        assert np.array_equal(mine.decision_function(x), own.decision_function(x))
+
+
+@pytest.mark.parametrize("settings", [*SETTINGS, {"break_ties": True}])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_matrix_products_decide_as_svc_does(
+    settings: dict[str, Any], classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, "BLOCK", 5000)  # several blocks
+    x, y = clusters(5)
+    y = y % classes
+    if isinstance(settings.get("class_weight"), dict):
+        settings = {**settings, "class_weight": {0: 5}}
+    own = machine(**settings).fit(x[:600], y[:600])
+    assert np.allclose(machines.decisions(own, x), own.decision_function(x), rtol=0, atol=1e-10)
+    assert np.array_equal(machines.predict(own, x), own.predict(x))
+
+
+@pytest.mark.usefixtures("pairwise")
+def test_a_pair_that_ran_out_of_iterations_marks_the_machine() -> None:
+    x, y = clusters(4)
+    with pytest.warns(match="terminated early"):
+        found = machines.fit(machine(max_iter=3), x, y, [None])[0]
+    assert found.fit_status_ == 1
+    assert found.n_iter_.max() == 3
+
+
+def test_settings_that_onedal_takes() -> None:
+    assert intelex.takes("svm", {"C": 10, "class_weight": "balanced"})
+    assert not intelex.takes("svm", {"kernel": "poly"})
+    assert not intelex.takes("svm", {"max_iter": 100})
+    assert intelex.takes("random_forest", {"n_estimators": 10, "max_depth": 4})
+    assert not intelex.takes("random_forest", {"criterion": "entropy"})
+    assert not intelex.takes("knn", {})
+
+
+@pytest.mark.parametrize(("classes", "apart"), [(2, 0.3), (6, 1.0)])
+def test_onedal_finds_the_same_machine(classes: int, apart: float) -> None:
+    pytest.importorskip("sklearnex")
+    x, y = clusters(classes, 2000, apart)
+    template = machine(class_weight="balanced")
+    some = np.arange(0, 1500)
+    own = machine(class_weight="balanced").fit(x[some], y[some])
+    (once,) = machines.fit(template, x, y, [some], accelerated=True)
+    (again,) = machines.fit(template, x, y, [some], accelerated=True, threads=2)
+    assert type(once) is type(own)
+    assert vars(once).keys() == vars(own).keys()
+    assert once.n_iter_.max() < 50  # oneDAL's rounds; libsvm has hundreds
+    assert own.n_iter_.max() > 100
+    assert (machines.predict(once, x) == own.predict(x)).mean() >= 0.999
+    # the numbers of SVC itself on oneDAL's solution
+    assert np.array_equal(once.predict(x), machines.predict(once, x))
+    for name in ("dual_coef_", "intercept_", "support_"):
+        assert np.array_equal(vars(once)[name], vars(again)[name]), name
