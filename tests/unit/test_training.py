@@ -146,6 +146,34 @@ def test_stopped_in_an_epoch_it_goes_on_to_the_same_weights(
     assert not run.resume.exists()
 
 
+def test_a_recipe_in_bfloat16_goes_on_too_and_exports_the_mean_over_mirror_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conv = {"filters": 8, "size": 3, "stride": 1, "padding": "same", "activation": None}
+    asked: dict[str, Any] = BUSY | {
+        "precision": "bfloat16",
+        "test_time": "mirror",
+        "layers": [
+            {"whiten": {"size": 2, "activation": "relu"}},
+            {"conv": conv | {"bias": False, "init": "identity"}},
+            {"batch_norm": {"momentum": 0.6, "scale": False, "epsilon": 1e-5}},
+            {"global_pool": {"kind": "max"}},
+            {"scale": {"factor": 0.5}},
+        ],
+    }
+    run = Run(tmp_path)
+    whole = run(**asked)
+    run.model.unlink()
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        stop_at(patch, 2 * 6 + 4)
+        run(**asked)
+    assert equal(run(**asked), whole)
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+    network = keras.models.load_model(run.model, safe_mode=True)
+    said, mirrored = (np.asarray(network.predict_on_batch(i)) for i in (images, images[:, :, ::-1]))
+    assert np.allclose(said, mirrored, atol=1e-3) and np.ptp(said) > 0.01
+
+
 def test_a_state_of_other_settings_code_or_pixels_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
