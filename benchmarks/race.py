@@ -6,7 +6,7 @@ the other in this process, on the same prepared images and the same split, throu
 test accuracy is measured, after each epoch. Nothing is chosen by the test images: each
 network is the one after its last epoch. Prints a Markdown table.
 
-    python -m benchmarks.race --data FOLDER            # with cifar10.zip; half an hour on two cores
+    python -m benchmarks.race --data FOLDER            # with cifar10.zip; 40 minutes on two cores
     python -m benchmarks.race --data FOLDER --images 2000 --epochs 2    # a quick trial
 """
 
