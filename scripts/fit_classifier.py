@@ -10,5 +10,6 @@ with stage(snakemake):
         model_path=snakemake.output.model,
         predictions_path=snakemake.output.predictions,
         cfg=snakemake.params.cfg,
+        tuned=snakemake.input.get("tuned") or None,
         threads=snakemake.threads,
     )
