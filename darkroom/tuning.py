@@ -17,8 +17,8 @@ from darkroom.trials import SMALLER_IS_BETTER, coded, distributions, write
 log = logging.getLogger(__name__)
 
 # Fewer finished trials say nothing of which setting matters: of simulated searches over four
-# settings the most important was found in 7 of 10 with 8 trials, in nearly all with 12.
-ENOUGH = 8
+# settings the most important was found in two of three with 6 trials, in nearly all with 12.
+ENOUGH = 6
 
 
 def choose(trials: Sequence[str], *, best: str, table: str, cfg: dict[str, Any]) -> None:

@@ -246,7 +246,7 @@ def test_importances_name_what_mattered() -> None:
     assert abs(sum(weights.values()) - 1) < 0.01
     assert min(weights, key=lambda k: weights[k]) == "units"
     few, why = tuning.importances(records[:5])
-    assert few is None and "8 are needed" in why
+    assert few is None and "6 are needed" in why
     for told in records:
         told["value"] = 1.0
     assert tuning.importances(records)[0] is None
