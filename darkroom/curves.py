@@ -135,7 +135,9 @@ def _focus(axis: Axes, values: NDArray[np.float64], what: str) -> None:
         axis.set_ylim(max(0.0, low - 0.04), min(1.0, float(values.max()) + 0.02) + 0.005)
         return
     high = min(float(values.max()), 4 * float(np.median(values)) + 1e-9)
-    axis.set_ylim(0, 1.05 * high if high > 0 else 1)
+    least = float(values.min())
+    low = 0.0 if least < 0.4 * high else least - 0.1 * (high - least) - 0.01
+    axis.set_ylim(low, 1.05 * high if low == 0 else high + 0.1 * (high - least) + 0.01)
 
 
 @dataclass(frozen=True)

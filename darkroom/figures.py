@@ -396,13 +396,17 @@ def confusions(
     cell = min(0.62 if k <= 12 else 0.36, room / k)
     rotate = 0.07 * longest > cell
     below = 0.065 * longest if rotate else 0.13
-    width = max(cell * k + 0.55 + 0.065 * longest, 1.7)
+    margin = 0.45 + 0.065 * longest  # left of a matrix, where its title begins
+    titled = margin + 0.08 * min(max(map(len, chosen)), 40)
+    width = max(cell * k + 0.1 + margin, min(titled, WIDTH / columns), 1.7)
     figure = Figure(
         figsize=(width * columns, (cell * k + below + 0.55) * rows), layout="constrained"
     )
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (title, matrix) in zip(axes, chosen.items(), strict=False):
-        _matrix(axis, plain(title, max(16, int(width * 13))), matrix, classes, rotate, cell)
+        _matrix(
+            axis, plain(title, max(14, int((width - margin) * 13))), matrix, classes, rotate, cell
+        )
     for axis in axes[len(chosen) :]:
         axis.set_visible(False)
     return figure

@@ -189,7 +189,7 @@ def _caveats(told: Told, near: Near) -> list[tuple[str, str]]:
     alike = set(near.table["row"].tolist())
     right = told.right(choice.key)
     rest = right[~right.index.isin(alike)]
-    seeds = min(
+    seeds = max(
         (
             len({c.seed for c in told.curves if c.model == m})
             for m in {c.model for c in told.curves}
