@@ -38,17 +38,21 @@ def embedding(shape: tuple[int, int, int], pool: str) -> tuple[int, int, int]:
     return *sides, 2048
 
 
-def of_each(jobs: int, cores: int | None, most: int) -> int:
-    """Threads for each of several jobs that can run side by side.
+def of_share(work: float, total: float, cores: int | None, most: int) -> int:
+    """Threads for one of several jobs that can run side by side: its share of all their work.
+
+    A long job gets most cores and short ones fill the rest, so none runs on one core to
+    the end while the others idle (a forest of 100 s beside a kernel machine of 6 s: 104 s
+    on a core each, 58 s so).
 
     Parameters
     ----------
-    jobs : how many there are. cores : of this machine's run; None on a cluster, where each
-    job has a place of its own. most : upper bound.
+    work : of the job. total : of all of them. cores : of this machine's run; None on a
+    cluster, where each job has a place of its own. most : upper bound.
     """
     if cores is None:
         return most
-    return max(1, min(most, cores // max(jobs, 1)))
+    return max(1, min(most, cores, round(cores * work / total)))
 
 
 def multiplications(layers: list[Layer], shape: tuple[int, int, int]) -> float:

@@ -82,7 +82,7 @@ rule fit_classifier:
         "results/{dataset}/benchmarks/{fold}/fit_classifier-{features}-{classifier}.tsv"
     conda:
         "../envs/classic.yaml"
-    threads: classifier_threads()
+    threads: classifier_threads
     params:
         cfg=cfg("classify"),
         code=code("fit_classifier"),

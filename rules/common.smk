@@ -189,10 +189,25 @@ def _threads(wildcards, pixels):
 
 
 @functools.cache
-def classifier_threads():
-    """The cores, shared among all fits of this run."""
+def all_classifiers():
+    """The work of all fits of this run."""
     fits = each("results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet")({})
-    return threads.of_each(len(fits), workflow.cores, settings.threads)
+    return sum(classifier_work(Path(fit).parent.name) for fit in fits)
+
+
+@functools.cache
+def classifier_work(name):
+    from darkroom import classifiers  # only where a fit is to be run
+
+    given = settings.classifiers[name]
+    search = given.search.model_dump() if given.search else None
+    return classifiers.work(given.kind, given.settings, given.max_rows, search)
+
+
+def classifier_threads(wildcards):
+    """The cores, shared among all fits of this run by their work."""
+    work = classifier_work(wildcards.classifier)
+    return threads.of_share(work, max(work, all_classifiers()), workflow.cores, settings.threads)
 
 
 GPUS = preflight.gpus(settings.gpus)

@@ -103,7 +103,7 @@ rule try_classifier:
         "results/{dataset}/benchmarks/{fold}/try_classifier-{features}-{classifier}-{n}.tsv"
     conda:
         "../envs/classic.yaml"
-    threads: classifier_threads()
+    threads: classifier_threads
     params:
         cfg=cfg("try_classifier"),
         code=code("try_classifier"),

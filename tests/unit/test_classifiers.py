@@ -671,6 +671,17 @@ def test_forecast_counts_the_search():
     assert costly.seconds > 2 * searched.seconds
 
 
+def test_work_is_in_proportion():
+    work = classifiers.work
+    assert work("svm") > work("random_forest") > 5 * work("knn")
+    assert work("svm", max_rows=10_000) < work("random_forest") / 3
+    assert work("random_forest", {"n_estimators": 30}) == pytest.approx(work("random_forest") / 10)
+    search = {"space": {"C": [1, 2]}, "iterations": None, "folds": 3, "score": "accuracy"}
+    assert work("svm", search=search) > 1.5 * work("svm")
+    assert work("knn", search=search) > 2 * work("knn")
+    assert work("random_forest", {"n_estimators": "many"}) > 0  # scikit-learn will say it
+
+
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_forecast_warns_of_kernel_machines_only(kind):
     assert classifiers.forecast(kind, 10**7, 1000, {}, None) == classifiers.Forecast(None, None)

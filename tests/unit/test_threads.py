@@ -7,7 +7,7 @@ import yaml
 
 from darkroom.config import Layer, Settings
 from darkroom.provenance import ROOT
-from darkroom.threads import embedding, multiplications, of_each, of_training
+from darkroom.threads import embedding, multiplications, of_share, of_training
 
 
 def layers(*items: object) -> list[Layer]:
@@ -34,11 +34,19 @@ def test_small_networks_take_a_core_and_large_ones_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("jobs", "cores", "most", "threads"),
-    [(6, 2, 8, 1), (1, 2, 8, 2), (2, 16, 8, 8), (2, 16, 4, 4), (0, 4, 8, 4), (3, None, 8, 8)],
+    ("work", "cores", "most", "threads"),
+    [
+        ([1] * 6, 2, 8, [1] * 6),
+        ([1], 2, 8, [2]),
+        ([1, 1], 16, 8, [8, 8]),
+        ([1, 1], 16, 4, [4, 4]),
+        ([17, 104], 2, 8, [1, 2]),  # the long one takes both cores, before or after
+        ([50, 40, 10], 10, 8, [5, 4, 1]),
+        ([1, 1, 1], None, 8, [8, 8, 8]),
+    ],
 )
-def test_of_each(jobs: int, cores: int | None, most: int, threads: int) -> None:
-    assert of_each(jobs, cores, most) == threads
+def test_of_share(work: list[float], cores: int | None, most: int, threads: list[int]) -> None:
+    assert [of_share(w, sum(work), cores, most) for w in work] == threads
 
 
 def test_a_head_on_cached_features_is_small_and_a_map_s_is_not() -> None:
