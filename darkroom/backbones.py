@@ -296,8 +296,9 @@ def _as_keras_names_it(path: str, application: str) -> Iterator[str]:
         with h5py.File(path, "r", locking=False) as file:
             older = "layer_names" in file.attrs or "model_weights" in file
     except OSError as error:
-        said = "cut short" if "truncated" in str(error) else "no HDF5 file"
-        raise UserError(f"{path}, the weights of {application}, is {said}") from None
+        short = "truncated" in str(error)
+        said = "is cut short" if short else f"is no HDF5 file that can be read ({error})"
+        raise UserError(f"{path}, the weights of {application}, {said}") from None
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / ("file.h5" if older else "file.weights.h5")
         link.symlink_to(Path(path).absolute())

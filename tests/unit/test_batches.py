@@ -51,6 +51,24 @@ def test_each_row_comes_once_an_epoch_with_its_label(n: int, budget: int) -> Non
     assert not np.array_equal(seen[2], np.concatenate([y for _, y in other.epoch(2)]))
 
 
+@pytest.mark.parametrize("budget", [10**9, 64 * 16])  # held; streamed
+@pytest.mark.parametrize("shape", [(4,), (1, 2, 2)])
+def test_features_come_as_pixels_do(shape: tuple[int, ...], budget: int) -> None:
+    values = np.random.default_rng(0).normal(size=(300, *shape)).astype(np.float32)
+    source = batches.Rows(
+        [values[:100], values[100:]], [np.arange(100), np.arange(200)], np.arange(300)
+    )
+    assert source.row_bytes == 16
+    order = batches.Shuffled(source, batch=32, budget=budget, seed=0)
+    assert order.held == (budget > 300 * 16)
+    made = list(order.epoch(1))
+    assert all(x.dtype == np.float32 and x.shape[1:] == shape for x, _ in made)
+    assert all(np.array_equal(x, values[label]) for x, label in made)
+    assert sorted(np.concatenate([label for _, label in made])) == list(range(300))
+    again = np.concatenate([x for x, _ in batches.in_order(source, 64)])
+    assert np.array_equal(again, values)
+
+
 def test_a_streamed_batch_mixes_distant_places_of_the_file() -> None:
     order = batches.Shuffled(rows(5000), batch=50, budget=1000 * SIZE, seed=0)
     assert not order.held

@@ -57,6 +57,29 @@ def test_every_commented_setting_of_config_yaml_is_real() -> None:
     }, "the comment should show the defaults"
 
 
+def commented(start: str) -> Any:
+    """A block of config.yaml that stands behind number signs."""
+    lines = Path("config.yaml").read_text().splitlines()
+    first = next(i for i, line in enumerate(lines) if line == f"  # {start}:")
+    text = [lines[first]]
+    for line in lines[first + 1 :]:
+        if not line.startswith("  #   "):
+            break
+        text.append(line)
+    return yaml.safe_load("\n".join(line[4:] for line in text))[start]
+
+
+def test_the_commented_backbone_of_config_yaml_is_real() -> None:
+    config = with_value("features.mobilenet", commented("mobilenet"))
+    config["models"]["tuned"] = commented("mobilenet_head")
+    shown = Settings.load(config)
+    config["features"]["mobilenet"] = {
+        k: config["features"]["mobilenet"][k] for k in ("kind", "application", "settings", "view")
+    }
+    config["models"]["tuned"]["fine_tune"] = {"blocks": 2}
+    assert shown == Settings.load(config), "the comment should show the defaults"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [

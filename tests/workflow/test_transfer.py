@@ -1,0 +1,133 @@
+"""Transfer learning from end to end, on a small backbone whose weights a mirror holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import h5py
+import pandas
+import pytest
+
+from tests.unit.backbone_weights import mobilenet_weights
+from tests.workflow.conftest import Workspace, make_workspace
+
+OFFICIAL = "mobilenet_2_5_224_tf_no_top.h5"  # what Keras asks for, whatever the size
+HEAD = {"backbone": "small", "layers": [{"dense": 4}], "epochs": 2, "batch": 16}
+FITTED = {"fit_classifier", "evaluate_dataset", "write_report"}
+TRAINED = {"train_model", "extract_features"} | FITTED
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    made = make_workspace(tmp_path_factory.mktemp("transfer"))
+    (made.root / "mirror").mkdir()
+    mobilenet_weights(made.root / "mirror" / OFFICIAL)
+    made.config["mirror"] = "mirror"
+    made.config["datasets"]["shapes"] |= {"augment": {}, "split": {"folds": 2}}
+    made.config["features"] = {
+        "small": {"kind": "backbone", "application": "MobileNet", "settings": {"alpha": 0.25},
+                  "view": {"size": 32}}
+    }  # fmt: skip
+    made.config["models"] = {
+        "frozen": HEAD,
+        "tuned": HEAD | {"fine_tune": {"blocks": 1, "epochs": 1, "augment": {"flip": "horizontal"}}},
+    }  # fmt: skip
+    made.config["run"] |= {
+        "models": ["frozen", "tuned"], "features": ["small"], "classifiers": ["logistic"],
+    }  # fmt: skip
+    made.config["classifiers"] = {"logistic": {"kind": "logistic_regression"}}
+    made.run()
+    return made
+
+
+@pytest.fixture
+def done(finished: Workspace) -> Iterator[Workspace]:
+    before = deepcopy(finished.config)
+    yield finished
+    finished.config = before
+
+
+def test_features_once_and_a_network_from_raw_pixels(finished: Workspace) -> None:
+    results = finished.root / "results/shapes"
+    metrics = pandas.read_csv(results / "metrics.csv")
+    runs = {tuple(r) for r in metrics[["features", "classifier"]].itertuples(index=False)}
+    assert runs == {
+        ("frozen-seed0", "head"), ("tuned-seed0", "head"), ("small", "logistic"),
+        ("frozen-seed0", "logistic"), ("tuned-seed0", "logistic"),
+    }  # fmt: skip
+    assert [p.name for p in (results / "features").iterdir()] == ["small.h5"]
+    with h5py.File(results / "features/small.h5") as file:
+        assert file["features"].shape == (48, 256)
+        assert json.loads(file.attrs["made"])["weights"] == "data/weights/small.h5"
+    history = pandas.read_csv(results / "fold-1/tuned-seed0/history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert "tuned" in (results / "report.html").read_text()
+    # in a plain Keras, without Darkroom
+    code = (
+        "import sys, keras, numpy as np\n"
+        "network = keras.models.load_model(sys.argv[1], safe_mode=True)\n"
+        "said = network.predict_on_batch(np.zeros((2, 32, 32, 3), np.uint8))\n"
+        "assert said.shape == (2, 3), said.shape\n"
+    )
+    for run in ("frozen-seed0", "tuned-seed0"):
+        path = results / f"fold-2/{run}/model.keras"
+        subprocess.run([sys.executable, "-c", code, path], check=True, cwd="/")
+    assert not (finished.root / "data/weights/.small").exists()
+
+
+def test_a_second_run_does_nothing(done: Workspace) -> None:
+    assert done.pending() == {}
+
+
+def test_a_changed_head_learns_again_and_nothing_is_embedded(done: Workspace) -> None:
+    done.config["models"]["frozen"]["layers"] = [{"dense": 5}]
+    pending = done.pending()
+    assert set(pending) == TRAINED and pending["train_model"] == 2
+
+
+def test_a_changed_fine_tuning_concerns_its_network_alone(done: Workspace) -> None:
+    done.config["models"]["tuned"]["fine_tune"]["blocks"] = 2
+    pending = done.pending()
+    assert set(pending) == TRAINED and pending["train_model"] == 2
+
+
+def test_other_weights_embed_and_train_again(done: Workspace) -> None:
+    done.config["features"]["small"]["weights"] = f"mirror/{OFFICIAL}"
+    assert set(done.pending()) == {"download_weights", "embed_images"} | TRAINED
+    del done.config["features"]["small"]["weights"]
+    done.config["features"]["small"]["pool"] = "max"
+    assert set(done.pending()) == {"embed_images"} | TRAINED
+
+
+def test_a_changed_split_embeds_nothing_again(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["split"] = {"folds": 2, "seed": 5}
+    assert set(done.pending()) == {"split_rows"} | TRAINED
+
+
+def test_the_weights_are_part_of_what_is_downloaded(done: Workspace) -> None:
+    (done.root / "data/weights/small.h5").rename(done.root / "kept.h5")
+    try:
+        assert done.pending("download") == {"download_weights": 1}
+    finally:
+        (done.root / "kept.h5").rename(done.root / "data/weights/small.h5")
+
+
+def test_mistakes_are_told_before_anything_runs(done: Workspace) -> None:
+    small = done.config["features"]["small"]
+    small["application"] = "MobilNet"
+    assert "features.small: application: keras.applications has no 'MobilNet'" in done.fail("-n")
+    small |= {"application": "MobileNet", "weights": "nowhere.h5"}
+    assert "features.small: weights 'nowhere.h5': there is no such file" in done.fail("-n")
+
+
+def test_weights_that_do_not_fit_are_a_sentence(done: Workspace) -> None:
+    (done.root / "cut.h5").write_bytes((done.root / "mirror" / OFFICIAL).read_bytes()[:5000])
+    done.config["features"]["cut"] = done.config["features"]["small"] | {"weights": "cut.h5"}
+    said = done.fail("data/weights/cut.h5")
+    assert "features.cut: cut.h5, the weights of MobileNet, is cut short" in said
+    assert not Path(done.root / "data/weights/cut.h5").exists()
