@@ -73,7 +73,8 @@ def write_predictions(
         if isinstance(cfg["threshold"], float):  # the run itself was not read
             check_threshold(model, threshold, f"datasets.{cfg['dataset']}.threshold")
     name = cfg["name"]
-    log.info("%s: %s pictures in %s%s", name, f"{len(found.paths):,}", found.root, _left(found))
+    count = "one picture" if len(found.paths) == 1 else f"{len(found.paths):,} pictures"
+    log.info("%s: %s in %s%s", name, count, found.root, _left(found))
     log.info("by %s, %s; %s", model.name, why, in_words(model, threshold, how))
     place = Path(output)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,8 @@ def _left(found: unseen.Found) -> str:
     if not found.left:
         return ""
     some = ", ".join(map(unseen.shown, found.left[:3])) + (", …" if len(found.left) > 3 else "")
-    return f"; {len(found.left):,} other files are left out ({some})"
+    count = "one other file is" if len(found.left) == 1 else f"{len(found.left):,} other files are"
+    return f"; {count} left out ({some})"
 
 
 def _tell(name: str, counts: Counter[str], reasons: Counter[str], classes: Sequence[str]) -> None:

@@ -67,7 +67,7 @@ def find(source: str) -> Found:
     listing = Listing(index.files(str(path)), {"root": None, "ignore": []})
     paths = sorted(listing.images + listing.unknown)
     if not paths:
-        others = f"; its {len(listing.companions):,} files are none" if listing.companions else ""
+        others = f", only {listing.companions[0]} and the like" if listing.companions else ""
         raise UserError(f"{source}: there is no picture in this folder or below it{others}")
     return Found(str(path), paths, sorted(listing.companions))
 
