@@ -210,4 +210,50 @@ def classifier_threads(wildcards):
     return threads.of_share(work, max(work, all_classifiers()), workflow.cores, settings.threads)
 
 
+def tune_of(wildcards):
+    """The search of a model or a classifier, or None."""
+    classifier = wildcards.get("classifier")
+    of = settings.classifiers[classifier] if classifier else settings.models[wildcards.model]
+    return of.tune
+
+
+def tuning_of(wildcards):
+    """The folder of a search."""
+    what = ("features", "classifier") if wildcards.get("classifier") else ("model",)
+    return "/".join(
+        ["results", wildcards.dataset, wildcards.fold, "tuning", *(wildcards[w] for w in what)]
+    )
+
+
+def trial_before(wildcards):
+    """What a trial waits for: as many trials run side by side as `parallel` says."""
+    n = int(wildcards.n) - tune_of(wildcards).parallel
+    return f"{tuning_of(wildcards)}/trial-{n}.json" if n > 0 else []
+
+
+def trials_of(wildcards):
+    """All trials of a search."""
+    folder = tuning_of(wildcards)
+    return [f"{folder}/trial-{n}.json" for n in range(1, tune_of(wildcards).trials + 1)]
+
+
+def best_of(wildcards):
+    """The setting that a search chose, where there is a search."""
+    return f"{tuning_of(wildcards)}/best.json" if tune_of(wildcards) else []
+
+
+def searches_of(wildcards):
+    """The chosen settings of all searches of a data set."""
+    dataset = wildcards.dataset
+    models = [m for m in settings.models_of(dataset) if settings.models[m].tune]
+    classifiers = [c for c in settings.classifiers_of(dataset) if settings.classifiers[c].tune]
+    features = settings.runs_of(dataset) + settings.features_of(dataset)
+    folder = f"results/{dataset}/{{fold}}/tuning"
+    return collect(
+        f"{folder}/{{of}}/best.json",
+        fold=settings.folds_of(dataset),
+        of=[*models, *(f"{f}/{c}" for f in features for c in classifiers)],
+    )
+
+
 GPUS = preflight.gpus(settings.gpus)
