@@ -421,9 +421,11 @@ def _record(found: Any, subject: dict[str, str], tune: dict[str, Any], digest: s
 
 
 def _tell(record: dict[str, Any], study: Any, tune: dict[str, Any]) -> None:
+    from optuna.trial import TrialState
+
     number, state = record["trial"], record["state"]
     best = ""
-    done = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("state") == "complete"]
+    done = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     if done:
         sign = 1 if tune["objective"] in SMALLER_IS_BETTER else -1
         top = min(done, key=lambda t: (sign * t.value, t.user_attrs["job"]))

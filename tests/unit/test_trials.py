@@ -110,6 +110,19 @@ def test_it_learns_from_what_came_before(tmp_path: Path) -> None:
     assert all(isinstance(r["params"]["units"], int) for r in found)
 
 
+def test_a_trial_that_is_about_to_end_elsewhere_is_no_result_yet(tmp_path: Path) -> None:
+    """Its state is written down a moment before its value."""
+
+    def between(now: trials.Attempt) -> float:
+        now.trial.set_user_attr("state", "complete")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(tmp_path, 1, between)
+    assert attempt(tmp_path, 2)["state"] == "complete"
+    assert attempt(tmp_path, 1)["state"] == "complete"
+
+
 def test_a_finished_trial_is_only_written(tmp_path: Path) -> None:
     before = attempt(tmp_path, 1)
     (tmp_path / "trial-1.json").unlink()
