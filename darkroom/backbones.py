@@ -293,7 +293,7 @@ def _as_keras_names_it(path: str, application: str) -> Iterator[str]:
     import h5py
 
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(path) as file:  # as Keras opens it: HDF5 refuses two ways at once
             older = "layer_names" in file.attrs or "model_weights" in file
     except OSError as error:
         short = "truncated" in str(error)
