@@ -202,7 +202,9 @@ def write_augmented(
     wanted = np.ones(len(source), bool)
     if cfg["given"] != "ignore":
         moved = {} if cfg["given"] == "use" else cfg["given"]
-        tests = {part for part in ("train", "validation", "test") if moved.get(part, part) == "test"}
+        tests = {
+            part for part in ("train", "validation", "test") if moved.get(part, part) == "test"
+        }
         wanted &= ~given_as(manifest, tests)[source.row]
     if cfg["labels"] is not None:
         if missing := sorted(set(cfg["labels"]) - set(source.labels)):

@@ -61,7 +61,9 @@ _COMPANION_NAMES = frozenset(
         """
     )
 )
-_JUNK = frozenset({"__macosx", "thumbs.db", "_ds_store", "desktop.ini", "ehthumbs.db", "$recycle.bin", "@eadir"})
+_JUNK = frozenset(
+    {"__macosx", "thumbs.db", "_ds_store", "desktop.ini", "ehthumbs.db", "$recycle.bin", "@eadir"}
+)
 _PART_OF = {word: part for part, names in PARTS.items() for word in names}
 _NOISE = frozenset(
     words(

@@ -339,7 +339,14 @@ def test_names_of_a_tar_in_any_encoding(tmp_path: Path) -> None:
 
 
 def test_litter_stays_out(tmp_path: Path) -> None:
-    junk = ["__MACOSX/a/._1.png", ".DS_Store", "a/_DS_Store", "a/._1.png", "a/Thumbs.db", "desktop.ini"]
+    junk = [
+        "__MACOSX/a/._1.png",
+        ".DS_Store",
+        "a/_DS_Store",
+        "a/._1.png",
+        "a/Thumbs.db",
+        "desktop.ini",
+    ]
     files = {"a/1.png": b"x", **dict.fromkeys(junk, b"junk")}
     got = unpack(tmp_path, zipped(files))
     assert list(tree(tmp_path)) == ["a/1.png"]

@@ -111,7 +111,7 @@ def small(name: str, published: Published) -> dict[str, Any]:
                     changed["fine_tune"] = {"epochs": 1}
             if "tune" in settings:
                 changed["tune"] = {"trials": 2} | ({"epochs": 1} if kind == "models" else {})
-    for name_, settings in said.get("features", {}).items():
+    for name_ in said.get("features", {}):
         overlay["features"][name_] = {"view": {"size": 32}}
     return overlay
 
@@ -154,9 +154,9 @@ def weights(name: str, overlay: dict[str, Any], published: Published) -> None:
 
             build = getattr(keras.applications, settings["application"])
             options = settings.get("settings", {})
-            build(
-                weights=None, include_top=False, input_shape=(32, 32, 3), **options
-            ).save_weights(path)
+            build(weights=None, include_top=False, input_shape=(32, 32, 3), **options).save_weights(
+                path
+            )
         overlay["features"][features]["weights"] = str(path)
 
 
