@@ -48,12 +48,12 @@ rule describe_images:
         augmented=augmented_of,
     output:
         "results/{dataset}/features/{features}.h5",
-    wildcard_constraints:
-        features=one_of([f for f in settings.features if f not in settings.backbones]),
     log:
         "logs/{dataset}/describe_images-{features}.log",
     benchmark:
         "results/{dataset}/benchmarks/describe_images-{features}.tsv"
+    wildcard_constraints:
+        features=one_of([f for f in settings.features if f not in settings.backbones]),
     conda:
         "../envs/classic.yaml"
     params:

@@ -44,12 +44,12 @@ rule download_weights:
         local=lambda w: weights.local(settings.features[w.features].weights) or [],
     output:
         "data/weights/{features}.h5",
-    wildcard_constraints:
-        features=one_of(settings.backbones),
     log:
         "logs/weights/download_weights-{features}.log",
     benchmark:
         "logs/weights/download_weights-{features}.tsv"
+    wildcard_constraints:
+        features=one_of(settings.backbones),
     conda:
         "../envs/train.yaml"
     params:

@@ -12,12 +12,12 @@ rule embed_images:
         weights="data/weights/{features}.h5",
     output:
         "results/{dataset}/features/{features}.h5",
-    wildcard_constraints:
-        features=one_of(settings.backbones),
     log:
         "logs/{dataset}/embed_images-{features}.log",
     benchmark:
         "results/{dataset}/benchmarks/embed_images-{features}.tsv"
+    wildcard_constraints:
+        features=one_of(settings.backbones),
     conda:
         "../envs/train.yaml"
     threads: settings.threads
