@@ -1166,7 +1166,7 @@ class Settings(Strict):
         return {"dataset": dataset} | _pick(d, "layout", "group", "decode")
 
     def stage_check(self, dataset: str) -> dict[str, Any]:
-        return {"dataset": dataset} | _pick(self.datasets[dataset], "max_unusable")
+        return {"dataset": dataset}
 
     def stage_weights(self, features: str) -> dict[str, Any]:
         keys = ("application", "settings", "weights", "sha256")

@@ -562,14 +562,14 @@ def _counts(reasons: Counter[str]) -> str:
 # ---------------------------------------------------------------- the limit
 
 
-def check(manifest: str, output: str, *, cfg: dict[str, Any]) -> None:
+def check(manifest: str, output: str, *, cfg: dict[str, Any], limit: float) -> None:
     """List the unusable files in a CSV, and stop where there are too many.
 
     Parameters
     ----------
     manifest : manifest.parquet.
     output : the CSV to make: path, label, reason of each unusable file, in the order of path.
-    cfg : `dataset`, and `max_unusable`, the fraction of the files that may be unusable.
+    cfg : `dataset`, its name. limit : the fraction of the files that may be unusable.
 
     Raises
     ------
@@ -595,7 +595,7 @@ def check(manifest: str, output: str, *, cfg: dict[str, Any]) -> None:
 
     lines = [f"  {path}: {reason}" for path, _, reason in listed]
     good = {label for label, no in zip(columns[1], bad, strict=True) if not no}
-    limit, share = cfg["max_unusable"], len(listed) / max(len(bad), 1)
+    share = len(listed) / max(len(bad), 1)
     key = f"datasets.{cfg['dataset']}"
     if len(listed) == len(bad):
         said = f"none of the {len(bad):,} files of {cfg['dataset']} can be used"

@@ -193,6 +193,19 @@ def _check_two_classes(settings: Settings, dataset: str, table: Any) -> None:
     )
 
 
+def within_limit(settings: Settings, dataset: str) -> bool:
+    """Whether the last index has no more unusable files than are allowed; True where there is none."""
+    manifest = Path("results") / dataset / "manifest.parquet"
+    if not manifest.exists():
+        return True
+    import pyarrow.compute as compute
+    import pyarrow.parquet as parquet
+
+    status = parquet.read_table(manifest, columns=["status"])["status"]
+    unusable = compute.sum(compute.equal(status, "unusable")).as_py() or 0
+    return bool(unusable <= settings.datasets[dataset].max_unusable * len(status))
+
+
 def _indexed(dataset: str) -> Any:
     """The usable rows of the last index, a DataFrame; None where there is none yet."""
     manifest = Path("results") / dataset / "manifest.parquet"

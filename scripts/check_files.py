@@ -4,4 +4,9 @@ from darkroom import index
 from darkroom.stage import stage
 
 with stage(snakemake):
-    index.check(snakemake.input.manifest, snakemake.output[0], cfg=snakemake.params.cfg)
+    index.check(
+        snakemake.input.manifest,
+        snakemake.output[0],
+        cfg=snakemake.params.cfg,
+        limit=snakemake.params.limit,
+    )

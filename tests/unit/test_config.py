@@ -191,7 +191,7 @@ def test_a_stage_reads_its_own_settings_and_no_other() -> None:
         ("datasets.pets.split", {"test": 0.3}, {"split"}),
         ("datasets.pets.split", {"given": "ignore"}, {"split", "augment"}),
         ("datasets.pets.classes", {"x": "a", "y": "b"}, {"split"}),
-        ("datasets.pets.max_unusable", 0.5, {"check"}),
+        ("datasets.pets.max_unusable", 0.5, set()),
         ("datasets.pets.decode", {"alpha": "black"}, {"index", "prepare"}),
         ("datasets.pets.layout", {"kind": "folders"}, {"index"}),
         ("datasets.pets.augment", {"variants": ["flip"]}, {"augment"}),

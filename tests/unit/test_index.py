@@ -307,7 +307,7 @@ def test_the_hash_is_of_the_image_as_shown(tmp_path: Path) -> None:
 
 
 def checked(manifest: Path, output: Path, limit: float) -> list[list[str]]:
-    index.check(str(manifest), str(output), cfg={"dataset": "pets", "max_unusable": limit})
+    index.check(str(manifest), str(output), cfg={"dataset": "pets"}, limit=limit)
     with output.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
 

@@ -163,6 +163,8 @@ class TestAwfulFolder:
         manifest = pandas.read_parquet(workspace.root / "results/shapes/manifest.parquet")
         for row in manifest[manifest["status"] == "unusable"].itertuples():
             assert Path(row.path).name in page, row.path
+        workspace.config["datasets"]["shapes"] |= {"max_unusable": 0.02}
+        assert "check_files" in workspace.pending(), "a limit that would stop it checks again"
 
 
 def test_overlays(workspace: Workspace) -> None:

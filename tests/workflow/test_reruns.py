@@ -147,9 +147,16 @@ def test_a_changed_image(done: Workspace) -> None:
         os.utime(image, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def test_a_limit_is_checked_again_and_nothing_remade(done: Workspace) -> None:
+def test_a_limit_that_stops_nothing_remakes_nothing(done: Workspace) -> None:
     done.config["datasets"]["shapes"]["max_unusable"] = 0.5
-    assert set(done.pending()) == {"check_files", "write_report"}
+    assert set(done.pending()) == {"write_report"}
+
+
+def test_a_limit_hides_no_change_that_comes_with_it(done: Workspace) -> None:
+    done.config["datasets"]["shapes"] |= {"split": {"test": 0.3}}
+    alone = done.pending()
+    done.config["datasets"]["shapes"] |= {"max_unusable": 0.5}
+    assert done.pending() == alone and "split_rows" in alone
 
 
 def test_a_decode_rule(done: Workspace) -> None:
