@@ -167,21 +167,14 @@ def test_a_login_in_the_address_is_refused_and_not_repeated() -> None:
     assert "s3cret" not in str(caught.value)
 
 
-def test_importing_sources_is_quick_and_takes_only_the_standard_library() -> None:
-    code = (
-        "import sys, time; start = time.process_time(); import darkroom.sources;"
-        "took = time.process_time() - start;"
-        "heavy = {'requests', 'numpy', 'tqdm', 'PIL', 'kaggle', 'kagglesdk', 'zstandard'};"
-        "print(took, heavy & set(sys.modules))"
-    )
-    best = min(
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-        ).stdout
-        for _ in range(3)
-    )
-    seconds, heavy = best.split(maxsplit=1)
-    assert float(seconds) < 0.1 and heavy.strip() == "set()"
+def test_importing_sources_takes_only_the_standard_library() -> None:
+    """It is imported while the Snakefile is read, by each job too."""
+    heavy = {"requests", "numpy", "cv2", "tqdm", "PIL", "kaggle", "kagglesdk", "zstandard"}
+    code = f"import sys, darkroom.sources; print(sorted({heavy!r} & set(sys.modules)))"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    assert said.strip() == "[]"
 
 
 # ---------------------------------------------------------------- a folder
