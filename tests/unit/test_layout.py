@@ -281,5 +281,5 @@ def test_sixty_thousand_paths_take_less_than_a_second() -> None:
     ]
     start = time.process_time()
     found = read(paths)
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 1
     assert len(found.path) == 60_000

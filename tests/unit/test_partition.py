@@ -574,7 +574,7 @@ def test_sixty_thousand_rows_quickly() -> None:
     table["group"] = [str(i) for i in rng.integers(0, 20_000, 60_000)]
     start = time.process_time()
     partition.check(table, cfg=config(), dataset="d")
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 5
 
 
 def test_a_given_validation_set_can_be_taken_for_the_test_set(tmp_path: Path) -> None:

@@ -260,4 +260,4 @@ def test_a_table_of_sixty_thousand_paths_takes_less_than_two_seconds() -> None:
     text = "path,label\n" + "".join(f"{p},{p.split('/')[1]}\n" for p in paths)
     start = time.process_time()
     assert len(read(paths, {"all.csv": text}, kind="table").path) == 60_000
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 2
