@@ -30,14 +30,15 @@ $(VENV)/bin/python:
 	elif "$$py" -m virtualenv --version >/dev/null 2>&1; then "$$py" -m virtualenv --quiet $(VENV); \
 	else echo "$$py has no venv module. Install it (apt install python3-venv), or uv, or virtualenv, and try again." >&2; exit 1; fi
 
+# --no-deps: a lock is whole, and where pip resolves, it takes a newer release that has no hash there.
 # The stamps hold the lock they were made from, so a changed lock installs anew and a new checkout does not.
 $(VENV)/.run: envs/run.lock | $(VENV)/bin/python
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: installing the locked packages (about 3 GB, once)"; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --prefer-binary -r $<; cp $< $@; }
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; cp $< $@; }
 
 $(VENV)/.dev: envs/dev.lock $(VENV)/.run
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: installing the locked packages of the tests"; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --prefer-binary -r $<; cp $< $@; }
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; cp $< $@; }
 
 .PHONY: setup
 setup: $(VENV)/.run ## the environment alone (.venv)

