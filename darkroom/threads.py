@@ -8,6 +8,8 @@ time alike). A large one gains nearly all of it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from darkroom.config import Layer
 
@@ -55,24 +57,36 @@ def of_share(work: float, total: float, cores: int | None, most: int) -> int:
     return max(1, min(most, cores, round(cores * work / total)))
 
 
+class Work(NamedTuple):
+    """Of one layer and one image: multiplications, values that come out, and weights, nearly."""
+
+    multiplications: float
+    values: float
+    weights: float
+
+
 def multiplications(layers: list[Layer], shape: tuple[int, int, int]) -> float:
     """Multiplications of one image's forward pass, nearly: convolutions and dense layers."""
+    return sum(work.multiplications for work in walk(layers, shape))
+
+
+def walk(layers: list[Layer], shape: tuple[int, int, int]) -> Iterator[Work]:
+    """What each layer takes of an image of (height, width, channels)."""
     height, width, channels = shape
-    total = 0.0
     for layer in layers:
-        spec = layer.spec
+        spec, weights, made = layer.spec, 0.0, 1
         if layer.kind == "whiten":
             height, width = max(1, height - spec.size + 1), max(1, width - spec.size + 1)
-            total += height * width * 2 * (channels * spec.size**2) ** 2
+            weights = 2 * (channels * spec.size**2) ** 2
             channels *= 2 * spec.size**2
         elif layer.kind == "conv":
             height, width = math.ceil(height / spec.stride), math.ceil(width / spec.stride)
-            total += height * width * channels * spec.filters * spec.size**2
+            weights = channels * spec.filters * spec.size**2
             channels = spec.filters
         elif layer.kind == "residual":
             height, width = math.ceil(height / spec.stride), math.ceil(width / spec.stride)
-            total += height * width * 9 * (channels + spec.filters) * spec.filters
-            channels = spec.filters
+            weights = 9 * (channels + spec.filters) * spec.filters
+            channels, made = spec.filters, 4  # two convolutions, each with its batch norm
         elif layer.kind == "pool":
             stride = spec.stride or spec.size
             height, width = max(1, height // stride), max(1, width // stride)
@@ -81,6 +95,8 @@ def multiplications(layers: list[Layer], shape: tuple[int, int, int]) -> float:
         elif layer.kind == "flatten":
             height, width, channels = 1, 1, height * width * channels
         elif layer.kind == "dense":
-            total += channels * spec.units
+            weights = channels * spec.units
             channels = spec.units
-    return total
+        values = height * width * channels
+        places = 1 if layer.kind == "dense" else height * width
+        yield Work(places * weights, values * made, weights)

@@ -28,6 +28,7 @@ rule extract_features:
         "../envs/train.yaml"
     threads: extraction_threads
     resources:
+        **NEEDS,
         gpu=GPUS,
     params:
         cfg=cfg("features"),
@@ -56,6 +57,8 @@ rule describe_images:
         features=one_of([f for f in settings.features if f not in settings.backbones]),
     conda:
         "../envs/classic.yaml"
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("describe"),
         code=code("describe_images"),
@@ -83,6 +86,8 @@ rule fit_classifier:
     conda:
         "../envs/classic.yaml"
     threads: classifier_threads
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("classify"),
         code=code("fit_classifier"),

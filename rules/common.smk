@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 if str(workflow.basedir) not in sys.path:
     sys.path.insert(0, str(workflow.basedir))
 
-from darkroom import preflight, sources, survival, threads, unseen, weights
+from darkroom import demand, preflight, sources, survival, threads, unseen, weights
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.provenance import code
@@ -257,3 +257,6 @@ def searches_of(wildcards):
 
 
 GPUS = preflight.gpus(settings.gpus)
+
+# Memory, time and disk of any rule, by the size of the data; they grow with each attempt.
+NEEDS = demand.resources(settings, GPUS)

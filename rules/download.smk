@@ -26,6 +26,8 @@ rule download_source:
         "results/{dataset}/benchmarks/download_source.tsv"
     conda:
         "../envs/data.yaml"
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("download"),
         tree=lambda w: sources.tree_digest(settings.datasets[w.dataset].source),
@@ -52,6 +54,8 @@ rule download_weights:
         features=one_of(settings.backbones),
     conda:
         "../envs/train.yaml"
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("weights"),
         code=code("download_weights"),

@@ -22,6 +22,7 @@ rule embed_images:
         "../envs/train.yaml"
     threads: settings.threads
     resources:
+        **NEEDS,
         gpu=GPUS,
     params:
         cfg=cfg("embed"),

@@ -15,6 +15,8 @@ rule index_files:
     conda:
         "../envs/data.yaml"
     threads: settings.threads
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("index"),
         code=code("index_files"),
@@ -47,6 +49,8 @@ rule check_files:
         "results/{dataset}/benchmarks/check_files.tsv"
     conda:
         "../envs/data.yaml"
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("check"),
         within=lambda w: preflight.within_limit(settings, w.dataset),
@@ -75,6 +79,8 @@ rule split_rows:
         "results/{dataset}/benchmarks/split_rows.tsv"
     conda:
         "../envs/data.yaml"
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("split"),
         code=code("split_rows"),

@@ -31,6 +31,7 @@ rule predict_images:
         "../envs/predict.yaml"
     threads: settings.threads
     resources:
+        **NEEDS,
         gpu=GPUS,
     params:
         cfg=cfg("predict"),

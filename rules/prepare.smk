@@ -29,6 +29,8 @@ rule prepare_images:
     conda:
         "../envs/data.yaml"
     threads: settings.threads
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("prepare"),
         code=code("prepare_images"),
@@ -54,6 +56,8 @@ rule augment_images:
     conda:
         "../envs/data.yaml"
     threads: settings.threads
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("augment"),
         code=code("augment_images"),

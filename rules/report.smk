@@ -50,6 +50,8 @@ rule evaluate_dataset:
         "results/{dataset}/benchmarks/evaluate_dataset.tsv"
     conda:
         "../envs/classic.yaml"
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("evaluate"),
         code=code("evaluate_dataset"),
@@ -97,6 +99,8 @@ rule write_report:
         "logs/{dataset}/write_report.log",
     conda:
         "../envs/classic.yaml"
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("report"),
         benchmarks="results/{dataset}/benchmarks",

@@ -33,6 +33,7 @@ rule train_model:
         "../envs/train.yaml"
     threads: training_threads
     resources:
+        **NEEDS,
         gpu=GPUS,
     params:
         cfg=cfg("train"),

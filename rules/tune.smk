@@ -31,6 +31,7 @@ rule try_model:
         "../envs/train.yaml"
     threads: training_threads
     resources:
+        **NEEDS,
         gpu=GPUS,
     params:
         cfg=cfg("try_model"),
@@ -58,6 +59,8 @@ rule try_classifier:
     conda:
         "../envs/classic.yaml"
     threads: classifier_threads
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("try_classifier"),
         code=code("try_classifier"),
@@ -82,6 +85,8 @@ rule choose_setting:
         "results/{dataset}/benchmarks/{fold}/choose_setting-{model}.tsv"
     conda:
         "../envs/classic.yaml"
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("choose_setting"),
         code=code("choose_setting"),
@@ -106,6 +111,8 @@ rule choose_classifier_setting:
         "results/{dataset}/benchmarks/{fold}/choose_classifier_setting-{features}-{classifier}.tsv"
     conda:
         "../envs/classic.yaml"
+    resources:
+        **NEEDS,
     params:
         cfg=cfg("choose_classifier_setting"),
         code=code("choose_setting"),

@@ -79,6 +79,7 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("outcome", {"write_report"}),
         ("side_by_side", {"write_report"}),
         ("config", set()),
+        ("demand", set()),
         ("preflight", set()),
         ("progress", set()),
         ("stage", set()),
@@ -90,6 +91,18 @@ def test_an_edited_module_reruns_what_uses_it(
     path = done.root / f"darkroom/{module}.py"
     path.write_text(path.read_text() + "\n\ndef _added() -> int:\n    return 1\n")
     assert set(done.pending()) == rerun
+
+
+def test_another_forecast_of_memory_and_time(done: Workspace) -> None:
+    """Resources are no settings: asking a cluster for more remakes nothing."""
+    edit(done.root / "darkroom/demand.py", "AROUND_MB = 400", "AROUND_MB = 900")
+    edit(
+        done.root / "darkroom/demand.py",
+        "LEAST_MINUTES = 1.25, 3.0, 10",
+        "LEAST_MINUTES = 2, 4, 90",
+    )
+    assert "mem_mb=1" in done.run("--dry-run", "--forceall", "--quiet", "host")
+    assert done.pending() == {}
 
 
 def test_a_training_setting(done: Workspace) -> None:

@@ -1,0 +1,401 @@
+"""What a job needs: memory, time and disk, from the size of the data and the settings.
+
+Rules hand it to Snakemake as `mem_mb`, `runtime` and `disk_mb`; a cluster's scheduler reserves
+so much and ends a job that takes more, so each attempt asks for twice as much as the one before.
+Resources are no settings: another forecast reruns nothing.
+
+Called when a job is ready, so the size of the data is known by then from `source.json`. Before
+that it is the listing of a folder or archive, or an assumption. Nothing slow is imported.
+
+The rates were measured on the cores of an Intel Xeon (Sapphire Rapids) and are of the right
+order elsewhere; `runtime` has room for a machine of a third of the speed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from darkroom import sources, threads
+from darkroom.config import Settings
+from darkroom.errors import UserError
+
+MB = 1e6  # Snakemake and Slurm count so, or by 2^20, which is more
+
+# Beside a job's own memory: the two Snakemake processes that a cluster's job starts it from.
+AROUND_MB = 400
+# A job may take so many times its forecast; and what is always there: a slow start from a
+# network file system, for one.
+MEMORY_MARGIN, TIME_MARGIN, LEAST_MINUTES = 1.25, 3.0, 10
+# Of a data set that nothing is known of yet.
+ASSUMED_FILES, FILE_BYTES = 20_000, 100_000
+
+# Interpreter and packages, in MB: of images and tables; of scikit-learn; of TensorFlow; more with a card.
+PLAIN_MB, CLASSIC_MB, NETWORK_MB, CARD_MB = 250.0, 350.0, 1100.0, 3000.0
+# Multiplications a second that a training or a network's pass reaches: a core, a card.
+CORE, CARD = 4e10, 1e12
+# Of one image through a backbone of keras.applications at 224 pixels: between MobileNet's (5e8) and VGG19's (2e10).
+BACKBONE = 1e10
+BACKBONE_MB = 2500.0  # its largest maps of 32 images, and its weights
+BACKBONE_WIDTH = 2048  # values after its pool
+CLASSES = 10  # where the settings do not say
+
+
+class Size(NamedTuple):
+    """Files and bytes of a data set, and what they are known from."""
+
+    files: int
+    bytes: int
+    known: Literal["download", "listing", "assumed"]
+
+
+class Need(NamedTuple):
+    """What a job takes, as far as can be told before: no margin is in it.
+
+    Attributes
+    ----------
+    memory : MB (10^6 bytes) at its largest. seconds : wall time. disk : MB that it writes.
+    """
+
+    memory: float
+    seconds: float
+    disk: float
+
+
+# ---------------------------------------------------------------- the size of the data
+
+
+def size(settings: Settings, dataset: str) -> Size:
+    """Files and bytes of a data set.
+
+    From `data/{dataset}/source.json` where it is downloaded; else from the listing of a local
+    folder or archive; else assumed.
+    """
+    told = Path("data") / dataset / "source.json"
+    try:
+        return _downloaded(str(told), told.stat().st_mtime_ns)
+    except (OSError, ValueError, KeyError, TypeError):
+        return _listed(settings.datasets[dataset].source)
+
+
+@lru_cache(maxsize=1024)
+def _downloaded(path: str, changed: int) -> Size:
+    found = json.loads(Path(path).read_text(encoding="utf-8"))
+    return Size(int(found["files"]), int(found["bytes"]), "download")
+
+
+@lru_cache(maxsize=1024)
+def _listed(source: str) -> Size:
+    if source == "bundled:digits":
+        return Size(1797, 700_000, "listing")
+    try:
+        paths = sources.listing(source)
+        archive = sources.local_input(source)
+    except (UserError, OSError):
+        return Size(ASSUMED_FILES, ASSUMED_FILES * FILE_BYTES, "assumed")
+    files = len(paths) if paths else ASSUMED_FILES
+    held = Path(archive).stat().st_size if archive else files * FILE_BYTES
+    return Size(files, held, "listing" if paths else "assumed")
+
+
+class _Data:
+    """The numbers of a data set that several stages are reckoned from."""
+
+    def __init__(self, settings: Settings, dataset: str) -> None:
+        self.settings, self.dataset = settings, dataset
+        given = settings.datasets[dataset]
+        self.files, self.bytes, _ = size(settings, dataset)
+        self.copies = sum(getattr(v.spec, "copies", 1) for v in given.augment.variants)
+        self.rows = self.files * (1 + self.copies)
+        self.classes = len(given.classes) if given.classes else CLASSES
+        split = given.split
+        self.held_out = 1 / split.folds if split.folds else split.test
+        training = 1 - self.held_out
+        self.training = int(self.files * training * (1 + self.copies))
+        self.evaluated = int(self.files * (self.held_out + training * split.validation)) + 1
+
+    def shape(self, user: str | None = None) -> tuple[int, int, int]:
+        """(height, width, channels) of a model's or a feature set's images, else of the data set's."""
+        if user is None:
+            return self.settings.datasets[self.dataset].view.shape
+        return self.settings.view_of(self.dataset, user).shape
+
+    def width(self, features: str) -> int:
+        """Values of a row of a feature set: of a run (`cnn-seed0`) or one by itself."""
+        settings = self.settings
+        name = features.rsplit("-seed", 1)[0]
+        model = settings.models.get(name)
+        if model is not None:
+            shape = self.shape(name)
+            if model.backbone is not None:
+                shape = threads.embedding(shape, settings.features[model.backbone].pool)
+            width = math.prod(shape)
+            for layer, work in zip(model.layers, threads.walk(model.layers, shape), strict=True):
+                width = int(work.values)
+                if model.features is not None and layer.name == model.features:
+                    break
+            return width
+        kind, shape = settings.features[features].kind, self.shape(features)
+        if kind == "pixels":
+            return math.prod(shape)
+        if kind == "hog":
+            return shape[0] * shape[1] // 2 + 1
+        return math.prod(threads.embedding(shape, settings.features[features].pool))
+
+
+# ---------------------------------------------------------------- stages
+
+
+def _download(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    return Need(PLAIN_MB, 10 + data.bytes / 5e6 + data.files * 1e-3, 2 * data.bytes / MB)
+
+
+def _index(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    reading = data.files * 3e-4 + data.bytes / 1e7
+    return Need(PLAIN_MB + 100 * cores + data.files * 2e-3, 3 + reading / cores, data.files * 3e-4)
+
+
+def _tables(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    """Checks and splits: the manifest as a table in memory."""
+    return Need(PLAIN_MB + data.files * 2e-3, 3 + data.files * 5e-5, data.files * 1e-4)
+
+
+def _prepare(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    views = data.settings.views_of(data.dataset)
+    view = views[asked["view"]] if asked["view"] in views else next(iter(views.values()))
+    one = math.prod(view.shape)
+    reading = data.files * 3e-4 + data.bytes / 1e7 + data.files * one / 1e8
+    return Need(
+        PLAIN_MB + 120 * cores + data.files * 5e-4, 3 + reading / cores, data.files * one / MB
+    )
+
+
+def _augment(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    need = _prepare(data, asked, cores, card)
+    return Need(need.memory, 3 + data.files * data.copies * 1e-3 / cores, need.disk * data.copies)
+
+
+def _train(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    model = data.settings.models[asked["model"]]
+    shape = data.shape(asked["model"])
+    memory, rows, rate = NETWORK_MB + card * CARD_MB, data.training, CARD if card else CORE * cores
+    layers, one, budget = model.layers, float(math.prod(shape)), model.memory_mb
+    pixels = model.backbone is None or model.augment.changes
+    seconds, start, disk = 0.0, 40, 1.0
+    if model.backbone is not None:
+        backbone = data.settings.features[model.backbone]
+        once = BACKBONE * shape[0] * shape[1] / 224**2
+        shape = threads.embedding(shape, backbone.pool)
+        if pixels:
+            seconds += model.epochs * rows * once / rate
+        else:
+            one = 4 * math.prod(shape)
+        if model.fine_tune is not None:
+            seconds += model.fine_tune.epochs * rows * 3 * once / rate
+        if pixels or model.fine_tune is not None:
+            memory += BACKBONE_MB * model.batch / 32 * (2 if model.fine_tune is not None else 1)
+            start += 60
+        disk += 600
+    walked = list(threads.walk(layers, shape))
+    step = 3 * sum(layer.multiplications for layer in walked)
+    values = sum(layer.values for layer in walked)
+    weights = sum(layer.weights for layer in walked) * 4 / MB
+    # Forward, gradient and what the library holds beside them; weights, gradient, moments, a copy of the best.
+    memory += 3 * 4 * values * model.batch / MB + 6 * weights
+    memory += min(budget, 1.1 * rows * one / MB)
+    steps = model.epochs * -(-rows // model.batch)
+    seconds += steps * 0.01 + model.epochs * rows * step / rate
+    if asked.get("n") is not None and model.tune is not None and model.tune.epochs is not None:
+        seconds *= model.tune.epochs / model.epochs
+    return Need(memory, start + seconds, disk + 4 * weights)
+
+
+def _features(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    model = data.settings.models[asked["model"]]
+    shape = data.shape(asked["model"])
+    rate = CARD if card else CORE * cores
+    width = data.width(asked["model"])
+    memory, seconds = NETWORK_MB + card * CARD_MB, 30.0
+    once = 0.0
+    if model.backbone is not None:
+        if model.fine_tune is not None:  # else it does not run again
+            once = BACKBONE * shape[0] * shape[1] / 224**2
+        shape = threads.embedding(shape, data.settings.features[model.backbone].pool)
+        memory += BACKBONE_MB
+    walked = list(threads.walk(model.layers, shape))
+    once += sum(layer.multiplications for layer in walked)
+    memory += 2 * 4 * sum(layer.values for layer in walked) * model.batch / MB
+    seconds += data.rows * (once / rate + 2e-5)
+    return Need(memory + data.rows * 1e-4, seconds, data.rows * width * 4 / MB)
+
+
+def _embed(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    shape, batch = data.shape(asked["features"]), data.settings.features[asked["features"]].batch
+    area = shape[0] * shape[1] / 224**2
+    return Need(
+        NETWORK_MB + card * CARD_MB + BACKBONE_MB * max(1.0, area * batch / 32),
+        60 + data.rows * BACKBONE * area / (CARD if card else CORE * cores),
+        data.rows * data.width(asked["features"]) * 4 / MB,
+    )
+
+
+def _describe(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    values = data.rows * data.width(asked["features"])
+    return Need(
+        CLASSIC_MB + data.rows * 1e-4, 5 + values * 2e-7 + data.rows * 5e-4, values * 4 / MB
+    )
+
+
+def _fit(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    from darkroom.classifiers import forecast, work  # only where a fit is to be run
+
+    given = data.settings.classifiers[asked["classifier"]]
+    search = given.search.model_dump() if given.search else None
+    rows, width = data.training, data.width(asked["features"])
+    used = min(rows, given.max_rows or rows)
+    if given.kind == "svm":
+        fit = forecast("svm", used, width, given.settings, search=search).seconds or 0.0
+    else:
+        few = max(1, min(used, 50_000))
+        fit = work(given.kind, given.settings, few, search) * used / few
+    held = used * width * 8 / MB  # in float64: scaled, and in the folds of the calibration
+    memory = CLASSIC_MB + (4 if given.kind == "svm" else 3) * held
+    if given.kind == "svm":
+        memory += 250 * cores  # libsvm's cache of each pair
+    if given.kind == "random_forest":
+        trees = given.settings.get("n_estimators")
+        leaf = 80 + 8 * data.classes
+        memory += (trees if isinstance(trees, int) else 300) * used * 0.6 * leaf / MB
+    predicted = data.files * width * 1e-8
+    return Need(memory, 10 + fit / max(1, min(cores, 4)) + predicted, 10 + used * width * 8 / MB)
+
+
+def _choose(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    return Need(PLAIN_MB, 5, 1)
+
+
+def _runs(data: _Data) -> int:
+    settings, name = data.settings, data.dataset
+    runs, fits = settings.runs_of(name), settings.classifiers_of(name)
+    sets = len(runs) + len(settings.features_of(name))
+    return max(1, len(settings.folds_of(name)) * (len(runs) + sets * len(fits)))
+
+
+def _evaluate(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    one = data.evaluated * (data.classes * 8 + 100) / MB
+    runs = _runs(data)
+    resampled = data.settings.evaluate.bootstrap * data.evaluated * data.classes * 2e-9
+    return Need(
+        CLASSIC_MB + data.files * 1e-3 + 2 * runs * one, 5 + runs * (0.2 + resampled), one * runs
+    )
+
+
+def _report(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    runs = _runs(data)
+    table = data.evaluated * (data.classes * 8 + 200) * runs / MB
+    return Need(
+        2 * CLASSIC_MB + data.files * 2e-3 + 2 * table,
+        20 + runs * 0.5 + table / 20 + data.files * 5e-5,
+        20,
+    )
+
+
+def _predict(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    return Need(NETWORK_MB + CLASSIC_MB + BACKBONE_MB + card * CARD_MB, 600, 50)
+
+
+STAGES: dict[str, Callable[[_Data, Mapping[str, str], int, bool], Need]] = {
+    "download_source": _download,
+    "index_files": _index,
+    "check_files": _tables,
+    "split_rows": _tables,
+    "prepare_images": _prepare,
+    "augment_images": _augment,
+    "embed_images": _embed,
+    "try_model": _train,
+    "try_classifier": _fit,
+    "choose_setting": _choose,
+    "choose_classifier_setting": _choose,
+    "train_model": _train,
+    "extract_features": _features,
+    "describe_images": _describe,
+    "fit_classifier": _fit,
+    "evaluate_dataset": _evaluate,
+    "write_report": _report,
+    "predict_images": _predict,
+}
+
+
+def need(
+    settings: Settings, rule: str, wildcards: Mapping[str, str], cores: int = 1, card: bool = False
+) -> Need:
+    """Forecast of one job.
+
+    Parameters
+    ----------
+    rule : its name. wildcards : of its output, e.g. `dataset`, `model`, `view`.
+    cores : that it runs on. card : whether it runs a network on a GPU.
+
+    Raises
+    ------
+    KeyError
+        A rule that nothing is known of.
+    """
+    if rule == "download_weights":
+        return Need(NETWORK_MB, 60, 600)
+    return STAGES[rule](_Data(settings, wildcards["dataset"]), wildcards, max(1, cores), card)
+
+
+# ---------------------------------------------------------------- as Snakemake's resources
+
+
+def mem_mb(need: Need, attempt: int = 1) -> int:
+    """Memory to ask for, in MB: with room, in whole hundreds, doubled with each attempt."""
+    return math.ceil((need.memory * MEMORY_MARGIN + AROUND_MB) / 100) * 100 << attempt - 1
+
+
+def runtime(need: Need, attempt: int = 1) -> int:
+    """Time to ask for, in minutes: with room, doubled with each attempt."""
+    minutes = LEAST_MINUTES + math.ceil(need.seconds * TIME_MARGIN / 60)
+    return minutes << attempt - 1
+
+
+def disk_mb(need: Need, attempt: int = 1) -> int:
+    """Room for what a job writes, in MB, twice: beside its place and in it."""
+    return math.ceil(need.disk * 2) + 1000 * attempt
+
+
+def small(settings: Settings) -> bool:
+    """Whether tables and reports of all data sets in `run` are work for the submitting host.
+
+    A few seconds and little memory: less than a cluster takes to start a job.
+    """
+    for dataset in settings.run.datasets:
+        data = _Data(settings, dataset)
+        for stage in (_tables, _evaluate, _report):
+            told = stage(data, {}, 1, False)
+            if told.seconds > 60 or told.memory > 2000:
+                return False
+    return True
+
+
+def resources(settings: Settings, gpus: int) -> dict[str, Callable[..., int]]:
+    """Resources of any rule, by name: functions that Snakemake calls when a job is ready.
+
+    Parameters
+    ----------
+    gpus : cards of a job that runs a network.
+    """
+
+    def of(ask: Callable[[Need, int], int]) -> Callable[..., int]:
+        def asked(wildcards: Any, threads: int, attempt: int, rulename: str) -> int:
+            told = need(settings, rulename, dict(wildcards.items()), threads, gpus > 0)
+            return ask(told, attempt)
+
+        return asked
+
+    return {ask.__name__: of(ask) for ask in (mem_mb, runtime, disk_mb)}

@@ -1,0 +1,173 @@
+"""What a job asks a cluster for follows the size of the data, the settings and the attempt."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from darkroom import demand
+from darkroom.config import Settings
+from darkroom.provenance import ROOT
+from darkroom.stage import STAGES
+
+HOLDOUT = {"dataset": "pets", "fold": "holdout"}
+WILDCARDS = HOLDOUT | {
+    "model": "cnn", "seed": "0", "features": "cnn-seed0", "classifier": "svm",
+    "view": "64x64-rgb-squash", "n": "1", "name": "new",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def settings(**over: Any) -> Settings:
+    base: dict[str, Any] = {
+        "run": {"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm", "forest"]},
+        "datasets": {"pets": {"source": "https://example.org/pets.zip"}},
+        "models": {"cnn": {"layers": [{"conv": 8}, {"pool": 2}, "flatten", {"dense": 32}]}},
+        "features": {
+            "raw": {"kind": "pixels"},
+            "net": {"kind": "backbone", "application": "VGG16"},
+        },
+        "classifiers": {"svm": {"kind": "svm"}, "forest": {"kind": "random_forest"}},
+    }
+    return Settings.load(base | over)
+
+
+def downloaded(files: int, size: int, dataset: str = "pets") -> None:
+    told = Path("data") / dataset / "source.json"
+    told.parent.mkdir(parents=True, exist_ok=True)
+    told.write_text(json.dumps({"files": files, "bytes": size}))
+
+
+def test_every_rule_with_a_script_asks_for_what_it_needs() -> None:
+    """The rules name their needs, and each is known."""
+    found = []
+    for path in (ROOT / "rules").glob("*.smk"):
+        for part in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            if "    script:" in part:
+                found.append(part.split(":")[0])
+                assert "        **NEEDS,\n" in part, f"{found[-1]} names no needs"
+    assert set(STAGES) <= set(found)
+    made = settings()
+    for rule in found:
+        features = {"describe_images": "raw", "embed_images": "net"}.get(rule, "cnn-seed0")
+        needed = demand.need(made, rule, WILDCARDS | {"features": features})
+        assert needed.memory > 200 and needed.seconds > 0 <= needed.disk, rule
+
+
+def test_the_download_tells_the_size(tmp_path: Path) -> None:
+    made = settings()
+    assert demand.size(made, "pets").known == "assumed"
+    downloaded(300, 9_000_000)
+    assert demand.size(made, "pets") == (300, 9_000_000, "download")
+    downloaded(3_000_000, 90_000_000_000)
+    assert demand.size(made, "pets").files == 3_000_000
+
+
+def test_a_folder_is_counted_before_it_is_taken(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        Path("pictures", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("pictures", name).touch()
+    made = settings(datasets={"pets": {"source": "pictures"}})
+    assert demand.size(made, "pets")[::2] == (3, "listing")
+
+
+@pytest.mark.parametrize(
+    "rule", ["index_files", "split_rows", "prepare_images", "train_model", "extract_features",
+             "fit_classifier", "evaluate_dataset", "write_report"],
+)  # fmt: skip
+def test_more_images_need_more(rule: str) -> None:
+    """Of memory only what is not streamed grows; time and disk always do."""
+    made = settings()
+    downloaded(1_000, 100_000_000)
+    few = demand.need(made, rule, WILDCARDS)
+    downloaded(1_000_000, 100_000_000_000)
+    many = demand.need(made, rule, WILDCARDS)
+    assert many.memory > few.memory
+    assert demand.runtime(many) > demand.runtime(few)
+
+
+def test_a_training_holds_no_more_pixels_than_its_budget() -> None:
+    downloaded(10_000_000, 10**12)
+    made = settings()
+    free = {"cnn": {"layers": ["flatten"], "memory_mb": 500}}
+    few = demand.need(settings(models=free), "train_model", WILDCARDS)
+    assert demand.need(made, "train_model", WILDCARDS).memory - few.memory >= 1500
+
+
+def test_each_attempt_asks_for_twice_as_much() -> None:
+    needed = demand.Need(memory=1000, seconds=3600, disk=50)
+    assert [demand.mem_mb(needed, a) for a in (1, 2, 3)] == [1700, 3400, 6800]
+    assert [demand.runtime(needed, a) for a in (1, 2, 3)] == [190, 380, 760]
+    assert demand.disk_mb(needed) < demand.disk_mb(needed, 2)
+
+
+def test_a_card_shortens_and_more_cores_do_too() -> None:
+    downloaded(100_000, 10**10)
+    deep = {"cnn": {"layers": [{"conv": 256}, {"conv": 256}, "flatten", {"dense": 32}]}}
+    made = settings(models=deep)
+    one = demand.need(made, "train_model", WILDCARDS, cores=1)
+    assert demand.need(made, "train_model", WILDCARDS, cores=4).seconds < one.seconds / 3
+    assert demand.need(made, "train_model", WILDCARDS, cores=4, card=True).seconds < one.seconds / 9
+
+
+def test_the_published_network_as_it_was_measured() -> None:
+    """benchmarks/README.md: 60,000 images, 10 epochs on two cores: 17 minutes and 1.42 GB."""
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    preset = yaml.safe_load((ROOT / "presets/cifar10_cnn.yaml").read_text())
+    for key, value in preset.items():
+        base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
+    made = Settings.load(base)
+    name = made.run.datasets[0]
+    downloaded(60_000, 80_000_000, name)
+    asked = {"dataset": name, "fold": "holdout", "model": "cifar10_cnn", "seed": "0"}
+    told = demand.need(made, "train_model", asked, cores=2)
+    assert 0.6 * 17 * 60 < told.seconds < 1.6 * 17 * 60
+    assert demand.mem_mb(told) > 1420 + demand.AROUND_MB
+    assert told.memory < 2 * 1420
+
+
+def test_a_resource_reads_the_job_and_the_attempt() -> None:
+    downloaded(50_000, 5 * 10**9)
+    made = settings()
+    asked = demand.resources(made, gpus=0)
+    assert set(asked) == {"mem_mb", "runtime", "disk_mb"}
+
+    def of(rule: str, attempt: int = 1, cores: int = 2) -> int:
+        return asked["mem_mb"](WILDCARDS, threads=cores, attempt=attempt, rulename=rule)
+
+    assert of("train_model", 2) == 2 * of("train_model")
+    assert of("prepare_images", cores=8) > of("prepare_images")
+    assert of("train_model") == demand.mem_mb(demand.need(made, "train_model", WILDCARDS, 2))
+
+
+def test_tables_of_few_images_are_work_for_the_submitting_host() -> None:
+    made = settings()
+    downloaded(2_000, 10**8)
+    assert demand.small(made)
+    downloaded(2_000_000, 10**11)
+    assert not demand.small(made)
+
+
+def test_the_width_of_features_is_that_of_the_layer_they_are_read_from() -> None:
+    layers = [
+        {"conv": 8},
+        "flatten",
+        {"dense": 40, "name": "wide"},
+        {"dense": 20},
+        {"dropout": 0.5},
+    ]
+    for name, width in ((None, 20), ("wide", 40)):
+        downloaded(1_000_000, 10**9)
+        made = settings(models={"cnn": {"layers": layers, "features": name}})
+        assert demand.need(made, "extract_features", WILDCARDS).disk == 1_000_000 * width * 4 / 1e6
+    pixels = WILDCARDS | {"features": "raw"}
+    assert demand.need(made, "describe_images", pixels).disk == 64 * 64 * 3 * 4
