@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import intelex, machines, overrides, predictions, splits, store
+from darkroom import disk, intelex, machines, overrides, predictions, splits, store
 from darkroom.errors import UserError, nearest
 
 log = logging.getLogger(__name__)
@@ -312,24 +312,20 @@ class Fitted:
         """
         import skops.io
 
-        place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f".{place.name}.part")
         content = {
             "pipeline": self.pipeline,
             "known": self.known,
             "classes": self.classes,
             "about": self.about,
         }
-        skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
-        strange = set(skops.io.get_untrusted_types(file=part)) - set(TRUSTED)
-        if strange:
-            part.unlink()
-            raise UserError(
-                f"{path}: these settings make a model with parts that are not known to be safe "
-                f"to load ({', '.join(sorted(strange))}): change metric or algorithm"
-            )
-        part.replace(place)
+        with disk.whole(path) as part:
+            skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+            strange = set(skops.io.get_untrusted_types(file=part)) - set(TRUSTED)
+            if strange:
+                raise UserError(
+                    f"{path}: these settings make a model with parts that are not known to be safe "
+                    f"to load ({', '.join(sorted(strange))}): change metric or algorithm"
+                )
 
 
 def _predict_proba(pipeline: Any) -> Callable[[np.ndarray], np.ndarray]:

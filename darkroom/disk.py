@@ -1,12 +1,18 @@
-"""Disc space and small files: words for a full disc, JSON written whole or not at all."""
+"""The disc: files written whole or not at all, and words for what it refuses.
+
+Full, read-only, out of quota, a lock or a file that is gone: none is a defect of ours, so
+each is told in a sentence that says where and what to do (`in_words`).
+"""
 
 from __future__ import annotations
 
 import errno
 import json
+import os
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +65,143 @@ def full_disc_in_words(folder: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        free = size_text(shutil.disk_usage(folder).free)
-        raise UserError(
-            f"no space: writing below {Path(folder).absolute()} stopped because the disc (or your"
-            f" quota) is full, with {free} free; free some and run the same command again"
-        ) from None
+        raise UserError(str(in_words(error, [folder]))) from None
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """A file under its name only when whole: the body writes to the path that it is given.
+
+    What it wrote is on the disc before it gets its name, so that after a power cut too a
+    name stands for a whole file. After an error nothing is left. Measured: 2 to 8 ms a file.
+
+    Parameters
+    ----------
+    path : of the file; its folder is made.
+    """
+    place = Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.stem.lstrip('.')}.part{place.suffix}")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(place)
+    finally:
+        with suppress(OSError):  # what went wrong before is what is told
+            part.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def in_words(error: BaseException, folders: Sequence[str] = ()) -> str | None:
+    """What the system refused, where, and what to do; None where it is no refusal.
+
+    Libraries that pass an error on in a class of their own (HDF5, a worker process) keep
+    its number in their text, so that is read too.
+
+    Parameters
+    ----------
+    error : as caught; what it was raised from counts.
+    folders : where the work writes, for an error that names no file; the fullest is told.
+    """
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen and len(seen) < 10:
+        number, name = _number_and_name(cause)
+        if number in _REFUSALS:
+            return _sentence(number, name, folders)
+        if isinstance(cause, MemoryError):
+            return (
+                "memory ran out: run again with fewer jobs side by side (--cores), smaller images or "
+                "batches, or on a machine with more"
+            )
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+_REFUSALS = {
+    **dict.fromkeys(FULL, ""),
+    errno.EROFS: "is on a read-only file system: make it writable, or work in another folder"
+    " (snakemake --directory FOLDER)",
+    errno.EACCES: "may not be opened by you: change its permissions (chmod, chown), or work in"
+    " another folder (snakemake --directory FOLDER)",
+    errno.EPERM: "may not be changed by you: change its owner or attributes, or work in another"
+    " folder (snakemake --directory FOLDER)",
+    errno.EIO: "cannot be read or written (input/output error): the disc or its connection fails;"
+    " copy what matters to another and run there",
+    errno.ESTALE: "is no longer known to the file server (stale handle): wait or mount it again,"
+    " and run the same command again",
+    errno.ENOLCK: "cannot be locked: this file system gives no locks; work in a folder of another"
+    " (snakemake --directory FOLDER)",
+    errno.ENOENT: "is not there any more: it went away while this ran; bring it back, or run the"
+    " same command again to make it anew",
+    errno.ENOTCONN: "is on a file system that lost its connection: mount it again and run the same"
+    " command again",
+    errno.EMFILE: "cannot be opened: too many files are open; raise the limit (ulimit -n 4096) and"
+    " run the same command again",
+    errno.ENAMETOOLONG: "has too long a name for this file system: work in a folder with a shorter path",
+}
+# Of sockets and processes too: only where a file is named.
+_NAMELESS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTCONN}
+
+
+def _number_and_name(error: BaseException) -> tuple[int, str]:
+    """The system's error number, and the file it names; 0 and the empty string for none."""
+    text = str(error)
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and isinstance(error, (OSError, RuntimeError)):
+        told = re.findall(r"\[?[Ee]rrno[ =]+(\d+)", text)
+        number = int(told[-1]) if told else None
+    name = getattr(error, "filename", None)
+    if name is None and number is not None:
+        quoted = re.findall(r"(?:name = |: |local file )'([^'\n]+)'", text)
+        name = quoted[-1] if quoted else None
+    name = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else ""
+    if number in _NAMELESS and not name:
+        return 0, ""
+    return number or 0, name
+
+
+def _sentence(number: int, name: str, folders: Sequence[str]) -> str:
+    if number not in FULL:
+        where = name or " or ".join(map(str, folders)) or "a file"
+        return f"{where} {_REFUSALS[number]}"
+    if name:
+        folders = [name if Path(name).is_dir() else str(Path(name).parent)]
+    discs = {str(f): free for f in folders if (free := _free(f)) is not None}
+    folder = min(discs, key=lambda f: discs[f], default=".")
+    left = f", with {size_text(discs[folder])} free" if discs else ""
+    again = "free some and run the same command again: it goes on from what is whole"
+    if number == errno.EFBIG:
+        return (
+            f"no space: a file below {Path(folder).absolute()} grew beyond what this file system or"
+            f" your limit (ulimit -f) allows{left}; raise it and run the same command again"
+        )
+    return (
+        f"no space: writing below {Path(folder).absolute()} stopped because the disc (or your"
+        f" quota) is full{left}; {again}"
+    )
+
+
+def _free(folder: str | Path) -> int | None:
+    """Free bytes of the disc of a folder, or of the nearest above it that exists."""
+    place = Path(folder).absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        return shutil.disk_usage(place).free
+    except OSError:
+        return None
 
 
 def write_json(path: str, value: Any) -> None:
     """Write a JSON file beside its place and rename it: it is never seen half-written."""
-    place = Path(path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.with_name(f".{place.name.lstrip('.')}.part")
-    with beside.open("w", encoding="utf-8") as file:
+    with whole(path) as beside, beside.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
-    beside.replace(place)
 
 
 def read_json(path: str) -> dict[str, Any]:

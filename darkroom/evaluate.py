@@ -18,6 +18,7 @@ import json
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom import disk
 from darkroom import metrics as measure
 from darkroom import predictions as stored
 from darkroom import splits as places
@@ -89,9 +91,9 @@ def write_evaluation(
     }
     runs: list[_Run] = []
     lines: list[dict[str, Any]] = []
-    outputs = [Path(p) for p in (metrics, summary, classes, predictions_out, thresholds)]
-    parts = [p.with_name(f".{p.name}.part") for p in outputs]
-    try:
+    outputs = (metrics, summary, classes, predictions_out, thresholds)
+    with ExitStack() as written:
+        parts = [written.enter_context(disk.whole(path)) for path in outputs]
         with (
             _Collected(parts[3], manifest) as collected,
             progress(f"{dataset}: evaluate", len(predictions), "predictions") as bar,
@@ -115,11 +117,6 @@ def write_evaluation(
         means.to_csv(parts[1], index=False, float_format="%.6f")
         _classes(runs, split.classes).to_csv(parts[2], index=False, float_format="%.6f")
         _thresholds(lines if len(split.classes) == 2 else []).to_csv(parts[4], index=False)
-        for part, output in zip(parts, outputs, strict=True):
-            part.replace(output)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
     _tell(means, resampled, dataset)
 
 

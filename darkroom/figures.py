@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom import disk
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -154,17 +156,14 @@ def _families() -> list[str]:
 
 def save(figure: Figure, path: str) -> None:
     """Write a figure as SVG or PNG by its suffix, whole or not at all; no date in it."""
-    place = Path(path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.part")
-    suffix = place.suffix[1:]
+    suffix = Path(path).suffix[1:]
     nothing: dict[str, Any] = (
         {"Date": None, "Creator": None, "Format": None, "Type": None}
         if suffix == "svg"
         else {"Software": None}
     )
-    figure.savefig(part, format=suffix, metadata=nothing)
-    part.replace(place)
+    with disk.whole(path) as part:
+        figure.savefig(part, format=suffix, metadata=nothing)
 
 
 def plain(text: object, width: int = 28) -> str:

@@ -28,7 +28,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from darkroom import decode, layout
+from darkroom import decode, disk, layout
 from darkroom.errors import UserError
 from darkroom.progress import Bar, progress
 
@@ -512,10 +512,8 @@ def _write(
             "reason": text(list(reasons)),
         }
     ).replace_schema_metadata({"darkroom": json.dumps(meta, ensure_ascii=False)})
-    part = Path(manifest).with_name(f".{Path(manifest).name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    parquet.write_table(table, part)
-    part.replace(manifest)
+    with disk.whole(manifest) as part:
+        parquet.write_table(table, part)
 
 
 def _tell(rows: layout.Recognised, found: _Findings, duplicate_of: np.ndarray, alike: int) -> None:
@@ -585,13 +583,10 @@ def check(manifest: str, output: str, *, cfg: dict[str, Any], limit: float) -> N
     columns = [table[name].to_pylist() for name in ("path", "label", "reason")]
     bad = [s == "unusable" for s in table["status"].to_pylist()]
     listed = [row for row, no in zip(zip(*columns, strict=True), bad, strict=True) if no]
-    part = Path(output).with_name(f".{Path(output).name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with disk.whole(output) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "label", "reason"])
         writer.writerows(listed)
-    part.replace(output)
 
     lines = [f"  {path}: {reason}" for path, _, reason in listed]
     good = {label for label, no in zip(columns[1], bad, strict=True) if not no}

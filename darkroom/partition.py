@@ -14,12 +14,12 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom import disk
 from darkroom.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -78,10 +78,8 @@ def write_splits(manifest: str, output: str, *, indices: str, cfg: dict[str, Any
     _write(plan, output)
     numbers = {name: number for number, name in enumerate(plan.classes)}
     text = json.dumps(numbers, ensure_ascii=False, indent=1) + "\n"
-    place = Path(indices)
-    part = place.with_name(f".{place.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(place)
+    with disk.whole(indices) as part:
+        part.write_text(text, encoding="utf-8")
     _tell(plan, cfg["dataset"])
 
 
@@ -808,11 +806,8 @@ def _write(plan: _Plan, output: str) -> None:
     table = pa.table(columns)
     meta = {"classes": plan.classes, "folds": plan.folds, "notes": plan.notes}
     table = table.replace_schema_metadata({"darkroom": json.dumps(meta)})
-    place = Path(output)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.part")
-    pq.write_table(table, part)
-    part.replace(place)
+    with disk.whole(output) as part:
+        pq.write_table(table, part)
 
 
 def _have(rows: _Rows, images: Any, units: Any) -> str:

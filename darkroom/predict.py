@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import evaluate, metrics, predictions, trained, unseen
+from darkroom import disk, evaluate, metrics, predictions, trained, unseen
 from darkroom.errors import UserError
 from darkroom.progress import progress
 from darkroom.trained import Trained
@@ -76,23 +76,16 @@ def write_predictions(
     count = "one picture" if len(found.paths) == 1 else f"{len(found.paths):,} pictures"
     log.info("%s: %s in %s%s", name, count, found.root, _left(found))
     log.info("by %s, %s; %s", model.name, why, in_words(model, threshold, how))
-    place = Path(output)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.part")
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            table = Table(file, model)
-            with progress(f"{name}: predicting", len(found.paths), "pictures") as bar:
-                for answer in answers(model, found, threshold=threshold, threads=threads):
-                    table.write(answer)
-                    counts[answer.predicted] += 1
-                    reasons[answer.reason.split(":")[0]] += not answer.predicted
-                    bar.update(1)
-        part.replace(place)
-    finally:
-        part.unlink(missing_ok=True)
+    with disk.whole(output) as part, part.open("w", newline="", encoding="utf-8") as file:
+        table = Table(file, model)
+        with progress(f"{name}: predicting", len(found.paths), "pictures") as bar:
+            for answer in answers(model, found, threshold=threshold, threads=threads):
+                table.write(answer)
+                counts[answer.predicted] += 1
+                reasons[answer.reason.split(":")[0]] += not answer.predicted
+                bar.update(1)
     _tell(name, counts, reasons, model.classes)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from darkroom import disk
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,11 +104,8 @@ def write_predictions(
         "seconds": {k: float(v) for k, v in (seconds or {}).items()},
     }
     table = pa.table(columns).replace_schema_metadata({"darkroom": json.dumps(meta)})
-    place = Path(path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part_file = place.with_name(f".{place.name}.part")
-    pq.write_table(table, part_file)
-    part_file.replace(place)
+    with disk.whole(path) as part_file:
+        pq.write_table(table, part_file)
 
 
 def read_predictions(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:

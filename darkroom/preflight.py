@@ -6,12 +6,13 @@ so it opens no image and imports nothing slow unless there is something to check
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from darkroom import sources, survival, unseen, weights
+from darkroom import disk, sources, survival, unseen, weights
 from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
 from darkroom.overrides import override
@@ -29,6 +30,39 @@ def export_to_jobs(root: str) -> None:
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     os.environ[survival.PARENT] = str(os.getpid())
+
+
+def check_folders(settings: Settings, folder: Path) -> None:
+    """Try to write where this run will: its folder, and what stands in it for each data set.
+
+    Snakemake itself would end with a traceback, or only once a stage has done its work.
+
+    Raises
+    ------
+    UserError
+        A folder is read-only, belongs to another, or has no room for a page.
+    """
+    kept = [folder / ".snakemake"]
+    for dataset in settings.run.datasets:
+        kept += [folder / part / dataset for part in ("data", "results", "logs")]
+    for place in dict.fromkeys(map(_nearest, kept)):
+        trial = place / f".writable-{os.getpid()}"
+        try:
+            with trial.open("wb", buffering=0) as file:
+                file.write(bytes(4096))
+        except OSError as error:
+            error.filename = str(place)
+            raise UserError(disk.in_words(error) or f"{place}: {error.strerror}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                trial.unlink(missing_ok=True)
+
+
+def _nearest(place: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    while not place.is_dir() and place != place.parent:
+        place = place.parent
+    return place
 
 
 def overlays(workflow: Any) -> list[Path]:

@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Words and bars on the terminal: they cannot change a result.
+# Words and bars on the terminal, and how a file gets its name: they cannot change a result.
 PRESENTATION = {
     "darkroom",
+    "darkroom.disk",
     "darkroom.errors",
     "darkroom.progress",
     "darkroom.stage",

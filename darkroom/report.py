@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from darkroom import curves, findings, side_by_side, tuning_figures
+from darkroom import curves, disk, findings, side_by_side, tuning_figures
 from darkroom import figures as draw
 from darkroom.figures import FIGURES
 from darkroom.findings import number
@@ -95,11 +95,8 @@ def write_report(
     _draw(told, pictures, searches, places)
     tuned = tuning_figures.table(searches)
     html = page(told, pictures, tuned, places, benchmarks, template)
-    place = Path(output)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.part")
-    part.write_bytes(html.encode("utf-8", "replace"))
-    part.replace(place)
+    with disk.whole(output) as part:
+        part.write_bytes(html.encode("utf-8", "replace"))
     log.info("report: %s (%.1f MB)", output, len(html) / 1e6)
 
 

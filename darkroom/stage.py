@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+from darkroom import disk
 from darkroom.errors import UserError
 from darkroom.survival import die_with_parent
 
@@ -60,9 +63,20 @@ class _Named(logging.Formatter):
         return f"{self.job}: {text}"
 
 
+class _LogFile(logging.FileHandler):
+    """A log that a full disk stops: said once, where every line would bring a traceback."""
+
+    stopped = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.stopped:
+            self.stopped = True
+            print(f"{self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
+
+
 @contextmanager
 def stage(snakemake: Any) -> Iterator[None]:
-    """Log to the rule's file and to stderr; end a user's mistake in one sentence.
+    """Log to the rule's file and to stderr; end a mistake, or what the disk refuses, in one sentence.
 
     Parameters
     ----------
@@ -71,17 +85,22 @@ def stage(snakemake: Any) -> Iterator[None]:
     Raises
     ------
     SystemExit
-        Status 1 after a `UserError`, whose sentence stands in the log and on stderr.
+        Status 1 after a `UserError`, or an error of the system that `disk.in_words` knows: a
+        sentence stands in the log and on stderr.
     Exception
         Any other error, with its traceback in the log too.
     """
     die_with_parent()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers[0].setFormatter(_Named(name(snakemake)))
-    if snakemake.log:
-        file = logging.FileHandler(str(snakemake.log[0]), mode="w", encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        handlers.append(file)
+    refused = None
+    try:
+        if snakemake.log:
+            file = _LogFile(str(snakemake.log[0]), mode="w", encoding="utf-8")
+            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+            handlers.append(file)
+    except OSError as error:
+        refused = disk.in_words(error) or str(error)
     log.handlers[:] = handlers
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -89,16 +108,29 @@ def stage(snakemake: Any) -> Iterator[None]:
     warned = logging.getLogger("py.warnings")
     warned.handlers[:], warned.propagate = handlers[1:] or handlers, False
     try:
+        if refused:
+            raise UserError(refused)
         yield
     except UserError as error:
         log.error("%s", error)
         sys.exit(1)
-    except Exception:
-        log.exception("%s failed", snakemake.rule)
-        raise
+    except Exception as error:
+        said = disk.in_words(error, _folders(snakemake))
+        if said is None:
+            log.exception("%s failed", snakemake.rule)
+            raise
+        log.error("%s", said)
+        sys.exit(1)
     finally:
         for logger in (log, warned):
             logger.handlers.clear()
             logger.propagate = True
         for handler in handlers[1:]:
-            handler.close()
+            with suppress(OSError):  # a full disk takes the last line no more than those before
+                handler.close()
+
+
+def _folders(snakemake: Any) -> list[str]:
+    """Where a job writes: beside its outputs, and where libraries put what is in between."""
+    outputs = [str(Path(str(path)).parent) for path in getattr(snakemake, "output", [])]
+    return list(dict.fromkeys([*outputs, tempfile.gettempdir()]))

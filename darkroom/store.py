@@ -20,7 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from darkroom import __version__
+from darkroom import __version__, disk
 from darkroom.errors import UserError
 
 PAGE = 4096  # arrays start on a page, so that a mapped block touches no other array
@@ -146,7 +146,11 @@ def draft(
     part = final.with_name(f".{final.name}.part")
     # A killed run's file goes first: a straggler of that run then writes to a lost file.
     part.unlink(missing_ok=True)
+    # HDF5 that cannot write to the end crashes when it closes the file: try the room before.
+    small = sum(np.asarray(v).nbytes + 2 * PAGE for v in columns.values())
+    small += sum(2 * len(text) + PAGE for text in attributes.values()) + 16 * PAGE
     try:
+        _occupy(part, final, small)
         arrays = _create(part, reserve, columns, attributes)
         _occupy(part, final)
         yield Draft(str(part), arrays)
@@ -154,8 +158,8 @@ def draft(
             os.fsync(file.fileno())  # the name must not reach the disk before the bytes
         part.replace(final)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"no room on the disk for {final}: {error.strerror}") from None
+        if said := disk.in_words(error, [str(final.parent)]):
+            raise UserError(said) from None
         raise
     finally:
         part.unlink(missing_ok=True)
@@ -171,6 +175,8 @@ def _create(
     arrays = {}
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(*LIBVER)
+    # The name is our own, so nobody else opens it, and many network file systems refuse locks.
+    access.set_file_locking(False, True)
     access.set_alignment(PAGE, PAGE)
     creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     creation.set_obj_track_times(False)  # equal contents, equal bytes
@@ -197,19 +203,23 @@ def _create(
     return arrays
 
 
-def _occupy(part: Path, final: Path) -> None:
-    """Take the room on the disk now: a mapped write to a full disk kills the writer."""
-    with part.open("rb+") as file:
-        size = os.fstat(file.fileno()).st_size
+def _occupy(part: Path, final: Path, size: int | None = None) -> None:
+    """Take the room on the disk now: a mapped write to a full disk kills the writer.
+
+    Parameters
+    ----------
+    part : the file; made where it is not there. size : bytes; unset: those that it has.
+    """
+    with part.open("ab") as file:
+        size = size or os.fstat(file.fileno()).st_size
         try:
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
                 return  # the file system cannot promise room
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise UserError(
-                    f"no room on the disk for {final}: it needs {size / 1e9:.1f} GB"
-                ) from None
+            if error.errno in disk.FULL:
+                said = disk.in_words(OSError(error.errno, "", str(final)))
+                raise UserError(f"{said} ({final.name} needs {disk.size_text(size)})") from None
             raise
 
 

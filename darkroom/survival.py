@@ -6,19 +6,21 @@ that does not: `flock` on `.snakemake/darkroom.lock`, held by each run while it 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 PARENT = "DARKROOM_PARENT"
 _held: list[IO[str]] = []  # open for as long as this process lives
 
 
-def clear_stale_lock(folder: Path) -> bool:
+def clear_stale_lock(folder: Path, say: Callable[[str], Any] = print) -> bool:
     """Remove Snakemake's lock when the run that set it is dead; whether there was one.
 
     The lock stays where a living run holds it, where the last run was on another machine
@@ -27,7 +29,9 @@ def clear_stale_lock(folder: Path) -> bool:
     Parameters
     ----------
     folder : the working directory of the run.
+    say : called with a sentence where the file system refuses `flock` and a lock is there.
     """
+    locks = folder / ".snakemake" / "locks"
     try:
         import fcntl
 
@@ -35,17 +39,26 @@ def clear_stale_lock(folder: Path) -> bool:
         path.parent.mkdir(exist_ok=True)
         file = path.open("a+", encoding="utf-8")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
+    except BlockingIOError:  # a run lives: Snakemake says so
+        return False
+    except (ImportError, OSError) as error:
+        if any(locks.glob("*.lock")):
+            said = getattr(error, "strerror", None) or error
+            say(
+                f"{locks}: a run is going on here or was cut off; which of the two cannot be told, as "
+                f"this file system gives no locks ({said}); if none is going on: snakemake --unlock"
+            )
         return False
     _held.append(file)
     file.seek(0)
     last = file.read().strip()
-    file.truncate(0)
-    file.write(socket.gethostname())
-    file.flush()
+    with contextlib.suppress(OSError):  # a full disk: the run itself will say so
+        file.truncate(0)
+        file.write(socket.gethostname())
+        file.flush()
     if last not in ("", socket.gethostname()):
         return False
-    stale = list((folder / ".snakemake" / "locks").glob("*.lock"))
+    stale = list(locks.glob("*.lock"))
     for lock in stale:
         lock.unlink(missing_ok=True)
     return bool(stale)

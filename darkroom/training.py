@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from darkroom import backbones, batches, heads, kernels, models, online, overrides, store
+from darkroom import backbones, batches, disk, heads, kernels, models, online, overrides, store
 from darkroom.errors import UserError
 from darkroom.progress import Bar, progress
 
@@ -584,13 +584,11 @@ def _export(network: Any, path: str, facts: dict[str, Any]) -> None:
     """
     import keras
 
-    place = Path(path)
-    part = place.with_name(f".{place.stem}.part.keras")
     bare = keras.Model(network.input, network.output, name=network.name)
-    bare.save(part)
-    with zipfile.ZipFile(part, "a") as file:
-        file.writestr(FACTS, json.dumps(facts, ensure_ascii=False, indent=1))
-    part.replace(place)
+    with disk.whole(path) as part:
+        bare.save(part)
+        with zipfile.ZipFile(part, "a") as file:
+            file.writestr(FACTS, json.dumps(facts, ensure_ascii=False, indent=1))
 
 
 # ---------------------------------------------------------------- resuming
@@ -636,11 +634,9 @@ def _save(path: Path, network: Any, course: Course) -> None:
     for other in path.parent.glob("*.npz*"):
         if other != path:
             other.unlink(missing_ok=True)  # of other settings, or cut short
-    part = path.with_name(f"{path.name}.part")
     rest = {k: getattr(course, k) for k in ("history", "best", "best_epoch", "before")}
-    with part.open("wb") as file:
+    with disk.whole(path) as part, part.open("wb") as file:
         np.savez(file, rest=json.dumps(rest), **_arrays(network, course))
-    part.replace(path)
 
 
 def _arrays(network: Any, course: Course) -> dict[str, Any]:

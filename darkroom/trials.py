@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from darkroom import disk
 from darkroom.errors import UserError
 from darkroom.overrides import in_words, value_at
 
@@ -146,10 +147,9 @@ def fingerprint(*values: Any) -> str:
 
 def write(place: Path, record: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    part = place.with_name(f".{place.name}.part")
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(place)
+    with disk.whole(place) as part:
+        part.write_text(text + "\n", encoding="utf-8")
 
 
 # ---------------------------------------------------------------- the space

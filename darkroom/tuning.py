@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from darkroom import disk
 from darkroom.errors import UserError
 from darkroom.overrides import cell, in_words
 from darkroom.trials import SMALLER_IS_BETTER, coded, distributions, write
@@ -129,8 +130,7 @@ def importances(records: Sequence[dict[str, Any]]) -> tuple[dict[str, float] | N
 
 def _write_table(place: Path, records: Sequence[dict[str, Any]]) -> None:
     paths = list(records[0]["space"])
-    part = place.with_name(f".{place.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with disk.whole(place) as part, part.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["number", "state", "value", *paths, "epochs", "seconds", "reason"])
         for r in records:
@@ -139,4 +139,3 @@ def _write_table(place: Path, records: Sequence[dict[str, Any]]) -> None:
             rows.writerow(
                 [r["trial"], r["state"], value, *params, r["epochs"], r["seconds"], r["reason"]]
             )
-    part.replace(place)

@@ -198,7 +198,5 @@ def _place(found: Path, output: str) -> None:
     if _state(output) in found.parents:
         found.replace(output)
         return
-    part = Path(output).with_name(f".{Path(output).name}.part")
-    with disk.full_disc_in_words(str(part.parent)):
+    with disk.full_disc_in_words(str(Path(output).parent)), disk.whole(output) as part:
         shutil.copyfile(found, part)
-    part.replace(output)

@@ -167,10 +167,11 @@ def _ending(process: BaseProcess) -> str:
 
 
 def _killed(how: str, start: int, stop: int) -> UserError:
-    return UserError(
-        f"a worker process ended by {how} between images {start} and {stop}: most often "
-        "memory ran out; run again with fewer cores or more memory"
-    )
+    if how == "signal SIGBUS":
+        why = "a file that it maps was cut, or the disk is full; free some and run again"
+    else:
+        why = "most often memory ran out; run again with fewer cores or more memory"
+    return UserError(f"a worker process ended by {how} between images {start} and {stop}: {why}")
 
 
 def _keep_freed_memory() -> None:

@@ -14,16 +14,19 @@ from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.provenance import code
 
+tell = functools.partial(print, file=sys.stderr)
 preflight.export_to_jobs(str(workflow.basedir))
 try:
     settings = Settings.load(config, files=[str(f) for f in preflight.overlays(workflow)])
     if workflow.is_main_process:
-        if survival.clear_stale_lock(Path.cwd()):
-            print("The last run here was cut off; going on from what it left.", file=sys.stderr)
+        if not workflow.dryrun:
+            preflight.check_folders(settings, Path.cwd())
+        if survival.clear_stale_lock(Path.cwd(), say=tell):
+            tell("The last run here was cut off; going on from what it left.")
         preflight.check_targets(settings, sys.argv[1:])
-        preflight.check(settings, say=lambda text: print(text, file=sys.stderr))
+        preflight.check(settings, say=tell)
 except UserError as error:
-    print(f"\n{error}", file=sys.stderr)
+    tell(f"\n{error}")
     sys.exit(1)
 
 

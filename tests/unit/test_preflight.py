@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from darkroom import preflight, survival
 from darkroom.config import Settings
 from darkroom.errors import UserError
+from tests.refusing import UNSHARE, needs_mounts
 
 BASE: dict[str, Any] = {
     "run": {"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]},
@@ -114,6 +117,38 @@ def test_targets_that_are_fine() -> None:
     preflight.check_targets(
         settings(), ["results/pets/report.html", "train", "--directory", "results/elsewhere"]
     )
+
+
+READ_ONLY = (
+    "import sys; from pathlib import Path; from darkroom.errors import UserError\n"
+    "from darkroom import preflight; from tests.unit.test_preflight import settings\n"
+    "try: preflight.check_folders(settings(), Path(sys.argv[1]))\n"
+    "except UserError as error: print(error)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "fill", "words"),
+    [("ro", 0, "read-only file system"), ("size=64k", 1, "no space: writing below")],
+)
+def test_a_folder_that_takes_nothing_is_told_before_anything_runs(
+    tmp_path: Path, options: str, fill: int, words: str
+) -> None:
+    needs_mounts()
+    place = tmp_path / "results/pets"
+    place.mkdir(parents=True)
+    script = (
+        'mount -t tmpfs -o "$3" tmpfs "$1" && if [ "$4" = 1 ]; then cat /dev/zero >"$1/fill"; fi '
+        '2>/dev/null; exec "$0" -c "$2" "$5"'
+    )
+    done = subprocess.run(
+        [*UNSHARE, "sh", "-c", script, sys.executable, str(place), READ_ONLY, options, str(fill),
+         str(tmp_path)],
+        capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert words in done.stdout and str(place) in done.stdout, done
+    preflight.check_folders(settings(), tmp_path)
+    assert [p.name for p in tmp_path.rglob("*")] == ["results", "pets"], "nothing is left"
 
 
 def test_cards() -> None:

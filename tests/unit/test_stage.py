@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,6 +47,41 @@ def test_a_mistake_is_one_sentence(
     )
     log = Path(snakemake.log[0]).read_text()
     assert "name another folder" in log and "Traceback" not in log
+
+
+def test_what_the_disk_refuses_is_one_sentence(
+    snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    snakemake.output = [str(tmp_path / "deep" / "model.keras")]
+    with pytest.raises(SystemExit) as ended, stage(snakemake):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert told.startswith("train digits cnn-seed2: no space: writing below ")
+    assert told.count("\n") == 1 and "free; free some and run the same command again" in told
+    log = Path(snakemake.log[0]).read_text()
+    assert "no space" in log and "Traceback" not in log
+
+
+def test_a_log_that_cannot_be_opened_is_told(
+    snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    snakemake.log = [str(tmp_path / "gone" / "train.log")]
+    with pytest.raises(SystemExit), stage(snakemake):
+        raise AssertionError("the work must not begin")
+    assert "gone/train.log is not there any more" in capsys.readouterr().err
+
+
+def test_a_log_on_a_full_disk_is_told_once_and_the_work_goes_on(
+    snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snakemake.log = ["/dev/full"]
+    with stage(snakemake):
+        for number in range(3):
+            logging.getLogger("darkroom").info("epoch %d", number)
+    told = capsys.readouterr().err
+    assert told.count("/dev/full cannot be written: [Errno 28]") == 1
+    assert "epoch 2" in told and "Traceback" not in told
 
 
 def test_a_defect_keeps_its_traceback(snakemake: SimpleNamespace) -> None:

@@ -163,7 +163,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, la
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync" if late else "posix_fallocate", full)
-    with pytest.raises(UserError, match=r"no room on the disk for .*a\.h5"):
+    with pytest.raises(UserError, match="no space: writing below"):
         write(tmp_path / "a.h5")
     assert list(tmp_path.iterdir()) == []
 

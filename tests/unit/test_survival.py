@@ -60,6 +60,25 @@ def test_the_lock_of_another_machine_stays(folder: Path) -> None:
     assert locks(folder) == 1
 
 
+REFUSED = (
+    "import sys; from pathlib import Path; from tests.refusing import refuse_locks; refuse_locks(); "
+    "from darkroom import survival; print(survival.clear_stale_lock(Path(sys.argv[1])))"
+)
+
+
+def test_where_locks_are_refused_a_lock_stays_and_that_is_told(folder: Path) -> None:
+    command = [sys.executable, "-c", REFUSED, str(folder)]
+    here = Path(__file__).parents[2]
+    said = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout
+    assert locks(folder) == 1
+    (words, answer) = said.splitlines()
+    assert "gives no locks (No locks available)" in words and "snakemake --unlock" in words
+    assert answer == "False"
+    (folder / ".snakemake/locks/0.output.lock").unlink()
+    said = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout
+    assert said == "False\n", "without a lock there is nothing to tell"
+
+
 def test_a_job_dies_with_its_snakemake() -> None:
     parent = subprocess.Popen(["sleep", "60"])
     job = subprocess.Popen(
