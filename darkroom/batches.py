@@ -13,6 +13,7 @@ import numpy as np
 
 from darkroom import store
 from darkroom.errors import UserError
+from darkroom.shards import Array, forget, take
 from darkroom.splits import read_splits, training_rows
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ class Rows:
     label : (M,) int64, the class of each, M = sum of m.
     """
 
-    files: Sequence[np.ndarray]
+    files: Sequence[Array]
     positions: Sequence[np.ndarray]
     label: np.ndarray
 
@@ -66,7 +67,7 @@ class Rows:
         for file, positions in zip(self.files, self.positions, strict=True):
             here = (index >= start) & (index < start + len(positions))
             if here.all():
-                np.take(file, positions[index - start], axis=0, out=out, mode="clip")
+                take(file, positions[index - start], out)
             elif here.any():
                 out[here] = file[positions[index[here] - start]]
             start += len(positions)
@@ -76,15 +77,6 @@ class Rows:
         """Give mapped pages back: what was read no longer counts as this process's memory."""
         for file in self.files:
             forget(file)
-
-
-def forget(array: np.ndarray) -> None:
-    """Give the pages of a mapped array back; what was written to it is in the file."""
-    mapped: Any = getattr(array, "_mmap", None)
-    if mapped is not None and hasattr(mapped, "madvise"):
-        import mmap
-
-        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
@@ -106,7 +98,7 @@ class Fold:
     label: list[np.ndarray]
     chosen: list[np.ndarray]
     classes: list[str]
-    arrays: list[np.ndarray]
+    arrays: Sequence[Array]
 
     def training(self) -> Rows:
         """Originals and variants that are trained on."""

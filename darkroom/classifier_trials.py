@@ -10,6 +10,7 @@ import numpy as np
 from darkroom import classifiers, metrics, store, trials
 from darkroom.errors import UserError
 from darkroom.overrides import override
+from darkroom.shards import forget
 from darkroom.splits import read_splits
 
 
@@ -60,6 +61,7 @@ def try_classifier(
         opened.variant,
         opened.features,
     )
+    forget(opened.features)
 
     def run(now: trials.Attempt) -> float:
         start = time.monotonic()

@@ -351,6 +351,12 @@ class Dataset(Strict):
         description="regular expression on the path; rows with an equal group 1 (a patient) stay on one side",
     )
     decode: Decode = Decode()
+    shards: int = Field(
+        1,
+        ge=1,
+        le=500,  # each is an open file of whoever reads them
+        description="parts that are indexed and prepared apart, each a job: for a cluster",
+    )
     max_unusable: float = Field(
         0.02, ge=0, le=1, description="fraction of the files that may be unusable"
     )
@@ -1058,6 +1064,11 @@ class Settings(Strict):
         return list(dict.fromkeys(found))
 
     @property
+    def sharded(self) -> list[str]:
+        """Data sets that are indexed and prepared in several jobs."""
+        return [name for name, dataset in self.datasets.items() if dataset.shards > 1]
+
+    @property
     def comparisons(self) -> dict[str, list[str]]:
         """Names of the compared models, by the name that stands for them all."""
         return {
@@ -1165,6 +1176,15 @@ class Settings(Strict):
         d = self.datasets[dataset]
         return {"dataset": dataset} | _pick(d, "layout", "group", "decode")
 
+    def stage_index_shard(self, dataset: str, shard: str) -> dict[str, Any]:
+        return _pick(self.datasets[dataset], "decode") | self._shard(dataset, shard)
+
+    def stage_join_index(self, dataset: str) -> dict[str, Any]:
+        return {"dataset": dataset}
+
+    def _shard(self, dataset: str, shard: str) -> dict[str, Any]:
+        return {"shard": int(shard), "shards": self.datasets[dataset].shards}
+
     def stage_check(self, dataset: str) -> dict[str, Any]:
         return {"dataset": dataset}
 
@@ -1182,6 +1202,12 @@ class Settings(Strict):
             "dataset": dataset,
             "view": _json(self.views_of(dataset)[view]),
         } | _pick(self.datasets[dataset], "decode")
+
+    def stage_prepare_shard(self, dataset: str, view: str, shard: str) -> dict[str, Any]:
+        return self.stage_prepare(dataset, view) | self._shard(dataset, shard)
+
+    def stage_join_images(self, dataset: str, view: str) -> dict[str, Any]:
+        return {"dataset": dataset, "view": view}
 
     def stage_augment(self, dataset: str) -> dict[str, Any]:
         d = self.datasets[dataset]

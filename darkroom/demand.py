@@ -118,6 +118,10 @@ class _Data:
         self.training = int(self.files * training * (1 + self.copies))
         self.evaluated = int(self.files * (self.held_out + training * split.validation)) + 1
 
+    def share(self, shards: int) -> None:
+        """Have the files of one of several shards only."""
+        self.files, self.bytes = -(-self.files // shards), -(-self.bytes // shards)
+
     def shape(self, user: str | None = None) -> tuple[int, int, int]:
         """(height, width, channels) of a model's or a feature set's images, else of the data set's."""
         if user is None:
@@ -149,6 +153,8 @@ class _Data:
 
 # ---------------------------------------------------------------- stages
 
+Stage = Callable[[_Data, Mapping[str, str], int, bool], Need]
+
 
 def _download(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
     return Need(PLAIN_MB, 10 + data.bytes / 5e6 + data.files * 1e-3, 2 * data.bytes / MB)
@@ -157,6 +163,27 @@ def _download(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> 
 def _index(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
     reading = data.files * 3e-4 + data.bytes / 1e7
     return Need(PLAIN_MB + 100 * cores + data.files * 2e-3, 3 + reading / cores, data.files * 3e-4)
+
+
+def _listing(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    return Need(PLAIN_MB + data.files * 2e-3, 3 + data.files * 1e-4, data.files * 1e-4)
+
+
+def _join(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    """The columns of all shards at once; pixels stay where they are."""
+    return Need(PLAIN_MB + data.files * 2e-3, 3 + data.files * 5e-5, data.files * 3e-4)
+
+
+def _a_shard(of: Stage) -> Stage:
+    """A stage on one of the shards of a data set, and on the listing or manifest of all."""
+
+    def asked_of(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+        every = data.files
+        data.share(data.settings.datasets[data.dataset].shards)
+        own = of(data, asked, cores, card)
+        return own._replace(memory=own.memory + (every - data.files) * 3e-4)
+
+    return asked_of
 
 
 def _tables(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
@@ -308,12 +335,17 @@ def _predict(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> N
     return Need(NETWORK_MB + CLASSIC_MB + BACKBONE_MB + card * CARD_MB, 600, 50)
 
 
-STAGES: dict[str, Callable[[_Data, Mapping[str, str], int, bool], Need]] = {
+STAGES: dict[str, Stage] = {
     "download_source": _download,
     "index_files": _index,
+    "list_files": _listing,
+    "index_shard": _a_shard(_index),
+    "join_index": _join,
     "check_files": _tables,
     "split_rows": _tables,
     "prepare_images": _prepare,
+    "prepare_shard": _a_shard(_prepare),
+    "join_images": _join,
     "augment_images": _augment,
     "embed_images": _embed,
     "try_model": _train,

@@ -14,6 +14,7 @@ import numpy as np
 from darkroom import store
 from darkroom.errors import UserError
 from darkroom.progress import progress
+from darkroom.shards import forget
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ def describe(
     images: str, features: str, *, augmented: str | None = None, cfg: dict[str, Any]
 ) -> None:
     """Compute one feature vector of every image and of every variant.
+
+    Memory holds a chunk of images and of their features, however many there are.
 
     Parameters
     ----------
@@ -54,9 +57,11 @@ def describe(
         at = 0
         for file in files:
             for start in range(0, len(file.row), chunk):
-                part = np.asarray(file.images[start : start + chunk])
+                # mapped anew, and given back: memory holds a chunk of either file
+                part = np.asarray(file.block(start, min(start + chunk, len(file))))
                 out[at : at + len(part)] = compute(part)
                 at += len(part)
+                forget(out)
                 bar.update(len(part))
     log.info(
         "%s: %d values (%s) of each of %d images and %d variants",

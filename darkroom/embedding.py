@@ -10,6 +10,7 @@ import numpy as np
 from darkroom import backbones, batches, models, store
 from darkroom.errors import UserError
 from darkroom.progress import progress
+from darkroom.shards import forget
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def embed(
             out[done : done + len(pixels)] = found.reshape(len(pixels), width)
             done, unwritten = done + len(pixels), unwritten + found.nbytes
             if unwritten > batches.BLOCK_BYTES:
-                batches.forget(out)
+                forget(out)
                 unwritten = 0
             bar.update(len(pixels))
     log.info(

@@ -13,6 +13,7 @@ from darkroom.backbones import EMBEDDING
 from darkroom.errors import UserError
 from darkroom.predictions import write_predictions
 from darkroom.progress import progress
+from darkroom.shards import forget
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def extract(
     held_out = np.zeros(len(rows), bool)
     held_out[: len(part)] = np.isin(part.astype(str), ("validation", "test"))
     probabilities = np.empty((int(held_out.sum()), len(fold.classes)), np.float32)
-    start, done, told = time.perf_counter(), 0, 0
+    start, done, told, unwritten = time.perf_counter(), 0, 0, 0
     width = int(np.prod(output.shape[1:]))
     with (
         store.features_writer(
@@ -101,6 +102,10 @@ def extract(
             asked = models.probabilities(np.asarray(said))[held_out[here]]
             probabilities[told : told + len(asked)] = asked
             done, told = here.stop, told + len(asked)
+            unwritten += 4 * width * len(pixels)
+            if unwritten > batches.BLOCK_BYTES:
+                forget(array)
+                unwritten = 0
             bar.update(len(pixels))
     write_predictions(
         predictions_path,

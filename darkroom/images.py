@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from darkroom import decode, store, workers
+from darkroom import decode, shards, store, workers
 from darkroom.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -118,6 +120,12 @@ class Rows(NamedTuple):
     labels: list[str]
     dataset: str
 
+    def shard(self, number: int, count: int) -> Rows:
+        """The rows of one of `count` shards, 1 … `count`."""
+        part = slice(*shards.bounds(len(self.row), number, count))
+        names = ("row", "label", "bytes", "place")
+        return self._replace(**{name: getattr(self, name)[part] for name in names})
+
 
 def usable(manifest: str) -> Rows:
     """Read the usable rows of a manifest.
@@ -169,7 +177,8 @@ def write_images(
     Parameters
     ----------
     source : source.json. manifest : manifest.parquet. output : the file to make.
-    cfg : `view` (size, color, resize, filter) and `decode` (the policy).
+    cfg : `view` (size, color, resize, filter) and `decode` (the policy); for one shard of the
+        rows `shard` and `shards` too.
     threads : worker processes.
 
     Raises
@@ -180,6 +189,8 @@ def write_images(
     """
     root = json.loads(Path(source).read_text(encoding="utf-8"))["root"]
     rows = usable(manifest)
+    if "shard" in cfg:
+        rows = rows.shard(cfg["shard"], cfg["shards"])
     view, policy = dict(cfg["view"]), cfg["decode"]
     shape = size_of(view)
     view["size"] = list(shape[:2])
@@ -222,6 +233,31 @@ def write_images(
         view["resize"],
         output,
     )
+    if "shard" not in cfg:  # of a run with shards: as many bytes as the file that is now whole
+        shutil.rmtree(shards_of(output), ignore_errors=True)
+
+
+def shards_of(output: str) -> Path:
+    """The folder of the shards of an images file."""
+    return Path(output).with_suffix(".shards")
+
+
+def join(parts: Sequence[str], output: str) -> None:
+    """Join the shards of a view into `images/{view}.h5`; no pixel is copied.
+
+    Parameters
+    ----------
+    parts : the shards in their order, in `shards_of(output)`. output : the file to make.
+
+    Raises
+    ------
+    UserError
+        A shard is missing, damaged, or of other settings.
+    """
+    n = store.join_images(output, parts)
+    log.info("joined %d images of %d shards in %s", n, len(parts), output)
+    for other in set(shards_of(output).glob("*.h5")) - {Path(part) for part in parts}:
+        other.unlink()  # of a run with more shards
 
 
 def read(path: str, size: int, manifest: str) -> bytes:

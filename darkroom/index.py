@@ -18,7 +18,7 @@ import stat
 import unicodedata
 import warnings
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -28,7 +28,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from darkroom import decode, disk, layout
+from darkroom import decode, disk, layout, shards
 from darkroom.errors import UserError
 from darkroom.progress import Bar, progress
 
@@ -62,7 +62,18 @@ def write_manifest(source: str, manifest: str, *, cfg: dict[str, Any], threads: 
         The layout is not recognised, or a folder cannot be read. Never for a file: that is
         the file's `reason`.
     """
-    root = json.loads(Path(source).read_text(encoding="utf-8"))["root"]
+    root = _root(source)
+    rows = _listed(root, cfg)
+    found = _examined(root, rows.path, rows.trouble, cfg["decode"], threads)
+    _manifest(manifest, rows, found, {"dataset": cfg["dataset"], "root": root})
+
+
+def _root(source: str) -> str:
+    return str(json.loads(Path(source).read_text(encoding="utf-8"))["root"])
+
+
+def _listed(root: str, cfg: dict[str, Any]) -> layout.Recognised:
+    """What the names tell of all files."""
 
     def open_text(path: str) -> IO[bytes]:
         try:
@@ -74,9 +85,27 @@ def write_manifest(source: str, manifest: str, *, cfg: dict[str, Any], threads: 
         sorted(files(root)), cfg["layout"], group=cfg["group"], open_text=open_text
     )
     log.info("layout: %s", rows.sentence)
-    found = _Findings(len(rows.path))
-    readable = [i for i, t in enumerate(rows.trouble) if not t.startswith("missing")]
-    _examine_all(root, [rows.path[i] for i in readable], readable, cfg["decode"], threads, found)
+    return rows
+
+
+def _examined(
+    root: str,
+    paths: list[str],
+    trouble: list[str],
+    policy: dict[str, Any],
+    threads: int,
+) -> _Findings:
+    """What the content of files tells; those that are missing are left as they are."""
+    found = _Findings(len(paths))
+    readable = [i for i, t in enumerate(trouble) if not t.startswith("missing")]
+    _examine_all(root, [paths[i] for i in readable], readable, policy, threads, found)
+    return found
+
+
+def _manifest(
+    manifest: str, rows: layout.Recognised, found: _Findings, meta: dict[str, Any]
+) -> None:
+    """What only all rows together tell, and the file."""
     for i, label in enumerate(rows.label):
         found.trouble[i] = rows.trouble[i] or found.trouble[i] or ("" if label else "no label")
     _odd_names(rows.path, found)
@@ -84,7 +113,7 @@ def write_manifest(source: str, manifest: str, *, cfg: dict[str, Any], threads: 
     alike = _names_alike(rows.path, found)
     _gray_among_colors(found)
     duplicate_of = _duplicates(found)
-    _write(manifest, rows, found, duplicate_of, {"dataset": cfg["dataset"], "root": root})
+    _write(manifest, rows, found, duplicate_of, meta)
     _tell(rows, found, duplicate_of, alike)
 
 
@@ -169,6 +198,29 @@ class _Findings:
             self.kinds[i] = shared(block.kinds[k], block.kinds[k])
             self.trouble[i] = shared(block.trouble[k], block.trouble[k])
             self.conversions[i] = shared(block.conversions[k], block.conversions[k])
+
+    def put_shard(self, start: int, table: Any, path: str) -> int:
+        """Take over what a shard found of the files from `start` on; returns where it ends."""
+        end: int = start + table.num_rows
+        if end > len(self.size):
+            raise UserError(f"{path} has more files than the listing: delete it and run again")
+        here = slice(start, end)
+        self.size[here] = table["size"]
+        self.inode[here, 0], self.inode[here, 1] = table["device"], table["inode"]
+        digests = table["sha256"].to_pylist()
+        joined = b"".join(d or bytes(32) for d in digests)
+        self.sha256[here] = np.frombuffer(joined, np.uint8).reshape(-1, 32)
+        self.hashed[here] = [d is not None for d in digests]
+        for k, name in enumerate(_NUMBERS):
+            self.numbers[here, k] = table[name]
+        self.phash[here] = table["phash"].fill_null(0)
+        self.seen[here] = table["phash"].is_valid()
+        shared = self._shared.setdefault
+        kinds = zip(table["mode"].to_pylist(), table["format"].to_pylist(), strict=True)
+        self.kinds[here] = [shared(kind, kind) for kind in kinds]
+        self.trouble[here] = [shared(t, t) for t in _as_text(table["trouble"])]
+        self.conversions[here] = [shared(c, c) for c in _as_text(table["conversions"])]
+        return end
 
 
 def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
@@ -555,6 +607,142 @@ def _counts(reasons: Counter[str]) -> str:
     if not reasons:
         return ""
     return " (" + ", ".join(f"{what} {n:,}" for what, n in reasons.most_common(6)) + ")"
+
+
+# ---------------------------------------------------------------- by shards
+
+
+def write_listing(source: str, output: str, *, cfg: dict[str, Any]) -> None:
+    """What the names tell of all files, for the shards of an index; no image is opened.
+
+    Parameters
+    ----------
+    source : source.json. output : a Parquet file, a row a file as in the manifest.
+    cfg : as for `write_manifest`.
+
+    Raises
+    ------
+    UserError
+        As of `write_manifest`.
+    """
+    import pyarrow as pa
+
+    rows = _listed(_root(source), cfg)
+    names = ("path", "label", "split", "group", "trouble")
+    columns = {name: pa.array(_as_bytes(getattr(rows, name)), pa.binary()) for name in names}
+    about = {"kind": rows.kind, "sentence": _text(rows.sentence), "ignored": rows.ignored}
+    _write_parquet(output, columns, about)
+
+
+def write_findings(
+    source: str, listing: str, output: str, *, cfg: dict[str, Any], threads: int
+) -> None:
+    """What the content tells of the files of one shard.
+
+    Parameters
+    ----------
+    source, listing : source.json, and what `write_listing` made of it.
+    output : a Parquet file, a row a file of the shard.
+    cfg : `decode`, `shard` and `shards`. threads : worker processes.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    root = _root(source)
+    file = parquet.ParquetFile(listing)
+    first, end = shards.bounds(file.metadata.num_rows, cfg["shard"], cfg["shards"])
+    paths, trouble = _rows_of(file, first, end)
+    found = _examined(root, paths, trouble, cfg["decode"], threads)
+    # A network's file system has another number on each node: that of the source's root is 0.
+    own = Path(root).stat().st_dev
+    device = np.where(found.inode[:, 0] == own, 0, found.inode[:, 0])
+    digests = zip(found.sha256, found.hashed, strict=True)
+    columns = {
+        "size": pa.array(found.size),
+        "device": pa.array(device),
+        "inode": pa.array(found.inode[:, 1]),
+        "sha256": pa.array([d.tobytes() if h else None for d, h in digests], pa.binary()),
+        **{name: pa.array(found.numbers[:, k]) for k, name in enumerate(_NUMBERS)},
+        "mode": pa.array([mode for mode, _ in found.kinds], pa.string()),
+        "format": pa.array([kind for _, kind in found.kinds], pa.string()),
+        "trouble": pa.array(_as_bytes(found.trouble), pa.binary()),
+        "conversions": pa.array(_as_bytes(found.conversions), pa.binary()),
+        "phash": pa.array(found.phash, mask=~found.seen),
+    }
+    _write_parquet(output, columns, {})
+    log.info("examined files %d to %d of the listing", first, end)
+
+
+def join(source: str, listing: str, parts: Sequence[str], manifest: str, dataset: str) -> None:
+    """The manifest of shards: what `write_manifest` makes without them, to the last byte.
+
+    Copies, links and names that differ in case alone are told here, of all files at once.
+
+    Parameters
+    ----------
+    source, listing : source.json, and what `write_listing` made of it.
+    parts : what `write_findings` made of each shard, in their order.
+    manifest : the file to make. dataset : its name.
+
+    Raises
+    ------
+    UserError
+        The shards do not have as many files as the listing.
+    """
+    import pyarrow.parquet as parquet
+
+    table = parquet.read_table(listing)
+    about = json.loads(table.schema.metadata[b"darkroom"])
+    read: dict[str, Any] = {name: _as_text(table[name]) for name in table.column_names}
+    rows = layout.Recognised(**{**read, **about})
+    found = _Findings(len(rows.path))
+    start = 0
+    for path in parts:
+        start = found.put_shard(start, parquet.read_table(path), path)
+    if start != len(rows.path):
+        raise UserError(
+            f"{listing} has {len(rows.path):,} files and its shards {start:,}: delete "
+            f"{Path(listing).parent} and run again"
+        )
+    _manifest(manifest, rows, found, {"dataset": dataset, "root": _root(source)})
+
+
+_NUMBERS = ("width", "height", "bit_depth", "frames", "orientation")
+
+
+def _rows_of(file: Any, first: int, end: int) -> tuple[list[str], list[str]]:
+    """Paths and troubles of rows [first, end) of a listing; no more of it is read."""
+    paths: list[Any] = []
+    trouble: list[Any] = []
+    start = 0
+    for group in range(file.metadata.num_row_groups):
+        n = file.metadata.row_group(group).num_rows
+        low, high = max(first - start, 0), min(end - start, n)
+        if low < high:
+            table = file.read_row_group(group, columns=["path", "trouble"]).slice(low, high - low)
+            paths += _as_text(table["path"])
+            trouble += _as_text(table["trouble"])
+        start += n
+    return paths, trouble
+
+
+def _as_bytes(values: Sequence[str | None]) -> list[bytes | None]:
+    """Names as the file system has them, which need be no text."""
+    return [None if v is None else v.encode("utf-8", "surrogateescape") for v in values]
+
+
+def _as_text(column: Any) -> list[Any]:
+    values = column.to_pylist()
+    return [None if v is None else v.decode("utf-8", "surrogateescape") for v in values]
+
+
+def _write_parquet(path: str, columns: dict[str, Any], about: dict[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    table = pa.table(columns).replace_schema_metadata({"darkroom": json.dumps(about)})
+    with disk.whole(path) as part:
+        parquet.write_table(table, part, row_group_size=1 << 16)
 
 
 # ---------------------------------------------------------------- the limit

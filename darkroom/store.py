@@ -22,12 +22,15 @@ import numpy as np
 
 from darkroom import __version__, disk
 from darkroom.errors import UserError
+from darkroom.shards import Array, Shards
 
 PAGE = 4096  # arrays start on a page, so that a mapped block touches no other array
 # Version 2 of the file header knows the file's length, so a cut file does not open, and
 # holds attributes above 64 kB (the names of thousands of classes); version 3 would add
 # a mark of "open for writing" that outlives a killed writer.
 LIBVER = (h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
+# Virtual datasets came with 1.10.
+LIBVER_VIRTUAL = (h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Images:
 
     Attributes
     ----------
-    images : (N, H, W, C) uint8, read-only, mapped: indexing reads only what it takes.
+    images : (N, H, W, C) uint8, read-only, mapped: indexing reads only what it takes. Of
+        joined shards a `Shards`, which is indexed alike.
     row : (N,) int64, row of the manifest (of the parent, for a variant).
     variant : (N,) int16, 0 for the image itself, else an index into `variants`.
     label : (N,) int32, index into `labels`.
@@ -46,7 +50,7 @@ class Images:
     """
 
     path: str
-    images: np.ndarray
+    images: Array
     row: np.ndarray
     variant: np.ndarray
     label: np.ndarray
@@ -63,11 +67,12 @@ class Images:
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """Map images [start, stop) anew: a reader that drops each block holds a block."""
-        if not isinstance(self.images, np.memmap):
-            return self.images[start:stop]
-        one = int(np.prod(self.images.shape[1:]))
-        shape = (stop - start, *self.images.shape[1:])
-        return _map(self.path, self.images.offset + start * one, shape, "u1", "r")
+        if not isinstance(self.images, Shards):
+            return _again(self.images, start, stop)
+        found = [_again(part, a, b) for part, a, b in self.images.within(start, stop)]
+        if len(found) == 1:
+            return found[0]
+        return np.concatenate(found) if found else self.images[:0]
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,15 @@ class Draft:
         return _map(self.path, offset + start * one, (stop - start, *shape[1:]), dtype, "r+")
 
 
+def _again(array: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Map rows of a mapped array anew."""
+    if not isinstance(array, np.memmap):
+        return array[start:stop]
+    one = int(np.prod(array.shape[1:])) * array.itemsize
+    shape = (stop - start, *array.shape[1:])
+    return _map(str(array.filename), array.offset + start * one, shape, str(array.dtype), "r")
+
+
 def _map(path: str, offset: int, shape: tuple[int, ...], dtype: str, mode: Any) -> np.ndarray:
     if not np.prod(shape, dtype=np.int64):  # nothing to map
         return np.zeros(shape, dtype)
@@ -127,6 +141,7 @@ def draft(
     reserve: dict[str, tuple[tuple[int, ...], str]],
     columns: dict[str, np.ndarray],
     attributes: dict[str, str],
+    virtual: dict[str, h5py.VirtualLayout] | None = None,
 ) -> Iterator[Draft]:
     """Make an HDF5 file: the body of the `with` fills its reserved arrays.
 
@@ -135,6 +150,7 @@ def draft(
     path : where the file stands in the end; after an error nothing does.
     reserve : name to (shape, dtype) of the arrays to be filled through `Draft.map`.
     columns : small arrays, written at once. attributes : of the file.
+    virtual : arrays that lie in other files.
 
     Raises
     ------
@@ -151,7 +167,7 @@ def draft(
     small += sum(2 * len(text) + PAGE for text in attributes.values()) + 16 * PAGE
     try:
         _occupy(part, final, small)
-        arrays = _create(part, reserve, columns, attributes)
+        arrays = _create(part, reserve, columns, attributes, virtual or {})
         _occupy(part, final)
         yield Draft(str(part), arrays)
         with part.open("rb+") as file:
@@ -170,11 +186,12 @@ def _create(
     reserve: dict[str, tuple[tuple[int, ...], str]],
     columns: dict[str, np.ndarray],
     attributes: dict[str, str],
+    virtual: dict[str, h5py.VirtualLayout],
 ) -> dict[str, tuple[int, tuple[int, ...], str]]:
     """Write everything but the reserved arrays, and tell where those lie."""
     arrays = {}
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_libver_bounds(*LIBVER)
+    access.set_libver_bounds(*(LIBVER_VIRTUAL if virtual else LIBVER))
     # The name is our own, so nobody else opens it, and many network file systems refuse locks.
     access.set_file_locking(False, True)
     access.set_alignment(PAGE, PAGE)
@@ -196,6 +213,8 @@ def _create(
                 layout,
             )
             arrays[name] = (array.get_offset() or 0, shape, dtype)
+        for name, layout in virtual.items():
+            file.create_virtual_dataset(name, layout)
         for name, values in columns.items():
             file.create_dataset(name, data=values)
         for name, text in attributes.items():
@@ -273,6 +292,66 @@ def images_writer(
         yield made
 
 
+def join_images(path: str, parts: Sequence[str]) -> int:
+    """Join images files whose rows follow each other; no pixel is copied.
+
+    The file has every column whole, and `images` as a virtual dataset over the parts, which
+    must stay where they are, relative to it. HDF5 gives zeros for a part that is gone;
+    `open_images` refuses it.
+
+    Parameters
+    ----------
+    path : the file to make. parts : images files in the order of their rows.
+
+    Returns
+    -------
+    How many images there are.
+
+    Raises
+    ------
+    UserError
+        The parts were not made with the same settings, or their rows do not follow each other.
+    """
+    opened = [open_images(part) for part in parts]
+    first = opened[0]
+    for one in opened:
+        if _made(one) != _made(first):
+            raise UserError(f"{one.path} and {first.path} are of different settings: {_REMAKE}")
+    names = ("row", "variant", "label", "mean", "mean_square")
+    columns = {name: np.concatenate([getattr(o, name) for o in opened]) for name in names}
+    if (np.diff(columns["row"]) < 0).any():
+        raise UserError(f"the rows of {parts[0]} … {parts[-1]} do not ascend: {_REMAKE}")
+    n, shape = len(columns["row"]), first.images.shape[1:]
+    layout = h5py.VirtualLayout((n, *shape), "u1")
+    start = 0
+    for one in opened:
+        if len(one):  # of nothing there is no place in a layout
+            name = os.path.relpath(one.path, Path(path).parent)
+            source = h5py.VirtualSource(name, "images", shape=one.images.shape, dtype="u1")
+            layout[start : start + len(one)] = source
+        start += len(one)
+    attributes = {
+        "view": json.dumps(first.view),
+        "labels": json.dumps(first.labels),
+        "dataset": first.dataset,
+        "darkroom": __version__,
+        "variants": json.dumps(first.variants),
+        "decode": json.dumps(first.decode),
+    }
+    with draft(path, {}, columns, attributes, {"images": layout}):
+        pass
+    return n
+
+
+_REMAKE = "delete them and run again"
+
+
+def _made(images: Images) -> tuple[Any, ...]:
+    """What shards of one file have in common."""
+    of = images
+    return of.images.shape[1:], of.view, of.decode, of.labels, of.variants, of.dataset
+
+
 @contextmanager
 def features_writer(
     path: str,
@@ -334,7 +413,11 @@ def open_images(path: str) -> Images:
     with _reading(path, "images") as file:
         row = file["row"][:]
         n = len(row)
-        images = _mapped(path, file["images"], "u1", 4, n)
+        images: Array
+        if file["images"].is_virtual:
+            images = _shards(path, file["images"], row)
+        else:
+            images = _mapped(path, file["images"], "u1", 4, n)
         channels = images.shape[3]
         return Images(
             path=str(path),
@@ -394,6 +477,32 @@ def _mapped(path: str, array: Any, dtype: str, dimensions: int, n: int) -> np.nd
     if offset is None and array.size:
         raise ValueError(f"{array.name} is not contiguous")
     return _map(path, offset or 0, array.shape, dtype, "r")
+
+
+def _shards(path: str, array: Any, row: np.ndarray) -> Shards:
+    """The files behind a virtual dataset, each checked and mapped."""
+    sources = array.virtual_sources()
+    ordered = sorted(sources, key=lambda one: one.vspace.get_select_bounds()[0][0])
+    parts, start = [], 0
+    for source in ordered:
+        place = Path(path).parent / source.file_name
+        if not place.is_file():
+            raise UserError(f"{path} is joined of files of which {place} is missing: {_AGAIN}")
+        part = open_images(str(place))
+        if not np.array_equal(part.row, row[start : start + len(part)]):
+            raise UserError(f"{path} is joined of other rows than {place} has: {_AGAIN}")
+        assert isinstance(part.images, np.ndarray)
+        parts.append(part.images)
+        start += len(part)
+    found = Shards(parts)
+    if found.shape != array.shape:
+        raise UserError(
+            f"{path} is joined of {array.shape}, its files have {found.shape}: {_AGAIN}"
+        )
+    return found
+
+
+_AGAIN = "delete it and run again"
 
 
 def _column(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarray:

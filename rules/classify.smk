@@ -14,6 +14,7 @@ rule extract_features:
     input:
         model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
         images=images_of,
+        shards=shards_of,
         splits="results/{dataset}/splits.parquet",
         augmented=augmented_of,
         embedded=embedded_of_frozen,
@@ -46,6 +47,7 @@ rule describe_images:
     """
     input:
         images=images_of,
+        shards=shards_of,
         augmented=augmented_of,
     output:
         "results/{dataset}/features/{features}.h5",

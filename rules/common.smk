@@ -35,12 +35,17 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+WHOLE = one_of([name for name in settings.datasets if name not in settings.sharded])
+SHARDED = one_of(settings.sharded)
+
+
 wildcard_constraints:
     dataset=one_of(settings.datasets),
     fold=r"holdout|fold-[0-9]+",
     model=one_of(settings.models),
     seed="[0-9]+",
     view="[^/]+",
+    shard="[1-9][0-9]*",
     features="[^/]+",
     classifier=one_of(settings.classifiers),
 
@@ -92,6 +97,22 @@ def view_of(wildcards):
 def images_of(wildcards):
     """The prepared images in the view that is asked for."""
     return f"results/{wildcards.dataset}/images/{view_of(wildcards)}.h5"
+
+
+def shards_of(wildcards):
+    """What the prepared images are joined of, where the data set has shards: read with them."""
+    n = settings.datasets[wildcards.dataset].shards
+    if n == 1:
+        return []
+    folder = (
+        f"results/{wildcards.dataset}/images/{wildcards.get('view') or view_of(wildcards)}.shards"
+    )
+    return [f"{folder}/{k}.h5" for k in range(1, n + 1)]
+
+
+def index_shards_of(wildcards):
+    n = settings.datasets[wildcards.dataset].shards
+    return [f"results/{wildcards.dataset}/index/{k}.parquet" for k in range(1, n + 1)]
 
 
 def augmented_of(wildcards):

@@ -8,6 +8,7 @@ rule embed_images:
     """
     input:
         images=images_of,
+        shards=shards_of,
         augmented=augmented_of,
         weights="data/weights/{features}.h5",
     output:

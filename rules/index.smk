@@ -12,6 +12,8 @@ rule index_files:
         "logs/{dataset}/index_files.log",
     benchmark:
         "results/{dataset}/benchmarks/index_files.tsv"
+    wildcard_constraints:
+        dataset=WHOLE,
     conda:
         "../envs/data.yaml"
     threads: settings.threads
@@ -22,6 +24,91 @@ rule index_files:
         code=code("index_files"),
     script:
         "../scripts/index_files.py"
+
+
+rule list_files:
+    """What the names tell of each file of a data set with `shards`: no image is opened.
+
+    in   source.json and the listing of the files that it points to
+    out  index/listing.parquet: path, label, given split, group
+    """
+    input:
+        source="data/{dataset}/source.json",
+    output:
+        "results/{dataset}/index/listing.parquet",
+    log:
+        "logs/{dataset}/list_files.log",
+    benchmark:
+        "results/{dataset}/benchmarks/list_files.tsv"
+    wildcard_constraints:
+        dataset=SHARDED,
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **NEEDS,
+    params:
+        cfg=cfg("index"),
+        code=code("list_files"),
+    script:
+        "../scripts/list_files.py"
+
+
+rule index_shard:
+    """The files of one shard, each read once, whole, and described.
+
+    in   source.json and the files that it points to, index/listing.parquet
+    out  index/{shard}.parquet: a row a file of the shard
+    """
+    input:
+        source="data/{dataset}/source.json",
+        listing="results/{dataset}/index/listing.parquet",
+    output:
+        "results/{dataset}/index/{shard}.parquet",
+    log:
+        "logs/{dataset}/index_shard-{shard}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/index_shard-{shard}.tsv"
+    wildcard_constraints:
+        dataset=SHARDED,
+    conda:
+        "../envs/data.yaml"
+    threads: settings.threads
+    resources:
+        **NEEDS,
+    params:
+        cfg=cfg("index_shard"),
+        code=code("index_shard"),
+    script:
+        "../scripts/index_shard.py"
+
+
+rule join_index:
+    """One manifest of all shards: copies and links are found among all files.
+
+    in   source.json, index/listing.parquet, every index/{shard}.parquet
+    out  manifest.parquet: the same as index_files makes of a data set without shards
+    """
+    input:
+        source="data/{dataset}/source.json",
+        listing="results/{dataset}/index/listing.parquet",
+        parts=index_shards_of,
+    output:
+        manifest="results/{dataset}/manifest.parquet",
+    log:
+        "logs/{dataset}/join_index.log",
+    benchmark:
+        "results/{dataset}/benchmarks/join_index.tsv"
+    wildcard_constraints:
+        dataset=SHARDED,
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **NEEDS,
+    params:
+        cfg=cfg("join_index"),
+        code=code("join_index"),
+    script:
+        "../scripts/join_index.py"
 
 
 rule check_files:

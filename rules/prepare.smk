@@ -26,6 +26,8 @@ rule prepare_images:
         "logs/{dataset}/prepare_images-{view}.log",
     benchmark:
         "results/{dataset}/benchmarks/prepare_images-{view}.tsv"
+    wildcard_constraints:
+        dataset=WHOLE,
     conda:
         "../envs/data.yaml"
     threads: settings.threads
@@ -38,6 +40,63 @@ rule prepare_images:
         "../scripts/prepare_images.py"
 
 
+rule prepare_shard:
+    """The usable images of one shard, decoded once a view.
+
+    in   source.json and its files, manifest.parquet
+    out  images/{view}.shards/{shard}.h5: as images/{view}.h5, of some of the rows
+    """
+    input:
+        source="data/{dataset}/source.json",
+        manifest="results/{dataset}/manifest.parquet",
+        unusable=ancient("results/{dataset}/unusable.csv"),
+    output:
+        "results/{dataset}/images/{view}.shards/{shard}.h5",
+    log:
+        "logs/{dataset}/prepare_shard-{view}-{shard}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/prepare_shard-{view}-{shard}.tsv"
+    wildcard_constraints:
+        dataset=SHARDED,
+    conda:
+        "../envs/data.yaml"
+    threads: settings.threads
+    resources:
+        **NEEDS,
+    params:
+        cfg=cfg("prepare_shard"),
+        code=code("prepare_images"),
+    script:
+        "../scripts/prepare_images.py"
+
+
+rule join_images:
+    """The shards of a view as one file; no pixel is copied, so they stay where they are.
+
+    in   every images/{view}.shards/{shard}.h5
+    out  images/{view}.h5: the columns, and a virtual dataset of pixels
+    """
+    input:
+        parts=shards_of,
+    output:
+        "results/{dataset}/images/{view}.h5",
+    log:
+        "logs/{dataset}/join_images-{view}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/join_images-{view}.tsv"
+    wildcard_constraints:
+        dataset=SHARDED,
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **NEEDS,
+    params:
+        cfg=cfg("join_images"),
+        code=code("join_images"),
+    script:
+        "../scripts/join_images.py"
+
+
 rule augment_images:
     """Stored variants of images, each with its parent's row, whose place it inherits.
 
@@ -46,6 +105,7 @@ rule augment_images:
     """
     input:
         images="results/{dataset}/images/{view}.h5",
+        shards=shards_of,
         manifest="results/{dataset}/manifest.parquet",
     output:
         "results/{dataset}/augmented/{view}.h5",

@@ -78,6 +78,7 @@ rule write_report:
         histories=each("results/{dataset}/{fold}/{run}/history.csv"),
         tuning=searches_of,
         images=images_of,
+        shards=shards_of,
         augmented=augmented_of,
     output:
         page=report(

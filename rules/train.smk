@@ -17,6 +17,7 @@ rule train_model:
     """
     input:
         images=images_of,
+        shards=shards_of,
         splits="results/{dataset}/splits.parquet",
         augmented=augmented_of,
         tuned=best_of,

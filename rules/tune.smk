@@ -16,6 +16,7 @@ rule try_model:
     """
     input:
         images=images_of,
+        shards=shards_of,
         splits="results/{dataset}/splits.parquet",
         augmented=augmented_of,
         weights=weights_of,

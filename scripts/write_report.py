@@ -5,7 +5,7 @@ from darkroom.stage import stage
 
 with stage(snakemake):
     report.write_report(
-        **dict(snakemake.input.items()),
+        **{k: v for k, v in snakemake.input.items() if k != "shards"},
         output=snakemake.output.page,
         figures=snakemake.output.figures,
         benchmarks=snakemake.params.benchmarks,

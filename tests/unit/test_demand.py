@@ -18,7 +18,7 @@ from darkroom.stage import STAGES
 HOLDOUT = {"dataset": "pets", "fold": "holdout"}
 WILDCARDS = HOLDOUT | {
     "model": "cnn", "seed": "0", "features": "cnn-seed0", "classifier": "svm",
-    "view": "64x64-rgb-squash", "n": "1", "name": "new",
+    "view": "64x64-rgb-squash", "n": "1", "name": "new", "shard": "1",
 }  # fmt: skip
 
 
@@ -93,6 +93,18 @@ def test_more_images_need_more(rule: str) -> None:
     many = demand.need(made, rule, WILDCARDS)
     assert many.memory > few.memory
     assert demand.runtime(many) > demand.runtime(few)
+
+
+@pytest.mark.parametrize(
+    ("shard", "whole"), [("index_shard", "index_files"), ("prepare_shard", "prepare_images")]
+)
+def test_a_shard_needs_its_share(shard: str, whole: str) -> None:
+    downloaded(10_000_000, 10**12)
+    made = settings(datasets={"pets": {"source": "https://example.org/p.zip", "shards": 20}})
+    own, all_of_it = (demand.need(made, rule, WILDCARDS) for rule in (shard, whole))
+    assert own.seconds < all_of_it.seconds / 15
+    assert own.disk == pytest.approx(all_of_it.disk / 20)
+    assert own.memory < all_of_it.memory
 
 
 def test_a_training_holds_no_more_pixels_than_its_budget() -> None:

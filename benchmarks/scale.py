@@ -1,0 +1,290 @@
+"""Memory, time and disk of each stage as the images grow in number.
+
+    python -m benchmarks.scale --sizes 1000 10000 100000 --predict 14000000
+
+Makes small JPEG files of ten classes, each of its own bytes, and takes them through the
+stages as the rules call them, each in a process of its own: seconds from its start to its
+end, and its largest memory, looked at every 20 ms: the resident pages of the process, mapped
+files' among them, and the private ones of its workers. The model of a stage is a line, fixed + each · images, through the first two sizes;
+a larger size that was measured is set beside what the line says of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from benchmarks.prepare import environment, family
+from darkroom.config import Settings
+
+CLASSES = 10
+STAGES = {
+    "index_files": "index.write_manifest(source, manifest, cfg=cfg('index'), threads=cores)",
+    "split_rows": "partition.write_splits(manifest, splits, indices='indices.json', cfg=cfg('split'))",
+    "prepare_images": "images.write_images(source, manifest, pixels, cfg=cfg('prepare', view=view), threads=cores)",
+    "augment_images": "augmentation.write_augmented(pixels, manifest, variants, cfg=cfg('augment'), threads=cores)",
+    "describe_images": "descriptors.describe(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe', features='hog'))",
+    "embed_images": "embedding.embed(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed', features='net'), threads=cores)",
+    "train_model": "training.train(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
+    "extract_features": "features.extract('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('features', fold='holdout', model='cnn'), name='cnn-seed0', threads=cores)",
+    "fit linear_svm": "fit('linear_svm')",
+    "fit logistic_regression": "fit('logistic_regression')",
+    "fit svm": "fit('svm')",
+    "fit random_forest": "fit('random_forest')",
+    "fit knn": "fit('knn')",
+    "evaluate_dataset": "evaluate.write_evaluation(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.csv', summary='summary.csv', classes='class_metrics.csv', thresholds='thresholds.csv', predictions_out='predictions.parquet', cfg=cfg('evaluate'))",
+    "write_report": "report_()",
+}
+MODULES = {
+    "index_files": "index", "split_rows": "partition", "prepare_images": "images",
+    "augment_images": "augmentation", "describe_images": "descriptors",
+    "embed_images": "embedding", "train_model": "training", "extract_features": "features",
+    "evaluate_dataset": "evaluate", "write_report": "report",
+}  # fmt: skip
+# A process imports what a job of the stage does, and no settings.
+PROGRAM = """
+import json, sys
+from pathlib import Path
+
+stages = json.loads(Path('cfg.json').read_text())
+cores, view = int(sys.argv[1]), stages['view']
+source, manifest, splits = 'source.json', 'manifest.parquet', 'splits.parquet'
+pixels, variants = 'images.h5', 'augmented.h5'
+
+
+def cfg(name, **_):
+    return stages[name]
+
+
+def fit(name):
+    from darkroom import classifiers
+    cfg = stages['classify'][name]
+    classifiers.fit('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
+                    cfg=cfg, threads=cores)
+
+
+def report_():
+    from darkroom.figures import FIGURES
+    Path('holdout/cnn-seed0').mkdir(parents=True, exist_ok=True)
+    history = Path('holdout/cnn-seed0/history.csv')
+    history.write_bytes(Path('history.csv').read_bytes())
+    report.write_report(
+        source=source, manifest=manifest, unusable='unusable.csv', splits=splits,
+        metrics='metrics.csv', summary='summary.csv', classes='class_metrics.csv',
+        thresholds='thresholds.csv', predictions='predictions.parquet', images=pixels,
+        output='report.html', figures=[f'figures/{name}' for name in FIGURES],
+        benchmarks='benchmarks', cfg=cfg('report'), histories=[str(history)], augmented=variants)
+
+
+"""
+
+CONFIG: dict[str, Any] = {
+    "run": {"datasets": ["many"], "models": ["cnn"], "features": ["hog"],
+            "classifiers": ["linear_svm", "logistic_regression", "svm", "random_forest", "knn"]},
+    "datasets": {"many": {"source": "files", "view": {"size": 32},
+                          "augment": {"variants": ["flip"]}}},
+    "models": {"cnn": {"layers": [{"conv": 16}, {"pool": 2}, {"conv": 32}, {"pool": 2},
+                                  {"global_pool": "average"}, {"dense": 64}],
+                       "epochs": 1, "batch": 256, "memory_mb": 50}},
+    "features": {"hog": {"kind": "hog"},
+                 "net": {"kind": "backbone", "application": "MobileNet",
+                         "settings": {"alpha": 0.25}, "view": {"size": 32}}},
+    "evaluate": {"bootstrap": 100},
+}  # fmt: skip
+
+
+class Cost(NamedTuple):
+    """What a stage took."""
+
+    seconds: float
+    memory: float  # MB
+    disk: float  # MB
+
+
+def make(folder: Path, n: int) -> None:
+    """n JPEG files in class folders: two waves by class, noise, so that no two are alike."""
+    y, x = np.mgrid[:32, :32]
+    for c in range(CLASSES):
+        (folder / f"class{c}").mkdir(parents=True)
+        wave = 60 * np.sin(2 * math.pi * ((c % 5 + 1) * x + (c // 5 + 1) * y) / 32)
+        for i in range(c, n, CLASSES):
+            random = np.random.default_rng(i)
+            base = 128 + wave[..., None] * random.uniform(0.2, 1, 3)
+            pixels = np.clip(base + random.normal(0, 40, (32, 32, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / f"class{c}/{i:08d}.jpg"), pixels)
+
+
+def settings(memory_mb: int | None) -> dict[str, Any]:
+    """What each stage reads, as the rules would hand it over."""
+    config = json.loads(json.dumps(CONFIG))
+    config["classifiers"] = {
+        name: {"kind": name} | ({} if memory_mb is None else {"memory_mb": memory_mb})
+        for name in config["run"]["classifiers"]
+    }
+    config["classifiers"]["svm"] |= {"max_rows": 2000}
+    made = Settings.load(config)
+    every = {"dataset": "many", "fold": "holdout", "model": "cnn", "seed": "0"}
+    view = next(iter(made.views_of("many")))
+    asked = {
+        "index": {}, "split": {}, "prepare": {"view": view}, "augment": {}, "evaluate": {},
+        "describe": {"features": "hog"}, "embed": {"features": "net"}, "train": {},
+        "features": {}, "report": {},
+    }  # fmt: skip
+    found = {name: made.stage(name, every | own) for name, own in asked.items()}
+    found["classify"] = {
+        name: made.stage("classify", every | {"features": "cnn-seed0", "classifier": name})
+        for name in config["classifiers"]
+    }
+    return {"view": view} | found
+
+
+def measure(folder: Path, stage: str, cores: int) -> Cost:
+    """Run a stage in a process of its own."""
+    imports = MODULES.get(stage)
+    program = (f"from darkroom import {imports}\n" if imports else "") + PROGRAM + STAGES[stage]
+    before = size(folder)
+    start = time.perf_counter()
+    command = [sys.executable, "-c", program, str(cores)]
+    with (folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
+        peak, done = 0.0, threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not done.wait(0.02):
+                peak = max(peak, memory(process.pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        status = process.wait()
+        took = time.perf_counter() - start
+        done.set()
+        watcher.join()
+    if status:
+        raise SystemExit(f"{stage} ended with status {status}: {folder}/log.txt")
+    return Cost(took, peak, max(0.0, size(folder) - before))
+
+
+def memory(pid: int) -> float:
+    """Resident MB of a process, and what its children do not share with it."""
+    first, *workers = (_pages(one) for one in family(pid))
+    own = sum(w.get("Private_Clean", 0) + w.get("Private_Dirty", 0) for w in workers)
+    return (first.get("Rss", 0) + own) / 1000
+
+
+def _pages(pid: int) -> dict[str, int]:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return {}
+    return {name.rstrip(":"): int(kb) for name, kb, *_ in map(str.split, lines)}
+
+
+def size(folder: Path) -> float:
+    """MB of what the stages wrote."""
+    files = [p for p in folder.rglob("*") if "files" not in p.relative_to(folder).parts]
+    return sum(p.stat().st_size for p in files if p.is_file()) / 1e6
+
+
+def run(
+    folder: Path, n: int, stages: list[str], cores: int, memory_mb: int | None
+) -> dict[str, Cost]:
+    """All stages on n images."""
+    shutil.rmtree(folder, ignore_errors=True)
+    make(folder / "files", n)
+    bytes_ = sum(p.stat().st_size for p in (folder / "files").rglob("*.jpg"))
+    told = {"source": "files", "kind": "folder", "root": "files", "files": n, "bytes": bytes_,
+            "version": None, "sha256": None, "license": None, "retrieved": "", "archive": None,
+            "skipped": {}}  # fmt: skip
+    (folder / "source.json").write_text(json.dumps(told))
+    (folder / "cfg.json").write_text(json.dumps(settings(memory_mb)))
+    (folder / "unusable.csv").write_text("path,label,reason\n")
+    (folder / "p").mkdir()
+    if "embed_images" in stages:
+        random_weights(folder / "weights.h5")
+    found = {}
+    for stage in stages:
+        found[stage] = measure(folder, stage, cores)
+        cost = found[stage]
+        print(f"| {n:,} | {stage} | {cost.seconds:.1f} | {cost.memory:,.0f} | {cost.disk:,.1f} |",
+              flush=True)  # fmt: skip
+    return found
+
+
+def random_weights(path: Path) -> None:
+    """A backbone that was never trained: it costs the same."""
+    program = (
+        "import sys, keras\n"
+        "keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, "
+        "input_shape=(32, 32, 3)).save_weights(sys.argv[1] + '.weights.h5')"
+    )
+    part = path.with_suffix("")
+    subprocess.run([sys.executable, "-c", program, str(part)], check=True, env=environment())
+    part.with_name(f"{part.name}.weights.h5").rename(path)
+
+
+def line(few: float, many: float, at: tuple[int, int]) -> tuple[float, float]:
+    """Fixed part and slope of the line through two measurements; no slope below nothing."""
+    each = max(0.0, (many - few) / (at[1] - at[0]))
+    return max(0.0, few - each * at[0]), each
+
+
+def table(found: dict[int, dict[str, Cost]], asked: list[int]) -> None:
+    """The model of each stage, beside what was measured, and what it says of more."""
+    sizes = sorted(found)
+    first, second, rest = sizes[0], sizes[1], sizes[2:]
+    heads = [f"{n:,}: measured / model" for n in rest] + [f"{n:,}: model" for n in asked]
+    for what, unit, scale in (
+        ("memory", "MB", 1.0),
+        ("seconds", "s", 1.0),
+        ("disk", "MB", 1.0),
+    ):
+        print(f"\n| {what} | fixed, {unit} | an image, {'kB' if unit == 'MB' else 'ms'} | "
+              + " | ".join(heads) + " |\n|---|" + "--:|" * (2 + len(heads)))  # fmt: skip
+        for stage in found[first]:
+            few, many = getattr(found[first][stage], what), getattr(found[second][stage], what)
+            fixed, each = line(few, many, (first, second))
+            cells = [f"{fixed:,.1f}", f"{1000 * each:.3f}"]
+            for n in rest:
+                got = getattr(found[n][stage], what)
+                cells.append(f"{got:,.0f} / {fixed + each * n:,.0f}")
+            cells += [f"{(fixed + each * n) * scale:,.0f}" for n in asked]
+            print(f"| {stage} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 10_000, 100_000])
+    parser.add_argument("--predict", nargs="*", type=int, default=[14_000_000])
+    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=list(STAGES))
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--memory-mb", type=int, help="of the classifiers; unset: their default")
+    parser.add_argument("--work", help="folder for the files; unset: a temporary one")
+    given = parser.parse_args()
+    scratch = Path(given.work or tempfile.mkdtemp(prefix="darkroom-scale-"))
+    print("| images | stage | seconds | MB of memory | MB written |\n|--:|---|--:|--:|--:|")
+    try:
+        found = {}
+        for n in sorted(given.sizes):
+            found[n] = run(scratch / str(n), n, given.stages, given.cores, given.memory_mb)
+        if len(found) > 1:
+            table(found, given.predict)
+    finally:
+        if not given.work:
+            shutil.rmtree(scratch)
+
+
+if __name__ == "__main__":
+    main()

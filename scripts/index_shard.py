@@ -1,0 +1,13 @@
+"""Index the files of one shard."""
+
+from darkroom import index
+from darkroom.stage import stage
+
+with stage(snakemake):
+    index.write_findings(
+        snakemake.input.source,
+        snakemake.input.listing,
+        snakemake.output[0],
+        cfg=snakemake.params.cfg,
+        threads=snakemake.threads,
+    )

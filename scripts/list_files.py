@@ -1,0 +1,11 @@
+"""List all files of a source with what their names tell."""
+
+from darkroom import index
+from darkroom.stage import stage
+
+with stage(snakemake):
+    index.write_listing(
+        snakemake.input.source,
+        snakemake.output[0],
+        cfg=snakemake.params.cfg,
+    )
