@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
+# JAX and PyTorch, installed over the packages of $(VENV), which stay as locked
+BACKENDS := .venv-backends
 # Further arguments of snakemake or pytest: make run ARGS='--configfile presets/x.yaml'
 ARGS ?=
 # A folder, archive or kaggle:owner/name to run by itself: make run DATA=~/photos
@@ -50,6 +52,17 @@ run: $(VENV)/.run ## the whole chain to results/*/report.html (DATA=folder for y
 .PHONY: test
 test: $(VENV)/.dev ## all tests, with coverage of darkroom/ (ARGS=… for pytest)
 	@$(BIN)/python -m pytest $(ARGS)
+
+$(BACKENDS)/.done: envs/backends.in $(VENV)/.dev
+	@cmp -s $< $@ && touch $@ || { echo "Setting up: JAX and PyTorch beside $(VENV) (the latter with CUDA: a few GB, once)"; \
+	  $(BIN)/python -m venv --without-pip $(BACKENDS); \
+	  where='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  $(BIN)/python -c "$$where" > "$$($(BACKENDS)/bin/python -c "$$where")/darkroom.pth"; \
+	  $(BIN)/python -m pip --python $(BACKENDS)/bin/python install --quiet --disable-pip-version-check -r $<; cp $< $@; }
+
+.PHONY: test-backends
+test-backends: $(BACKENDS)/.done ## the same networks on TensorFlow, JAX and PyTorch (installs the latter: PyPI's has CUDA, a few GB)
+	@$(BACKENDS)/bin/python -m pytest --no-cov tests/backends $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy, snakefmt, snakemake --lint

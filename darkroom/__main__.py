@@ -60,6 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="two classes: say the second from this probability on "
         "(unset: the run's own from thresholds.csv, else 0.5)",
     )
+    command.add_argument(
+        "--backend",
+        choices=("tensorflow", "jax", "torch"),
+        help="what a network runs on; a file runs on each, whichever trained it "
+        "(unset: KERAS_BACKEND, else tensorflow)",
+    )
     given = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     warnings.simplefilter("ignore")  # words of libraries to those who program with them
@@ -94,7 +100,8 @@ def _predict(given: argparse.Namespace) -> int:
     quiet = sys.stdout.isatty() or len(found.paths) < FEW
     unusable = 0
     with nullcontext() if quiet else progress("predicting", len(found.paths), "pictures") as bar:
-        for answer in predict.answers(model, found, threshold=threshold, threads=_cores()):
+        asked = {"threshold": threshold, "threads": _cores(), "backend": given.backend}
+        for answer in predict.answers(model, found, **asked):
             show(answer)
             unusable += not answer.predicted
             if bar is not None:

@@ -952,6 +952,10 @@ class Settings(Strict):
         "auto", description="cards a training job takes; auto: 1 where a card is found"
     )
     threads: PositiveInt = Field(8, description="most threads of one job")
+    backend: Literal["tensorflow", "jax", "torch"] = Field(
+        "tensorflow",
+        description="what Keras computes with; jax and torch: pip install -r envs/backends.in",
+    )
     run: Run
     datasets: dict[str, Dataset]
     models: dict[str, Model] = {}
@@ -1243,6 +1247,7 @@ class Settings(Strict):
             "model": self._training(model),
             "backbone": self._backbone(model),
             "seed": seed,
+            "backend": self.backend,
         } | self.balance(dataset)
 
     def _backbone(self, user: str) -> dict[str, Any] | None:
@@ -1259,6 +1264,7 @@ class Settings(Strict):
             "fold": fold,
             "layer": m.features,
             "batch": m.batch,
+            "backend": self.backend,
         } | self.balance(dataset)
 
     def stage_try_model(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
@@ -1291,7 +1297,7 @@ class Settings(Strict):
     def stage_embed(self, features: str) -> dict[str, Any]:
         backbone = self._backbone(features)
         assert backbone is not None
-        return backbone | _pick(self.features[features], "batch")
+        return backbone | _pick(self.features[features], "batch") | {"backend": self.backend}
 
     def stage_classify(
         self, dataset: str, fold: str, features: str, classifier: str
@@ -1312,7 +1318,8 @@ class Settings(Strict):
     def stage_predict(self, dataset: str, name: str) -> dict[str, Any]:
         p = self.predict[name]
         own = {} if p.model is None else _pick(self.datasets[dataset], "threshold")
-        return {"dataset": dataset, "name": name} | _json(p) | own
+        about = {"dataset": dataset, "name": name, "backend": self.backend}
+        return about | _json(p) | own
 
     def stage_report(self, dataset: str) -> dict[str, Any]:
         pick = {

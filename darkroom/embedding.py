@@ -35,7 +35,8 @@ def embed(
     features : the file to write: (M, D) float32, the M images first, then the variants. A
         map of (h, w, C) is one row of D = h·w·C, its shape in `made`.
     augmented : the view's `augmented/{view}.h5`, where there is one.
-    cfg : `name` of the feature set, `application`, `settings`, `pool`, `batch`.
+    cfg : `name` of the feature set, `application`, `settings`, `pool`, `batch`,
+        `backend` (of Keras).
     threads : cores to use.
 
     Raises
@@ -43,7 +44,7 @@ def embed(
     UserError
         A backbone that cannot be built for these images, or of which these are no weights.
     """
-    models.backend(threads)
+    models.backend(threads, cfg.get("backend"))
     files = [store.open_images(path) for path in (images, augmented) if path]
     what = {key: cfg[key] for key in ("application", "settings", "pool")}
     try:

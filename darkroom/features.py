@@ -41,7 +41,7 @@ def extract(
     model_path, images, splits, augmented : the network and the files of the data set.
     features_path, predictions_path : what to write; see docs/formats.md.
     cfg : `dataset`, `fold`, `balance`, `balance_seed`; `layer`, the name of the one to read
-        (None: the last hidden one, the input of the head); `batch`.
+        (None: the last hidden one, the input of the head); `batch`; `backend`, of Keras.
     name : of the features, `{model}-seed{seed}`. threads : cores to use.
     embedded : features of all images by the network's backbone, where that is frozen: it then
         does not run again.
@@ -51,7 +51,7 @@ def extract(
     UserError
         The network has no such layer.
     """
-    keras = models.backend(threads)
+    keras = models.backend(threads, cfg.get("backend"))
     network = keras.models.load_model(model_path, compile=False, safe_mode=True)
     layer, output = feature_layer(network, cfg["layer"])
     fold = batches.open_fold(

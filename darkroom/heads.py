@@ -40,7 +40,7 @@ class Head:
         """
         import keras
 
-        keras.utils.set_random_seed(self.seed)
+        models.seed_everything(self.seed)
         features = keras.Input(tuple(shape), dtype="float32", name=backbones.EMBEDDING)
         return self._top(features, features)
 
@@ -54,11 +54,9 @@ class Head:
         UserError
             As `models.build` and `backbones.build`.
         """
-        import keras
-
         what = {key: self.backbone[key] for key in ("application", "settings", "pool")}
         body = backbones.build(**what, shape=self.shape, weights=self.weights)
-        keras.utils.set_random_seed(self.seed)
+        models.seed_everything(self.seed)
         return self._top(body.input, body.output)
 
     def whole(self, head: Any, *, as_embedded: bool = True) -> Any:
@@ -84,5 +82,11 @@ class Head:
 
     def _top(self, inputs: Any, x: Any) -> Any:
         return models.top(
-            inputs, x, self.layers, classes=self.classes, head=self.kind, taken=BEFORE
+            inputs,
+            x,
+            self.layers,
+            classes=self.classes,
+            head=self.kind,
+            taken=BEFORE,
+            seed=self.seed,
         )

@@ -8,8 +8,10 @@ are settled at its first import.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
 import os
+import random
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,32 +22,47 @@ import numpy as np
 
 from darkroom.errors import UserError
 
+BACKENDS = ("tensorflow", "jax", "torch")  # the first is installed by `make run`
+CUT_DEVIATION = 0.87962566103423978  # of a standard normal cut at ±2
+WEIGHTS = 3  # first word of the random stream of initial weights
 MAPS = ("conv", "pool", "global_pool", "residual", "whiten")  # they read a map (H, W, C)
 
 
 # ---------------------------------------------------------------- the backend
 
 
-def backend(threads: int) -> Any:
-    """Import Keras with so many threads, and quietly; TensorFlow unless KERAS_BACKEND says other.
+def backend(threads: int, name: str | None = None) -> Any:
+    """Import Keras on a backend, with so many threads, and quietly.
 
-    With TensorFlow, operations are made deterministic: on a CPU that costs no measurable
-    time. Where Keras is imported already, its threads stay as they are.
+    Operations are made deterministic: on a CPU that costs no measurable time. Where Keras is
+    imported already, its threads stay as they are.
 
     Parameters
     ----------
     threads : cores that one operation may use.
+    name : `tensorflow`, `jax` or `torch`; None: whichever Keras runs on already, else what
+        KERAS_BACKEND says, else TensorFlow.
 
     Returns
     -------
     The module `keras`.
+
+    Raises
+    ------
+    UserError
+        The backend's package is not installed.
+    RuntimeError
+        Keras runs on another backend in this process already: it cannot change.
     """
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-        os.environ[name] = str(threads)
-    if "keras" in sys.modules:
-        return sys.modules["keras"]
+    if (imported := sys.modules.get("keras")) is not None:
+        runs_on = imported.backend.backend()
+        if name not in (None, runs_on):
+            raise RuntimeError(f"Keras runs on {runs_on} here already, not {name}")
+        return imported
+    chosen = name or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    check_backend(chosen)
+    os.environ["KERAS_BACKEND"] = chosen
+    _prepare_backend(chosen, threads)
     with _silent_stderr():
         import keras
 
@@ -56,10 +73,70 @@ def backend(threads: int) -> Any:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             for card in tf.config.list_physical_devices("GPU"):
                 tf.config.experimental.set_memory_growth(card, True)
+        elif chosen == "torch":
+            import torch
+
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.backends.cudnn.benchmark = False
+        if chosen != "tensorflow":
+            # to read a file Keras would import it, which takes seconds and may take the card
+            from keras.src.utils.module_utils import tensorflow
+
+            tensorflow._available = False
     # a person's own ~/.keras/keras.json must not change a result
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     return keras
+
+
+def check_backend(name: str) -> None:
+    """Check that a backend is one, and that its package is installed.
+
+    Raises
+    ------
+    UserError
+        It is not.
+    """
+    if name not in BACKENDS:
+        raise UserError(f"backend: there is no {name!r}; there are {', '.join(BACKENDS)}")
+    if sys.modules.get(name) is None and importlib.util.find_spec(name) is None:
+        raise UserError(
+            f"backend: {name} is not installed here: pip install -r envs/backends.in, or set "
+            "backend: tensorflow"
+        )
+
+
+def _prepare_backend(name: str, threads: int) -> None:
+    """What a backend reads from the environment at its import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ[variable] = str(threads)
+    if name == "jax":
+        os.environ["NPROC"] = str(threads)  # XLA's own pool of threads
+        # as TensorFlow's memory growth: several jobs may share a card
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        _add_xla_flag("--xla_gpu_deterministic_ops=true")
+    if name == "torch":  # without it cuBLAS is not deterministic
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def _add_xla_flag(flag: str) -> None:
+    given = os.environ.get("XLA_FLAGS", "")
+    if flag.split("=")[0] not in given:
+        os.environ["XLA_FLAGS"] = f"{given} {flag}".strip()
+
+
+def seed_everything(seed: int) -> None:
+    """Seed what Keras draws from while a network is built: the seeds of dropout.
+
+    Not `keras.utils.set_random_seed` alone, which imports TensorFlow for every backend.
+    """
+    import keras
+
+    random.seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        keras.utils.set_random_seed(seed)
 
 
 @contextlib.contextmanager
@@ -112,7 +189,8 @@ def build(
     normalise : `standard` ((x − mean) / std by channel), `unit` (0..1), `symmetric`
         (−1..1) or `none`: the layer `normalise`.
     mean, std : (C,) of the training rows by channel, in 0..255; read by `standard` only.
-    seed : of initial weights and dropout; sets Python's, NumPy's and the backend's seeds.
+    seed : of initial weights, which NumPy draws, so that they are equal on every backend, and
+        of dropout; sets Python's, NumPy's and the backend's seeds.
     head : `softmax`, K units; `sigmoid`, one unit: the probability of the second of two
         classes. The last layer has this name and is added here.
     sample : (n, H, W, C) uint8, training images; only `whiten` reads them.
@@ -129,14 +207,21 @@ def build(
     """
     import keras
 
-    keras.utils.set_random_seed(seed)
+    seed_everything(seed)
     scale, offset = _normalisation(normalise, mean, std)
     image = keras.Input(shape, dtype="uint8", name="image")
     # in float32 whatever the rest computes in: 1/255 would be rounded to three digits
     x = keras.layers.Rescaling(scale, offset, name="normalise", dtype="float32")(image)
     seen = None if sample is None else sample * np.float32(scale) + np.float32(offset)
     return top(
-        image, x, layers, classes=classes, head=head, taken=("image", "normalise"), sample=seen
+        image,
+        x,
+        layers,
+        classes=classes,
+        head=head,
+        taken=("image", "normalise"),
+        seed=seed,
+        sample=seen,
     )
 
 
@@ -148,6 +233,7 @@ def top(
     classes: int,
     head: str,
     taken: Sequence[str],
+    seed: int,
     sample: np.ndarray | None = None,
 ) -> Any:
     """Put layers, and one for the classes, on a tensor.
@@ -156,6 +242,7 @@ def top(
     ----------
     inputs : of the network that is made. x : (B, H, W, C) or (B, D), what the layers read.
     layers, classes, head : as for `build`. taken : names of the layers before.
+    seed : of initial weights.
     sample : (n, H, W, C) float32, values of `x` for some training images; for `whiten`.
 
     Returns
@@ -170,6 +257,7 @@ def top(
     import keras
 
     names = {*taken, head}
+    draw = np.random.default_rng([WEIGHTS, seed])
     for index, layer in enumerate(layers):
         kind, spec = next((k, v) for k, v in layer.items() if k != "name" and v is not None)
         name = layer.get("name") or f"{kind}_{index + 1}"
@@ -184,7 +272,10 @@ def top(
                 f"{where} is made of the images: it stands first, and not on a backbone"
             )
         try:
-            x = _whiten(x, spec, name, sample) if kind == "whiten" else _apply(x, kind, spec, name)
+            if kind == "whiten":
+                x = _whiten(x, spec, name, sample)
+            else:
+                x = _apply(x, kind, spec, name, draw)
         except (ValueError, TypeError) as error:
             raise UserError(f"{where} {_why(kind, spec, before, error)}") from None
         if any(side is not None and side < 1 for side in x.shape[1:]):
@@ -196,8 +287,8 @@ def top(
         )
     units = 1 if head == "sigmoid" else classes
     # probabilities in float32, whatever the layers before compute in
-    output = keras.layers.Dense(units, activation=head, name=head, dtype="float32")(x)
-    return keras.Model(inputs, output, name="network")
+    last = keras.layers.Dense(units, activation=head, name=head, dtype="float32")
+    return keras.Model(inputs, _drawn(last, x, draw), name="network")
 
 
 def mirrored(network: Any) -> Any:
@@ -286,7 +377,29 @@ def _normalisation(how: str, mean: Any, std: Any) -> tuple[Any, Any]:
     return {"unit": (1 / 255, 0.0), "symmetric": (1 / 127.5, -1.0), "none": (1.0, 0.0)}[how]
 
 
-def _apply(x: Any, kind: str, spec: dict[str, Any], name: str) -> Any:
+def _drawn(layer: Any, x: Any, draw: np.random.Generator) -> Any:
+    """Apply a layer whose kernel NumPy draws as the layer's initialiser would.
+
+    Glorot & Bengio 2010, uniform; He et al. 2015, arXiv:1502.01852, a normal cut at two
+    standard deviations and widened, so that the variance is the asked one.
+    """
+    output = layer(x)
+    kernel, *rest = layer.get_weights()
+    receptive = int(np.prod(kernel.shape[:-2]))
+    fan_in, fan_out = receptive * kernel.shape[-2], receptive * kernel.shape[-1]
+    if type(layer.kernel_initializer).__name__ == "HeNormal":
+        values = draw.standard_normal(kernel.shape)
+        while (far := np.abs(values) > 2).any():
+            values[far] = draw.standard_normal(int(far.sum()))
+        values *= math.sqrt(2 / fan_in) / CUT_DEVIATION
+    else:
+        most = math.sqrt(6 / (fan_in + fan_out))
+        values = draw.uniform(-most, most, kernel.shape)
+    layer.set_weights([values.astype(np.float32), *rest])
+    return output
+
+
+def _apply(x: Any, kind: str, spec: dict[str, Any], name: str, draw: np.random.Generator) -> Any:
     from keras import layers
 
     if kind == "conv":
@@ -300,7 +413,7 @@ def _apply(x: Any, kind: str, spec: dict[str, Any], name: str) -> Any:
             kernel_initializer="he_normal" if spec["init"] == "he" else "glorot_uniform",
             name=name,
         )
-        output = conv(x)
+        output = _drawn(conv, x, draw)
         if spec["init"] == "identity":
             conv.set_weights([_passing(conv.get_weights()[0]), *conv.get_weights()[1:]])
         return output
@@ -312,7 +425,9 @@ def _apply(x: Any, kind: str, spec: dict[str, Any], name: str) -> Any:
             momentum=spec["momentum"], epsilon=spec["epsilon"], scale=spec["scale"], name=name
         )(x)
     if kind == "dropout":
-        return layers.Dropout(spec["rate"], name=name)(x)
+        # with a seed PyTorch too counts what was drawn, so that a resumed training agrees
+        seed = int(draw.integers(1, 1 << 30))
+        return layers.Dropout(spec["rate"], seed=seed, name=name)(x)
     if kind == "global_pool":
         mean = spec["kind"] == "average"
         pool = layers.GlobalAveragePooling2D if mean else layers.GlobalMaxPooling2D
@@ -320,12 +435,13 @@ def _apply(x: Any, kind: str, spec: dict[str, Any], name: str) -> Any:
     if kind == "flatten":
         return layers.Flatten(name=name)(x)
     if kind == "dense":
-        return layers.Dense(spec["units"], activation=spec.get("activation"), name=name)(x)
+        dense = layers.Dense(spec["units"], activation=spec.get("activation"), name=name)
+        return _drawn(dense, x, draw)
     if kind == "activation":
         return layers.Activation(spec["function"], name=name)(x)
     if kind == "scale":
         return layers.Rescaling(spec["factor"], name=name)(x)
-    return _residual(x, spec["filters"], spec["stride"], spec["activation"], name)
+    return _residual(x, spec["filters"], spec["stride"], spec["activation"], name, draw)
 
 
 def _passing(kernel: np.ndarray) -> np.ndarray:
@@ -370,7 +486,9 @@ def _whiten(x: Any, spec: dict[str, Any], name: str, images: Any) -> Any:
     return output
 
 
-def _residual(x: Any, filters: int, stride: int, activation: str, name: str) -> Any:
+def _residual(
+    x: Any, filters: int, stride: int, activation: str, name: str, draw: np.random.Generator
+) -> Any:
     """Two 3×3 convolutions and a shortcut (He et al. 2016, arXiv:1512.03385, figure 2).
 
     Where the size changes, the shortcut is a 1×1 convolution (their option B). The
@@ -379,7 +497,7 @@ def _residual(x: Any, filters: int, stride: int, activation: str, name: str) -> 
     from keras import layers
 
     def convolve(y: Any, size: int, step: int, part: str) -> Any:
-        y = layers.Conv2D(
+        conv = layers.Conv2D(
             filters,
             size,
             strides=step,
@@ -387,7 +505,8 @@ def _residual(x: Any, filters: int, stride: int, activation: str, name: str) -> 
             use_bias=False,
             kernel_initializer="he_normal",
             name=f"{name}_conv{part}",
-        )(y)
+        )
+        y = _drawn(conv, y, draw)
         return layers.BatchNormalization(momentum=0.9, name=f"{name}_norm{part}")(y)
 
     y = convolve(x, 3, stride, "1")

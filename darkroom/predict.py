@@ -48,7 +48,7 @@ def write_predictions(
         threshold has to be found; in the order of `models`.
     thresholds : `thresholds.csv`, beside `summary.csv` and `metrics.csv`, where none is named.
     cfg : `dataset`, `name`, `source` (a folder, or a picture), `model` (None: the best by
-        validation), `fold` (None: the best by validation), `threshold` (of the data set).
+        validation), `fold` (None: the best by validation), `threshold` (of the data set), `backend` (of Keras).
     threads : cores to use.
 
     Raises
@@ -78,10 +78,12 @@ def write_predictions(
     log.info("by %s, %s; %s", model.name, why, in_words(model, threshold, how))
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    asked: dict[str, Any] = {"threshold": threshold, "threads": threads}
+    asked["backend"] = cfg.get("backend")
     with disk.whole(output) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = Table(file, model)
         with progress(f"{name}: predicting", len(found.paths), "pictures") as bar:
-            for answer in answers(model, found, threshold=threshold, threads=threads):
+            for answer in answers(model, found, **asked):
                 table.write(answer)
                 counts[answer.predicted] += 1
                 reasons[answer.reason.split(":")[0]] += not answer.predicted
@@ -146,18 +148,24 @@ class Answer:
 
 
 def answers(
-    model: Trained, found: unseen.Found, *, threshold: float, threads: int
+    model: Trained,
+    found: unseen.Found,
+    *,
+    threshold: float,
+    threads: int,
+    backend: str | None = None,
 ) -> Iterator[Answer]:
     """Predict pictures, in their order.
 
     Parameters
     ----------
     threshold : of two classes, see `predictions.decide`. threads : cores to use.
+    backend : of Keras, see `models.backend`.
     """
     files = [f"{found.root}/{path}" if found.root else path for path in found.paths]
     nothing = np.zeros(0, np.float32)
     with unseen.decoding(files, view=model.view, policy=model.policy, threads=threads) as chunks:
-        ask = model.open(threads)
+        ask = model.open(threads, backend)
         for chunk in chunks:
             batch = unseen.batch_of(chunk.pixels.shape[1:])
             p = np.concatenate(

@@ -140,9 +140,13 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
     Raises
     ------
     UserError
-        A source of an unknown kind or that is not there, a split that the data cannot give,
+        A backend that is not installed, a source of an unknown kind or that is not there, a split that the data cannot give,
         a backbone that Keras does not have, weights that are not there, a threshold or a sigmoid for more than two classes.
     """
+    if settings.backend != "tensorflow":  # which alone is in the lock
+        from darkroom import models
+
+        models.check_backend(settings.backend)
     for dataset in settings.run.datasets:
         for name in settings.classifiers_of(dataset):
             _check_classifier(name, settings.classifiers[name])

@@ -68,12 +68,12 @@ class Trained:
         """sha256 of its file; of a classifier's and of what makes its features, joined by `+`."""
         return "+".join(_sha256(path) for path in self.files)
 
-    def open(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    def open(self, threads: int, backend: str | None = None) -> Callable[[np.ndarray], np.ndarray]:
         """Load it.
 
         Parameters
         ----------
-        threads : cores to use.
+        threads : cores to use. backend : of Keras, see `models.backend`.
 
         Returns
         -------
@@ -85,7 +85,7 @@ class Trained:
         UserError
             A file that is damaged; probabilities that are no numbers.
         """
-        ask = self._network(threads) if self.fitted is None else self._classifier(threads)
+        ask = (self._network if self.fitted is None else self._classifier)(threads, backend)
 
         def probabilities(pixels: np.ndarray) -> np.ndarray:
             found = ask(pixels)
@@ -98,16 +98,16 @@ class Trained:
 
         return probabilities
 
-    def _network(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    def _network(self, threads: int, backend: str | None) -> Callable[[np.ndarray], np.ndarray]:
         from darkroom import models
 
         assert self.network is not None
-        network = _load(self.network, threads)
+        network = _load(self.network, threads, backend)
         return lambda pixels: models.probabilities(np.asarray(network.predict_on_batch(pixels)))
 
-    def _classifier(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    def _classifier(self, threads: int, backend: str | None) -> Callable[[np.ndarray], np.ndarray]:
         assert self.fitted is not None
-        fitted, describe = self.fitted, self._features(threads)
+        fitted, describe = self.fitted, self._features(threads, backend)
 
         def ask(pixels: np.ndarray) -> np.ndarray:
             found = np.asarray(describe(pixels), np.float32).reshape(len(pixels), -1)
@@ -115,21 +115,21 @@ class Trained:
 
         return ask
 
-    def _features(self, threads: int) -> Callable[[np.ndarray], Any]:
+    def _features(self, threads: int, backend: str | None) -> Callable[[np.ndarray], Any]:
         """From (B, H, W, C) uint8 to features, as the stage that made the feature set does it."""
         from darkroom import descriptors, features, images, models
 
         assert self.fitted is not None
         made, shape = self.fitted.about["made"], images.size_of(self.view)
         if self.network is not None:
-            network = _load(self.network, threads)
+            network = _load(self.network, threads, backend)
             _, output = features.feature_layer(network, self.layer)
-            inner = models.backend(threads).Model(network.input, output)
+            inner = models.backend(threads, backend).Model(network.input, output)
             return lambda pixels: inner.predict_on_batch(pixels)
         if self.weights is not None:
             from darkroom import backbones
 
-            models.backend(threads)
+            models.backend(threads, backend)
             what = {key: made[key] for key in ("application", "settings", "pool")}
             backbone = backbones.build(**what, shape=shape, weights=self.weights)
             return lambda pixels: backbone.predict_on_batch(pixels)
@@ -141,10 +141,10 @@ def _sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load(path: str, threads: int) -> Any:
+def _load(path: str, threads: int, backend: str | None) -> Any:
     from darkroom import models
 
-    keras = models.backend(threads)
+    keras = models.backend(threads, backend)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for broken files

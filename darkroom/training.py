@@ -89,7 +89,7 @@ def train(
     resume : folder for the state after each whole epoch; gone when the training is done.
     cfg : `dataset`, `fold`, `seed`, `balance`, `balance_seed`, `model`: the settings of
         `darkroom.config.Model` that concern training, and `backbone` (`application`,
-        `settings`, `pool`) or None.
+        `settings`, `pool`) or None; `backend`, of Keras.
     code : digest of the code. A state of other code, settings or inputs is not gone on from.
     threads : cores to use. The sums of more threads are rounded otherwise, so weights agree
         to the last bit only among trainings with equally many.
@@ -167,7 +167,7 @@ def prepare(
 ) -> Task:
     """Open a fold's rows and build its network; parameters and errors as those of `train`."""
     settings = cfg["model"]
-    keras = models.backend(threads)
+    keras = models.backend(threads, cfg.get("backend"))
     cv2.setNumThreads(1)  # one thread prepares batches; the network has the others
     fold = batches.open_fold(
         images,

@@ -598,7 +598,7 @@ def test_a_backbone_s_stages_read_what_they_need() -> None:
     }  # fmt: skip
     assert settings.stage("embed", {"features": "net"}) == {
         "name": "net", "application": "MobileNet", "settings": {"alpha": 0.25},
-        "pool": "average", "batch": 8,
+        "pool": "average", "batch": 8, "backend": "tensorflow",
     }  # fmt: skip
     w = {"dataset": "pets", "fold": "holdout", "model": "head_alone", "seed": "0"}
     trained = settings.stage("train", w)

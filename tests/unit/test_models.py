@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import math
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -194,6 +192,35 @@ def test_importing_quietly_shows_what_went_wrong(capfd: pytest.CaptureFixture[st
     assert "no such library" in capfd.readouterr().err
 
 
+def test_a_backend_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"jax is not installed .* envs/backends\.in"):
+        models.check_backend("jax")
+    with pytest.raises(UserError, match="there is no 'theano'; there are tensorflow, jax, torch"):
+        models.check_backend("theano")
+    with pytest.raises(RuntimeError, match="tensorflow here already, not jax"):
+        models.backend(1, "jax")
+
+
+def kernels_of(init: str, shape: tuple[int, ...]) -> np.ndarray:
+    conv = {"filters": shape[3], "size": shape[0], "init": init}
+    network = build({"conv": conv}, "flatten", shape=(8, 8, shape[2]))
+    return np.asarray(network.get_layer("conv_1").get_weights()[0])
+
+
+@pytest.mark.parametrize("init", ["glorot", "he"])
+def test_first_weights_are_distributed_as_those_of_keras(init: str) -> None:
+    shape = (3, 3, 40, 60)
+    ours = kernels_of(init, shape)
+    named = {"glorot": keras.initializers.GlorotUniform, "he": keras.initializers.HeNormal}[init]
+    theirs = np.asarray(named(seed=1)(shape))
+    assert abs(ours.mean()) < 0.02 * ours.std()
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.02)
+    assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=0.01)
+    for q in (0.05, 0.25, 0.75, 0.95):
+        assert np.quantile(ours, q) == pytest.approx(np.quantile(theirs, q), rel=0.05)
+
+
 def test_a_fresh_process_says_nothing_and_takes_its_threads() -> None:
     code = (
         "from darkroom import models\n"
@@ -265,18 +292,11 @@ def test_one_step_is_enough_for_every_schedule() -> None:
         assert all(math.isfinite(r) and r > 0 for r in rates(1, name=name, warmup=0.9))
 
 
-def test_tensorflow_is_imported_in_two_places_and_only_where_it_is_the_backend() -> None:
-    root = Path(models.__file__).parent
-    naming = {
-        p.name
-        for p in root.glob("*.py")
-        if re.search(r"^\s*(import|from) tensorflow", p.read_text(), re.MULTILINE)
-    }
-    assert naming == {"models.py", "kernels.py"}
-    for name in naming:
-        (guard,) = [
-            node
-            for node in ast.walk(ast.parse((root / name).read_text()))
-            if isinstance(node, ast.If) and "import tensorflow" in ast.unparse(node)
-        ]
-        assert ast.unparse(guard.test) == "keras.backend.backend() == 'tensorflow'"
+def test_no_backend_is_imported_before_it_is_asked_for() -> None:
+    code = (
+        "import sys\n"
+        "import darkroom.training, darkroom.features, darkroom.embedding, darkroom.predict\n"
+        "print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

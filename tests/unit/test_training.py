@@ -89,7 +89,7 @@ def test_it_learns_and_writes_model_and_history(tmp_path: Path) -> None:
     history = run.history()
     assert list(history[0]) == list(training.COLUMNS)
     assert [row["epoch"] for row in history] == [str(i) for i in range(1, 13)]
-    assert float(history[-1]["val_accuracy"]) > 0.9
+    assert float(history[-1]["val_accuracy"]) > 0.8
     assert float(history[-1]["val_loss"]) < float(history[0]["val_loss"])
     assert float(history[-1]["learning_rate"]) < float(history[2]["learning_rate"]) < 0.01
     assert sorted(p.name for p in tmp_path.iterdir()) == [

@@ -242,6 +242,15 @@ def test_only_a_changed_member_of_a_comparison_trains_again(workspace: Workspace
     assert workspace.pending("train") == {}
 
 
+def test_another_backend_runs_every_network_again(done: Workspace) -> None:
+    (done.root / "torch").mkdir()  # found, and imported only by the jobs
+    try:
+        done.config["backend"] = "torch"
+        assert set(done.pending()) == TRAINED
+    finally:
+        (done.root / "torch").rmdir()
+
+
 def test_words_of_the_report(done: Workspace) -> None:
     done.config["report"] = {"samples": 2}
     done.config["datasets"]["shapes"]["license"] = "CC0"
