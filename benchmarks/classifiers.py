@@ -116,6 +116,7 @@ def settings(kind: str, mode: str) -> dict[str, Any]:
         "max_rows": None,
         "seed": 0,
         "accelerate": mode,
+        "memory_mb": 100_000,
         "tune": None,
     }
     return {

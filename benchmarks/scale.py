@@ -97,7 +97,7 @@ CONFIG: dict[str, Any] = {
                           "augment": {"variants": ["flip"]}}},
     "models": {"cnn": {"layers": [{"conv": 16}, {"pool": 2}, {"conv": 32}, {"pool": 2},
                                   {"global_pool": "average"}, {"dense": 64}],
-                       "epochs": 1, "batch": 256, "memory_mb": 50}},
+                       "epochs": 1, "batch": 256, "memory_mb": 3}},
     "features": {"hog": {"kind": "hog"},
                  "net": {"kind": "backbone", "application": "MobileNet",
                          "settings": {"alpha": 0.25}, "view": {"size": 32}}},

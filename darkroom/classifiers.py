@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import disk, intelex, machines, overrides, predictions, splits, store
+from darkroom import disk, intelex, machines, outofcore, overrides, predictions, splits, store
 from darkroom.errors import UserError, nearest
+from darkroom.shards import forget
 
 log = logging.getLogger(__name__)
 
@@ -104,12 +105,14 @@ def forecast(
     settings: Mapping[str, Any] | None = None,
     max_rows: int | None = None,
     search: Mapping[str, Any] | None = None,
+    memory_mb: int | None = None,
 ) -> Forecast:
-    """Time of a fit before it starts, and what to use where a kernel SVM takes too long.
+    """Time of a fit before it starts; what to use where a kernel SVM takes too long, and what
+    is done where the features are more than may be held.
 
     Parameters
     ----------
-    kind, settings, max_rows, search : of the classifier, as in the configuration.
+    kind, settings, max_rows, search, memory_mb : of the classifier, as in the configuration.
     rows : training rows, variants included. dims : values of each.
 
     Returns
@@ -117,16 +120,21 @@ def forecast(
     seconds for `svm` (calibration and search included; right within a factor of three), else
     None; a message where they are more than half an hour.
     """
-    if kind != "svm":
-        return Forecast(None, None)
     used = min(rows, max_rows or rows)
+    held = None
+    if memory_mb is not None:
+        held = outofcore.warning(kind, used, dims, memory_mb, settings or {}, search)
+    if kind != "svm":
+        return Forecast(None, held)
+    if held:
+        used = outofcore.rows_held(dims, memory_mb or 1)
     fits = _fits(search)
 
     def seconds(n: float) -> float:
         return FACTOR * n**2 * (dims + OFFSET) * fits
 
     if seconds(used) <= SENSIBLE:
-        return Forecast(seconds(used), None)
+        return Forecast(seconds(used), held)
     few = math.sqrt(SENSIBLE / 3 / FACTOR / (dims + OFFSET) / fits)
     few = max(100, _round_down(few))
     return Forecast(
@@ -410,7 +418,8 @@ def fit(
 ) -> None:
     """Fit a classifier to a fold's training rows and predict its validation and test rows.
 
-    The result depends on data, settings and seed, not on the number of threads. Memory:
+    The result depends on data, settings and seed, not on the number of threads. Memory, where
+    the training rows take no more than `memory_mb` (else see `darkroom.outofcore`):
     the training rows once in float32 and once more while they are scaled; `linear_svm`
     copies them to float64 in each of the at most `threads` fits at a time, `svm` those of
     two classes.
@@ -420,7 +429,7 @@ def fit(
     features, splits_path : the files `features.h5` and `splits.parquet`.
     model_path, predictions_path : the files to write.
     cfg : `dataset`, `fold`, `features`, `name` (of the classifier), `classifier` (its
-        settings: kind, scale, pca, settings, search, max_rows, seed, accelerate),
+        settings: kind, scale, pca, settings, search, max_rows, memory_mb, seed, accelerate),
         `balance`, `balance_seed`.
     tuned : `best.json` of a search for its settings; None where there was none.
     threads : cores to use.
@@ -436,7 +445,7 @@ def fit(
     classifier, searched = overrides.chosen(cfg["classifier"], tuned)
     cfg = {**cfg, "classifier": classifier}
     check_settings(cfg["name"], classifier)
-    data, notes = _training_data(features, splits_path, cfg)
+    data, notes = _training_data(features, splits_path, cfg, threads)
     notes += [searched] if searched else []
     rows, values = data.training.x.shape
     told = forecast(
@@ -528,7 +537,7 @@ def validate(
     from threadpoolctl import threadpool_limits
 
     check_settings(cfg["name"], cfg["classifier"])
-    data, notes = _training_data(features, splits_path, cfg)
+    data, notes = _training_data(features, splits_path, cfg, threads)
     own = data.held_part == "validation"
     with threadpool_limits(1):
         recipe = _Recipe.of(cfg["classifier"], data.training.names, cfg["name"])
@@ -546,12 +555,17 @@ class _Rows:
 
     array: np.ndarray
     at: np.ndarray
+    read: int = 0
 
     def __len__(self) -> int:
         return len(self.at)
 
     def __getitem__(self, part: slice) -> np.ndarray:
         chosen: np.ndarray = self.array[self.at[part]]
+        self.read += chosen.nbytes
+        if self.read > outofcore.FORGET_BYTES:  # mapped pages count as this process's memory
+            forget(self.array)
+            self.read = 0
         return chosen
 
 
@@ -559,7 +573,7 @@ class _Rows:
 class _Training:
     """Rows to learn from."""
 
-    x: np.ndarray  # (M, D) float32
+    x: np.ndarray | outofcore.Blocks  # (M, D) float32
     y: np.ndarray  # (M,) 0 … k-1, each of them at least once
     names: list[str]  # of these k classes
     group: np.ndarray  # (M,) code of the group; a variant has its parent's
@@ -579,7 +593,9 @@ class _Data:
     held_label: np.ndarray
 
 
-def _training_data(features: str, splits_path: str, cfg: dict[str, Any]) -> tuple[_Data, list[str]]:
+def _training_data(
+    features: str, splits_path: str, cfg: dict[str, Any], threads: int
+) -> tuple[_Data, list[str]]:
     classifier, where = cfg["classifier"], f"{cfg['dataset']}, {cfg['fold']}"
     notes: list[str] = []
     table = splits.read_splits(splits_path)
@@ -597,6 +613,16 @@ def _training_data(features: str, splits_path: str, cfg: dict[str, Any]) -> tupl
             "(max_rows)"
         )
         train = train[chosen]
+    values, budget = opened.features.shape[1], classifier["memory_mb"]
+    streamed = outofcore.megabytes(len(train), values) > budget
+    if streamed and not outofcore.in_passes(
+        classifier["kind"], classifier["settings"], classifier["search"]
+    ):
+        reason = outofcore.too_many(len(train), values, budget)
+        few = max(outofcore.rows_held(values, budget), len(np.unique(label[train])))
+        chosen = _sample(label[train], few, classifier["seed"])
+        train, streamed = train[chosen], False
+        notes.append(f"trained on a stratified sample of {len(train):,} rows: {reason}")
     known = np.unique(label[train])
     if len(known) < 2:
         raise UserError(
@@ -606,8 +632,17 @@ def _training_data(features: str, splits_path: str, cfg: dict[str, Any]) -> tupl
     absent = [name for k, name in enumerate(table.classes) if k not in known]
     if absent:
         notes.append(f"no training rows of {', '.join(absent)}: probability 0")
-    x = np.asarray(opened.features[train], dtype=np.float32)
-    if not np.isfinite(x).all():
+    x: np.ndarray | outofcore.Blocks
+    if streamed:
+        x = outofcore.Blocks(opened.features, train)
+        finite = x.finite(threads)
+        notes.append(
+            f"fitted in passes over the file: {outofcore.too_many(len(train), values, budget)}"
+        )
+    else:
+        x = np.asarray(opened.features[train], dtype=np.float32)
+        finite = bool(np.isfinite(x).all())
+    if not finite:
         raise UserError(
             f"{features}: some features are not numbers, so the training of {cfg['features']} "
             "diverged: lower its learning_rate or set clip_norm"
@@ -699,6 +734,7 @@ class _Recipe:
     settings: dict[str, Any]
     seed: int
     where: str
+    memory_mb: int
     accelerate: bool = False
 
     @classmethod
@@ -719,6 +755,7 @@ class _Recipe:
             settings=classifier["settings"],
             seed=classifier["seed"],
             where=f"classifiers.{name}",
+            memory_mb=classifier["memory_mb"],
         )
 
     def with_(self, settings: Mapping[str, Any]) -> _Recipe:
@@ -787,18 +824,24 @@ class _Recipe:
 
         return KNeighborsClassifier(**given)
 
-    def fitted(self, x: np.ndarray, y: np.ndarray, threads: int = 1) -> Any:
+    def fitted(self, x: np.ndarray | outofcore.Blocks, y: np.ndarray, threads: int = 1) -> Any:
         """The estimator fitted to prepared rows; what it refuses is a setting."""
         return self.fitted_to(x, y, [None], threads)[0]
 
     def fitted_to(
-        self, x: np.ndarray, y: np.ndarray, subsets: Sequence[np.ndarray | None], threads: int
+        self,
+        x: np.ndarray | outofcore.Blocks,
+        y: np.ndarray,
+        subsets: Sequence[np.ndarray | None],
+        threads: int,
     ) -> list[Any]:
         """The estimator fitted to each of several sets of rows, by their places."""
         from joblib import Parallel, delayed
 
         estimator = self.estimator(threads)
         with _sentences(self.where):
+            if isinstance(x, outofcore.Blocks):
+                return outofcore.fit(self.kind, estimator, x, y, subsets, threads)
             if self.kind == "svm":
                 return machines.fit(
                     estimator, x, y, subsets, threads=threads, accelerated=self.accelerated
@@ -873,7 +916,10 @@ def _fit_pipeline(recipe: _Recipe, data: _Training, threads: int, notes: list[st
 
     recipe = recipe.coded(data.names)
     steps = recipe.before(*data.x.shape)
-    data.x = _prepared(steps, data.x)
+    if isinstance(data.x, outofcore.Blocks):
+        data.x = outofcore.prepared(steps, data.x, recipe.memory_mb, threads)
+    else:
+        data.x = _prepared(steps, data.x)
     if recipe.calibrated:
         last = _calibrated(recipe, data, threads, notes)
         machine = last.calibrated_classifiers_[0].estimator

@@ -879,6 +879,10 @@ class Classifier(Strict):
         None,
         description="train on a stratified sample of at most so many rows; told in the report",
     )
+    memory_mb: PositiveInt = Field(
+        2000,
+        description="training features beyond this are not held: linear_svm and logistic_regression go over the file in passes, the others learn from a stratified sample that fits; told in the report",
+    )
     seed: NonNegativeInt = 0
     accelerate: Literal["auto", "always", "never"] = Field(
         "auto",

@@ -306,6 +306,7 @@ def _forecast(settings: Settings, dataset: str, rows: int, say: Callable[[str], 
             classifier.settings,
             classifier.max_rows,
             classifier.search.model_dump() if classifier.search else None,
+            classifier.memory_mb,
         )
         if told.message:
             say(f"classifiers.{name} on {dataset}: {told.message}")

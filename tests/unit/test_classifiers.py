@@ -67,6 +67,7 @@ class Case:
             "max_rows": None,
             "seed": 0,
             "accelerate": "auto",
+            "memory_mb": 2000,
         } | given
         cfg = {
             "dataset": "digits",
@@ -254,7 +255,7 @@ def test_pca_by_count_and_by_variance(case):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_known_settings_are_those_of_scikit_learn(kind):
-    recipe = classifiers._Recipe(kind, True, None, {}, 0, "here")
+    recipe = classifiers._Recipe(kind, True, None, {}, 0, "here", 2000)
     real = set(recipe.estimator().get_params())
     assert set(classifiers.SETTINGS[kind].split()) == real - set(classifiers.OWN)
 
