@@ -955,6 +955,15 @@ class Settings(Strict):
     gpus: Literal["auto"] | NonNegativeInt = Field(
         "auto", description="cards a training job takes; auto: 1 where a card is found"
     )
+    jobs_per_gpu: PositiveInt = Field(
+        1, le=16, description="jobs that share a card, each with an equal part of its memory"
+    )
+    gpu_memory: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="part of a card's memory that a job may take; null: what it needs, or its equal part",
+    )
     threads: PositiveInt = Field(8, description="most threads of one job")
     backend: Literal["tensorflow", "jax", "torch"] = Field(
         "tensorflow",

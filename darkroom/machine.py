@@ -7,13 +7,12 @@ import importlib.metadata
 import math
 import os
 import platform
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom import __version__
+from darkroom.commands import said
 from darkroom.provenance import ROOT
 from darkroom.stage import STAGES
 
@@ -110,14 +109,14 @@ def _number(text: str | None) -> float:
 
 def commit(root: Path = ROOT) -> str:
     """The commit of this checkout, with a word about local changes; or that there is none."""
-    top = _said("git", "-C", str(root), "rev-parse", "--show-toplevel")
+    top = said("git", "-C", str(root), "rev-parse", "--show-toplevel")
     # A copy inside somebody's own repository is no checkout of this one.
     if top is None or Path(top).resolve() != root.resolve():
         return "not a git checkout"
-    head = _said("git", "-C", str(root), "rev-parse", "HEAD")
+    head = said("git", "-C", str(root), "rev-parse", "HEAD")
     if head is None:
         return "not a git checkout"
-    changed = _said("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
+    changed = said("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
     return f"{head} with local changes" if changed else head
 
 
@@ -143,7 +142,7 @@ def hardware() -> list[tuple[str, str]]:
         out.append(("memory", f"{memory / 2**30:.1f} GiB"))
     except (ValueError, OSError, AttributeError):
         pass
-    cards = _said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    cards = said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     names = [line.strip() for line in (cards or "").splitlines() if line.strip()]
     counted = [f"{names.count(n)} × {n}" if names.count(n) > 1 else n for n in dict.fromkeys(names)]
     out.append(("graphics", ", ".join(counted) or "none found"))
@@ -158,8 +157,8 @@ def _processor() -> str:
                 return " ".join(line.split(":", 1)[1].split())
     except OSError:
         pass
-    said = _said("sysctl", "-n", "machdep.cpu.brand_string")
-    return said or platform.processor() or platform.machine() or "unknown"
+    brand = said("sysctl", "-n", "machdep.cpu.brand_string")
+    return brand or platform.processor() or platform.machine() or "unknown"
 
 
 def _system() -> str:
@@ -169,16 +168,3 @@ def _system() -> str:
     except OSError:
         name = None
     return f"{name}, {kernel}" if name else kernel
-
-
-def _said(*command: str) -> str | None:
-    """Standard output of a command, or None where it is missing, fails or hangs."""
-    if shutil.which(command[0]) is None:
-        return None
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=20, check=True, errors="replace"
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from darkroom import gpu
 from darkroom.errors import UserError
 
 BACKENDS = ("tensorflow", "jax", "torch")  # the first is installed by `make run`
@@ -50,7 +51,7 @@ def backend(threads: int, name: str | None = None) -> Any:
     Raises
     ------
     UserError
-        The backend's package is not installed.
+        The backend's package is not installed, or a card was asked for by number and it sees none.
     RuntimeError
         Keras runs on another backend in this process already: it cannot change.
     """
@@ -71,8 +72,6 @@ def backend(threads: int, name: str | None = None) -> Any:
 
             tf.config.experimental.enable_op_determinism()
             tf.config.threading.set_intra_op_parallelism_threads(threads)
-            for card in tf.config.list_physical_devices("GPU"):
-                tf.config.experimental.set_memory_growth(card, True)
         elif chosen == "torch":
             import torch
 
@@ -84,6 +83,8 @@ def backend(threads: int, name: str | None = None) -> Any:
             from keras.src.utils.module_utils import tensorflow
 
             tensorflow._available = False
+        seen = gpu.settle(chosen)
+    gpu.check(chosen, seen)
     # a person's own ~/.keras/keras.json must not change a result
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from darkroom import disk, sources, survival, unseen, weights
+from darkroom import cards, disk, sources, survival, unseen, weights
 from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
 from darkroom.overrides import override
@@ -124,9 +124,26 @@ def _check_pictures(settings: Settings, dataset: str, name: str) -> None:
 
 def gpus(setting: int | Literal["auto"]) -> int:
     """Cards that a training job asks for: the setting, or 1 where this machine has a card."""
-    if setting == "auto":
-        return int(any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists())
-    return setting
+    return int(cards.likely()) if setting == "auto" else setting
+
+
+def card_slots(settings: Settings, asked: int) -> int:
+    """How much of the resource `gpu` this machine has, where one card is one, times those who share it.
+
+    Parameters
+    ----------
+    asked : cards that a job takes, 1 or more.
+
+    Raises
+    ------
+    UserError
+        A job asks for more cards than there are, though there are some.
+    """
+    found = cards.found()
+    if 0 < len(found) < asked:
+        raise UserError(cards.too_few(asked, found))
+    # Cards that cannot be listed are for one job at a time; the job says so if there are none.
+    return (len(found) or asked) * settings.jobs_per_gpu
 
 
 def check(settings: Settings, say: Callable[[str], Any] = print) -> None:

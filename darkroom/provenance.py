@@ -21,11 +21,14 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Words and bars on the terminal, and how a file gets its name: they cannot change a result.
+# Words and bars on the terminal, how a file gets its name, which card a job takes: they cannot
+# change a result.
 PRESENTATION = {
     "darkroom",
+    "darkroom.cards",
     "darkroom.disk",
     "darkroom.errors",
+    "darkroom.gpu",
     "darkroom.progress",
     "darkroom.stage",
     "darkroom.survival",

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from darkroom import disk
+from darkroom import cards, disk
 from darkroom.errors import UserError
 from darkroom.survival import die_with_parent
 
@@ -81,11 +81,12 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def stage(snakemake: Any) -> Iterator[None]:
-    """Log to the rule's file and to stderr; end a mistake, or what the disk refuses, in one sentence.
+    """Log to the rule's file and to stderr, take the job's cards, and end a mistake, or what the disk refuses, in one sentence.
 
     Parameters
     ----------
-    snakemake : the object that Snakemake gives a script; its first `log` is written.
+    snakemake : the object that Snakemake gives a script; its first `log` is written, and so
+        many cards as its resource `gpu` says are taken, as its configuration says.
 
     Raises
     ------
@@ -93,7 +94,8 @@ def stage(snakemake: Any) -> Iterator[None]:
         Status 1 after a `UserError`, or an error of the system that `disk.in_words` knows: a
         sentence stands in the log and on stderr.
     Exception
-        Any other error, with its traceback in the log too.
+        Any other error, with its traceback in the log too, and what is known of the cards
+        where they may be its cause.
     """
     die_with_parent()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
@@ -115,17 +117,24 @@ def stage(snakemake: Any) -> Iterator[None]:
     try:
         if refused:
             raise UserError(refused)
+        _take_cards(snakemake)
         yield
     except UserError as error:
         log.error("%s", error)
         sys.exit(1)
     except Exception as error:
         said = disk.in_words(error, _folders(snakemake))
-        if said is None:
-            log.exception("%s failed", snakemake.rule)
-            raise
-        log.error("%s", said)
-        sys.exit(1)
+        if said is not None:
+            log.error("%s", said)
+            sys.exit(1)
+        log.exception("%s failed", snakemake.rule)
+        if cards.asked().count:
+            from darkroom import gpu  # only where it is needed: every job imports this module
+
+            told = gpu.explain(error)
+            if told is not None:
+                log.error("%s", told)
+        raise
     finally:
         for logger in (log, warned):
             logger.handlers.clear()
@@ -139,3 +148,24 @@ def _folders(snakemake: Any) -> list[str]:
     """Where a job writes: beside its outputs, and where libraries put what is in between."""
     outputs = [str(Path(str(path)).parent) for path in getattr(snakemake, "output", [])]
     return list(dict.fromkeys([*outputs, tempfile.gettempdir()]))
+
+
+def _take_cards(snakemake: Any) -> None:
+    """Take the cards of a rule that has the resource `gpu`.
+
+    How is read from the configuration itself, not from the rule's params: which card a job runs
+    on, and beside how many others, reruns nothing.
+    """
+    count = dict(getattr(snakemake, "resources", {}).items()).get("gpu")
+    if count is None:
+        return
+    settings = getattr(snakemake, "config", {})
+    taken = cards.take(
+        int(count),
+        jobs=settings.get("jobs_per_gpu", 1),
+        part=settings.get("gpu_memory"),
+        required=settings.get("gpus", "auto") != "auto",
+        say=log.info,
+    )
+    for card in taken.cards:
+        log.info("on %s (%s)", card.model, card.name)

@@ -18,6 +18,7 @@ tell = functools.partial(print, file=sys.stderr)
 preflight.export_to_jobs(str(workflow.basedir))
 try:
     settings = Settings.load(config, files=[str(f) for f in preflight.overlays(workflow)])
+    GPUS = preflight.gpus(settings.gpus)
     if workflow.is_main_process:
         if not workflow.dryrun:
             preflight.check_folders(settings, Path.cwd())
@@ -25,6 +26,10 @@ try:
             tell("The last run here was cut off; going on from what it left.")
         preflight.check_targets(settings, sys.argv[1:])
         preflight.check(settings, say=tell)
+        # A card for each training, as far as they go. A cluster (--jobs) counts its own.
+        here = workflow.resource_settings.nodes is None
+        if GPUS and here and "gpu" not in workflow.global_resources:
+            workflow.global_resources["gpu"] = preflight.card_slots(settings, GPUS)
 except UserError as error:
     tell(f"\n{error}")
     sys.exit(1)
@@ -279,8 +284,6 @@ def searches_of(wildcards):
         of=[*models, *(f"{f}/{c}" for f in features for c in classifiers)],
     )
 
-
-GPUS = preflight.gpus(settings.gpus)
 
 # Memory, time and disk of any rule, by the size of the data; they grow with each attempt.
 NEEDS = demand.resources(settings, GPUS)

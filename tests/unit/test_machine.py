@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from darkroom import machine
+from darkroom.commands import said
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
@@ -71,19 +72,19 @@ def test_versions_are_of_what_is_installed() -> None:
 
 
 def test_hardware_says_something_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {
+    told = {
         "nvidia-smi": "NVIDIA X\nNVIDIA X\nNVIDIA Y\n",
         "sysctl": None,
     }
-    monkeypatch.setattr(machine, "_said", lambda *command: said[command[0]])
+    monkeypatch.setattr(machine, "said", lambda *command: told[command[0]])
     found = dict(machine.hardware())
     assert found["graphics"] == "2 × NVIDIA X, NVIDIA Y"
     assert all(found[k] for k in ("processor", "cores", "system"))
-    said["nvidia-smi"] = None
+    told["nvidia-smi"] = None
     assert dict(machine.hardware())["graphics"] == "none found"
 
 
 def test_a_command_that_fails_says_nothing() -> None:
-    assert machine._said("no-such-command-here") is None
-    assert machine._said("false") is None
-    assert machine._said("echo", "yes") == "yes"
+    assert said("no-such-command-here") is None
+    assert said("false") is None
+    assert said("echo", "yes") == "yes"

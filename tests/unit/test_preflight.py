@@ -12,7 +12,7 @@ from typing import Any
 import pandas
 import pytest
 
-from darkroom import preflight, survival
+from darkroom import cards, preflight, survival
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from tests.refusing import UNSHARE, needs_mounts
@@ -154,6 +154,24 @@ def test_a_folder_that_takes_nothing_is_told_before_anything_runs(
 def test_cards() -> None:
     assert preflight.gpus(0) == 0 and preflight.gpus(3) == 3
     assert preflight.gpus("auto") in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("there", "shared", "asked", "slots"), [(2, 1, 1, 2), (2, 3, 2, 6), (0, 2, 1, 2)]
+)
+def test_as_many_trainings_side_by_side_as_there_are_cards(
+    monkeypatch: pytest.MonkeyPatch, there: int, shared: int, asked: int, slots: int
+) -> None:
+    found = [cards.Card(str(n), str(n), "") for n in range(there)]
+    monkeypatch.setattr(cards, "found", lambda: found)
+    given = settings().model_copy(update={"jobs_per_gpu": shared})
+    assert preflight.card_slots(given, asked) == slots
+
+
+def test_more_cards_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "found", lambda: [cards.Card("0", "0", "")])
+    with pytest.raises(UserError, match="asks for 2 cards and this machine has one"):
+        preflight.card_slots(settings(), 2)
 
 
 def test_jobs_find_the_project_and_their_parent(monkeypatch: pytest.MonkeyPatch) -> None:
