@@ -5,8 +5,9 @@
 Makes small JPEG files of ten classes, each of its own bytes, and takes them through the
 stages as the rules call them, each in a process of its own: seconds from its start to its
 end, and its largest memory, looked at every 20 ms: the resident pages of the process, mapped
-files' among them, and the private ones of its workers. The model of a stage is a line, fixed + each · images, through the first two sizes;
-a larger size that was measured is set beside what the line says of it.
+files' among them, and the private ones of its workers. The model of a stage is a line, fixed +
+each · images, through the two largest sizes; beside it, what the two before foretold of the
+largest. `--from FILE` prints the tables of earlier runs' lines (several may be given).
 """
 
 from __future__ import annotations
@@ -201,9 +202,9 @@ def size(folder: Path) -> float:
 def run(
     folder: Path, n: int, stages: list[str], cores: int, memory_mb: int | None
 ) -> dict[str, Cost]:
-    """All stages on n images."""
-    shutil.rmtree(folder, ignore_errors=True)
-    make(folder / "files", n)
+    """The stages on n images; what earlier ones left in the folder is used."""
+    if not (folder / "files").exists():
+        make(folder / "files", n)
     bytes_ = sum(p.stat().st_size for p in (folder / "files").rglob("*.jpg"))
     told = {"source": "files", "kind": "folder", "root": "files", "files": n, "bytes": bytes_,
             "version": None, "sha256": None, "license": None, "retrieved": "", "archive": None,
@@ -211,7 +212,7 @@ def run(
     (folder / "source.json").write_text(json.dumps(told))
     (folder / "cfg.json").write_text(json.dumps(settings(memory_mb)))
     (folder / "unusable.csv").write_text("path,label,reason\n")
-    (folder / "p").mkdir()
+    (folder / "p").mkdir(exist_ok=True)
     if "embed_images" in stages:
         random_weights(folder / "weights.h5")
     found = {}
@@ -235,33 +236,43 @@ def random_weights(path: Path) -> None:
     part.with_name(f"{part.name}.weights.h5").rename(path)
 
 
-def line(few: float, many: float, at: tuple[int, int]) -> tuple[float, float]:
-    """Fixed part and slope of the line through two measurements; no slope below nothing."""
-    each = max(0.0, (many - few) / (at[1] - at[0]))
-    return max(0.0, few - each * at[0]), each
+def read(files: list[str]) -> dict[int, dict[str, Cost]]:
+    """The lines that earlier runs printed; of the same stage and size the last counts."""
+    found: dict[int, dict[str, Cost]] = {}
+    for text in "".join(Path(file).read_text() for file in files).splitlines():
+        cells = [cell.strip().replace(",", "") for cell in text.strip("|").split("|")]
+        if text.startswith("|") and len(cells) == 5 and cells[0].isdigit():
+            found.setdefault(int(cells[0]), {})[cells[1]] = Cost(*map(float, cells[2:]))
+    return found
+
+
+def line(found: dict[int, Cost], what: str, few: int, many: int) -> tuple[float, float]:
+    """Fixed part and slope of the line through two sizes; neither below nothing."""
+    low, high = getattr(found[few], what), getattr(found[many], what)
+    each = max(0.0, (high - low) / (many - few))
+    return max(0.0, low - each * few), each
 
 
 def table(found: dict[int, dict[str, Cost]], asked: list[int]) -> None:
-    """The model of each stage, beside what was measured, and what it says of more."""
-    sizes = sorted(found)
-    first, second, rest = sizes[0], sizes[1], sizes[2:]
-    heads = [f"{n:,}: measured / model" for n in rest] + [f"{n:,}: model" for n in asked]
-    for what, unit, scale in (
-        ("memory", "MB", 1.0),
-        ("seconds", "s", 1.0),
-        ("disk", "MB", 1.0),
-    ):
-        print(f"\n| {what} | fixed, {unit} | an image, {'kB' if unit == 'MB' else 'ms'} | "
-              + " | ".join(heads) + " |\n|---|" + "--:|" * (2 + len(heads)))  # fmt: skip
-        for stage in found[first]:
-            few, many = getattr(found[first][stage], what), getattr(found[second][stage], what)
-            fixed, each = line(few, many, (first, second))
-            cells = [f"{fixed:,.1f}", f"{1000 * each:.3f}"]
-            for n in rest:
-                got = getattr(found[n][stage], what)
-                cells.append(f"{got:,.0f} / {fixed + each * n:,.0f}")
-            cells += [f"{(fixed + each * n) * scale:,.0f}" for n in asked]
-            print(f"| {stage} | " + " | ".join(cells) + " |")
+    """The model of each stage, how well a line through the smaller sizes foretold the largest."""
+    *rest, few, many = sorted(found)
+    heads = [f"{many:,} measured"]
+    if rest:
+        heads.append(f"by {rest[-1]:,} and {few:,}")
+    heads += [f"{n:,} by the model" for n in asked]
+    for what, unit in (("memory", "MB"), ("seconds", "s"), ("disk", "MB")):
+        small = "kB" if unit == "MB" else "ms"
+        print(f"\n| {what} | fixed, {unit} | an image, {small} | {' | '.join(heads)} |")
+        print("|---|" + "--:|" * (2 + len(heads)))
+        for stage in found[many]:
+            costs = {n: found[n][stage] for n in found}
+            fixed, each = line(costs, what, few, many)
+            cells = [f"{fixed:,.1f}", f"{1000 * each:.3f}", f"{getattr(costs[many], what):,.0f}"]
+            if rest:
+                first, slope = line(costs, what, rest[-1], few)
+                cells.append(f"{first + slope * many:,.0f}")
+            cells += [f"{fixed + each * n:,.0f}" for n in asked]
+            print(f"| {stage} | {' | '.join(cells)} |")
 
 
 def main() -> None:
@@ -272,7 +283,11 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--memory-mb", type=int, help="of the classifiers; unset: their default")
     parser.add_argument("--work", help="folder for the files; unset: a temporary one")
+    parser.add_argument("--from", nargs="+", dest="earlier", help="printed lines of earlier runs")
     given = parser.parse_args()
+    if given.earlier:
+        table(read(given.earlier), given.predict)
+        return
     scratch = Path(given.work or tempfile.mkdtemp(prefix="darkroom-scale-"))
     print("| images | stage | seconds | MB of memory | MB written |\n|--:|---|--:|--:|--:|")
     try:

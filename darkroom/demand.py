@@ -42,6 +42,7 @@ CORE, CARD = 4e10, 1e12
 BACKBONE = 1e10
 BACKBONE_MB = 2500.0  # its largest maps of 32 images, and its weights
 BACKBONE_WIDTH = 2048  # values after its pool
+ROW_MB = 3e-4  # of a row's number, variant, class, part and group in memory
 CLASSES = 10  # where the settings do not say
 
 
@@ -278,12 +279,17 @@ def _describe(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> 
 
 
 def _fit(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    from darkroom.classifiers import forecast, work  # only where a fit is to be run
+    from darkroom import outofcore  # only where a fit is to be run
+    from darkroom.classifiers import forecast, work
 
     given = data.settings.classifiers[asked["classifier"]]
     search = given.search.model_dump() if given.search else None
     rows, width = data.training, data.width(asked["features"])
     used = min(rows, given.max_rows or rows)
+    if outofcore.megabytes(used, width) > given.memory_mb:
+        if outofcore.in_passes(given.kind, given.settings, search):
+            return _fit_in_passes(data, given.kind, used, width, cores)
+        used = outofcore.rows_held(width, given.memory_mb)
     if given.kind == "svm":
         fit = forecast("svm", used, width, given.settings, search=search).seconds or 0.0
     else:
@@ -299,6 +305,16 @@ def _fit(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
         memory += (trees if isinstance(trees, int) else 300) * used * 0.6 * leaf / MB
     predicted = data.files * width * 1e-8
     return Need(memory, 10 + fit / max(1, min(cores, 4)) + predicted, 10 + used * width * 8 / MB)
+
+
+def _fit_in_passes(data: _Data, kind: str, rows: int, width: int, cores: int) -> Need:
+    """Some 60 passes, of which each reads and multiplies all rows, for each fit of the calibration too."""
+    fits = 4 if kind == "linear_svm" else 1
+    weights = fits * data.classes * width * 8 / MB
+    products = 4.0 * rows * width * data.classes * fits
+    once = rows * width * 4 / 3e8 + products / (4e9 * cores)
+    memory = CLASSIC_MB + 40 * cores + 30 * weights + rows * ROW_MB
+    return Need(memory, 10 + 60 * once, 10 + weights)
 
 
 def _choose(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
@@ -399,6 +415,23 @@ def runtime(need: Need, attempt: int = 1) -> int:
 def disk_mb(need: Need, attempt: int = 1) -> int:
     """Room for what a job writes, in MB, twice: beside its place and in it."""
     return math.ceil(need.disk * 2) + 1000 * attempt
+
+
+def shards_that_pay(settings: Settings, dataset: str) -> tuple[int, float] | None:
+    """Shards of about a quarter of an hour each, where one job indexes or prepares for hours.
+
+    Returns
+    -------
+    How many, and the seconds that one job takes; None where shards gain little or are set.
+    """
+    if settings.datasets[dataset].shards > 1:
+        return None
+    data = _Data(settings, dataset)
+    views = settings.views_of(dataset)
+    told = [_index(data, {}, settings.threads, False)]
+    told += [_prepare(data, {"view": view}, settings.threads, False) for view in views]
+    longest = max(need.seconds for need in told)
+    return (min(500, math.ceil(longest / 900)), longest) if longest > 7200 else None
 
 
 def small(settings: Settings) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from darkroom import cards, disk, sources, survival, unseen, weights
+from darkroom import cards, demand, disk, sources, survival, unseen, weights
 from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
 from darkroom.overrides import override
@@ -144,6 +144,18 @@ def card_slots(settings: Settings, asked: int) -> int:
         raise UserError(cards.too_few(asked, found))
     # Cards that cannot be listed are for one job at a time; the job says so if there are none.
     return (len(found) or asked) * settings.jobs_per_gpu
+
+
+def check_shards(settings: Settings, say: Callable[[str], Any]) -> None:
+    """On a cluster: say where a data set would gain by shards."""
+    for dataset in settings.run.datasets:
+        told = demand.shards_that_pay(settings, dataset)
+        if told is not None:
+            say(
+                f"datasets.{dataset}: to index or prepare its {demand.size(settings, dataset).files:,} "
+                f"files takes one job about {told[1] / 3600:.0f} hours; shards: {told[0]} makes it "
+                "as many jobs of a quarter of an hour"
+            )
 
 
 def check(settings: Settings, say: Callable[[str], Any] = print) -> None:

@@ -30,6 +30,8 @@ try:
         here = workflow.resource_settings.nodes is None
         if GPUS and here and "gpu" not in workflow.global_resources:
             workflow.global_resources["gpu"] = preflight.card_slots(settings, GPUS)
+        if not here:
+            preflight.check_shards(settings, say=tell)
 except UserError as error:
     tell(f"\n{error}")
     sys.exit(1)

@@ -25,6 +25,7 @@ WILDCARDS = HOLDOUT | {
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    demand._listed.cache_clear()  # of a folder of this name elsewhere
 
 
 def settings(**over: Any) -> Settings:
@@ -105,6 +106,23 @@ def test_a_shard_needs_its_share(shard: str, whole: str) -> None:
     assert own.seconds < all_of_it.seconds / 15
     assert own.disk == pytest.approx(all_of_it.disk / 20)
     assert own.memory < all_of_it.memory
+
+
+@pytest.mark.parametrize("kind", ["linear_svm", "random_forest", "knn", "svm"])
+def test_a_classifier_asks_for_its_budget_and_not_for_all_rows(kind: str) -> None:
+    downloaded(20_000_000, 10**12)
+    small, large = (
+        demand.need(
+            settings(
+                run={"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]},
+                classifiers={"svm": {"kind": kind, "memory_mb": mb}},
+            ),
+            "fit_classifier",
+            WILDCARDS,
+        )
+        for mb in (10, 100_000)
+    )
+    assert small.memory < large.memory / 1.5 and small.seconds > 10
 
 
 def test_a_training_holds_no_more_pixels_than_its_budget() -> None:

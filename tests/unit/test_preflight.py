@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -247,3 +249,21 @@ def test_predictions_that_cannot_be(
 def test_no_new_pictures_are_named(folder: Path) -> None:
     with pytest.raises(UserError, match="names no new pictures"):
         preflight.check_targets(settings(), ["predict"])
+
+
+# ---------------------------------------------------------------- on a cluster
+
+
+def test_millions_of_files_would_gain_by_shards(folder: Path) -> None:
+    told: list[str] = []
+    preflight.check_shards(settings(), told.append)
+    assert told == []
+    (folder / "data/pets").mkdir(parents=True)
+    size = {"files": 14_000_000, "bytes": 14_000_000 * 110_000}
+    (folder / "data/pets/source.json").write_text(json.dumps(size))
+    preflight.check_shards(settings(), told.append)
+    assert len(told) == 1 and "14,000,000 files" in told[0]
+    shards = int(re.findall(r"shards: (\d+)", told[0])[0])
+    assert 20 < shards <= 500
+    preflight.check_shards(settings(shards=shards), told.append)
+    assert len(told) == 1
