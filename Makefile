@@ -49,6 +49,10 @@ setup: $(VENV)/.run ## the environment alone (.venv)
 run: $(VENV)/.run ## the whole chain to results/*/report.html (DATA=folder for your own images, ARGS=… for snakemake)
 	@$(BIN)/snakemake --cores all $(ARGS) $(if $(DATA),--config data='$(DATA)')
 
+.PHONY: doctor
+doctor: $(VENV)/.run ## what will work here, and what to do about the rest (ARGS='--configfile mine.yaml')
+	@$(BIN)/python -m darkroom doctor $(ARGS)
+
 .PHONY: test
 test: $(VENV)/.dev ## all tests, with coverage of darkroom/ (ARGS=… for pytest)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,16 +1,17 @@
-"""`python -m darkroom predict MODEL IMAGE…`: what a trained model says of pictures, on a terminal."""
+"""Darkroom on a terminal: `python -m darkroom predict MODEL IMAGE…`, `python -m darkroom doctor`."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import UserError
 
@@ -25,6 +26,7 @@ FEW = 200  # pictures, from which on a bar tells how far it is
 
 MODEL = """model.keras (wherever it is), model.skops (in its place in results), the folder of
 either, or results/DATASET: the best of that data set by its validation images"""
+HEALTH = "exit status: 0 when nothing stands in the way of a run, 1 when something does, 2 for a mistake in the command"
 STATUS = """exit status: 0 when every picture was predicted, 1 when some cannot be used (each is
 listed with its reason), 2 for a mistake in the command"""
 
@@ -66,11 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="what a network runs on; a file runs on each, whichever trained it "
         "(unset: KERAS_BACKEND, else tensorflow)",
     )
+    _add_doctor(commands)
     given = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     warnings.simplefilter("ignore")  # words of libraries to those who program with them
     try:
-        return _predict(given)
+        return _doctor(given) if given.command == "doctor" else _predict(given)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -79,6 +82,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the table has seen enough: `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _add_doctor(commands: Any) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="what will work here, and what to do about the rest",
+        description="Look at settings, packages, graphics cards, discs, network and profiles, and "
+        "forecast time, memory and disc of a run.",
+        epilog=HEALTH,
+    )
+    doctor.add_argument(
+        "--configfile", metavar="FILE", nargs="+", default=[],
+        help="settings on top of config.yaml, as snakemake takes them",
+    )  # fmt: skip
+    doctor.add_argument(
+        "--config",
+        metavar="KEY=VALUE",
+        nargs="+",
+        default=[],
+        help="single settings on top of these",
+    )
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    import yaml
+
+    from darkroom import doctor
+
+    values = {}
+    for word in given.config:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"--config {word}: say it as KEY=VALUE")
+        values[key] = yaml.safe_load(value)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+    def write(text: str) -> None:
+        print(text, end="", flush=True)
+
+    problems = doctor.show(doctor.examine(given.configfile, values), write, width)
+    word = "problem" if problems == 1 else "problems"
+    print(f"{problems or 'no'} {word}")
+    return int(problems > 0)
 
 
 def _predict(given: argparse.Namespace) -> int:

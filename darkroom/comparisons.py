@@ -37,7 +37,7 @@ def expanded(value: dict[str, Any]) -> dict[str, Any]:
         for other, different in members.items():
             if f"{name}-{other}" in models:
                 raise ValueError(f"models.{name}.compare.{other}: there is a model {name}-{other}")
-            found[f"{name}-{other}"] = _merged(base, different)
+            found[f"{name}-{other}"] = merged(base, different)
     return {**value, "models": found}
 
 
@@ -78,7 +78,7 @@ def _named(optimizers: list[Any]) -> dict[str, int]:
     return names
 
 
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Mappings are merged, anything else is replaced: as an overlay of the configuration is."""
     found = dict(base)
     for key, new in over.items():
@@ -88,7 +88,7 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
             old = {"name": old} if isinstance(old, str) else old
             new = {"name": new} if isinstance(new, str) else new
         if isinstance(old, dict) and isinstance(new, dict):
-            new = _merged(old, new)
+            new = merged(old, new)
         found[key] = new
     return found
 
