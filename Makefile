@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 BACKENDS := .venv-backends
 # Further arguments of snakemake or pytest: make run ARGS='--configfile presets/x.yaml'
 ARGS ?=
+# Tests side by side, each with about 2 GB; 0: one after the other, in this process
+JOBS ?= 2
 # A folder, archive or kaggle:owner/name to run by itself: make run DATA=~/photos
 DATA ?=
 # Folder that holds cifar10.zip and cats_dogs.zip, for the benchmarks
@@ -55,7 +57,7 @@ doctor: $(VENV)/.run ## what will work here, and what to do about the rest (ARGS
 
 .PHONY: test
 test: $(VENV)/.dev ## all tests, with coverage of darkroom/ (ARGS=… for pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 $(BACKENDS)/.done: envs/backends.in $(VENV)/.dev
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: JAX and PyTorch beside $(VENV) (the latter with CUDA: a few GB, once)"; \

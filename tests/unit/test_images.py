@@ -257,7 +257,7 @@ def test_killed_at_any_moment_nothing_half_written_stands(tmp_path: Path) -> Non
     killed = 0
     for delay in (0.0, 0.02, 0.06):
         process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not (out / ".v.h5.part").exists() and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.001)

@@ -92,7 +92,7 @@ def test_a_job_dies_with_its_snakemake() -> None:
     time.sleep(0.2)
     assert job.poll() is None
     parent.kill()
-    assert job.wait(timeout=20) == -signal.SIGKILL
+    assert job.wait(timeout=120) == -signal.SIGKILL
     parent.wait()
 
 

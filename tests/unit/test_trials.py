@@ -347,7 +347,7 @@ def test_killed_in_the_middle_it_is_taken_up_again(tmp_path: Path) -> None:
     expected = attempt(tmp_path / "whole", 2)["params"]
     attempt(tmp_path, 1)
     job = start(tmp_path, 2, "hang")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (tmp_path / "hangs").exists():
         assert time.monotonic() < deadline and job.poll() is None
         time.sleep(0.02)

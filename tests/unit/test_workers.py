@@ -134,7 +134,7 @@ def work(start, stop):
 workers.in_blocks(work, 10**6, block=1, threads=2, what="wait")
 """
     parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     parent.kill()

@@ -52,7 +52,7 @@ class Workspace:
             arguments = (*arguments, "--configfile", "overlay.yaml")
         return [*base, *arguments]
 
-    def snakemake(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*arguments),
             cwd=self.root,
