@@ -7,15 +7,17 @@ so it opens no image and imports nothing slow unless there is something to check
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from darkroom import cards, demand, disk, sources, survival, unseen, weights
 from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
 from darkroom.overrides import override
+from darkroom.provenance import code
 
 WIDTH = 128  # features a row, for the forecast: a network's last hidden layer, about
 
@@ -186,27 +188,82 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
                 weights.check(str(backbone.application), backbone.weights)
             except UserError as error:
                 raise UserError(f"features.{name}: {error}") from None
-        indexed = _indexed(dataset)
-        table = _listed(settings, dataset) if indexed is None else indexed
-        _check_two_classes(settings, dataset, table)
-        if table is None:
-            continue
-        from darkroom import partition
-
         cfg = settings.stage("split", {"dataset": dataset})
-        try:
-            parts = partition.check(table, cfg=cfg, dataset=dataset)
-        except UserError:
-            # The manifest may be older than the images or the layout's settings: what is
-            # there now decides. Where it cannot be listed, the split itself will refuse.
-            if indexed is None:
-                raise
-            table = _listed(settings, dataset)
-            if table is None:
-                continue
-            parts = partition.check(table, cfg=cfg, dataset=dataset)
-        _check_tuning(settings, dataset, parts)
-        _forecast(settings, dataset, len(table), say)
+        known = _remembered(dataset, cfg)
+        if known is None:
+            known = _look(settings, dataset, cfg)
+        _check_two_classes(settings, dataset, known.labels)
+        if known.parts is None:
+            continue
+        _check_tuning(settings, dataset, known.parts)
+        _forecast(settings, dataset, known.rows, say)
+
+
+class _Known(NamedTuple):
+    """What is known of a data set's rows before anything runs; None where nothing is."""
+
+    rows: int
+    labels: list[str] | None
+    parts: dict[str, list[str]] | None  # of each fold
+
+
+def _look(settings: Settings, dataset: str, cfg: dict[str, Any]) -> _Known:
+    """Try the split on the last index, or on what the file names tell."""
+    indexed = _indexed(dataset)
+    table = _listed(settings, dataset) if indexed is None else indexed
+    if table is None:
+        return _Known(0, None, None)
+    from darkroom import partition
+
+    _check_two_classes(settings, dataset, sorted(table["label"].dropna().unique()))
+
+    def tried() -> _Known:
+        labels = sorted(table["label"].dropna().unique())
+        parts = partition.check(table, cfg=cfg, dataset=dataset)
+        return _Known(len(table), labels, {fold: sorted(found) for fold, found in parts.items()})
+
+    try:
+        known = tried()
+    except UserError:
+        # The manifest may be older than the images or the layout's settings: what is
+        # there now decides. Where it cannot be listed, the split itself will refuse.
+        if indexed is None:
+            raise
+        table = _listed(settings, dataset)
+        return _Known(0, None, None) if table is None else tried()
+    if indexed is not None:
+        _remember(dataset, cfg, known)
+    return known
+
+
+# A split of millions of rows takes minutes to try, so what came of it is kept in Snakemake's
+# folder, by the manifest's size and time, the settings and the code.
+
+
+def _memory(dataset: str) -> Path:
+    return Path(".snakemake") / f"darkroom-split-{dataset}.json"
+
+
+def _of(dataset: str, cfg: dict[str, Any]) -> Any:
+    place = (Path("results") / dataset / "manifest.parquet").stat()
+    return json.loads(json.dumps([place.st_size, place.st_mtime_ns, cfg, code("split_rows")]))
+
+
+def _remembered(dataset: str, cfg: dict[str, Any]) -> _Known | None:
+    try:
+        found = json.loads(_memory(dataset).read_text(encoding="utf-8"))
+        if found["of"] == _of(dataset, cfg):
+            return _Known(found["rows"], found["labels"], found["parts"])
+    except (OSError, ValueError, TypeError, LookupError):
+        pass
+    return None
+
+
+def _remember(dataset: str, cfg: dict[str, Any], known: _Known) -> None:
+    with contextlib.suppress(OSError):  # it cannot be written: the next command looks again
+        place = _memory(dataset)
+        place.parent.mkdir(exist_ok=True)
+        disk.write_json(str(place), {"of": _of(dataset, cfg), **known._asdict()})
 
 
 def _check_classifier(name: str, classifier: Classifier) -> None:
@@ -219,7 +276,7 @@ def _check_classifier(name: str, classifier: Classifier) -> None:
         check_settings(name, override(plain, {path: value}))
 
 
-def _check_tuning(settings: Settings, dataset: str, parts: dict[str, set[str]]) -> None:
+def _check_tuning(settings: Settings, dataset: str, parts: dict[str, list[str]]) -> None:
     """Refuse a search without validation rows to judge its trials by."""
     tuned = [f"models.{n}" for n in settings.models_of(dataset) if settings.models[n].tune]
     tuned += [
@@ -233,7 +290,7 @@ def _check_tuning(settings: Settings, dataset: str, parts: dict[str, set[str]]) 
         )
 
 
-def _check_two_classes(settings: Settings, dataset: str, table: Any) -> None:
+def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | None) -> None:
     """Refuse what two classes alone can have: a threshold, a sigmoid."""
     chosen = settings.datasets[dataset].classes
     sigmoid = [n for n in settings.models_of(dataset) if settings.models[n].head == "sigmoid"]
@@ -242,8 +299,8 @@ def _check_two_classes(settings: Settings, dataset: str, table: Any) -> None:
         return
     if chosen is not None:
         classes = list(chosen)
-    elif table is not None:
-        classes = sorted(table["label"].dropna().unique())
+    elif labels is not None:
+        classes = labels
     else:
         return
     if len(classes) == 2:

@@ -267,3 +267,58 @@ def test_millions_of_files_would_gain_by_shards(folder: Path) -> None:
     assert 20 < shards <= 500
     preflight.check_shards(settings(shards=shards), told.append)
     assert len(told) == 1
+
+
+# ---------------------------------------------------------------- what is known is not looked up again
+
+
+def test_a_split_is_tried_once_for_the_same_index(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from darkroom import partition
+
+    tries: list[str] = []
+    plain = partition.check
+
+    def counted(table: Any, **more: Any) -> Any:
+        tries.append(more["dataset"])
+        return plain(table, **more)
+
+    monkeypatch.setattr(partition, "check", counted)
+    rows = [
+        (f"{c}/{i}.jpg", c, None, None, f"{c}{i}", "ok") for c in ("cat", "dog") for i in range(9)
+    ]
+    table = pandas.DataFrame(rows, columns=["path", "label", "group", "split", "sha256", "status"])
+    place = folder / "results/pets/manifest.parquet"
+    place.parent.mkdir(parents=True)
+
+    def indexed(n: int) -> None:
+        table[:n].assign(row=range(n)).to_parquet(place)
+
+    indexed(18)
+    for _ in range(3):
+        assert said(settings()) == []
+    assert len(tries) == 1
+    said(settings(split={"seed": 1}))
+    assert len(tries) == 2
+    with pytest.raises(UserError, match="11"):
+        said(settings(split={"folds": 11}))
+    with pytest.raises(UserError):  # a refusal is not kept
+        said(settings(split={"folds": 11}))
+    assert len(tries) > 4
+    before = len(tries)
+    said(settings())
+    indexed(17)
+    said(settings())
+    assert len(tries) == before + 2
+
+
+def test_a_threshold_is_refused_from_memory_too(folder: Path) -> None:
+    rows = [(f"{c}/{i}.jpg", c, None, None, f"{c}{i}", "ok") for c in "abc" for i in range(9)]
+    table = pandas.DataFrame(rows, columns=["path", "label", "group", "split", "sha256", "status"])
+    place = folder / "results/pets/manifest.parquet"
+    place.parent.mkdir(parents=True)
+    table.assign(row=range(27)).to_parquet(place)
+    said(settings())
+    with pytest.raises(UserError, match="a threshold is for two classes, and there are 3"):
+        said(settings(threshold=0.3))
