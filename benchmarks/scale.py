@@ -3,8 +3,8 @@
     python -m benchmarks.scale --sizes 1000 10000 100000 --predict 14000000
 
 Makes small JPEG files of ten classes, each of its own bytes, and takes them through the
-stages as the rules call them, each in a process of its own: seconds from its start to its
-end, and its largest memory, looked at every 20 ms: the resident pages of the process, mapped
+stages as the rules call them, each in a process of its own: its CPU seconds, all workers'
+together, from start to end, and its largest memory, looked at every 20 ms: the resident pages of the process, mapped
 files' among them, and the private ones of its workers. The model of a stage is a line, fixed +
 each · images, through the two largest sizes; beside it, what the two before foretold of the
 largest. `--from FILE` prints the tables of earlier runs' lines (several may be given).
@@ -15,12 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -156,23 +156,22 @@ def measure(folder: Path, stage: str, cores: int) -> Cost:
     imports = MODULES.get(stage)
     program = (f"from darkroom import {imports}\n" if imports else "") + PROGRAM + STAGES[stage]
     before = size(folder)
-    start = time.perf_counter()
     command = [sys.executable, "-c", program, str(cores)]
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
-        peak, done = 0.0, threading.Event()
+    peak, done = 0.0, threading.Event()
 
-        def watch() -> None:
-            nonlocal peak
-            while not done.wait(0.02):
-                peak = max(peak, memory(process.pid))
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.02):
+            peak = max(peak, memory(process.pid))
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        status = process.wait()
-        took = time.perf_counter() - start
-        done.set()
-        watcher.join()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    _, status, used = os.wait4(process.pid, 0)
+    done.set()
+    watcher.join()
+    took = used.ru_utime + used.ru_stime  # its workers' too
     if status:
         raise SystemExit(f"{stage} ended with status {status}: {folder}/log.txt")
     return Cost(took, peak, max(0.0, size(folder) - before))
@@ -260,7 +259,7 @@ def table(found: dict[int, dict[str, Cost]], asked: list[int]) -> None:
     if rest:
         heads.append(f"by {rest[-1]:,} and {few:,}")
     heads += [f"{n:,} by the model" for n in asked]
-    for what, unit in (("memory", "MB"), ("seconds", "s"), ("disk", "MB")):
+    for what, unit in (("memory", "MB"), ("seconds", "CPU s"), ("disk", "MB")):
         small = "kB" if unit == "MB" else "ms"
         print(f"\n| {what} | fixed, {unit} | an image, {small} | {' | '.join(heads)} |")
         print("|---|" + "--:|" * (2 + len(heads)))
@@ -289,7 +288,7 @@ def main() -> None:
         table(read(given.earlier), given.predict)
         return
     scratch = Path(given.work or tempfile.mkdtemp(prefix="darkroom-scale-"))
-    print("| images | stage | seconds | MB of memory | MB written |\n|--:|---|--:|--:|--:|")
+    print("| images | stage | CPU seconds | MB of memory | MB written |\n|--:|---|--:|--:|--:|")
     try:
         found = {}
         for n in sorted(given.sizes):

@@ -144,6 +144,7 @@ def _configuration(asked: Asked) -> Iterator[Finding]:
     try:
         with contextlib.chdir(asked.folder):
             preflight.check(settings, say=told.append)
+            preflight.check_shards(settings, say=told.append)
     except UserError as error:
         yield Finding("problem", str(error))
     yield from (Finding("note", text) for text in told)

@@ -149,14 +149,14 @@ def card_slots(settings: Settings, asked: int) -> int:
 
 
 def check_shards(settings: Settings, say: Callable[[str], Any]) -> None:
-    """On a cluster: say where a data set would gain by shards."""
+    """Say where a data set would gain by shards, on a cluster."""
     for dataset in settings.run.datasets:
         told = demand.shards_that_pay(settings, dataset)
         if told is not None:
             say(
                 f"datasets.{dataset}: to index or prepare its {demand.size(settings, dataset).files:,} "
-                f"files takes one job about {told[1] / 3600:.0f} hours; shards: {told[0]} makes it "
-                "as many jobs of a quarter of an hour"
+                f"files takes one job about {told[1] / 3600:.0f} hours; on a cluster, shards: {told[0]} "
+                "makes it as many jobs of a quarter of an hour"
             )
 
 

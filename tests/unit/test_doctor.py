@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import socket
@@ -95,6 +96,15 @@ def test_what_the_data_cannot_give_is_told(place: Path) -> None:
     files = source(place, "pictures")
     assert not told(look("settings", files), "problem")
     assert "no/where" in told(look("settings", source(place, "no/where")), "problem")
+
+
+def test_millions_of_images_are_told_of_shards(place: Path) -> None:
+    files = source(place, "https://example.org/many.zip")
+    assert "shards" not in told(look("settings", files), "note")
+    (place / "data/mine").mkdir(parents=True)
+    size = {"files": 14_000_000, "bytes": 1_500_000_000_000}
+    (place / "data/mine/source.json").write_text(json.dumps(size))
+    assert "on a cluster, shards: " in told(look("settings", files), "note")
 
 
 def test_files_and_values_are_merged_as_a_run_does(place: Path) -> None:
