@@ -1,25 +1,32 @@
-"""Start-up: a run with nothing to do, and the dry run of 1,000 pairs of model and fold.
+"""Start-up: a run with nothing to do, and a dry run, by the number of jobs in the graph.
 
-The peer is plain Snakemake on a graph of the same number of jobs, in rules with nothing
-but input and output: what is left is the price of checked settings and code digests.
+The peer is plain Snakemake on a graph of as many jobs of the same form, in rules with
+nothing but input, output and one parameter (for parameters Snakemake imports pandas, if it
+is there): what is left is the price of checked settings, code digests and resources. Both
+are whole processes; CPU seconds are those of the process and its children, and say more on
+a machine that others use too. The growth is that of CPU seconds a job, from the smallest
+to the largest graph: 1 is linear, less is better, start-up weighs less.
 
-    python -m benchmarks.startup
+    python -m benchmarks.startup --jobs 100 300 1000 3000
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("Snakefile", "config.yaml", "darkroom", "rules", "scripts", "profiles", "report", "envs")
+FOLDS = 5
 SMALL: dict[str, Any] = {
     "run": {"datasets": ["digits"], "models": ["tiny"], "classifiers": ["logistic_regression"]},
     "models": {
@@ -33,85 +40,123 @@ rule all:
         expand("plain/{fold}/{model}/{kind}.predictions", fold=range(FOLDS), model=range(MODELS), kind=["head", "svm"]),
 rule split:
     output: "plain/splits"
+    params: cfg="split"
     shell: "mkdir -p plain && touch {output}"
 rule train:
     input: "plain/splits"
     output: "plain/{fold}/{model}/model"
+    params: cfg="train"
     shell: "touch {output}"
 rule features:
     input: "plain/{fold}/{model}/model"
     output: "plain/{fold}/{model}/features", "plain/{fold}/{model}/head.predictions"
+    params: cfg="features"
     shell: "touch {output}"
 rule fit:
     input: "plain/{fold}/{model}/features"
     output: "plain/{fold}/{model}/svm.predictions"
+    params: cfg="fit"
     shell: "touch {output}"
 """
 
 
-def seconds(command: list[str], folder: Path, runs: int = 5) -> float:
-    """Median wall time of whole processes, after one warm-up."""
-    taken = []
+class Taken(NamedTuple):
+    """Medians of whole processes: seconds on the wall, and of CPU."""
+
+    wall: float
+    cpu: float
+
+
+def taken(command: list[str], folder: Path, runs: int) -> Taken:
+    """Time a command some times, after one warm-up."""
+    walls, cpus = [], []
     for _ in range(runs + 1):
-        start = time.perf_counter()
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        walls.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        if done.returncode:
+            sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return Taken(statistics.median(walls[1:]), statistics.median(cpus[1:]))
+
+
+def many(models: int) -> dict[str, Any]:
+    """The configuration of so many models in five folds, with one classifier on each."""
+    named = {f"m{i}": SMALL["models"]["tiny"] for i in range(models)}
+    return SMALL | {
+        "models": named,
+        "run": SMALL["run"] | {"models": list(named)},
+        "datasets": {"digits": {"split": {"folds": FOLDS}}},
+    }
+
+
+def pretend(snakemake: list[str], configfile: str, folder: Path) -> None:
+    """Give a graph its files, empty where there are none, with what Snakemake notes of each."""
+    asked = [*snakemake, "--summary", "--configfile", configfile]
+    told = subprocess.run(asked, cwd=folder, check=True, capture_output=True, text=True).stdout
+    for line in told.splitlines():
+        path = folder / line.split("\t")[0]
+        if "/" in line.split("\t")[0] and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    touch = [*snakemake, "--touch", "--configfile", configfile]
+    subprocess.run(touch, cwd=folder, check=True, capture_output=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", help="not needed here")
-    parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--jobs", type=int, nargs="+", default=[100, 300, 1000, 3000])
+    asked = parser.parse_args()
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "all"]
+    bare = [*snakemake, "-s", "plain.smk", "--workflow-profile", "none"]
+    small = [*snakemake, "--configfile", "small.yaml"]
+    rows: list[tuple[str, int, Taken, Taken]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in (
-            "Snakefile",
-            "config.yaml",
-            "darkroom",
-            "rules",
-            "scripts",
-            "profiles",
-            "report",
-            "envs",
-        ):
+        for part in PARTS:
             (folder / part).symlink_to(ROOT / part)
         (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
-        models = {f"m{i}": SMALL["models"]["tiny"] for i in range(200)}
-        many = SMALL | {
-            "models": models,
-            "run": SMALL["run"] | {"models": list(models)},
-            "datasets": {"digits": {"split": {"folds": 5}}},
-        }
-        (folder / "many.yaml").write_text(yaml.safe_dump(many))
         plain = folder / "plain.smk"
-        bare = ["-s", "plain.smk", "--workflow-profile", "none"]
-
         plain.write_text("FOLDS, MODELS = 1, 1\n" + PLAIN)
-        subprocess.run(
-            [*snakemake, "--configfile", "small.yaml"], cwd=folder, check=True, capture_output=True
-        )
-        subprocess.run([*snakemake, *bare], cwd=folder, check=True, capture_output=True)
-        rows = [
-            (
-                "a run with nothing to do",
-                seconds([*snakemake, "--configfile", "small.yaml"], folder, runs),
-                seconds([*snakemake, *bare], folder, runs),
-            )
-        ]
-        plain.write_text("FOLDS, MODELS = 5, 200\n" + PLAIN)
+        subprocess.run(small, cwd=folder, check=True, capture_output=True)
+        subprocess.run(bare, cwd=folder, check=True, capture_output=True)
         rows.append(
-            (
-                "dry run of 1,000 pairs of model and fold",
-                seconds([*snakemake, "-n", "--configfile", "many.yaml"], folder, runs),
-                seconds([*snakemake, "-n", *bare], folder, runs),
-            )
+            ("nothing to do", 11, taken(small, folder, asked.runs), taken(bare, folder, asked.runs))
         )
-    print("| start-up | Darkroom, s | plain Snakemake, s | ratio |\n|---|---|---|---|")
-    for what, ours, peer in rows:
-        print(f"| {what} | {ours:.2f} | {peer:.2f} | {ours / peer:.2f} |")
+        for jobs in sorted(asked.jobs):
+            models = max(1, round(jobs / 3 / FOLDS))
+            configfile = f"many{models}.yaml"
+            (folder / configfile).write_text(yaml.safe_dump(many(models)))
+            plain.write_text(f"FOLDS, MODELS = {FOLDS}, {models}\n" + PLAIN)
+            ours = [*snakemake, "--configfile", configfile]
+            for what, more in (("dry run", ["--forceall", "-n"]), ("nothing to do", [])):
+                if what == "nothing to do":
+                    pretend(snakemake, configfile, folder)
+                    subprocess.run([*bare, "--touch"], cwd=folder, capture_output=True)
+                    subprocess.run(bare, cwd=folder, check=True, capture_output=True)
+                rows.append(
+                    (
+                        what,
+                        3 * FOLDS * models + 8,
+                        taken([*ours, *more], folder, asked.runs),
+                        taken([*bare, *more], folder, asked.runs),
+                    )
+                )
+    print("| run | jobs | Darkroom, s | CPU s | plain Snakemake, s | CPU s | ratio of CPU |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for what, jobs, ours_, peer in rows:
+        print(
+            f"| {what} | {jobs:,} | {ours_.wall:.2f} | {ours_.cpu:.2f} | {peer.wall:.2f} |"
+            f" {peer.cpu:.2f} | {ours_.cpu / peer.cpu:.2f} |"
+        )
+    for what in ("dry run", "nothing to do"):
+        own = [(jobs, t.cpu) for w, jobs, t, _ in rows if w == what and jobs > 11]
+        if len(own) > 1:
+            (least, fewer), (most, more_) = own[0], own[-1]
+            print(f"growth, {what}: {(more_ / most) / (fewer / least):.2f} (linear: 1)")
 
 
 if __name__ == "__main__":

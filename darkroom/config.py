@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -289,7 +290,7 @@ class OneOf(Strict):
             )
         return self
 
-    @property
+    @cached_property
     def kind(self) -> str:
         return next(
             k for k in type(self).model_fields if k != "name" and getattr(self, k) is not None
@@ -969,6 +970,10 @@ class Settings(Strict):
         "tensorflow",
         description="what Keras computes with; jax and torch: pip install -r envs/backends.in",
     )
+    container: str | None = Field(
+        None,
+        description="with --sdm apptainer, the image that each stage runs in: a .sif file, docker://…; envs/Containerfile builds one",
+    )
     run: Run
     datasets: dict[str, Dataset]
     models: dict[str, Model] = {}
@@ -980,6 +985,7 @@ class Settings(Strict):
     )
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
+    _views: dict[tuple[str, str], View] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -1080,12 +1086,12 @@ class Settings(Strict):
         found = [n for name in asked for n in self.comparisons.get(name, [name])]
         return list(dict.fromkeys(found))
 
-    @property
+    @cached_property
     def sharded(self) -> list[str]:
         """Data sets that are indexed and prepared in several jobs."""
         return [name for name, dataset in self.datasets.items() if dataset.shards > 1]
 
-    @property
+    @cached_property
     def comparisons(self) -> dict[str, list[str]]:
         """Names of the compared models, by the name that stands for them all."""
         return {
@@ -1094,7 +1100,7 @@ class Settings(Strict):
             if model.compare
         }
 
-    @property
+    @cached_property
     def backbones(self) -> list[str]:
         """Names of the feature sets that a pretrained backbone makes."""
         return [name for name, f in self.features.items() if f.kind == "backbone"]
@@ -1135,6 +1141,12 @@ class Settings(Strict):
 
     def view_of(self, dataset: str, user: str) -> View:
         """The view that a model or feature set of this data set reads."""
+        known = self._views.get((dataset, user))
+        if known is None:
+            known = self._views[dataset, user] = self._view(dataset, user)
+        return known
+
+    def _view(self, dataset: str, user: str) -> View:
         backbone = self.backbone_of(user)
         if backbone is not None:
             user = backbone

@@ -13,6 +13,7 @@ order elsewhere; `runtime` has room for a machine of a third of the speed.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -458,9 +459,14 @@ def resources(settings: Settings, gpus: int) -> dict[str, Callable[..., int]]:
 
     def of(ask: Callable[[Need, int], int]) -> Callable[..., int]:
         def asked(wildcards: Any, threads: int, attempt: int, rulename: str) -> int:
-            told = need(settings, rulename, dict(wildcards.items()), threads, gpus > 0)
-            return ask(told, attempt)
+            return ask(told(rulename, tuple(wildcards.items()), threads), attempt)
 
+        # Snakemake asks for the parameters at each call; thousands of jobs make many.
+        asked.__signature__ = inspect.signature(asked)  # type: ignore[attr-defined]
         return asked
+
+    @lru_cache(maxsize=1)  # one job is asked for each of its resources in turn
+    def told(rule: str, wildcards: tuple[tuple[str, str], ...], cores: int) -> Need:
+        return need(settings, rule, dict(wildcards), cores, gpus > 0)
 
     return {ask.__name__: of(ask) for ask in (mem_mb, runtime, disk_mb)}

@@ -31,18 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Always all of them, whatever the data: one with nothing to show says why in words.
-FIGURES = (
-    "learning_curves.svg",
-    "comparison.svg",
-    "tuning.svg",
-    "class_counts.svg",
-    "scores.svg",
-    "confusion.svg",
-    "calibration.svg",
-    "samples.png",
-    "augmented.png",
-    "mistakes.png",
-)
 
 INK, MUTED, RULE, PAPER, ON = "#1c1c1a", "#6a6a66", "#d8d8d3", "#ffffff", "#fefefe"
 BLUE, ORANGE, GREEN, VERMILION, GRAY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#a3a39d"

@@ -1,7 +1,8 @@
 """Files that are made from others, and that a test compares with them.
 
 `schemas/config.schema.json` from the typed settings, for editors; `envs/{part}.yaml`
-from the lock, for `--sdm conda`. `python -m darkroom.generated` rewrites them.
+from the lock, for `--sdm conda`; `envs/Containerfile`, which installs the lock, for
+`--sdm apptainer`. `python -m darkroom.generated` rewrites them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, get_args
 
 from darkroom.config import OneOf, Optimizer, Settings
 from darkroom.provenance import ROOT
+
+PYTHON = "3.12"  # of the conda environments and the container; `make` prefers it too
 
 # What the stages of a part import; everything else comes with it.
 EVERY = [
@@ -78,8 +81,24 @@ def environment(part: str, versions: dict[str, str]) -> str:
     return (
         f"# Of the {part} stages, for --sdm conda. Made from envs/run.lock by `make generated`.\n"
         "channels:\n  - conda-forge\n  - nodefaults\n"
-        f"dependencies:\n  - python=3.12\n  - pip\n  - pip:\n{pins}\n"
+        f"dependencies:\n  - python={PYTHON}\n  - pip\n  - pip:\n{pins}\n"
     )
+
+
+def container() -> str:
+    """A container file with the whole lock, checked by its hashes, in an environment of its own."""
+    return f"""\
+# The environment of every stage: what `make` puts into .venv, by the same lock and hashes.
+# Made from envs/run.lock by `make generated`. docs/environments.md has the commands.
+ARG BASE=python:{PYTHON}-slim-bookworm
+FROM ${{BASE}}
+COPY envs/run.lock /opt/darkroom/run.lock
+RUN python3 -m venv /opt/darkroom \\
+ && /opt/darkroom/bin/python -m pip install --no-cache-dir --disable-pip-version-check \\
+    --require-hashes --no-deps --prefer-binary -r /opt/darkroom/run.lock
+ENV PATH=/opt/darkroom/bin:$PATH
+CMD ["snakemake", "--help"]
+"""
 
 
 def schema() -> str:
@@ -136,6 +155,7 @@ def files() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     versions = locked(ROOT / "envs" / "run.lock")
     made = {ROOT / "envs" / f"{part}.yaml": environment(part, versions) for part in PARTS}
+    made[ROOT / "envs" / "Containerfile"] = container()
     made[ROOT / "schemas" / "config.schema.json"] = schema()
     return made
 

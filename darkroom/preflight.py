@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from darkroom import cards, demand, disk, sources, survival, unseen, weights
+from darkroom import cards, demand, disk, remembered, sources, survival, unseen, weights
 from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
 from darkroom.overrides import override
@@ -320,14 +320,22 @@ def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | Non
 def within_limit(settings: Settings, dataset: str) -> bool:
     """Whether the last index has no more unusable files than are allowed; True where there is none."""
     manifest = Path("results") / dataset / "manifest.parquet"
-    if not manifest.exists():
+    try:
+        told = manifest.stat()
+    except OSError:
         return True
-    import pyarrow.compute as compute
-    import pyarrow.parquet as parquet
+    # Arrow takes a good part of a run with nothing to do: what was counted is remembered.
+    key = remembered.key("unusable", dataset, told.st_size, told.st_mtime_ns)
+    counted = remembered.recall(key)
+    if counted is None:
+        import pyarrow.parquet as parquet
 
-    status = parquet.read_table(manifest, columns=["status"])["status"]
-    unusable = compute.sum(compute.equal(status, "unusable")).as_py() or 0
-    return bool(unusable <= settings.datasets[dataset].max_unusable * len(status))
+        with parquet.ParquetFile(manifest) as file:
+            status = file.read(columns=["status"])["status"]
+        counted = [sum(part.to_pylist().count("unusable") for part in status.chunks), len(status)]
+        remembered.keep(key, counted)
+    unusable, rows = counted
+    return bool(unusable <= settings.datasets[dataset].max_unusable * rows)
 
 
 def _indexed(dataset: str) -> Any:

@@ -48,13 +48,17 @@ def code(script: str, *others: str) -> str:
     -------
     16 hexadecimal digits. They depend on the Python version's syntax tree too.
     """
-    path = ROOT / "scripts" / f"{script}.py"
-    digest = hashlib.sha256(_facts(path).digest.encode())
-    for module in reached(path):
-        digest.update(f"\0{module}\0{_facts(_file(module)).digest}".encode())
+    digest = _digest(ROOT / "scripts" / f"{script}.py")
     for other in others:
         digest.update((ROOT / other).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _digest(path: Path) -> hashlib._Hash:
+    digest = hashlib.sha256(_facts(path).digest.encode())
+    for module in reached(path):
+        digest.update(f"\0{module}\0{_facts(_file(module)).digest}".encode())
+    return digest
 
 
 def reached(path: Path) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom import curves, disk, findings, side_by_side, tuning_figures
 from darkroom import figures as draw
-from darkroom.figures import FIGURES
+from darkroom.figure_names import FIGURES
 from darkroom.findings import number
 from darkroom.outcome import Key, Told
 from darkroom.page import page
@@ -60,7 +60,7 @@ def write_report(
     histories : every `history.csv`, at `{fold}/{model}-seed{seed}/history.csv`.
     tuning : every `best.json` of a search for settings; `trials.csv` stands beside each.
     augmented : the variants in the same view; None or empty where none are stored.
-    output : the page. figures : paths whose file names are those of `figures.FIGURES`.
+    output : the page. figures : paths whose file names are those of `figure_names.FIGURES`.
     benchmarks : folder of Snakemake's benchmark files; whichever exist are read.
     cfg : `dataset` (its name), `report` (`samples`, `mistakes`), `settings` (shown as they are;
         of `settings["models"]` the keys `keep` and `monitor` tell the epoch kept).

@@ -1,5 +1,6 @@
 # The checked settings, and the few functions that the rules share. No rules here.
 import functools
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -37,6 +38,17 @@ except UserError as error:
     sys.exit(1)
 
 
+if settings.container:
+
+    container: settings.container
+
+
+def called(function):
+    """The same function with its parameters noted: Snakemake asks for them at each of many calls."""
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
 def one_of(names):
     """A wildcard that takes only these names; none where there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
@@ -63,6 +75,7 @@ def cfg(stage):
     Snakemake records their text: a changed setting reruns the stages that read it.
     """
 
+    @called
     def of(wildcards):
         try:
             return settings.stage(stage, dict(wildcards.items()))
@@ -75,6 +88,7 @@ def cfg(stage):
 def each(pattern):
     """The files of a pattern: of one data set where the wildcards name it, else of all in `run`."""
 
+    @called
     def of(wildcards):
         named = wildcards.get("dataset")
         files = []
@@ -101,11 +115,13 @@ def view_of(wildcards):
     return settings.datasets[wildcards.dataset].view.name
 
 
+@called
 def images_of(wildcards):
     """The prepared images in the view that is asked for."""
     return f"results/{wildcards.dataset}/images/{view_of(wildcards)}.h5"
 
 
+@called
 def shards_of(wildcards):
     """What the prepared images are joined of, where the data set has shards: read with them."""
     n = settings.datasets[wildcards.dataset].shards
@@ -117,11 +133,13 @@ def shards_of(wildcards):
     return [f"{folder}/{k}.h5" for k in range(1, n + 1)]
 
 
+@called
 def index_shards_of(wildcards):
     n = settings.datasets[wildcards.dataset].shards
     return [f"results/{wildcards.dataset}/index/{k}.parquet" for k in range(1, n + 1)]
 
 
+@called
 def augmented_of(wildcards):
     """The stored variants in the same view, where the data set has any."""
     if not settings.datasets[wildcards.dataset].augment.variants:
@@ -129,6 +147,7 @@ def augmented_of(wildcards):
     return f"results/{wildcards.dataset}/augmented/{view_of(wildcards)}.h5"
 
 
+@called
 def features_of(wildcards):
     """A feature set: of this fold when a network made it, else one for all folds."""
     if wildcards.features in settings.features:
@@ -136,12 +155,14 @@ def features_of(wildcards):
     return "results/{dataset}/{fold}/{features}/features.h5"
 
 
+@called
 def weights_of(wildcards):
     """The weights of the backbone that a network stands on."""
     backbone = settings.models[wildcards.model].backbone
     return f"data/weights/{backbone}.h5" if backbone else []
 
 
+@called
 def embedded_of(wildcards):
     """The backbone's features that a head learns from, where nothing changes pixels."""
     model = settings.models[wildcards.model]
@@ -150,6 +171,7 @@ def embedded_of(wildcards):
     return f"results/{wildcards.dataset}/features/{model.backbone}.h5"
 
 
+@called
 def embedded_of_frozen(wildcards):
     """The backbone's features that a trained head is run on, where the backbone is as it was."""
     model = settings.models[wildcards.model]
@@ -158,6 +180,7 @@ def embedded_of_frozen(wildcards):
     return f"results/{wildcards.dataset}/features/{model.backbone}.h5"
 
 
+@called
 def predicting(wildcards):
     """What new pictures are predicted by: the named classifier, or whichever is the best; all folds.
 
@@ -191,6 +214,7 @@ def predicting(wildcards):
     return {"models": models, "makers": makers, "said": said, "tables": tables}
 
 
+@called
 def pictures_of(wildcards):
     """A digest of the new pictures: changed ones are predicted anew."""
     try:
@@ -199,11 +223,13 @@ def pictures_of(wildcards):
         raise WorkflowError(str(error)) from None
 
 
+@called
 def training_threads(wildcards):
     model = settings.models[wildcards.model]
     return _threads(wildcards, pixels=model.fine_tune is not None or not embedded_of(wildcards))
 
 
+@called
 def extraction_threads(wildcards):
     return _threads(wildcards, pixels=not embedded_of_frozen(wildcards))
 
@@ -235,6 +261,7 @@ def classifier_work(name):
     return classifiers.work(given.kind, given.settings, given.max_rows, search)
 
 
+@called
 def classifier_threads(wildcards):
     """The cores, shared among all fits of this run by their work."""
     work = classifier_work(wildcards.classifier)
@@ -256,23 +283,27 @@ def tuning_of(wildcards):
     )
 
 
+@called
 def trial_before(wildcards):
     """What a trial waits for: as many trials run side by side as `parallel` says."""
     n = int(wildcards.n) - tune_of(wildcards).parallel
     return f"{tuning_of(wildcards)}/trial-{n}.json" if n > 0 else []
 
 
+@called
 def trials_of(wildcards):
     """All trials of a search."""
     folder = tuning_of(wildcards)
     return [f"{folder}/trial-{n}.json" for n in range(1, tune_of(wildcards).trials + 1)]
 
 
+@called
 def best_of(wildcards):
     """The setting that a search chose, where there is a search."""
     return f"{tuning_of(wildcards)}/best.json" if tune_of(wildcards) else []
 
 
+@called
 def searches_of(wildcards):
     """The chosen settings of all searches of a data set."""
     dataset = wildcards.dataset

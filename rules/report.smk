@@ -1,4 +1,4 @@
-from darkroom.figures import FIGURES
+from darkroom.figure_names import FIGURES
 
 
 rule report:

@@ -77,6 +77,48 @@ def test_a_conda_environment_has_what_its_stages_import() -> None:
             assert PACKAGES.get(module, module) in PARTS[part], f"{script} needs {module}"
 
 
+def test_lock_conda_and_container_name_the_same_versions() -> None:
+    """Each way to an environment, read by itself: the same Python, and packages of the one lock."""
+    lock = locked(ROOT / "envs/run.lock")
+    pythons = set()
+    for path in sorted((ROOT / "envs").glob("*.yaml")):
+        (base, tool, packages) = yaml.safe_load(path.read_text())["dependencies"]
+        pythons.add(base.removeprefix("python="))
+        assert tool == "pip" and set(packages) == {"pip"}
+        pins = dict(pin.split("==") for pin in packages["pip"])
+        assert pins.items() <= lock.items(), path
+    steps = _steps((ROOT / "envs/Containerfile").read_text())
+    assert [step for step, _ in steps] == ["ARG", "FROM", "COPY", "RUN", "ENV", "CMD"]
+    told = dict(steps)
+    pythons.add(re.fullmatch(r"BASE=python:([0-9.]+)-slim-bookworm", told["ARG"]).group(1))  # type: ignore[union-attr]
+    assert pythons == {"3.12"}
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"^CANDIDATES := .*,(python3\.12) ", makefile, flags=re.M)
+    # the container installs that very lock, and as `make` does
+    source, place = told["COPY"].split()
+    assert (ROOT / source) == ROOT / "envs/run.lock" and told["RUN"].endswith(f" -r {place}")
+    how = {"--require-hashes", "--no-deps", "--prefer-binary"}
+    assert how <= set(told["RUN"].split())
+    installs = re.findall(r"pip install .*-r \$<", makefile)
+    assert installs and all(how <= set(line.split()) for line in installs)
+
+
+def _steps(containerfile: str) -> list[tuple[str, str]]:
+    """Instructions of a container file and what they are given."""
+    joined = re.sub(r"\\\n\s*", "", containerfile)
+    lines = [line for line in joined.splitlines() if line and not line.startswith("#")]
+    return [(line.split()[0], line.split(maxsplit=1)[1]) for line in lines]
+
+
+def test_every_lock_of_this_folder_agrees_with_the_first() -> None:
+    """Locks for more (tests, a cluster, other backends) add packages; none names another version."""
+    run = locked(ROOT / "envs/run.lock")
+    for path in sorted((ROOT / "envs").glob("*.lock")):
+        other = locked(path)
+        both = run.keys() & other.keys()
+        assert {name: other[name] for name in both} == {name: run[name] for name in both}, path
+
+
 @pytest.fixture
 def validator() -> jsonschema.Draft202012Validator:
     text = (ROOT / "schemas/config.schema.json").read_text()

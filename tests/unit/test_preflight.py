@@ -84,6 +84,36 @@ def test_an_older_index_refuses_nothing_that_is_there_now(folder: Path, source: 
     assert said(settings(source=source, split={"folds": 5})) == []
 
 
+def index(folder: Path, copies: int, unusable: int = 0) -> Path:
+    """A manifest of `copies` usable images of each class."""
+    manifest = folder / "results/pets/manifest.parquet"
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    n = 2 * copies + unusable
+    pandas.DataFrame(
+        {
+            "row": range(n),
+            "path": [f"{('cat', 'dog')[i % 2]}/{i}.jpg" for i in range(n)],
+            "label": ["cat", "dog"] * (n // 2) + ["cat"] * (n % 2),
+            "group": None,
+            "split": None,
+            "sha256": [f"{i:064x}" for i in range(n)],
+            "status": ["ok"] * (2 * copies) + ["unusable"] * unusable,
+        }
+    ).to_parquet(manifest)
+    return manifest
+
+
+def test_unusable_files_of_the_last_index_against_another_limit(folder: Path) -> None:
+    assert preflight.within_limit(settings(), "pets"), "nothing is known yet"
+    (folder / ".snakemake").mkdir()
+    index(folder, 20, unusable=1)
+    for _ in range(2):
+        assert preflight.within_limit(settings(max_unusable=0.1), "pets")
+        assert not preflight.within_limit(settings(max_unusable=0.01), "pets")
+    index(folder, 20)
+    assert preflight.within_limit(settings(max_unusable=0.01), "pets")
+
+
 def test_a_class_that_no_folder_has(folder: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'cat'"):
         said(settings(classes=["cta", "dog"]))

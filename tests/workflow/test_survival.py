@@ -1,17 +1,23 @@
-"""Killed at any moment, the same command goes on and ends with the same numbers."""
+"""Killed at any moment, on a full disk, without locks: the same command goes on to the same numbers."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pandas
 import pytest
 
+from darkroom.provenance import ROOT
+from tests import jobs
+from tests.refusing import UNSHARE, needs_mounts
 from tests.workflow.conftest import Workspace
 
 
@@ -41,7 +47,7 @@ def test_kills_at_random_moments_change_no_number(
     workspace.config["models"]["tiny"]["epochs"] = 3
     rng = random.Random(seed)
     killed = 0
-    for _ in range(5):
+    for _ in range(3):
         killed += kill_after(workspace, rng.uniform(3, 14))
     assert killed, "no run lasted long enough to be killed"
     workspace.run()
@@ -50,3 +56,72 @@ def test_kills_at_random_moments_change_no_number(
         theirs = pandas.read_csv(finished.root / "results/shapes" / table)
         pandas.testing.assert_frame_equal(ours, theirs)
     assert workspace.pending() == {}
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[jobs.Job]:
+    """A job of every rule, each ready to be run again by itself."""
+    return jobs.record(tmp_path_factory.mktemp("jobs"))
+
+
+def test_every_rule_of_a_whole_data_set_has_a_job(recorded: list[jobs.Job]) -> None:
+    assert {job.script.stem for job in recorded} == {
+        "download_source", "download_weights", "index_files", "check_files", "split_rows",
+        "prepare_images", "augment_images", "embed_images", "try_model", "try_classifier",
+        "choose_setting", "train_model", "extract_features", "describe_images", "fit_classifier",
+        "evaluate_dataset", "write_report", "predict_images",
+    }  # fmt: skip
+
+
+# Those that load TensorFlow take most of a minute each when killed: one stands for them here,
+# benchmarks/kills.py has all of them.
+SLOW = {"download_weights", "embed_images", "try_model", "extract_features", "predict_images"}
+
+
+def test_a_job_of_any_stage_killed_at_any_moment_ends_with_the_same_files(
+    recorded: list[jobs.Job],
+) -> None:
+    told = []
+    for job in jobs.one_of_each(recorded):
+        if job.rule not in SLOW:
+            outcome = jobs.kill_and_compare(job, kills=2, seed=0)
+            told.append(outcome)
+            assert outcome.wrong == [], outcome
+    assert sum(outcome.kills for outcome in told) > len(told), told
+
+
+def test_a_full_disk_at_any_stage_is_a_sentence_and_the_next_run_goes_on(
+    recorded: list[jobs.Job],
+) -> None:
+    needs_mounts()
+    rules = sorted({job.rule for job in recorded} - SLOW)
+    command = [sys.executable, "-m", "tests.jobs", str(recorded[0].root)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for what, asked in (("full", rules), ("read-only", ["split_rows", "prepare_images"])):
+        done = subprocess.run(
+            [*UNSHARE, *command, what, *asked],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(found) >= len(asked)
+        assert [f for f in found if f[1]] == []
+
+
+def test_a_file_system_without_locks_carries_the_whole_run(
+    workspace: Workspace, finished: Workspace
+) -> None:
+    code = (
+        "import os, sys; from tests.refusing import refuse_locks; refuse_locks(); "
+        "os.chdir(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(workspace.root), *workspace.command()],
+        cwd=ROOT, env=workspace.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    tables = [
+        Path(w.root, "results/shapes/metrics.csv").read_bytes() for w in (workspace, finished)
+    ]
+    assert tables[0] == tables[1]

@@ -1,0 +1,16 @@
+"""Names of the report's figures: all that its rule needs to know of the drawing."""
+
+from __future__ import annotations
+
+FIGURES = (
+    "learning_curves.svg",
+    "comparison.svg",
+    "tuning.svg",
+    "class_counts.svg",
+    "scores.svg",
+    "confusion.svg",
+    "calibration.svg",
+    "samples.png",
+    "augmented.png",
+    "mistakes.png",
+)

@@ -1,0 +1,49 @@
+"""What one run found out, for the next: kept by a digest of all that it was found from.
+
+In Snakemake's own folder, so it goes with it; where it is lost or cannot be written, it is
+found out again. Standard library only: it is read while the Snakefile is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+MOST = 100  # facts kept: those of a few data sets under a few configurations
+
+
+def key(*of: Any) -> str:
+    """Digest of what a fact was found from; JSON values."""
+    return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def recall(key: str) -> Any:
+    """The fact of a key, a JSON value; None where none is known."""
+    return _all().get(key)
+
+
+def keep(key: str, fact: Any) -> None:
+    """Keep a fact, a JSON value, and forget the oldest of many."""
+    facts = {**_all(), key: fact}
+    facts = dict(list(facts.items())[-MOST:])
+    place = _place()
+    part = place.with_name(f".{place.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        part.write_text(json.dumps(facts), encoding="utf-8")
+        part.replace(place)
+
+
+def _place() -> Path:
+    return Path(".snakemake") / "darkroom-facts.json"
+
+
+def _all() -> dict[str, Any]:
+    try:
+        found = json.loads(_place().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

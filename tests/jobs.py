@@ -1,0 +1,440 @@
+"""The jobs of a small run, each to be run again as a process of its own: killed, refused, compared.
+
+Snakemake runs the whole chain once; its scripts are replaced by ones that note what they
+were given before they do their work. So each job can be repeated without Snakemake, in a
+second or two, and its files compared with those of the first, undisturbed run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow.parquet as pq
+
+from tests.pictures import class_folders
+from tests.unit.backbone_weights import mobilenet_weights
+from tests.workflow.conftest import Workspace, make_workspace
+
+NOTE = """
+import pickle as _pickle, time as _time
+from pathlib import Path as _Path
+_Path("jobs").mkdir(exist_ok=True)
+_Path(f"jobs/{{_time.time_ns()}}-{{snakemake.rule}}").write_bytes(_pickle.dumps(snakemake))
+{original}
+"""
+RUN = (
+    "import pickle, runpy, sys\n"
+    "from pathlib import Path\n"
+    "given = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
+    "runpy.run_path(sys.argv[2], init_globals={'snakemake': given}, run_name='__main__')\n"
+)
+TARGETS = ["all", "results/shapes/predictions/new.csv"]
+
+
+def every_rule(root: Path, wide: bool = False) -> Workspace:
+    """A workspace whose run has a job of every rule.
+
+    Parameters
+    ----------
+    wide : also a network without a backbone, more trials, more feature sets and classifiers.
+    """
+    made = make_workspace(root)
+    shutil.make_archive(str(root / "pictures"), "zip", root / "pictures")
+    class_folders(root / "unseen", per_class=2)
+    mobilenet_weights(root / "backbone.h5")
+    rate = {"optimizer.learning_rate": {"low": "1e-3", "high": "1e-1", "log": True}}
+    space = {"settings.C": {"low": 0.1, "high": 100, "log": True}}
+    made.config["datasets"]["shapes"]["source"] = "pictures.zip"
+    made.config["models"]["tiny"] |= {"epochs": 5, "early_stopping": 2}
+    made.config["models"]["tuned"] = {
+        "backbone": "small", "layers": [{"dense": 4}, {"dropout": 0.3}], "epochs": 3, "batch": 8,
+        "early_stopping": 2, "fine_tune": {"blocks": 1, "epochs": 2},
+        "tune": {"space": rate, "trials": 2 if wide else 1, "epochs": 2},
+    }  # fmt: skip
+    made.config["features"]["small"] = {
+        "kind": "backbone", "application": "MobileNet", "settings": {"alpha": 0.25},
+        "view": {"size": 32}, "weights": "backbone.h5",
+    }  # fmt: skip
+    made.config["classifiers"]["svm"]["tune"] = {"space": space, "trials": 1}
+    made.config["predict"] = {"new": "unseen"}
+    made.config["run"] |= {
+        "models": ["tiny", "tuned"] if wide else ["tuned"],
+        "features": ["pixels", "small"] if wide else ["pixels"],
+        "classifiers": ["svm", "random_forest"] if wide else ["svm"],
+    }
+    return made
+
+
+@dataclass
+class Job:
+    """What Snakemake gave to a script; paths are relative to `root`."""
+
+    root: Path
+    place: Path
+    given: Any
+
+    @property
+    def rule(self) -> str:
+        return str(self.given.rule)
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.rule, *map(str, dict(self.given.wildcards.items()).values())])
+
+    @property
+    def outputs(self) -> list[Path]:
+        return [Path(str(path)) for path in self.given.output]
+
+    def start(self, **more: Any) -> subprocess.Popen[str]:
+        """Start it in a session of its own."""
+        env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DARKROOM_PARENT")}
+        return subprocess.Popen(
+            [sys.executable, "-c", RUN, str(self.place), str(self.script)],
+            cwd=self.root,
+            env=env | {"PYTHONPATH": str(self.root), "TF_CPP_MIN_LOG_LEVEL": "2"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **more,
+        )
+
+    @property
+    def script(self) -> Path:
+        name = self.rule.replace("choose_classifier_setting", "choose_setting")
+        return self.root / "originals" / f"{name}.py"
+
+    def remove_outputs(self) -> None:
+        """As Snakemake does before a job: no output is there, every folder is."""
+        for path in self.outputs:
+            (self.root / path).unlink(missing_ok=True)
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / str(self.given.log[0])).parent.mkdir(parents=True, exist_ok=True)
+
+    def forget(self) -> None:
+        """Remove also what no rule declares: states, journals, downloads."""
+        self.remove_outputs()
+        for path in self.outputs:
+            folder = self.root / path.parent
+            if self.rule in ("download_source", "download_weights"):
+                shutil.rmtree(folder)
+                folder.mkdir()
+            shutil.rmtree(folder / ".resume", ignore_errors=True)
+            if self.rule.startswith("try_") and str(self.given.wildcards.n) == "1":
+                for other in folder.iterdir():
+                    if other.name.startswith("journal") or other.is_dir():
+                        shutil.rmtree(other) if other.is_dir() else other.unlink()
+
+    def busy(self) -> tuple[tuple[str, int], ...]:
+        """What stands where it writes, hidden files too: changes when it begins to write."""
+        folders = {self.root / p.parent for p in self.outputs}
+        folders |= {f / ".resume" for f in folders}
+        found = []
+        for folder in folders:
+            try:
+                with os.scandir(folder) as entries:
+                    found += [(entry.name, entry.stat().st_size) for entry in entries]
+            except OSError:
+                continue
+        return tuple(sorted(found))
+
+
+def record(root: Path, wide: bool = False, timeout: float = 1500) -> list[Job]:
+    """Run every rule once; the jobs in their order. The files are kept in `reference` too."""
+    made = every_rule(root, wide)
+    (root / "originals").mkdir()
+    for script in sorted((root / "scripts").glob("*.py")):
+        shutil.copy2(script, root / "originals" / script.name)
+        script.write_text(NOTE.format(original=script.read_text()))
+    done = made.snakemake(*TARGETS, timeout=timeout)
+    assert done.returncode == 0, done.stdout
+    for part in ("results", "data"):
+        shutil.copytree(root / part, root / "reference" / part, symlinks=True)
+    return recorded(root)
+
+
+def recorded(root: Path) -> list[Job]:
+    """The jobs of a run that was recorded."""
+    places = sorted((root / "jobs").iterdir())
+    return [Job(root, place, pickle.loads(place.read_bytes())) for place in places]
+
+
+def one_of_each(jobs: list[Job]) -> list[Job]:
+    """The first job of each rule; of trainings those of both kinds."""
+    found = {
+        (j.rule, j.given.wildcards.model if j.rule == "train_model" else ""): j
+        for j in reversed(jobs)
+    }
+    return [job for job in jobs if job in found.values()]
+
+
+# ---------------------------------------------------------------- killing
+
+
+@dataclass
+class Outcome:
+    """What became of a job that was killed: how often, and what was wrong in the end."""
+
+    name: str
+    kills: int
+    wrong: list[str]
+
+
+def kill_and_compare(job: Job, kills: int, seed: int) -> Outcome:
+    """Kill a job at random moments, as often, then let it end, and compare its files.
+
+    Every other kill falls where files are being written: a moment after something changed in
+    the folders of the outputs. After each kill, no output may stand under its name that is
+    not whole. Then the job is started again as Snakemake would: its outputs are removed, what
+    no rule declares stays.
+
+    Parameters
+    ----------
+    kills : that must find the job alive. seed : of the moments.
+    """
+    draw = random.Random(f"{seed} {job.name}")
+    job.forget()
+    started = time.monotonic()
+    finished(job)
+    lasts = time.monotonic() - started
+    outcome = Outcome(job.name, 0, different(job))
+    job.forget()
+    tries = 0
+    while outcome.kills < kills and tries < 6 * kills:
+        tries += 1
+        job.remove_outputs()
+        process = job.start()
+        if tries % 2:
+            before, end = job.busy(), time.monotonic() + 4 * lasts
+            while process.poll() is None and job.busy() == before and time.monotonic() < end:
+                time.sleep(0.0005)
+            time.sleep(draw.choice([0, draw.uniform(0, 0.03), draw.uniform(0, 0.3 * lasts)]))
+        else:
+            time.sleep(draw.uniform(0.2, 1.0) * lasts)
+        killed = process.poll() is None
+        with contextlib.suppress(ProcessLookupError):  # it just ended
+            if draw.random() < 0.5:
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+        _, said = process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            outcome.kills += 1
+        elif process.returncode:
+            outcome.wrong.append(f"status {process.returncode}: {said}")
+        assert killed or process.returncode != -signal.SIGKILL
+        for path in job.outputs:
+            if (job.root / path).exists() and path.name != "history.csv":
+                outcome.wrong += [f"after a kill: {w}" for w in difference(job.root, path)]
+    job.remove_outputs()
+    try:
+        finished(job)
+        outcome.wrong += different(job)
+        outcome.wrong += [f"left over: {p}" for p in leftovers(job)]
+    except AssertionError as error:
+        outcome.wrong.append(str(error))
+    restore(job)
+    return outcome
+
+
+def finished(job: Job) -> None:
+    """Run a job to its end."""
+    process = job.start()
+    _, said = process.communicate(timeout=600)
+    assert process.returncode == 0, f"{job.name}: status {process.returncode}: {said}"
+
+
+def restore(job: Job) -> None:
+    """Put the files of the first run back: later jobs read them."""
+    for path in job.outputs:
+        (job.root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(job.root / "reference" / path, job.root / path)
+
+
+def leftovers(job: Job) -> list[Path]:
+    """Parts of files, and states of trainings, that a finished job should have taken away."""
+    folders = {job.root / path.parent for path in job.outputs}
+    return [p for f in folders for p in f.iterdir() if ".part" in p.name or p.name == ".resume"]
+
+
+# ---------------------------------------------------------------- refusing
+
+
+def refuse_and_compare(job: Job, disk: Path, what: str) -> Outcome:
+    """Run a job on a full or a read-only disk, then on one with room, and compare its files.
+
+    It has to end with a sentence, not with a traceback; an output that stands under its name is whole.
+
+    Parameters
+    ----------
+    disk : where a file system of its own is mounted; the job's folder is in it.
+    what : `full` or `read-only`.
+    """
+    outcome = Outcome(job.name, 0, [])
+    job.forget()
+    balloon = disk / "balloon"
+    if what == "full":
+        with contextlib.suppress(OSError), balloon.open("wb", buffering=0) as file:
+            while file.write(bytes(1 << 16)):
+                pass
+        with contextlib.suppress(OSError), balloon.open("ab", buffering=0) as file:
+            while file.write(b"0"):
+                pass
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    process = job.start()
+    _, said = process.communicate(timeout=600)
+    if what == "full":
+        balloon.unlink()
+    else:
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    words = "no space" if what == "full" else "read-only file system"
+    told = [line for line in said.splitlines() if words in line.lower()]
+    if process.returncode != 1 or not told or "Traceback" in said:
+        outcome.wrong.append(f"status {process.returncode}: {said}")
+    for path in job.outputs:
+        if (job.root / path).exists() and path.name != "history.csv":
+            outcome.wrong += [f"on a {what} disk: {w}" for w in difference(job.root, path)]
+    job.remove_outputs()
+    finished(job)
+    outcome.wrong += different(job) + [f"left over: {p}" for p in leftovers(job)]
+    restore(job)
+    return outcome
+
+
+def refuse_all(root: Path, what: str, rules: list[str]) -> list[Outcome]:
+    """The first job of each rule on a full or a read-only disk; in a mount name space of one's own.
+
+    Parameters
+    ----------
+    root : of a recorded run; it is copied. rules : to try; empty: all.
+    """
+    held = sum(p.lstat().st_size + 4096 for p in root.rglob("*"))
+    copy = root.parent / f"{root.name}-{what}"
+    copy.mkdir()
+    options = f"size={held // 1_000_000 + 30}m"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(copy)], check=True)
+    shutil.copytree(root, copy, dirs_exist_ok=True, symlinks=True)
+    subprocess.run(["mount", "--bind", str(copy), str(root)], check=True)
+    jobs = [job for job in one_of_each(recorded(root)) if not rules or job.rule in rules]
+    return [refuse_and_compare(job, root, what) for job in jobs]
+
+
+# ---------------------------------------------------------------- comparing
+
+
+def different(job: Job) -> list[str]:
+    return [said for path in job.outputs for said in difference(job.root, path)]
+
+
+def difference(root: Path, path: Path) -> list[str]:
+    """What a file says otherwise than that of the first run; seconds and dates aside."""
+    ours, theirs = root / path, root / "reference" / path
+    try:
+        equal = COMPARE.get(path.suffix, _bytes)
+        return [] if equal(ours, theirs) else [f"{path} differs"]
+    except Exception as error:  # a file that cannot be read is the finding
+        return [f"{path}: {error!r}"]
+
+
+def _bytes(a: Path, b: Path) -> bool:
+    return a.read_bytes() == b.read_bytes()
+
+
+def _parquet(a: Path, b: Path) -> bool:
+    one, two = pq.read_table(a), pq.read_table(b)
+    meta = [json.loads((t.schema.metadata or {}).get(b"darkroom", b"{}")) for t in (one, two)]
+    for m in meta:
+        m.pop("seconds", None)
+    return bool(one.equals(two)) and meta[0] == meta[1]
+
+
+def _csv(a: Path, b: Path) -> bool:
+    tables = []
+    for path in (a, b):
+        rows = list(csv.DictReader(io.StringIO(path.read_text())))
+        tables.append([{k: v for k, v in row.items() if k != "seconds"} for row in rows])
+    return tables[0] == tables[1]
+
+
+def _json(a: Path, b: Path) -> bool:
+    one, two = (_timeless(json.loads(p.read_text())) for p in (a, b))
+    return bool(one == two)
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            k: _timeless(v) for k, v in value.items() if k not in ("seconds", "date", "retrieved")
+        }
+    return [_timeless(v) for v in value] if isinstance(value, list) else value
+
+
+def _keras(a: Path, b: Path) -> bool:
+    arrays: list[dict[str, np.ndarray]] = []
+    plain: list[bytes] = []
+    for path in (a, b):
+        with zipfile.ZipFile(path) as file:
+            assert file.testzip() is None
+            plain.append(file.read("darkroom.json"))
+            with h5py.File(io.BytesIO(file.read("model.weights.h5"))) as weights:
+                found: dict[str, np.ndarray] = {}
+                weights.visititems(
+                    lambda name, v, found=found: (
+                        found.update({name: v[()]}) if isinstance(v, h5py.Dataset) else None
+                    )
+                )
+                arrays.append(found)
+    one, two = arrays
+    return (
+        plain[0] == plain[1]
+        and one.keys() == two.keys()
+        and all(np.array_equal(one[k], two[k]) for k in one)
+    )
+
+
+def _skops(a: Path, b: Path) -> bool:
+    """Its numbers; names of its members are drawn anew each time."""
+    contents = []
+    for path in (a, b):
+        with zipfile.ZipFile(path) as file:
+            assert file.testzip() is None
+            names = [n for n in file.namelist() if n != "schema.json"]
+            contents.append(sorted(file.read(name) for name in names))
+    return contents[0] == contents[1]
+
+
+def _html(a: Path, b: Path) -> bool:
+    return all(p.read_text().rstrip().endswith("</html>") for p in (a, b))
+
+
+COMPARE = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".json": _json,
+    ".keras": _keras,
+    ".skops": _skops,
+    ".html": _html,
+}
+
+
+if __name__ == "__main__":  # in a name space of its own, started by `unshare`: root, what, rules
+    for found in refuse_all(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]):
+        print(json.dumps([found.name, found.wrong]), flush=True)
