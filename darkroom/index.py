@@ -28,7 +28,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from darkroom import decode, disk, layout, shards
+from darkroom import decode, disk, layout, shards, workers
 from darkroom.errors import UserError
 from darkroom.progress import Bar, progress
 
@@ -376,8 +376,7 @@ def _examine_all(
 
 
 def _crashed(found: _Findings, place: int, code: int, bar: Bar) -> None:
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
-    found.trouble[place] = f"crashed: the decoder ended by {how}"
+    found.trouble[place] = f"crashed: the decoder ended by {workers.ending(code)}"
     bar.update(1)
 
 
@@ -420,7 +419,9 @@ def _serve(
             return
         answer: Any
         try:
+            workers.limit(stop - start)
             answer = examine(root, paths[start:stop], policy)
+            workers.limit(0)
         except Exception as error:
             error.add_note(f"while indexing {paths[start]!r} to {paths[stop - 1]!r}")
             answer = error

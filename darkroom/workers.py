@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 Work = Callable[[int, int], None]
 
+LIMIT = 300.0
+"""Seconds of computing that an image may take in a worker; of waiting for a disk there may be more."""
+
 
 def block_size(n: int, item_bytes: int, threads: int) -> int:
     """Items in a block: at most 256 or 8 MB, and some blocks for each worker."""
@@ -145,7 +148,7 @@ class Crew:
                     del self.doing[done]
                     done.close()
                     process.join()
-                    how = _ending(process)
+                    how = ending(process.exitcode or 0)
                     if self.crashed is None:
                         raise _killed(how, start, stop) from None
                     self._hire()
@@ -161,13 +164,27 @@ class Crew:
                 yield start, stop, answer
 
 
-def _ending(process: BaseProcess) -> str:
-    code = process.exitcode or 0
+def limit(items: int) -> None:
+    """Let the system end this process when it computes longer than so many images may; 0: never.
+
+    It ends within a decoder's own loop too, where no handler of ours would be called. Called
+    anew before each block, or image.
+    """
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT * items)
+
+
+def ending(code: int) -> str:
+    """How a worker ended, by its exit code: `signal SIGKILL`, `status 3`."""
+    if code == -signal.SIGPROF:
+        return f"the limit of {LIMIT:g} s of computing for an image: it hangs"
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"status {code}"
 
 
 def _killed(how: str, start: int, stop: int) -> UserError:
-    if how == "signal SIGBUS":
+    if "hangs" in how:
+        why = "find the image (run again with --cores 1 to see where it stays) and take it out"
+    elif how == "signal SIGBUS":
         why = "a file that it maps was cut, or the disk is full; free some and run again"
     else:
         why = "most often memory ran out; run again with fewer cores or more memory"
@@ -201,12 +218,14 @@ def _serve(
         except (EOFError, OSError):
             return
         answer: Any
+        limit(stop - start)
         try:
             answer = work(start, stop)
         except UserError as error:
             answer = error
         except Exception:
             answer = RuntimeError(f"images {start} to {stop}:\n{traceback.format_exc()}")
+        limit(0)
         try:
             connection.send(answer)
         except OSError:

@@ -28,15 +28,21 @@ import h5py
 import numpy as np
 import pyarrow.parquet as pq
 
+from darkroom.provenance import ROOT
 from tests.pictures import class_folders
 from tests.unit.backbone_weights import mobilenet_weights
 from tests.workflow.conftest import Workspace, make_workspace
 
 NOTE = """
-import pickle as _pickle, time as _time
+import atexit as _atexit, pickle as _pickle, sys as _sys, time as _time
 from pathlib import Path as _Path
-_Path("jobs").mkdir(exist_ok=True)
-_Path(f"jobs/{{_time.time_ns()}}-{{snakemake.rule}}").write_bytes(_pickle.dumps(snakemake))
+_name = f"{{_time.time_ns()}}-{{snakemake.rule}}"
+for _folder in ("jobs", "imports"):
+    _Path(_folder).mkdir(exist_ok=True)
+_Path("jobs", _name).write_bytes(_pickle.dumps(snakemake))
+_before = set(_sys.modules)
+_place = _Path("imports", _name).absolute()
+_atexit.register(lambda: _place.write_text(" ".join(sorted(set(_sys.modules) - _before))))
 {original}
 """
 RUN = (
@@ -117,6 +123,12 @@ class Job:
         )
 
     @property
+    def imports(self) -> set[str]:
+        """Packages that it loaded in the recorded run, beside those of Snakemake."""
+        said = (self.root / "imports" / self.place.name).read_text()
+        return {module.split(".")[0] for module in said.split()}
+
+    @property
     def script(self) -> Path:
         name = self.rule.replace("choose_classifier_setting", "choose_setting")
         return self.root / "originals" / f"{name}.py"
@@ -156,15 +168,29 @@ class Job:
         return tuple(sorted(found))
 
 
+WITHOUT_LOCKS = (
+    "import os, sys; from tests.refusing import refuse_locks; refuse_locks(); "
+    "os.chdir(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])"
+)
+
+
 def record(root: Path, wide: bool = False, timeout: float = 1500) -> list[Job]:
-    """Run every rule once; the jobs in their order. The files are kept in `reference` too."""
+    """Run every rule once; the jobs in their order. The files are kept in `reference` too.
+
+    The system refuses every lock to this run, as some network file systems do.
+    """
     made = every_rule(root, wide)
     (root / "originals").mkdir()
     for script in sorted((root / "scripts").glob("*.py")):
         shutil.copy2(script, root / "originals" / script.name)
         script.write_text(NOTE.format(original=script.read_text()))
-    done = made.snakemake(*TARGETS, timeout=timeout)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LOCKS, str(root), *made.command(*TARGETS)],
+        cwd=ROOT, env=made.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=timeout,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout
+    assert "Traceback" not in done.stdout, done.stdout
     for part in ("results", "data"):
         shutil.copytree(root / part, root / "reference" / part, symlinks=True)
     return recorded(root)

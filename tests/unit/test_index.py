@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from darkroom import decode, index
+from darkroom import decode, index, workers
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
 from tests.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph
@@ -235,6 +235,26 @@ def test_a_worker_that_dies_costs_its_file_only(tmp_path: Path, monkeypatch: Any
     broken = {p: r["reason"] for p, r in rows.items() if r["status"] != "ok"}
     said = "crashed: the decoder ended by signal SIGKILL"
     assert broken == {"cat/7.jpg": said, "dog/7.jpg": said}
+
+
+def test_a_file_on_which_the_decoder_hangs_costs_that_file_only(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    root = good(tmp_path / "d", n=8)
+    bad = (root / "cat/7.jpg").read_bytes()
+    really = decode.probe
+
+    def probe(data: bytes, name: str, policy: dict[str, Any]) -> decode.Probe:
+        while data == bad:
+            pass
+        return really(data, name, policy)
+
+    monkeypatch.setattr(decode, "probe", probe)
+    monkeypatch.setattr(workers, "LIMIT", 1.0)
+    rows, _ = indexed(root, tmp_path / "o", threads=2)
+    broken = {p: r["reason"] for p, r in rows.items() if r["status"] != "ok"}
+    said = "crashed: the decoder ended by the limit of 1 s of computing for an image: it hangs"
+    assert broken == {"cat/7.jpg": said}
 
 
 def test_a_defect_is_no_reason(tmp_path: Path, monkeypatch: Any) -> None:

@@ -121,6 +121,21 @@ def test_a_crew_answers_round_after_round_and_a_death_costs_one_item() -> None:
     assert not any(p.is_alive() for p in kept)
 
 
+def test_an_image_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(start: int, stop: int) -> list[int]:
+        while start <= 5 < stop:
+            pass
+        return list(range(start, stop))
+
+    monkeypatch.setattr(workers, "LIMIT", 0.3)
+    with workers.Crew(work, 2, lambda start, how: [how]) as crew:
+        said = {a: answer for a, _, answer in crew.each([(0, 4), (4, 7)])}
+    hangs = "the limit of 0.3 s of computing for an image: it hangs"
+    assert said == {0: [0, 1, 2, 3], 4: [4], 5: [hangs], 6: [6]}
+    with pytest.raises(UserError, match="between images 5 and 6: find the image"):
+        workers.in_blocks(work, 8, block=1, threads=2, what="count")  # type: ignore[arg-type]
+
+
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     script = """
 import os, sys, time
