@@ -768,7 +768,8 @@ def check(manifest: str, output: str, *, cfg: dict[str, Any], limit: float) -> N
 
     import pyarrow.parquet as parquet
 
-    table = parquet.read_table(manifest, columns=["path", "label", "status", "reason"])
+    with parquet.ParquetFile(manifest) as file:  # `read_table` would import pandas
+        table = file.read(columns=["path", "label", "status", "reason"])
     columns = [table[name].to_pylist() for name in ("path", "label", "reason")]
     bad = [s == "unusable" for s in table["status"].to_pylist()]
     listed = [row for row, no in zip(zip(*columns, strict=True), bad, strict=True) if no]

@@ -73,6 +73,34 @@ def test_a_run_of_every_stage_needs_no_lock(recorded: list[jobs.Job]) -> None:
     }  # fmt: skip
 
 
+NETWORKS = {"download_weights", "embed_images", "try_model", "train_model", "extract_features"}
+CLASSIC = {"try_classifier", "fit_classifier", "predict_images"}
+TABLES = {"index_files", "check_files", "split_rows", "evaluate_dataset", "write_report"}
+# Of the packages that take long to load, the rules whose jobs may. Keras brings many of them along.
+LOADED_BY = {
+    "tensorflow": NETWORKS,
+    "keras": NETWORKS,
+    "sklearn": NETWORKS | CLASSIC,
+    "matplotlib": NETWORKS | {"write_report"},
+    "scipy": NETWORKS | CLASSIC | {"evaluate_dataset", "write_report"},
+    "pandas": NETWORKS | CLASSIC | TABLES,
+    "optuna": {"try_model", "try_classifier"},
+    "skops": {"fit_classifier", "predict_images"},
+    "requests": NETWORKS | {"download_source"},
+    "kaggle": set(),
+    "kagglesdk": set(),
+    "pydantic": set(),
+}
+
+
+def test_a_job_loads_no_package_that_it_does_not_use(recorded: list[jobs.Job]) -> None:
+    for job in recorded:
+        for package, rules in LOADED_BY.items():
+            assert job.rule in rules or package not in job.imports, (job.name, package)
+    loaded = {package for job in recorded for package in job.imports}
+    assert {"tensorflow", "sklearn", "matplotlib", "optuna"} <= loaded, "what is noted is true"
+
+
 # Those that load TensorFlow take most of a minute each when killed: one stands for them here,
 # benchmarks/kills.py has all of them.
 SLOW = {"download_weights", "embed_images", "try_model", "extract_features", "predict_images"}
