@@ -70,6 +70,27 @@ $(BACKENDS)/.done: envs/backends.in $(VENV)/.dev
 test-backends: $(BACKENDS)/.done ## the same networks on TensorFlow, JAX and PyTorch (installs the latter: PyPI's has CUDA, a few GB)
 	@$(BACKENDS)/bin/python -m pytest --no-cov tests/backends $(ARGS)
 
+# Snakemake with the plugins of a cluster, beside $(VENV): each start of it imports what is installed.
+.venv-%/.done: envs/%.lock $(VENV)/.run
+	@cmp -s $< $@ && touch $@ || { echo "Setting up: Snakemake's plugins in .venv-$*, beside $(VENV)"; \
+	  $(BIN)/python -m venv --without-pip .venv-$*; \
+	  where='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  $(BIN)/python -c "$$where" > "$$(.venv-$*/bin/python -c "$$where")/darkroom.pth"; \
+	  $(BIN)/python -m pip --python .venv-$*/bin/python install --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; \
+	  printf '#!%s\nfrom snakemake.cli import main\nmain()\n' '$(CURDIR)/.venv-$*/bin/python' > .venv-$*/bin/snakemake; \
+	  chmod +x .venv-$*/bin/snakemake; cp $< $@; }
+
+.PHONY: cluster
+cluster: .venv-cluster/.done ## Snakemake for Slurm, PBS, LSF, SGE: .venv-cluster/bin/snakemake (docs/cluster.md)
+
+.PHONY: kubernetes
+kubernetes: .venv-kubernetes/.done ## Snakemake for Kubernetes with S3: .venv-kubernetes/bin/snakemake
+
+.PHONY: slurm-test
+slurm-test: .venv-cluster/.done $(VENV)/.dev ## the workflow on a real Slurm of one node (installs Debian's packages: root or sudo)
+	@.venv-cluster/bin/python -m tests.slurm.cluster install
+	@.venv-cluster/bin/python -m pytest --no-cov tests/slurm $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy, snakefmt, snakemake --lint
 	@$(BIN)/ruff check .
@@ -86,8 +107,9 @@ bench: $(VENV)/.dev ## every benchmark beside its peer (BENCH_DATA=folder with c
 
 .PHONY: lock
 lock: ## renew envs/*.lock, envs/*.yaml and schemas/ from their sources (needs uv)
-	@for f in run dev; do uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
-	  --no-annotate --custom-compile-command 'make lock' --quiet envs/$$f.in -o envs/$$f.lock; done
+	@for f in run dev cluster kubernetes; do uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	  --no-annotate --custom-compile-command 'make lock' --quiet $$(test ! -f envs/$$f.override || echo --override envs/$$f.override) \
+	  envs/$$f.in -o envs/$$f.lock; done
 	@$(MAKE) --no-print-directory generated
 
 .PHONY: generated

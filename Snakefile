@@ -28,3 +28,28 @@ include: "rules/train.smk"
 include: "rules/classify.smk"
 include: "rules/report.smk"
 include: "rules/predict.smk"
+
+
+# On a cluster these run where Snakemake does: what needs the internet, and what takes a second.
+localrules:
+    all,
+    download,
+    prepare,
+    train,
+    classify,
+    report,
+    predict,
+    download_source,
+    download_weights,
+    choose_setting,
+    choose_classifier_setting,
+
+
+# And tables and reports of so few images that a cluster would take longer to start their jobs.
+if demand.small(settings):
+
+    localrules:
+        check_files,
+        split_rows,
+        evaluate_dataset,
+        write_report,

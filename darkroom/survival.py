@@ -7,9 +7,12 @@ that does not: `flock` on `.snakemake/darkroom.lock`, held by each run while it 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -62,6 +65,61 @@ def clear_stale_lock(folder: Path, say: Callable[[str], Any] = print) -> bool:
     for lock in stale:
         lock.unlink(missing_ok=True)
     return bool(stale)
+
+
+def end_leftover_jobs(folder: Path) -> list[str]:
+    """Cancel the jobs that a killed run has left in Slurm's queue, and wait until they are gone.
+
+    This run will submit the same jobs again; two of one job would write the same files. Only
+    where this run has the folder to itself, and only jobs of Slurm's that were submitted in it.
+
+    Parameters
+    ----------
+    folder : the working directory of the run.
+
+    Returns
+    -------
+    Their numbers in Slurm.
+    """
+    if not _held or shutil.which("squeue") is None or shutil.which("scancel") is None:
+        return []
+    if any((folder / ".snakemake" / "locks").glob("*.lock")):  # of a run on another machine
+        return []
+    noted = set()
+    for marker in (folder / ".snakemake" / "incomplete").glob("**/*"):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            noted.add(str(json.loads(marker.read_text(encoding="utf-8")).get("external_jobid")))
+    numbers = sorted({n.split("_")[0] for n in noted if n.split("_")[0].isdigit()}, key=int)
+    left = _queued(numbers, folder)
+    if not left:
+        return []
+    subprocess.run(["scancel", *left], capture_output=True, check=False)
+    deadline = time.monotonic() + 120
+    while _queued(left, folder) and time.monotonic() < deadline:
+        time.sleep(1)
+    return left
+
+
+def _queued(numbers: list[str], folder: Path) -> list[str]:
+    """Those of some jobs that are in Slurm's queue and were submitted in a folder."""
+    if not numbers:
+        return []
+    # One at a time where one is unknown by now: squeue then says nothing of the others.
+    asked = ["squeue", "--noheader", "--format=%F|%Z", "--jobs"]
+    found = []
+    told = subprocess.run([*asked, ",".join(numbers)], capture_output=True, text=True, check=False)
+    answers = [told]
+    if told.returncode:
+        answers = [
+            subprocess.run([*asked, number], capture_output=True, text=True, check=False)
+            for number in numbers
+        ]
+    for answer in answers:
+        for line in answer.stdout.splitlines():
+            number, _, where = line.strip().partition("|")
+            if where == str(folder.absolute()):
+                found.append(number)
+    return list(dict.fromkeys(found))
 
 
 def die_with_parent(every: float = 0.5) -> None:

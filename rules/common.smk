@@ -25,6 +25,8 @@ try:
             preflight.check_folders(settings, Path.cwd())
         if survival.clear_stale_lock(Path.cwd(), say=tell):
             tell("The last run here was cut off; going on from what it left.")
+        if not workflow.dryrun and (ended := survival.end_leftover_jobs(Path.cwd())):
+            tell(f"Jobs of that run were still with Slurm, and are cancelled: {', '.join(ended)}")
         preflight.check_targets(settings, sys.argv[1:])
         preflight.check(settings, say=tell)
         # A card for each training, as far as they go. A cluster (--jobs) counts its own.
@@ -265,7 +267,7 @@ def classifier_work(name):
 def classifier_threads(wildcards):
     """The cores, shared among all fits of this run by their work."""
     work = classifier_work(wildcards.classifier)
-    return threads.of_share(work, max(work, all_classifiers()), workflow.cores, settings.threads)
+    return threads.of_share(work, max(work, all_classifiers()), workflow.resource_settings.cores, settings.threads)
 
 
 def tune_of(wildcards):
@@ -318,5 +320,8 @@ def searches_of(wildcards):
     )
 
 
-# Memory, time and disk of any rule, by the size of the data; they grow with each attempt.
-NEEDS = demand.resources(settings, GPUS)
+# Memory, time and disk of any rule, by the size of the data; they grow with each attempt. A card
+# may also be asked for by the profile or by --set-resources.
+PROFILE = workflow.resource_settings.overwrite_resources.get("train_model", {})
+CARDS = GPUS or int("gpu" in PROFILE and str(getattr(PROFILE["gpu"], "raw", PROFILE["gpu"])) != "0")
+NEEDS = demand.resources(settings, CARDS)
