@@ -39,17 +39,37 @@ localrules:
     classify,
     report,
     predict,
-    download_source,
     download_weights,
     choose_setting,
     choose_classifier_setting,
 
 
-# And tables and reports of so few images that a cluster would take longer to start their jobs.
-if demand.small(settings):
+# What a source is unpacked to is no rule's output: without a shared disk it stays where it is read.
+if workflow.storage_settings.default_storage_provider is None:
 
     localrules:
-        check_files,
-        split_rows,
-        evaluate_dataset,
-        write_report,
+        download_source,
+
+    # And tables and reports of so few images that a cluster would take longer to start their jobs.
+    if demand.small(settings):
+
+        localrules:
+            check_files,
+            split_rows,
+            evaluate_dataset,
+            write_report,
+
+else:
+
+    # Of files in storage Snakemake forgets the constraints of wildcards: which rule makes what two could make.
+    # Shards and, where a backbone is used, `pixels` and `hog` are therefore not for a cluster of this kind.
+    ruleorder: index_files > join_index
+    ruleorder: prepare_images > join_images
+
+    if settings.backbones:
+
+        ruleorder: embed_images > describe_images
+
+    else:
+
+        ruleorder: describe_images > embed_images

@@ -267,7 +267,9 @@ def classifier_work(name):
 def classifier_threads(wildcards):
     """The cores, shared among all fits of this run by their work."""
     work = classifier_work(wildcards.classifier)
-    return threads.of_share(work, max(work, all_classifiers()), workflow.resource_settings.cores, settings.threads)
+    return threads.of_share(
+        work, max(work, all_classifiers()), workflow.resource_settings.cores, settings.threads
+    )
 
 
 def tune_of(wildcards):

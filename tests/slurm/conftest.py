@@ -7,7 +7,6 @@ import importlib.util
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ YOURS = {
     "DARKROOM_ACCOUNT": slurm.ACCOUNT,
     "DARKROOM_PARTITION": "cpu",
     "DARKROOM_GPU_PARTITION": "gpu",
+    "DARKROOM_SCHEDULER": "slurm",
 }
 SMALL: dict[str, Any] = {
     "run": {"datasets": ["digits"], "models": ["cnn"], "classifiers": ["forest"]},
@@ -200,4 +200,4 @@ def digits(cluster: slurm.Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
     return OnCluster(made, cluster)
 
 
-__all__ = ["OnCluster", "cluster", "digits", "processes", "sys"]
+__all__ = ["OnCluster", "cluster", "digits", "processes"]

@@ -162,3 +162,20 @@ def test_equal_jobs_may_be_one_array(troubled: tuple[OnCluster, str]) -> None:
     assert {job.state for job in tasks} == {"COMPLETED"}
     assert len({job.number.split("_")[0] for job in tasks}) == 1
     assert all((at.root / model).exists() for model in models)
+
+
+def test_the_generic_profile_submits_asks_and_ends_well(troubled: tuple[OnCluster, str]) -> None:
+    """With Slurm's commands alone, as PBS, LSF and SGE are spoken to with theirs."""
+    at, _ = troubled
+    made = "results/digits/holdout/cnn-seed0/forest/predictions.parquet"
+    (at.root / made).unlink()
+    before = {job.number for job in at.jobs()}
+    at.run(
+        made,
+        profile=("--workflow-profile", "profiles/generic", "--seconds-between-status-checks", "1"),
+    )
+    assert (at.root / made).exists()
+    (job,) = [job for job in at.jobs() if job.number not in before]
+    assert (job.state, job.cpus, job.account) == ("COMPLETED", 8, slurm.ACCOUNT)
+    assert job.partition == "cpu"
+    assert job.memory >= 800

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -106,3 +107,64 @@ def test_a_snakemake_that_cannot_be_seen_is_not_watched(
     before = threading.active_count()
     survival.die_with_parent()
     assert threading.active_count() == before
+
+
+SQUEUE = """#!/bin/sh
+for last; do :; done
+case ",$last," in *,9,*) echo "slurm_load_jobs error: Invalid job id specified" >&2; [ "$last" = 9 ] || exit 1;; esac
+for number in $(echo "$last" | tr , ' '); do
+  [ -f "queue/$number" ] && echo "$number|$(cat "queue/$number")"
+done
+exit 0
+"""
+SCANCEL = """#!/bin/sh
+for number; do rm "queue/$number"; done
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder after a killed run, and a queue of Slurm's that holds files in `queue/`."""
+    for name, text in (("squeue", SQUEUE), ("scancel", SCANCEL)):
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(text)
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "queue").mkdir()
+    notes = tmp_path / ".snakemake/incomplete/a"
+    notes.mkdir(parents=True)
+    for number in ("7", "8_2", "9", None):
+        (notes / f"of-{number}").write_text(json.dumps({"external_jobid": number}))
+    monkeypatch.setattr(survival, "_held", [None])
+    return tmp_path
+
+
+def test_jobs_that_a_killed_run_left_with_slurm_are_cancelled(slurm: Path) -> None:
+    """Its own alone: a number of today may be another's job of tomorrow. 9 is unknown by now."""
+    (slurm / "queue/7").write_text(str(slurm))
+    (slurm / "queue/8").write_text(str(slurm))
+    (slurm / "queue/3").write_text(str(slurm))
+    assert survival.end_leftover_jobs(slurm) == ["7", "8"]
+    assert [p.name for p in (slurm / "queue").iterdir()] == ["3"]
+    assert survival.end_leftover_jobs(slurm) == []
+
+
+def test_a_job_of_another_folder_is_left_alone(slurm: Path) -> None:
+    (slurm / "queue/7").write_text("/elsewhere")
+    assert survival.end_leftover_jobs(slurm) == []
+    assert (slurm / "queue/7").exists()
+
+
+def test_jobs_of_a_run_on_another_machine_are_left_alone(
+    slurm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (slurm / "queue/7").write_text(str(slurm))
+    (slurm / ".snakemake/locks").mkdir()
+    (slurm / ".snakemake/locks/0.input.lock").touch()
+    assert survival.end_leftover_jobs(slurm) == []
+    (slurm / ".snakemake/locks/0.input.lock").unlink()
+    monkeypatch.setattr(survival, "_held", [])
+    assert survival.end_leftover_jobs(slurm) == []
+    assert (slurm / "queue/7").exists()
