@@ -596,6 +596,8 @@ class _Data:
 def _training_data(
     features: str, splits_path: str, cfg: dict[str, Any], threads: int
 ) -> tuple[_Data, list[str]]:
+    import pandas
+
     classifier, where = cfg["classifier"], f"{cfg['dataset']}, {cfg['fold']}"
     notes: list[str] = []
     table = splits.read_splits(splits_path)
@@ -648,10 +650,9 @@ def _training_data(
             "diverged: lower its learning_rate or set clip_norm"
         )
     own = table.table["row"].to_numpy()
-    _, group = np.unique(
-        table.table["group"].to_numpy(dtype=str)[np.searchsorted(own, row[train])],
-        return_inverse=True,
-    )
+    # Numbers by the order of the names; an array of text would be as wide as the longest name.
+    codes, _ = pandas.factorize(table.table["group"], sort=True)
+    _, group = np.unique(codes[np.searchsorted(own, row[train])], return_inverse=True)
     held = np.flatnonzero((variant == 0) & np.isin(part, predictions.PARTS))
     return _Data(
         features=opened,
@@ -1045,7 +1046,11 @@ def _calibration_folds(
     if len(originals) > CALIBRATION_ROWS:
         n = max(CALIBRATION_ROWS, len(np.unique(y[originals])))
         originals = originals[_sample(y[originals], n, seed)]
-    folds = _folds(y, data.group, CALIBRATION_FOLDS, seed) or [(everything[:0], everything)]
+    if isinstance(data.x, outofcore.Blocks):
+        folds = _drawn_folds(data.group, CALIBRATION_FOLDS, seed)
+    else:
+        folds = _folds(y, data.group, CALIBRATION_FOLDS, seed)
+    folds = folds or [(everything[:0], everything)]
     out: list[tuple[np.ndarray, np.ndarray]] = []
     small: set[int] = set()
     for train, test in folds:
@@ -1074,6 +1079,16 @@ def _folds(
     else:
         folds = StratifiedGroupKFold(k, shuffle=True, random_state=seed).split(y, y, group)
     return [(train, test) for train, test in folds if len(train) and len(test)]
+
+
+def _drawn_folds(group: np.ndarray, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`k` folds of whole groups by lot; of so many rows each class gets its share all the same.
+
+    Stratifying looks at each group in turn, and counts each one's classes in a table.
+    """
+    fold = np.random.default_rng(seed).integers(0, k, int(group.max()) + 1)[group]
+    pairs = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(k)]
+    return [(train, test) for train, test in pairs if len(train) and len(test)]
 
 
 # ---------------------------------------------------------------- search

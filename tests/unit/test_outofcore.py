@@ -61,7 +61,8 @@ def test_passes_find_the_solution_of_memory(case: Case, kind: str, given: dict[s
         np.testing.assert_allclose(a.coef_, b.coef_, atol=0.003)
         offsets = [m.intercept_ - np.mean(m.intercept_) for m in (a, b)]  # all of them may shift
         np.testing.assert_allclose(*offsets, atol=0.003)
-    np.testing.assert_allclose(held.p, passes.p, atol=0.01)
+    # Probabilities of the machine are learned from other held-out rows.
+    np.testing.assert_allclose(held.p, passes.p, atol=0.05 if kind == "linear_svm" else 0.01)
     assert (held.table["predicted"] == passes.table["predicted"]).mean() > 0.99
     assert held.accuracy == pytest.approx(passes.accuracy, abs=0.005)
     assert held.accuracy > 1 / len(case.classes) + 0.2
@@ -171,6 +172,24 @@ def test_memory_holds_blocks_and_not_all_rows(tmp_path: Path) -> None:
 def test_it_is_told_before_anything_runs(kind: str, rows: int, words: str | None) -> None:
     told = classifiers.forecast(kind, rows, 128, {}, None, None, 2000).message
     assert (words in told) if words and told else told is None
+
+
+def test_calibration_holds_whole_groups_out(tmp_path: Path) -> None:
+    """Rows of a group are near copies: probabilities learned from their own fits are too sure."""
+    x, label = wide(600)
+    random = np.random.default_rng(1)
+    many = np.repeat(x, 6, axis=0) + random.normal(0, 1e-3, (3600, 200))
+    group = np.repeat([f"g{i}" for i in range(600)], 6)
+    part = np.repeat(parts(600), 6)
+    losses = []
+    for name, groups in (("grouped", group), ("apart", [f"r{i}" for i in range(3600)])):
+        case = Case(tmp_path / name, many, np.repeat(label, 6), part, group=list(groups))
+        told = case.fit("linear_svm", memory_mb=SMALL, settings={"C": 1.0, "max_iter": 100})
+        assert "in passes" in told.notes
+        own = told.table["part"] == "test"
+        truth = told.table["class"].to_numpy()[own]
+        losses.append(-np.log(told.p[own][np.arange(own.sum()), truth] + 1e-12).mean())
+    assert losses[0] < 0.8 * losses[1]
 
 
 def test_digits_in_passes(tmp_path: Path) -> None:
