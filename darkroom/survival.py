@@ -7,7 +7,6 @@ that does not: `flock` on `.snakemake/darkroom.lock`, held by each run while it 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -68,10 +67,10 @@ def clear_stale_lock(folder: Path, say: Callable[[str], Any] = print) -> bool:
 
 
 def end_leftover_jobs(folder: Path) -> list[str]:
-    """Cancel the jobs that a killed run has left in Slurm's queue, and wait until they are gone.
+    """Cancel the jobs that a killed run has left with Slurm, and wait until they are gone.
 
     This run will submit the same jobs again; two of one job would write the same files. Only
-    where this run has the folder to itself, and only jobs of Slurm's that were submitted in it.
+    where this run has the folder to itself, and only jobs that Snakemake submitted in it.
 
     Parameters
     ----------
@@ -85,40 +84,32 @@ def end_leftover_jobs(folder: Path) -> list[str]:
         return []
     if any((folder / ".snakemake" / "locks").glob("*.lock")):  # of a run on another machine
         return []
-    noted = set()
-    for marker in (folder / ".snakemake" / "incomplete").glob("**/*"):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            noted.add(str(json.loads(marker.read_text(encoding="utf-8")).get("external_jobid")))
-    numbers = sorted({n.split("_")[0] for n in noted if n.split("_")[0].isdigit()}, key=int)
-    left = _queued(numbers, folder)
-    if not left:
+    # A job is marked there from its submission to its end. Whose number it has in Slurm is not
+    # to be had there: the job's own Snakemake marks it anew, without a number.
+    marks = (folder / ".snakemake" / "incomplete").rglob("*")
+    if not any(mark.is_file() for mark in marks):
         return []
-    subprocess.run(["scancel", *left], capture_output=True, check=False)
+    left = _submitted(folder)
+    if left:
+        subprocess.run(["scancel", *left], capture_output=True, check=False)
     deadline = time.monotonic() + 120
-    while _queued(left, folder) and time.monotonic() < deadline:
+    while left and set(left) & set(_submitted(folder)) and time.monotonic() < deadline:
         time.sleep(1)
     return left
 
 
-def _queued(numbers: list[str], folder: Path) -> list[str]:
-    """Those of some jobs that are in Slurm's queue and were submitted in a folder."""
-    if not numbers:
+def _submitted(folder: Path) -> list[str]:
+    """Numbers of this person's jobs in Slurm's queue that Snakemake submitted in a folder."""
+    asked = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%F|%Z|%k"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
         return []
-    # One at a time where one is unknown by now: squeue then says nothing of the others.
-    asked = ["squeue", "--noheader", "--format=%F|%Z", "--jobs"]
     found = []
-    told = subprocess.run([*asked, ",".join(numbers)], capture_output=True, text=True, check=False)
-    answers = [told]
-    if told.returncode:
-        answers = [
-            subprocess.run([*asked, number], capture_output=True, text=True, check=False)
-            for number in numbers
-        ]
-    for answer in answers:
-        for line in answer.stdout.splitlines():
-            number, _, where = line.strip().partition("|")
-            if where == str(folder.absolute()):
-                found.append(number)
+    for line in told.stdout.splitlines():
+        number, _, rest = line.strip().partition("|")
+        if rest.startswith((f"{folder.absolute()}|rule_", f"{folder.absolute()}|group_")):
+            found.append(number)
     return list(dict.fromkeys(found))
 
 

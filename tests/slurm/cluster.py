@@ -195,6 +195,7 @@ class Cluster:
             A daemon ended or did not answer, with the end of its log.
         """
         self.root.chmod(0o755)
+        self._write("owner", str(os.getpid()).encode())
         for name in ("state", "spool", "mysql", "bin"):
             (self.root / name).mkdir()
         self._write("munge.key", secrets.token_bytes(1024))
@@ -325,6 +326,9 @@ def end_leftovers() -> int:
     """End the processes of clusters whose run is gone, remove their folders; how many there were."""
     count = 0
     for root in Path(tempfile.gettempdir()).glob("darkroom-slurm-*"):
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((root / "owner").read_text()), 0)
+            continue  # another's, which lives
         _end_all(str(root))
         shutil.rmtree(root, ignore_errors=True)
         count += 1

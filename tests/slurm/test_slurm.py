@@ -121,7 +121,11 @@ def test_a_job_that_fails_for_good_shows_its_log(troubled: tuple[OnCluster, str]
     assert status != 0
     assert at.jobs("digits_holdout_cnn_5")[0].memory == 200
     assert re.search(r"SLURM-job '\d+' failed, SLURM status is", printed)
-    assert "exceed" in printed.split("SLURM status is")[1]  # the words of Slurm's own log
+    told = printed.split("SLURM status is")[1]
+    assert "slurm_logs/rule_train_model/digits_holdout_cnn_5" in told
+    assert re.search(
+        r"^(srun|slurmstepd): error: ", told, flags=re.M
+    )  # the words of Slurm's own log
     assert not (at.root / "results/digits/holdout/cnn-seed5/model.keras").exists()
 
 

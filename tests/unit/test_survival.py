@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -110,11 +109,7 @@ def test_a_snakemake_that_cannot_be_seen_is_not_watched(
 
 
 SQUEUE = """#!/bin/sh
-for last; do :; done
-case ",$last," in *,9,*) echo "slurm_load_jobs error: Invalid job id specified" >&2; [ "$last" = 9 ] || exit 1;; esac
-for number in $(echo "$last" | tr , ' '); do
-  [ -f "queue/$number" ] && echo "$number|$(cat "queue/$number")"
-done
+for file in queue/*; do [ -f "$file" ] && echo "${file#queue/}|$(cat "$file")"; done
 exit 0
 """
 SCANCEL = """#!/bin/sh
@@ -124,7 +119,7 @@ for number; do rm "queue/$number"; done
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder after a killed run, and a queue of Slurm's that holds files in `queue/`."""
+    """A folder after a killed run, and a queue of Slurm's that holds a file a job in `queue/`."""
     for name, text in (("squeue", SQUEUE), ("scancel", SCANCEL)):
         command = tmp_path / "bin" / name
         command.parent.mkdir(exist_ok=True)
@@ -132,39 +127,38 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "queue").mkdir()
-    notes = tmp_path / ".snakemake/incomplete/a"
-    notes.mkdir(parents=True)
-    for number in ("7", "8_2", "9", None):
-        (notes / f"of-{number}").write_text(json.dumps({"external_jobid": number}))
+    for folder in ("queue", ".snakemake/incomplete/a", ".snakemake/locks"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / ".snakemake/incomplete/a/mark").write_text("{}")
+    (tmp_path / "queue/7").write_text(f"{tmp_path}|rule_train_model_wildcards_a")
+    (tmp_path / "queue/8").write_text(f"{tmp_path}|group_data")
     monkeypatch.setattr(survival, "_held", [None])
     return tmp_path
 
 
 def test_jobs_that_a_killed_run_left_with_slurm_are_cancelled(slurm: Path) -> None:
-    """Its own alone: a number of today may be another's job of tomorrow. 9 is unknown by now."""
-    (slurm / "queue/7").write_text(str(slurm))
-    (slurm / "queue/8").write_text(str(slurm))
-    (slurm / "queue/3").write_text(str(slurm))
+    """Not what was submitted elsewhere, nor what is none of Snakemake's."""
+    (slurm / "queue/3").write_text(f"{slurm}|(null)")
+    (slurm / "queue/4").write_text(f"{slurm}/below|rule_train_model")
     assert survival.end_leftover_jobs(slurm) == ["7", "8"]
-    assert [p.name for p in (slurm / "queue").iterdir()] == ["3"]
+    assert sorted(p.name for p in (slurm / "queue").iterdir()) == ["3", "4"]
     assert survival.end_leftover_jobs(slurm) == []
 
 
-def test_a_job_of_another_folder_is_left_alone(slurm: Path) -> None:
-    (slurm / "queue/7").write_text("/elsewhere")
+def test_no_job_is_cancelled_where_none_can_be_left(slurm: Path) -> None:
+    """A run on another machine holds the folder, or another here, or the last one ended well."""
+    lock = slurm / ".snakemake/locks/0.input.lock"
+    lock.touch()
+    assert survival.end_leftover_jobs(slurm) == []
+    lock.unlink()
+    (slurm / ".snakemake/incomplete/a/mark").unlink()
     assert survival.end_leftover_jobs(slurm) == []
     assert (slurm / "queue/7").exists()
 
 
-def test_jobs_of_a_run_on_another_machine_are_left_alone(
+def test_a_run_that_does_not_hold_its_folder_cancels_nothing(
     slurm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (slurm / "queue/7").write_text(str(slurm))
-    (slurm / ".snakemake/locks").mkdir()
-    (slurm / ".snakemake/locks/0.input.lock").touch()
-    assert survival.end_leftover_jobs(slurm) == []
-    (slurm / ".snakemake/locks/0.input.lock").unlink()
     monkeypatch.setattr(survival, "_held", [])
     assert survival.end_leftover_jobs(slurm) == []
     assert (slurm / "queue/7").exists()
