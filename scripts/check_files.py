@@ -1,10 +1,10 @@
 """List the unusable files, and stop where there are too many."""
 
-from darkroom import index
+from darkroom import unusable
 from darkroom.stage import stage
 
 with stage(snakemake):
-    index.check(
+    unusable.check(
         snakemake.input.manifest,
         snakemake.output[0],
         cfg=snakemake.params.cfg,

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from darkroom import decode, index, workers
+from darkroom import decode, index, unusable, workers
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
 from tests.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph
@@ -327,7 +327,7 @@ def test_the_hash_is_of_the_image_as_shown(tmp_path: Path) -> None:
 
 
 def checked(manifest: Path, output: Path, limit: float) -> list[list[str]]:
-    index.check(str(manifest), str(output), cfg={"dataset": "pets"}, limit=limit)
+    unusable.check(str(manifest), str(output), cfg={"dataset": "pets"}, limit=limit)
     with output.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
 

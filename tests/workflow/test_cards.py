@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from darkroom import cards
 from tests import fake_cards
 from tests.workflow.conftest import Workspace, make_workspace
 
 
 @pytest.fixture
-def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[str]]:
+def pretend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[int], list[str]]]:
     """Put so many cards into this machine."""
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
+    made: list[str] = []
+
     def pretend(count: int) -> list[str]:
         names = fake_cards.uuids(count)
         fake_cards.install(tmp_path / "bin", names)
+        made.extend(names)
         return names
 
-    return pretend
+    yield pretend
+    for name in made:
+        (cards.LOCKS / f"darkroom-{os.getuid()}" / name).unlink(missing_ok=True)
 
 
 def held(log: Path) -> tuple[str, datetime, datetime]:

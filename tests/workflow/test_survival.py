@@ -76,6 +76,7 @@ def test_a_run_of_every_stage_needs_no_lock(recorded: list[jobs.Job]) -> None:
 NETWORKS = {"download_weights", "embed_images", "try_model", "train_model", "extract_features"}
 CLASSIC = {"try_classifier", "fit_classifier", "predict_images"}
 TABLES = {"index_files", "check_files", "split_rows", "evaluate_dataset", "write_report"}
+PICTURES = {"index_files", "prepare_images", "augment_images", "describe_images", "predict_images"}
 # Of the packages that take long to load, the rules whose jobs may. Keras brings many of them along.
 LOADED_BY = {
     "tensorflow": NETWORKS,
@@ -83,7 +84,8 @@ LOADED_BY = {
     "sklearn": NETWORKS | CLASSIC,
     "matplotlib": NETWORKS | {"write_report"},
     "scipy": NETWORKS | CLASSIC | {"evaluate_dataset", "write_report"},
-    "pandas": NETWORKS | CLASSIC | TABLES,
+    "pandas": NETWORKS | CLASSIC | TABLES - {"check_files"},
+    "cv2": NETWORKS | PICTURES,
     "optuna": {"try_model", "try_classifier"},
     "skops": {"fit_classifier", "predict_images"},
     "requests": NETWORKS | {"download_source"},
