@@ -209,10 +209,13 @@ def test_more_cards_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_jobs_find_the_project_and_their_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv(survival.PARENT, "")
+    monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "")
+    monkeypatch.delenv("HDF5_USE_FILE_LOCKING")
     for _ in range(2):
         preflight.export_to_jobs("/project")
     assert os.environ["PYTHONPATH"].split(os.pathsep) == ["/project", "/elsewhere"]
     assert os.environ[survival.PARENT] == str(os.getpid())
+    assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"
 
 
 # ---------------------------------------------------------------- two classes, and new pictures
