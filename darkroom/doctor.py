@@ -295,6 +295,18 @@ def _against(lock: Path) -> tuple[list[str], list[str]]:
     return missing, other
 
 
+PLUGINS = ("cluster", "kubernetes")  # environments of Snakemake with plugins: `make cluster`
+
+
+def _hold(environment: Path, packages: Sequence[str]) -> bool:
+    """Whether all packages are in an environment beside this one."""
+    folders = list(environment.glob("lib/python*/site-packages"))
+    return any(
+        all((folder / package.replace("-", "_")).is_dir() for package in packages)
+        for folder in folders
+    )
+
+
 def _profiles(asked: Asked) -> Iterator[Finding]:
     """Executors and storage that the profiles name, and whether their plugins are there."""
     import yaml
@@ -316,10 +328,16 @@ def _profiles(asked: Asked) -> Iterator[Finding]:
         ]
         without = [p for p in plugins if importlib.util.find_spec(p.replace("-", "_")) is None]
         name = f"profile {file.parent.name}"
-        if without:
-            yield Finding(
-                "note", f"{name} needs {', '.join(without)}: pip install {' '.join(without)}"
-            )
+        beside = next(
+            (made for made in PLUGINS if _hold(asked.root / f".venv-{made}", without)), ""
+        )
+        if without and beside:
+            yield Finding("ok", f"{name}: by .venv-{beside}/bin/snakemake")
+        elif without:
+            made = "kubernetes" if "kubernetes" in wanted["executor"] else "cluster"
+            known = file.parent.name in ("slurm", "generic", "kubernetes")
+            how = f"`make {made}`" if known else f"pip install {' '.join(without)}"
+            yield Finding("note", f"{name} needs {', '.join(without)}, to be used: {how}")
         elif plugins:
             yield Finding("ok", f"{name}: {', '.join(plugins)}")
         if wanted["executor"] == "slurm" and not without and shutil.which("sbatch") is None:

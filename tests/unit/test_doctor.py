@@ -192,10 +192,17 @@ def test_plugins_of_the_profiles(tmp_path: Path) -> None:
         (tmp_path / "profiles" / name).mkdir(parents=True)
         (tmp_path / "profiles" / name / "config.yaml").write_text(text)
     found = look("profiles", root=tmp_path)
-    assert [f.text.split(":")[0] for f in found] == [
-        "profile far needs snakemake-executor-plugin-nosuch, snakemake-storage-plugin-nowhere",
-        "profile templated needs snakemake-executor-plugin-nosuch",
+    assert [f.text for f in found] == [
+        "profile far needs snakemake-executor-plugin-nosuch, snakemake-storage-plugin-nowhere, "
+        "to be used: pip install snakemake-executor-plugin-nosuch snakemake-storage-plugin-nowhere",
+        "profile templated needs snakemake-executor-plugin-nosuch, to be used: "
+        "pip install snakemake-executor-plugin-nosuch",
     ]
+    beside = tmp_path / ".venv-cluster/lib/python3.12/site-packages"
+    (beside / "snakemake_executor_plugin_nosuch").mkdir(parents=True)
+    found = look("profiles", root=tmp_path)
+    assert [f.level for f in found] == ["note", "ok"]
+    assert found[1].text == "profile templated: by .venv-cluster/bin/snakemake"
 
 
 # ---------------------------------------------------------------- the machine
