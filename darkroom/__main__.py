@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import UserError
+from darkroom.survival import lock_no_arrays
 
 if TYPE_CHECKING:
     from darkroom.predict import Answer
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     The exit status, as `--help` tells it.
     """
+    lock_no_arrays()
     parser = argparse.ArgumentParser(prog="python -m darkroom", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser(

@@ -32,9 +32,7 @@ def export_to_jobs(root: str) -> None:
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     os.environ[survival.PARENT] = str(os.getpid())
-    # Keras opens a backbone's weights with a lock, which some network file systems refuse; what
-    # jobs read is whole before it has its name, so none is needed. HDF5 reads this at its import.
-    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    survival.lock_no_arrays()
 
 
 def check_folders(settings: Settings, folder: Path) -> None:

@@ -113,6 +113,15 @@ def _submitted(folder: Path) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def lock_no_arrays() -> None:
+    """Let HDF5 lock no file, in this process (if it is not loaded yet) and those that it starts.
+
+    Keras opens weights by itself, with locks, which many network file systems refuse. Nothing
+    here needs them: a file that has its name is whole and no longer written.
+    """
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
+
 def die_with_parent(every: float = 0.5) -> None:
     """End this job when the Snakemake that started it is gone.
 

@@ -79,6 +79,22 @@ def test_where_locks_are_refused_a_lock_stays_and_that_is_told(folder: Path) -> 
     assert said == "False\n", "without a lock there is nothing to tell"
 
 
+OPEN = (
+    "import sys; from tests.refusing import refuse_locks; refuse_locks()\n"
+    "from darkroom import survival; survival.lock_no_arrays()\n"
+    "import h5py\n"
+    "h5py.File(sys.argv[1], 'w').close()\n"  # as a library opens it, which knows of no option
+    "print(len(h5py.File(sys.argv[1])))\n"
+)
+
+
+def test_where_locks_are_refused_libraries_open_arrays_too(tmp_path: Path) -> None:
+    here, command = Path(__file__).parents[2], [sys.executable, "-c", OPEN, str(tmp_path / "a.h5")]
+    env = {k: v for k, v in os.environ.items() if k != "HDF5_USE_FILE_LOCKING"}
+    done = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True)
+    assert done.stdout == "0\n", done.stderr
+
+
 def test_a_job_dies_with_its_snakemake() -> None:
     parent = subprocess.Popen(["sleep", "60"])
     job = subprocess.Popen(
