@@ -97,10 +97,15 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
 def trained(name: str, cfg: dict[str, Any], path: dict[str, str], threads: int) -> Curve:
     """Train a network to its end; its curve."""
     start = time.perf_counter()
-    task = training.prepare(
+    with training.prepare(
         path["images"], path["splits"], None, cfg=cfg, code="race", threads=threads
-    )
-    curve, clock = Curve(), time.perf_counter() - start
+    ) as task:
+        return raced(name, task, path, time.perf_counter() - start)
+
+
+def raced(name: str, task: training.Task, path: dict[str, str], clock: float) -> Curve:
+    """The curve of a prepared training, which took so many seconds to prepare."""
+    curve = Curve()
     fold = batches.open_fold(
         path["images"], path["splits"], None, fold="holdout", balance=None, balance_seed=0
     )

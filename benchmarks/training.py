@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from benchmarks import archives
-from darkroom import batches, models, training
+from darkroom import batches, models, steps, training
 from darkroom.progress import progress
 
 CONV: dict[str, Any] = {
@@ -125,7 +125,7 @@ def ours(images: np.ndarray, label: np.ndarray, names: list[str]) -> Callable[[]
 
     def epoch() -> None:
         with progress("training", len(images)) as bar:
-            training.train_epoch(network, feed, next(number), SETTINGS, bar)
+            training.train_epoch(steps.Plain(network), feed, next(number), SETTINGS, bar)
 
     return epoch
 

@@ -218,21 +218,30 @@ class Shuffled:
 
     def epoch(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(B, …) values, the caller's own, and (B,) int64 classes, of one epoch."""
-        random = np.random.default_rng([ORDER, self.seed, number])
+        if self.held:
+            values = self.hold()
+            for index in self.places(number):
+                yield values[index], self.rows.label[index]
+        else:
+            yield from self._stream(np.random.default_rng([ORDER, self.seed, number]))
+
+    def places(self, number: int) -> Iterator[np.ndarray]:
+        """(B,) places in `values`, of one epoch; only where all rows are held."""
+        order = np.random.default_rng([ORDER, self.seed, number]).permutation(len(self.rows))
+        for start in range(0, len(order), self.batch):
+            yield order[start : start + self.batch]
+
+    def hold(self) -> np.ndarray:
+        """Read all rows, where they are held: (N, …), row by row."""
+        assert self.held
         if self.values is None:
             self.values = np.empty((self.slots, *self.rows.shape), self.rows.dtype)
-            if self.held:
-                self._fill(np.arange(len(self.rows)), np.arange(len(self.rows)))
-        if self.held:
-            order = random.permutation(len(self.rows))
-            for start in range(0, len(order), self.batch):
-                index = order[start : start + self.batch]
-                yield self.values[index], self.rows.label[index]
-        else:
-            yield from self._stream(random)
+            self._fill(np.arange(len(self.rows)), np.arange(len(self.rows)))
+        return self.values
 
     def _stream(self, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        assert self.values is not None
+        if self.values is None:
+            self.values = np.empty((self.slots, *self.rows.shape), self.rows.dtype)
         n, block = len(self.rows), self.block
         blocks = random.permutation(-(-n // block))
         coming = np.concatenate([np.arange(b * block, min(b * block + block, n)) for b in blocks])

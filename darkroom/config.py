@@ -754,9 +754,20 @@ class Model(Strict):
     head: Literal["auto", "softmax", "sigmoid"] = Field(
         "auto", description="auto: one sigmoid unit for two classes, else softmax"
     )
-    precision: Literal["float32", "bfloat16", "auto"] = Field(
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(
         "float32",
-        description="of the computation, weights stay float32; auto: bfloat16 where the hardware multiplies it",
+        description="of the computation, weights stay float32; auto: what the hardware multiplies fastest, bfloat16 before float16",
+    )
+    compile: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="TensorFlow's graph by XLA; auto: no. JAX always compiles by it, PyTorch never",
+    )
+    steps_per_call: Literal["auto"] | PositiveInt = Field(
+        "auto", description="training steps of one call; auto: 16 on a card, 1 on a processor"
+    )
+    on_device: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="training rows that `memory_mb` holds lie on the device; auto: on a card. Not where `augment` changes them, nor with PyTorch or several cards",
     )
     test_time: Literal["none", "mirror"] = Field(
         "none",

@@ -28,6 +28,7 @@ def try_model(
     cfg: dict[str, Any],
     code: str,
     threads: int,
+    cards: int = 1,
     weights: str | None = None,
     embedded: str | None = None,
 ) -> None:
@@ -42,7 +43,7 @@ def try_model(
     output : the file to write; the search's journal and the trial's state stand beside it.
     number : of the trial, from 1.
     cfg : as for `training.train`, and `name` and `tune`: space, objective, prune, epochs, seed.
-    code : digest of the code. threads : cores to use.
+    code : digest of the code. threads : cores to use. cards : as for `training.train`.
     weights, embedded : of the model's backbone, as for `training.train`.
 
     Raises
@@ -60,17 +61,20 @@ def try_model(
 
     def run(now: trials.Attempt) -> float:
         asked = {**rest, "model": override(written, now.params)}
-        with _quiet():
-            task = training.prepare(
+        with (
+            _quiet(),
+            training.prepare(
                 images,
                 splits,
                 augmented,
                 cfg=asked,
                 code=code,
                 threads=threads,
+                cards=cards,
                 weights=weights,
                 embedded=embedded,
-            )
+            ) as task,
+        ):
             course = training.learn(
                 task,
                 resume=now.state,

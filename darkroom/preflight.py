@@ -176,9 +176,10 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
         a backbone that Keras does not have, weights that are not there, a threshold or a sigmoid for more than two classes.
     """
     if settings.backend != "tensorflow":  # which alone is in the lock
-        from darkroom import models
+        from darkroom import models, steps
 
         models.check_backend(settings.backend)
+        steps.check_cards(settings.backend, gpus(settings.gpus))
     for dataset in settings.run.datasets:
         for name in settings.classifiers_of(dataset):
             _check_classifier(name, settings.classifiers[name])

@@ -17,6 +17,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from darkroom import backbones, batches, disk, heads, kernels, models, online, overrides, store
+from darkroom import (
+    backbones,
+    batches,
+    disk,
+    heads,
+    kernels,
+    models,
+    online,
+    overrides,
+    steps,
+    store,
+)
 from darkroom.errors import UserError
 from darkroom.progress import Bar, progress
 
@@ -76,6 +88,7 @@ def train(
     cfg: dict[str, Any],
     code: str,
     threads: int,
+    cards: int = 1,
     tuned: str | None = None,
     weights: str | None = None,
     embedded: str | None = None,
@@ -93,6 +106,7 @@ def train(
     code : digest of the code. A state of other code, settings or inputs is not gone on from.
     threads : cores to use. The sums of more threads are rounded otherwise, so weights agree
         to the last bit only among trainings with equally many.
+    cards : that share each batch, where there are so many; sums are rounded otherwise then too.
     tuned : `best.json` of a search for its settings; None where there was none.
     weights, embedded : of the backbone: its HDF5 file, and its features of all images, from
         which a head learns as long as nothing changes pixels.
@@ -106,16 +120,21 @@ def train(
     cfg = {**cfg, "model": settings}
     if said:
         log.info("%s", said)
-    task = prepare(
+    with prepare(
         images,
         splits,
         augmented,
         cfg=cfg,
         code=code,
         threads=threads,
+        cards=cards,
         weights=weights,
         embedded=embedded,
-    )
+    ) as task:
+        _train(task, model_path, history_path, resume)
+
+
+def _train(task: Task, model_path: str, history_path: str, resume: str) -> None:
     with Path(history_path).open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
@@ -136,7 +155,7 @@ class Task:
 
     Attributes
     ----------
-    network : compiled. feed : its training batches. validation : rows that choose the epoch.
+    network : compiled. steps : how batches reach it. feed : its training batches. validation : rows that choose the epoch.
     settings : of the model. name : for the progress bar. key : digest of all that the course
         depends on. facts : what the exported file says of itself.
     whole : from the trained network to the one to be exported. then : from the trained network
@@ -144,6 +163,7 @@ class Task:
     """
 
     network: Any
+    steps: steps.Plain | steps.OnTensorFlow | steps.OnJax
     feed: Feed
     validation: batches.Rows
     settings: dict[str, Any]
@@ -154,6 +174,7 @@ class Task:
     then: Callable[[Any], Task] | None = None
 
 
+@contextmanager
 def prepare(
     images: str,
     splits: str,
@@ -162,12 +183,31 @@ def prepare(
     cfg: dict[str, Any],
     code: str,
     threads: int,
+    cards: int = 1,
     weights: str | None = None,
     embedded: str | None = None,
-) -> Task:
+) -> Iterator[Task]:
     """Open a fold's rows and build its network; parameters and errors as those of `train`."""
-    settings = cfg["model"]
     keras = models.backend(threads, cfg.get("backend"))
+    with steps.devices(cards) as devices, devices.scope():
+        yield _prepared(
+            images, splits, augmented, cfg, code, threads, weights, embedded, keras, devices
+        )
+
+
+def _prepared(
+    images: str,
+    splits: str,
+    augmented: str | None,
+    cfg: dict[str, Any],
+    code: str,
+    threads: int,
+    weights: str | None,
+    embedded: str | None,
+    keras: Any,
+    devices: steps.Devices,
+) -> Task:
+    settings = cfg["model"]
     cv2.setNumThreads(1)  # one thread prepares batches; the network has the others
     fold = batches.open_fold(
         images,
@@ -180,7 +220,7 @@ def prepare(
     training = fold.training()
     mean, std = store.channel_statistics(fold.files, fold.chosen)
     head = models.head_of(settings["head"], len(fold.classes))
-    precision = models.set_precision(settings["precision"])
+    precision = models.set_precision(settings["precision"], devices.count)
     rows = fold
     whole: Callable[[Any], Any] = _itself
     if cfg.get("backbone") is None:
@@ -211,6 +251,8 @@ def prepare(
     key = _key(fold, splits, {**cfg, "precision": precision}, code, keras, others)
 
     def task(network: Any, rows: batches.Fold, settings: dict[str, Any]) -> Task:
+        if devices.count > 1:
+            steps.synchronise(network, True)
         compile_(network, models.optimizer(settings["optimizer"]), settings["label_smoothing"])
         feed = Feed(
             rows.training(),
@@ -221,7 +263,9 @@ def prepare(
             head=head,
         )
         validation = rows.rows([rows.originals("validation")])
-        return Task(network, feed, validation, settings, cfg["fold"], key, facts, _itself)
+        still = feed.order.hold() if feed.order.held and not feed.changes else None
+        way = steps.choose(network, settings, devices, rows=still)
+        return Task(network, way, feed, validation, settings, cfg["fold"], key, facts, _itself)
 
     def fine_tuning(trained: Any) -> Task:
         network = whole(trained)
@@ -235,7 +279,7 @@ def prepare(
     made = task(network, rows, settings)
     made.whole = whole
     made.then = None if settings["fine_tune"] is None else fine_tuning
-    _tell(fold, made, keras.backend.backend(), threads, precision)
+    _tell(fold, made, keras.backend.backend(), threads, precision, devices)
     return made
 
 
@@ -337,9 +381,9 @@ def _learn(
     end = before + settings["epochs"]
     while course.epoch < end and not _stops(course, settings, len(task.validation)):
         start, number = time.perf_counter(), course.epoch + 1
-        loss, accuracy, rate = train_epoch(network, feed, number, settings, bar, before=before)
+        loss, accuracy, rate = train_epoch(task.steps, feed, number, settings, bar, before=before)
         val_loss, val_accuracy = _evaluate(
-            network, task.validation, settings["batch"], feed.targets
+            task.steps, task.validation, settings["batch"], feed.targets
         )
         row: Row = {
             "epoch": number,
@@ -360,8 +404,9 @@ def _fine_tune(task: Task, course: Course) -> None:
     """Go over from the head's training: another network, other rows, another rate."""
     assert task.then is not None
     following = task.then(task.network)
-    task.network, task.feed, task.validation, task.settings, task.whole, task.then = (
+    task.network, task.steps, task.feed, task.validation, task.settings, task.whole, task.then = (
         following.network,
+        following.steps,
         following.feed,
         following.validation,
         following.settings,
@@ -434,10 +479,43 @@ class Feed:
             weights = None if self.weights is None else targets @ self.weights
             yield images, targets[:, self.columns], weights
 
+    def stacks(self, number: int, most: int, *, places: bool) -> Iterator[steps.Stack]:
+        """Up to `most` batches of equal size on one another, as `steps` take them.
+
+        Parameters
+        ----------
+        places : where each row is in `order.values`, in place of its pixels.
+        """
+        gathered: list[Any] = []
+        for batch in self._by_place(number) if places else self.epoch(number):
+            if gathered and (len(gathered) == most or len(batch[0]) != len(gathered[0][0])):
+                yield _stacked(gathered)
+                gathered = []
+            gathered.append(batch)
+        yield _stacked(gathered)
+
+    def _by_place(self, number: int) -> Iterator[Batch]:
+        for place in self.order.places(number):
+            targets = self.one_hot[self.order.rows.label[place]]
+            weights = None if self.weights is None else targets @ self.weights
+            yield place.astype(np.int32), targets[:, self.columns], weights
+
     def targets(self, label: np.ndarray) -> np.ndarray:
         """(B, K), or (B, 1) for a sigmoid, float32 targets of (B,) classes."""
         found: np.ndarray = self.one_hot[label][:, self.columns]
         return found
+
+
+def _stacked(gathered: list[Batch]) -> steps.Stack:
+    if len(gathered) == 1:  # without a copy
+        images, targets, weights = gathered[0]
+        return images[None], targets[None], None if weights is None else weights[None]
+    weighed = [weights for _, _, weights in gathered if weights is not None]
+    return (
+        np.stack([images for images, _, _ in gathered]),
+        np.stack([targets for _, targets, _ in gathered]),
+        np.stack(weighed) if weighed else None,
+    )
 
 
 def class_weights(
@@ -474,7 +552,7 @@ def class_weights(
 
 
 def train_epoch(
-    network: Any,
+    way: steps.Plain | steps.OnTensorFlow | steps.OnJax,
     feed: Feed,
     number: int,
     settings: dict[str, Any],
@@ -485,6 +563,7 @@ def train_epoch(
 
     Parameters
     ----------
+    way : how batches reach the network.
     before : epochs before those of `settings`, where this is the fine-tuning: the schedule of
         the learning rate begins after them.
 
@@ -497,35 +576,38 @@ def train_epoch(
     UserError
         The loss is no longer a number.
     """
-    steps = settings["epochs"] * len(feed)
+    total = settings["epochs"] * len(feed)
     peak = settings["optimizer"]["learning_rate"]
-    loss, correct, n, rate = 0.0, 0.0, 0, math.nan
-    with batches.ahead(feed.epoch(number)) as ready:
-        for step, (images, targets, weights) in enumerate(ready):
-            at = models.rate(
-                (number - before - 1) * len(feed) + step, steps, peak, settings["schedule"]
-            )
-            if at != rate:
-                network.optimizer.learning_rate = rate = at
-            said = network.train_on_batch(images, targets, sample_weight=weights, return_dict=True)
-            if not math.isfinite(said["loss"]):
+    loss, correct, n, rates = 0.0, 0.0, 0, [math.nan]
+    step = (number - before - 1) * len(feed)
+    stacks = feed.stacks(number, way.per_call, places=way.resident)
+    with batches.ahead(stacks) as ready:
+        for stack in ready:
+            many, images = stack[0].shape[:2]
+            rates = [
+                models.rate(at, total, peak, settings["schedule"])
+                for at in range(step, step + many)
+            ]
+            step += many
+            said, right = way.train(stack, rates)
+            if not math.isfinite(said):
                 raise UserError(
-                    f"the loss became {said['loss']} in epoch {number}: the training diverged; "
+                    f"the loss became {said} in epoch {number}: the training diverged; "
                     f"lower {'fine_tune' if before else 'optimizer'}.learning_rate (now {peak:g}) or "
                     "set optimizer.clip_norm"
                 )
-            loss += float(said["loss"]) * len(images)
-            correct += float(said["accuracy"]) * len(images)
-            n += len(images)
-            bar.update(len(images))
+            loss += said * many * images
+            correct += right * many * images
+            n += many * images
+            bar.update(many * images)
             bar.set_postfix_str(
                 f"epoch {number} of {before + settings['epochs']}, loss {loss / n:.3f}"
             )
-    return loss / n, correct / n, rate
+    return loss / n, correct / n, rates[-1]
 
 
 def _evaluate(
-    network: Any,
+    way: steps.Plain | steps.OnTensorFlow | steps.OnJax,
     rows: batches.Rows,
     batch: int,
     targets: Callable[[np.ndarray], np.ndarray],
@@ -536,9 +618,9 @@ def _evaluate(
     loss, correct = 0.0, 0.0
     with batches.ahead(batches.in_order(rows, batch)) as ready:
         for images, label in ready:
-            said = network.test_on_batch(images, targets(label), return_dict=True)
-            loss += float(said["loss"]) * len(images)
-            correct += float(said["accuracy"]) * len(images)
+            said, right = way.test(images, targets(label))
+            loss += said * len(images)
+            correct += right * len(images)
     return loss / len(rows), correct / len(rows)
 
 
@@ -584,6 +666,7 @@ def _export(network: Any, path: str, facts: dict[str, Any]) -> None:
     """
     import keras
 
+    steps.synchronise(network, False)
     bare = keras.Model(network.input, network.output, name=network.name)
     with disk.whole(path) as part:
         bare.save(part)
@@ -677,7 +760,14 @@ def _load(path: Path, task: Task) -> Course | None:
 # ---------------------------------------------------------------- words and rows
 
 
-def _tell(fold: batches.Fold, task: Task, backend: str, threads: int, precision: str) -> None:
+def _tell(
+    fold: batches.Fold,
+    task: Task,
+    backend: str,
+    threads: int,
+    precision: str,
+    devices: steps.Devices,
+) -> None:
     indices = ", ".join(f"{number} {name}" for number, name in enumerate(fold.classes[:20]))
     log.info("classes: %s%s", indices, ", …" if len(fold.classes) > 20 else "")
     training = task.feed.order.rows
@@ -695,6 +785,11 @@ def _tell(fold: batches.Fold, task: Task, backend: str, threads: int, precision:
         threads,
         "" if precision == "float32" else f", {precision}",
     )
+    if devices.count > 1:
+        log.info("%d devices share each batch", devices.count)
+    if task.steps.per_call > 1 or task.steps.resident:
+        where = " on the device" if task.steps.resident else ""
+        log.info("up to %d steps a call, %s%s", task.steps.per_call, what, where)
     if not task.feed.order.held:
         log.info(
             "the %s stream from the file: %.0f MB, more than memory_mb",

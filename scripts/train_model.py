@@ -9,7 +9,7 @@ with stage(snakemake):
         snakemake.input.splits,
         snakemake.input.get("augmented") or None,
         model_path=snakemake.output.model, history_path=snakemake.output.history,
-        threads=snakemake.threads,
+        threads=snakemake.threads, cards=snakemake.resources.gpu,
         **{key: snakemake.input.get(key) or None for key in ("tuned", "weights", "embedded")},
         **{key: snakemake.params[key] for key in ("resume", "cfg", "code")},
     )  # fmt: skip

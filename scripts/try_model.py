@@ -6,7 +6,7 @@ from darkroom.stage import stage
 with stage(snakemake):
     model_trials.try_model(
         snakemake.input.images, snakemake.input.splits, snakemake.input.get("augmented") or None,
-        output=snakemake.output[0], number=int(snakemake.wildcards.n), threads=snakemake.threads,
+        output=snakemake.output[0], number=int(snakemake.wildcards.n), threads=snakemake.threads, cards=snakemake.resources.gpu,
         **{key: snakemake.input.get(key) or None for key in ("weights", "embedded")},
         **{key: snakemake.params[key] for key in ("cfg", "code")},
     )  # fmt: skip

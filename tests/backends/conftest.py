@@ -38,6 +38,18 @@ def process(*words: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="session", params=["tensorflow", "jax"])
+def ways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The histories of one training, its steps taken in each way, on two pretended devices."""
+    folder = tmp_path_factory.mktemp(f"ways-{request.param}")
+    two = "--xla_force_host_platform_device_count=2"
+    said = process("tests.backends.devices", request.param, str(folder), XLA_FLAGS=two)
+    for words in ("2 devices share each batch", "up to 4 steps a call, pixels on the device"):
+        assert words in said
+    assert "going on after epoch 2 of 3" in said
+    return folder
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of each backend; each has also asked the networks of those before it."""

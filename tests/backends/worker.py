@@ -49,7 +49,7 @@ class Data:
     def __init__(self, folder: Path, backend: str) -> None:
         self.folder, self.backend = folder, backend
         folder.mkdir(parents=True, exist_ok=True)
-        self.paths = tiny_data.write(folder)
+        self.paths: list[str | None] = [*tiny_data.write(folder)]
 
     def train(self, name: str, *, code: str = "", cards: int = 0, **model: Any) -> Path:
         """Train; the path of the network."""
@@ -63,6 +63,7 @@ class Data:
             cfg=tiny_data.settings(**model) | {"backend": self.backend},
             code=code,
             threads=1,
+            cards=cards,
         )
         return place / "model.keras"
 

@@ -200,7 +200,7 @@ def test_variants_are_learned_from_their_features(
     varied: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    training.prepare(
+    with training.prepare(
         varied.images,
         varied.splits,
         varied.augmented,
@@ -209,7 +209,8 @@ def test_variants_are_learned_from_their_features(
         threads=1,
         weights=varied.weights,
         embedded=varied.embedded["average"],
-    )
+    ):
+        pass
     assert "72 training images (36 of them variants) and 12 validation images" in caplog.text
     assert "of 256 features" in caplog.text
 

@@ -192,6 +192,52 @@ def test_importing_quietly_shows_what_went_wrong(capfd: pytest.CaptureFixture[st
     assert "no such library" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("cards", "backend", "count", "chosen"),
+    [
+        ([(8, 0)], "tensorflow", 1, "bfloat16"),  # A100
+        ([(9, 0)], "torch", 1, "bfloat16"),  # H100
+        ([(12, 0)], "jax", 2, "bfloat16"),
+        ([(7, 5)], "tensorflow", 1, "float16"),  # T4
+        ([(7, 0)], "torch", 1, "float16"),  # V100
+        ([(7, 5)], "jax", 1, "float32"),
+        ([(7, 0)], "tensorflow", 2, "float32"),
+        ([(6, 1)], "tensorflow", 1, "float32"),  # Pascal
+        ([(8, 6), (6, 1)], "tensorflow", 1, "float32"),  # the lowest counts
+        ([(0, 0)], "torch", 1, "float32"),  # another maker's
+    ],
+)
+def test_precision_goes_by_what_the_cards_can(
+    cards: list[tuple[int, int]], backend: str, count: int, chosen: str
+) -> None:
+    assert models.best_precision(backend, cards, count) == chosen
+
+
+def test_precision_of_a_processor_goes_by_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    for amx, chosen in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(models, "_has_amx", lambda amx=amx: amx)
+        assert models.best_precision("tensorflow", []) == chosen
+        assert models.best_precision("jax", []) == "float32"
+    assert [models._version(v) for v in ("8.6", "10.0", "gfx90a")] == [(8, 6), (10, 0), (0, 0)]
+
+
+def test_float16_scales_the_loss_and_several_cards_refuse_it() -> None:
+    with pytest.raises(UserError, match=r"float16 needs a scaled loss, .* on several cards"):
+        models.set_precision("float16", 2)
+    assert models.set_precision("float16") == "mixed_float16"
+    try:
+        network = build({"conv": 4}, "flatten")
+        network.compile(optimizer(learning_rate=0.01), "categorical_crossentropy")
+        assert network.get_layer("conv_1").compute_dtype == "float16"
+        assert type(network.optimizer).__name__ == "LossScaleOptimizer"
+        network.optimizer.learning_rate = 0.5
+        assert float(network.optimizer.inner_optimizer.learning_rate) == 0.5
+        network.train_on_batch(images(), np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]])
+        assert all(np.isfinite(w).all() for w in network.get_weights())
+    finally:
+        models.set_precision("float32")
+
+
 def test_a_backend_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"jax is not installed .* envs/backends\.in"):
