@@ -30,7 +30,7 @@ rule extract_features:
     threads: extraction_threads
     resources:
         **NEEDS,
-        gpu=GPUS,
+        gpu=min(1, GPUS),  # it uses one
     params:
         cfg=cfg("features"),
         name="{model}-seed{seed}",

@@ -24,7 +24,7 @@ rule embed_images:
     threads: settings.threads
     resources:
         **NEEDS,
-        gpu=GPUS,
+        gpu=min(1, GPUS),  # it uses one
     params:
         cfg=cfg("embed"),
         code=code("embed_images"),

@@ -32,7 +32,7 @@ rule predict_images:
     threads: settings.threads
     resources:
         **NEEDS,
-        gpu=GPUS,
+        gpu=min(1, GPUS),  # it uses one
     params:
         cfg=cfg("predict"),
         pictures=pictures_of,
