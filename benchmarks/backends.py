@@ -1,0 +1,240 @@
+"""Images a second of training by backend, beside a plain PyTorch loop of the same network.
+
+The networks of presets/cifar10_cnn.yaml and presets/imagenette_cnn.yaml on random pixels (their
+values cost no time), without random changes. Each way is a process of its own and comes twice,
+the second time in reverse order; an epoch before the clock starts compiles. The peer is what a
+person would write: uint8 batches copied to the device, `zero_grad`, `backward`, `step`.
+
+Operations are counted as three times those of the forward pass, two a multiplication; their share
+is of what a product of two large matrices reaches on the same device, in the same process, in the
+same precision. Prints a Markdown table. Needs JAX and PyTorch: `make test-backends` installs them.
+
+    .venv-backends/bin/python -m benchmarks.backends [--precision bfloat16] [--images 1280 128]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import yaml
+
+from darkroom import batches, models, steps, training
+from darkroom.config import Layer, Settings
+from darkroom.progress import progress
+from darkroom.provenance import ROOT
+from darkroom.threads import multiplications
+
+NETWORKS = {"cifar10_cnn": (32, 32, 3), "imagenette_cnn": (224, 224, 3)}
+WAYS = {
+    "plain PyTorch loop": ("peer", {}),
+    "TensorFlow": ("tensorflow", {}),
+    "TensorFlow, XLA": ("tensorflow", {"compile": "always"}),
+    "JAX": ("jax", {}),
+    "PyTorch": ("torch", {}),
+}
+SIDE = {"cpu": 2048, "gpu": 8192}  # of the matrices
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """What the train stage reads of a preset's network."""
+    preset = yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
+    whole = Settings.load(
+        {
+            "run": {"datasets": ["x"], "models": [name]},
+            "datasets": {"x": {"source": "x"}},
+            "models": {name: preset["models"][name]},
+        }
+    )
+    wildcards = {"dataset": "x", "fold": "holdout", "model": name, "seed": "0"}
+    settings: dict[str, Any] = whole.stage("train", wildcards)["model"]
+    return settings
+
+
+def pixels(name: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (n, *NETWORKS[name]), dtype=np.uint8), random.integers(0, 10, n)
+
+
+def best_of(seconds: Callable[[], float], rounds: int = 5) -> float:
+    return min(seconds() for _ in range(rounds))
+
+
+# ---------------------------------------------------------------- ours
+
+
+def ours(
+    backend: str, name: str, n: int, threads: int, extra: dict[str, Any]
+) -> tuple[Callable[[], None], float, str]:
+    """An epoch; operations a second of a matrix product; what it ran on."""
+    keras = models.backend(threads, backend)
+    settings = settings_of(name) | extra
+    images, label = pixels(name, n)
+    number = iter(range(1, 1000))
+    with steps.devices(1) as on:
+        policy = models.set_precision(settings["precision"])
+        network = models.build(
+            settings["layers"],
+            shape=NETWORKS[name],
+            classes=10,
+            normalise="unit",
+            mean=[],
+            std=[],
+            seed=0,
+        )
+        optimizer = models.optimizer(settings["optimizer"])
+        training.compile_(network, optimizer, settings["label_smoothing"])
+        rows = batches.Rows([images], [np.arange(n)], label)
+        names = [str(i) for i in range(10)]
+        feed = training.Feed(rows, names, settings, seed=0, fill=np.zeros(3, np.uint8))
+        way = steps.choose(network, settings, on, rows=feed.order.hold())
+
+    def epoch() -> None:
+        with progress("training", n) as bar:
+            training.train_epoch(way, feed, next(number), settings | {"epochs": 1000}, bar)
+
+    half = keras.mixed_precision.global_policy().compute_dtype
+    a = keras.ops.cast(keras.random.normal((SIDE[on.kind],) * 2, seed=0), half)
+
+    def product() -> float:
+        start = time.perf_counter()
+        float(keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.matmul(a, a)[0])))
+        return time.perf_counter() - start
+
+    return epoch, 2 * SIDE[on.kind] ** 3 / best_of(product), f"{on.kind}, {policy}"
+
+
+# ---------------------------------------------------------------- the peer
+
+
+def peer(name: str, n: int, threads: int, precision: str) -> tuple[Callable[[], None], float, str]:
+    """The same network in PyTorch's own layers, and the usual loop."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(threads)
+    card = torch.cuda.is_available()
+    device = torch.device("cuda" if card else "cpu")
+    settings = settings_of(name)
+    parts: list[Any] = []
+    for layer in settings["layers"]:
+        kind, spec = next((k, v) for k, v in layer.items() if k != "name")
+        if kind == "conv":
+            size, step = spec["size"], spec["stride"]
+            parts += [nn.LazyConv2d(spec["filters"], size, step, size // 2), nn.ReLU()]
+        elif kind == "pool":
+            parts.append(nn.MaxPool2d(spec["size"]))
+        elif kind == "batch_norm":
+            parts.append(nn.LazyBatchNorm2d(momentum=1 - spec["momentum"]))
+        elif kind == "dropout":
+            parts.append(nn.Dropout(spec["rate"]))
+        elif kind == "flatten":
+            parts.append(nn.Flatten())
+        elif kind == "dense":
+            parts += [nn.LazyLinear(spec["units"]), nn.ReLU()]
+        else:
+            raise ValueError(kind)
+    network = nn.Sequential(*parts, nn.LazyLinear(10)).to(device)
+    images, label = pixels(name, n)
+    x, y = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(label)
+    network(x[:2].to(device).float())
+    optimizer = torch.optim.Adam(network.parameters(), settings["optimizer"]["learning_rate"])
+    lossy = nn.CrossEntropyLoss()
+    low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+
+    def epoch() -> None:
+        network.train()
+        order = torch.randperm(n)
+        for start in range(0, n, settings["batch"]):
+            index = order[start : start + settings["batch"]]
+            batch, target = x[index].to(device).float() / 255, y[index].to(device)
+            optimizer.zero_grad()
+            with torch.autocast(device.type, low or torch.bfloat16, enabled=low is not None):
+                loss = lossy(network(batch), target)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            loss.item()
+
+    side = SIDE["gpu" if card else "cpu"]
+    a = torch.randn(side, side, device=device, dtype=low)
+
+    def product() -> float:
+        start = time.perf_counter()
+        float((a @ a)[0].sum())
+        return time.perf_counter() - start
+
+    return epoch, 2 * side**3 / best_of(product), f"{device.type}, {precision}"
+
+
+# ---------------------------------------------------------------- one way, and all
+
+
+def one(way: str, name: str, n: int, asked: argparse.Namespace) -> None:
+    """Measure one way in this process; prints JSON."""
+    backend, extra = WAYS[way]
+    if backend == "peer":
+        epoch, reached, on = peer(name, n, asked.threads, asked.precision)
+    else:
+        more = extra | {"precision": asked.precision}
+        epoch, reached, on = ours(backend, name, n, asked.threads, more)
+    epoch()
+    seconds = []
+    for _ in range(asked.rounds):
+        start = time.perf_counter()
+        epoch()
+        seconds.append(time.perf_counter() - start)
+    layers = [Layer.model_validate(layer) for layer in settings_of(name)["layers"]]
+    work = 6 * multiplications(layers, NETWORKS[name])
+    rate = n / statistics.median(seconds)
+    print(json.dumps({"rate": rate, "share": rate * work / reached, "on": on}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, nargs=2, default=(1280, 128), metavar="N")
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--rounds", type=int, default=3, help="epochs of each process")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    choices = ("float32", "bfloat16", "float16")
+    parser.add_argument("--precision", default="float32", choices=choices)
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        one(asked.one[0], asked.one[1], int(asked.one[2]), asked)
+        return
+    rest = ["--rounds", str(asked.rounds), "--threads", str(asked.threads)]
+    rest += ["--precision", asked.precision]
+    print("| network | trained by | images/s | against the plain loop | share of a product | on |")
+    print("|---|---|---:|---:|---:|---|")
+    for name in asked.networks:
+        n = dict(zip(NETWORKS, asked.images, strict=True))[name]
+        found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+        for way in [*WAYS, *reversed(WAYS)]:
+            words = [sys.executable, "-m", "benchmarks.backends", "--one", way, name, str(n), *rest]
+            done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"{way}, {name}:\n{done.stderr}")
+            found[way].append(json.loads(done.stdout.splitlines()[-1]))
+        rates = {way: statistics.mean(f["rate"] for f in found[way]) for way in WAYS}
+        first = rates["plain PyTorch loop"]
+        for way, all_ in found.items():
+            share = statistics.mean(f["share"] for f in all_)
+            print(
+                f"| {name} | {way} | {rates[way]:,.0f} | {rates[way] / first:.2f} "
+                f"| {share:.2f} | {all_[0]['on']} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
