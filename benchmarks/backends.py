@@ -34,10 +34,9 @@ from darkroom.provenance import ROOT
 from darkroom.threads import multiplications
 
 NETWORKS = {"cifar10_cnn": (32, 32, 3), "imagenette_cnn": (224, 224, 3)}
-WAYS = {
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain PyTorch loop": ("peer", {}),
     "TensorFlow": ("tensorflow", {}),
-    "TensorFlow, XLA": ("tensorflow", {"compile": "always"}),
     "JAX": ("jax", {}),
     "PyTorch": ("torch", {}),
 }

@@ -760,7 +760,7 @@ class Model(Strict):
     )
     compile: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="TensorFlow's graph by XLA; auto: no. JAX always compiles by it, PyTorch never",
+        description="TensorFlow's graph by XLA, which cannot do max pools; auto: no. JAX always compiles by it, PyTorch never",
     )
     steps_per_call: Literal["auto"] | PositiveInt = Field(
         "auto", description="training steps of one call; auto: 16 on a card, 1 on a processor"

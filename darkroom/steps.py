@@ -195,7 +195,7 @@ class OnTensorFlow:
         import tensorflow as tf
 
         self.network, self.devices, self.per_call = network, devices, per_call
-        self.resident = rows is not None
+        self.resident, self.compiled = rows is not None, compile_
         self.strategy = devices.strategy or tf.distribute.get_strategy()
         place = "/GPU:0" if devices.kind == "gpu" else "/CPU:0"
         with tf.device(place):
@@ -234,7 +234,8 @@ class OnTensorFlow:
         """As `Plain.train`; where rows are resident, (K, B) places in them stand for pixels."""
         self.network.reset_metrics()
         if self.devices.count == 1:
-            self._train(self._cut(stack, 1), np.asarray(rates, np.float32))
+            with self._compiling():
+                self._train(self._cut(stack, 1), np.asarray(rates, np.float32))
         else:  # a loop in the graph would let its sums over the devices overtake each other
             for step, rate in enumerate(rates):
                 batch = [None if part is None else part[step] for part in stack]
@@ -246,6 +247,21 @@ class OnTensorFlow:
         self.network.reset_metrics()
         self._test(self._cut((images, targets, None), 0))
         return self._said()
+
+    @contextlib.contextmanager
+    def _compiling(self) -> Iterator[None]:
+        """Say in a sentence what XLA cannot: the gradient of a max pool, deterministically."""
+        import tensorflow as tf
+
+        try:
+            yield
+        except tf.errors.UnimplementedError as error:
+            if not self.compiled:
+                raise
+            said = str(error.message).splitlines()[0]
+            raise UserError(
+                f"compile: always: XLA cannot compile this network ({said}): leave it at auto"
+            ) from None
 
     def _cut(self, parts: Sequence[np.ndarray | None], axis: int) -> Any:
         """A part of each array for each device."""

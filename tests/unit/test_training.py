@@ -125,6 +125,11 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: P
     assert not equal(one, run.weights())
 
 
+def test_what_xla_cannot_compile_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"compile: always: XLA cannot compile .* MaxPool"):
+        Run(tmp_path, variants=False)(compile="always", epochs=1)
+
+
 @pytest.mark.parametrize("memory", [100, 0.003])  # held; 18 images at a time of 108
 def test_stopped_in_an_epoch_it_goes_on_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: float
