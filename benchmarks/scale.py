@@ -77,7 +77,7 @@ def fit(name):
 
 
 def report_():
-    from darkroom.figures import FIGURES
+    from darkroom.figure_names import FIGURES
     Path('holdout/cnn-seed0').mkdir(parents=True, exist_ok=True)
     history = Path('holdout/cnn-seed0/history.csv')
     history.write_bytes(Path('history.csv').read_bytes())

@@ -18,7 +18,7 @@ from PIL import Image
 
 from darkroom import inventory, outcome, page, pictures, report
 from darkroom.errors import UserError
-from darkroom.figures import FIGURES
+from darkroom.figure_names import FIGURES
 
 from .report_folder import Folder, Plan
 
