@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -110,6 +111,11 @@ def stage(snakemake: Any) -> Iterator[None]:
         refused = disk.in_words(error) or str(error)
     log.handlers[:] = handlers
     log.setLevel(logging.INFO)
+    # Of a failed job Snakemake shows no log that follows an empty one, such as a cluster's.
+    words = (name(snakemake), socket.gethostname())
+    began = log.makeRecord(log.name, logging.INFO, "", 0, "%s on %s", words, None)
+    for handler in handlers[1:]:
+        handler.handle(began)
     log.propagate = False
     logging.captureWarnings(True)
     warned = logging.getLogger("py.warnings")

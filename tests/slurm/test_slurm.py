@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -125,8 +126,9 @@ def test_a_job_that_fails_for_good_shows_its_log(troubled: tuple[OnCluster, str]
     assert at.jobs("digits_holdout_cnn_5")[0].memory == 200
     assert re.search(r"SLURM-job '\d+' failed, SLURM status is", printed)
     told = printed.split("SLURM status is")[1]
-    assert "slurm_logs/rule_train_model/digits_holdout_cnn_5" in told
-    assert "Exceeded job memory limit" in told  # the words of Slurm's own log
+    log = re.search(r"\S*/slurm_logs/rule_train_model/digits_holdout_cnn_5/\d+\.log", told)
+    assert log is not None, told
+    assert "Exceeded job memory limit" in Path(log[0]).read_text()
     assert not (at.root / "results/digits/holdout/cnn-seed5/model.keras").exists()
 
 

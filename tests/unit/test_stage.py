@@ -123,3 +123,9 @@ def test_progress_on_a_terminal_is_a_bar(
     with progress("fetch", 10, unit="B") as bar:
         bar.update(10)
     assert "fetch" in capsys.readouterr().err
+
+
+def test_a_log_is_never_empty(snakemake: SimpleNamespace) -> None:
+    """Snakemake shows no log that follows an empty one: a cluster's words would be lost."""
+    with stage(snakemake):
+        assert "train" in Path(snakemake.log[0]).read_text()
