@@ -263,7 +263,7 @@ def table(found: dict[int, dict[str, Cost]], asked: list[int]) -> None:
         small = "kB" if unit == "MB" else "ms"
         print(f"\n| {what} | fixed, {unit} | an image, {small} | {' | '.join(heads)} |")
         print("|---|" + "--:|" * (2 + len(heads)))
-        for stage in found[many]:
+        for stage in [stage for stage in STAGES if all(stage in one for one in found.values())]:
             costs = {n: found[n][stage] for n in found}
             fixed, each = line(costs, what, few, many)
             cells = [f"{fixed:,.1f}", f"{1000 * each:.3f}", f"{getattr(costs[many], what):,.0f}"]

@@ -20,7 +20,7 @@ from darkroom.shards import forget
 BLOCK_BYTES = (
     4 << 20
 )  # of features read at once by a thread; fixed, so that no sum depends on the threads
-FORGET_BYTES = 64 << 20  # read before mapped pages are given back
+FORGET_BYTES = 16 << 20  # read before mapped pages are given back
 PASSES = 300  # at most, unless `max_iter` says less
 
 Work = Callable[[slice, np.ndarray], Any]
