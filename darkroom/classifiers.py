@@ -842,7 +842,8 @@ class _Recipe:
         estimator = self.estimator(threads)
         with _sentences(self.where):
             if isinstance(x, outofcore.Blocks):
-                return outofcore.fit(self.kind, estimator, x, y, subsets, threads)
+                passes = self.settings.get("max_iter")
+                return outofcore.fit(self.kind, estimator, x, y, subsets, threads, passes)
             if self.kind == "svm":
                 return machines.fit(
                     estimator, x, y, subsets, threads=threads, accelerated=self.accelerated

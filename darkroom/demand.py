@@ -47,7 +47,7 @@ BACKBONE_WIDTH = 2048  # values after its pool
 TABLE_MB = (
     1.2e-3  # of a file's line in the manifest while it is made, or split (benchmarks/scale.py)
 )
-ROW_MB = 3e-4  # of a row's number, variant, class, part and group in memory
+ROW_MB = 9e-4  # of a row's number, variant, class, part and group in memory
 CLASSES = 10  # where the settings do not say
 
 
@@ -242,7 +242,7 @@ def _train(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Nee
     weights = sum(layer.weights for layer in walked) * 4 / MB
     # Forward, gradient and what the library holds beside them; weights, gradient, moments, a copy of the best.
     memory += 3 * 4 * values * model.batch / MB + 6 * weights
-    memory += min(budget, 1.1 * rows * one / MB)
+    memory += min(budget, 1.1 * rows * one / MB) + rows * 3e-4
     steps = model.epochs * -(-rows // model.batch)
     seconds += steps * 0.01 + model.epochs * rows * step / rate
     if asked.get("n") is not None and model.tune is not None and model.tune.epochs is not None:
@@ -266,14 +266,14 @@ def _features(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> 
     once += sum(layer.multiplications for layer in walked)
     memory += 2 * 4 * sum(layer.values for layer in walked) * model.batch / MB
     seconds += data.rows * (once / rate + 2e-5)
-    return Need(memory + data.rows * 1e-4, seconds, data.rows * width * 4 / MB)
+    return Need(memory + data.rows * 4e-4, seconds, data.rows * width * 4 / MB)
 
 
 def _embed(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
     shape, batch = data.shape(asked["features"]), data.settings.features[asked["features"]].batch
     area = shape[0] * shape[1] / 224**2
     return Need(
-        NETWORK_MB + card * CARD_MB + BACKBONE_MB * max(1.0, area * batch / 32),
+        NETWORK_MB + card * CARD_MB + BACKBONE_MB * max(1.0, area * batch / 32) + data.rows * 1e-4,
         60 + data.rows * BACKBONE * area / (CARD if card else CORE * cores),
         data.rows * data.width(asked["features"]) * 4 / MB,
     )
@@ -304,7 +304,7 @@ def _fit(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
         few = max(1, min(used, 50_000))
         fit = work(given.kind, given.settings, few, search) * used / few
     held = used * width * 8 / MB  # in float64: scaled, and in the folds of the calibration
-    memory = CLASSIC_MB + (4 if given.kind == "svm" else 3) * held
+    memory = CLASSIC_MB + data.files * TABLE_MB + (4 if given.kind == "svm" else 3) * held
     if given.kind == "svm":
         memory += 250 * cores  # libsvm's cache of each pair
     if given.kind == "random_forest":

@@ -21,7 +21,7 @@ BLOCK_BYTES = (
     4 << 20
 )  # of features read at once by a thread; fixed, so that no sum depends on the threads
 FORGET_BYTES = 16 << 20  # read before mapped pages are given back
-PASSES = 300  # at most, unless `max_iter` says less
+PASSES = 300  # at most, unless `max_iter` is set
 
 Work = Callable[[slice, np.ndarray], Any]
 
@@ -218,6 +218,7 @@ def fit(
     y: np.ndarray,
     subsets: Sequence[np.ndarray | None],
     threads: int,
+    passes: int | None = None,
 ) -> list[Any]:
     """Fit a linear estimator to all rows, or to several sets of them in the same passes.
 
@@ -230,6 +231,7 @@ def fit(
     estimator : LinearSVC or LogisticRegression, not yet fitted; its settings count.
     y : (n,) 0 … k - 1. subsets : places of the rows of each fit; None: all of them.
     threads : blocks at the same time; they change no bit of the result.
+    passes : at most, `PASSES` where it is not given; the `max_iter` of what is returned.
 
     Returns
     -------
@@ -275,14 +277,14 @@ def fit(
             slope[..., d] = 0
         return total, slope.ravel()
 
-    given = estimator.get_params()["max_iter"]
+    most = passes or PASSES
     found = minimize(
         value,
         np.zeros(shape).ravel(),
         jac=True,
         method="L-BFGS-B",
         options={
-            "maxiter": min(given, PASSES),
+            "maxiter": most,
             "maxls": 50,
             "gtol": estimator.tol,
             "ftol": 64 * np.finfo(float).eps,
@@ -290,7 +292,7 @@ def fit(
     )
     fitted = []
     for w in found.x.reshape(shape):
-        one = clone(estimator)
+        one = clone(estimator).set_params(max_iter=most)
         one.coef_, one.intercept_ = np.ascontiguousarray(w[:, :d]), w[:, d] * offset
         one.classes_, one.n_features_in_ = np.arange(k), d
         one.n_iter_ = int(found.nit) if svm else np.array([found.nit], np.int32)

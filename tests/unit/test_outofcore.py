@@ -132,9 +132,12 @@ def test_features_that_are_no_numbers_are_told(tmp_path: Path) -> None:
         broken.fit("linear_svm", memory_mb=SMALL)
 
 
-def test_passes_that_end_too_early_are_told(case: Case) -> None:
+def test_passes_that_end_too_early_are_told(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     told = case.fit("linear_svm", memory_mb=SMALL, settings={"max_iter": 3}, tag="early")
     assert "stopped after max_iter = 3" in told.notes
+    monkeypatch.setattr(outofcore, "PASSES", 4)
+    told = case.fit("logistic_regression", memory_mb=SMALL, tag="early")
+    assert "stopped after max_iter = 4" in told.notes
 
 
 def test_memory_holds_blocks_and_not_all_rows(tmp_path: Path) -> None:
@@ -155,7 +158,7 @@ def test_memory_holds_blocks_and_not_all_rows(tmp_path: Path) -> None:
     step = StandardScaler()
     made = outofcore.prepared([("scale", step)], rows, SMALL, 1)
     assert isinstance(made, outofcore.Blocks)
-    outofcore.fit("linear_svm", LinearSVC(max_iter=2), made, y, [None], 1)
+    outofcore.fit("linear_svm", LinearSVC(), made, y, [None], 1, passes=2)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 6_000_000 < 4 * n * d
