@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from darkroom import curves, figures
+from darkroom.figure_names import FIGURES
 
 HOSTILE = ["<script>x</script>", "日本語", "$a_1$", "قطة", "🐶", "a\x00b\n", "long" * 30, "&amp;"]
 
@@ -77,7 +78,7 @@ def some_figure(name: str, names: list[str]) -> Figure:
     return figures.sheet(figures.Sheet([(n, [image] * 3) for n in names[:9]]))
 
 
-SOME = figures.FIGURES[:7]
+SOME = FIGURES[:7]
 
 
 @pytest.mark.parametrize("k", [2, 8, 30, 120])
