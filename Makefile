@@ -59,11 +59,14 @@ doctor: $(VENV)/.run ## what will work here, and what to do about the rest (ARGS
 test: $(VENV)/.dev ## all tests, with coverage of darkroom/ (ARGS=… for pytest)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
+# A virtual environment that sees the packages of $(VENV) behind its own.
+where := import sysconfig; print(sysconfig.get_path("purelib"))
+beside = $(BIN)/python -m venv --without-pip $(1); \
+	  $(BIN)/python -c '$(where)' > "$$($(1)/bin/python -c '$(where)')/darkroom.pth"
+
 $(BACKENDS)/.done: envs/backends.in $(VENV)/.dev
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: JAX and PyTorch beside $(VENV) (the latter with CUDA: a few GB, once)"; \
-	  $(BIN)/python -m venv --without-pip $(BACKENDS); \
-	  where='import sysconfig; print(sysconfig.get_path("purelib"))'; \
-	  $(BIN)/python -c "$$where" > "$$($(BACKENDS)/bin/python -c "$$where")/darkroom.pth"; \
+	  $(call beside,$(BACKENDS)); \
 	  $(BIN)/python -m pip --python $(BACKENDS)/bin/python install --quiet --disable-pip-version-check -r $<; cp $< $@; }
 
 .PHONY: test-backends
@@ -73,9 +76,7 @@ test-backends: $(BACKENDS)/.done ## the same networks on TensorFlow, JAX and PyT
 # Snakemake with the plugins of a cluster, beside $(VENV): each start of it imports what is installed.
 .venv-%/.done: envs/%.lock $(VENV)/.run
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: Snakemake's plugins in .venv-$*, beside $(VENV)"; \
-	  $(BIN)/python -m venv --without-pip .venv-$*; \
-	  where='import sysconfig; print(sysconfig.get_path("purelib"))'; \
-	  $(BIN)/python -c "$$where" > "$$(.venv-$*/bin/python -c "$$where")/darkroom.pth"; \
+	  $(call beside,.venv-$*); \
 	  $(BIN)/python -m pip --python .venv-$*/bin/python install --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; \
 	  printf '#!%s\nfrom snakemake.cli import main\nmain()\n' '$(CURDIR)/.venv-$*/bin/python' > .venv-$*/bin/snakemake; \
 	  chmod +x .venv-$*/bin/snakemake; cp $< $@; }

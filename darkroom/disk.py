@@ -30,6 +30,13 @@ def size_text(n: float) -> str:
     return f"{n:.0f} {unit}" if unit == "B" or n >= 99.95 else f"{n:.1f} {unit}"
 
 
+def nearest(place: Path) -> Path:
+    """A folder itself, or the nearest above it that is there."""
+    while not place.is_dir() and place != place.parent:
+        place = place.parent
+    return place
+
+
 def require(folder: str, needed: int, what: str) -> None:
     """Ask for free space before work that is known to need it.
 
@@ -188,11 +195,8 @@ def _sentence(number: int, name: str, folders: Sequence[str]) -> str:
 
 def _free(folder: str | Path) -> int | None:
     """Free bytes of the disc of a folder, or of the nearest above it that exists."""
-    place = Path(folder).absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
     try:
-        return shutil.disk_usage(place).free
+        return shutil.disk_usage(nearest(Path(folder).absolute())).free
     except OSError:
         return None
 

@@ -48,7 +48,7 @@ def check_folders(settings: Settings, folder: Path) -> None:
     kept = [folder / ".snakemake"]
     for dataset in settings.run.datasets:
         kept += [folder / part / dataset for part in ("data", "results", "logs")]
-    for place in dict.fromkeys(map(_nearest, kept)):
+    for place in dict.fromkeys(map(disk.nearest, kept)):
         trial = place / f".writable-{os.getpid()}"
         try:
             with trial.open("wb", buffering=0) as file:
@@ -59,13 +59,6 @@ def check_folders(settings: Settings, folder: Path) -> None:
         finally:
             with contextlib.suppress(OSError):
                 trial.unlink(missing_ok=True)
-
-
-def _nearest(place: Path) -> Path:
-    """The folder itself, or the nearest above it that is there."""
-    while not place.is_dir() and place != place.parent:
-        place = place.parent
-    return place
 
 
 def overlays(workflow: Any) -> list[Path]:
