@@ -23,8 +23,8 @@ def install(network: Any) -> None:
 
     They stay stock Keras layers with the same weights, and so does the saved network: only
     what training calls is exchanged. Running statistics are those of Keras, with the biased
-    variance. With another backend nothing changes; convolutions change in bfloat16 on a
-    processor alone.
+    variance. Convolutions change in bfloat16 on a processor alone. With PyTorch dropout draws
+    from its own generator, which `steps.OnTorch` seeds; with JAX nothing changes.
 
     Parameters
     ----------
@@ -42,6 +42,18 @@ def install(network: Any) -> None:
                     layer.call = _fused(layer, layer.call, tf)
             elif type(layer) is keras.layers.Conv2D and not on_a_card and _plain(layer):
                 layer.convolution_op = _side_by_side(layer.convolution_op, keras, tf)
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        for layer in _layers(network):
+            if type(layer) is keras.layers.Dropout and layer.rate and layer.noise_shape is None:
+                layer.call = _dropping(layer, torch)
+    else:
+        import jax
+
+        for layer in _layers(network):
+            if type(layer) is keras.layers.MaxPooling2D and _apart(layer):
+                layer.call = _pooling(layer.pool_size, jax)
 
 
 def _layers(network: Any) -> list[Any]:
@@ -50,6 +62,67 @@ def _layers(network: Any) -> list[Any]:
     for layer in network.layers:
         found += _layers(layer) if hasattr(layer, "layers") else [layer]
     return found
+
+
+def _apart(layer: Any) -> bool:
+    """Whether the windows of a pooling touch nowhere and pad nothing."""
+    return bool(
+        layer.pool_size == layer.strides
+        and layer.padding == "valid"
+        and layer.data_format == "channels_last"
+    )
+
+
+def _pooling(size: tuple[int, int], jax: Any) -> Any:
+    """What stands in for the `call` of a max pooling: its gradient goes to the first largest value."""
+    jnp = jax.numpy
+    places = [(i, j) for i in range(size[0]) for j in range(size[1])]
+
+    def windows(maps: Any) -> list[Any]:
+        """(B, H, W, C) as one (B, h, w, C) for each place in a window, row by row."""
+        high, wide = (side // of * of for side, of in zip(maps.shape[1:3], size, strict=True))
+        return [maps[:, i : high : size[0], j : wide : size[1]] for i, j in places]
+
+    def largest(maps: Any) -> Any:
+        first, *others = windows(maps)
+        for other in others:
+            first = jnp.maximum(first, other)
+        return first
+
+    def forwards(maps: Any) -> tuple[Any, tuple[Any, Any]]:
+        most = largest(maps)
+        return most, (maps, most)
+
+    def backwards(held: tuple[Any, Any], above: Any) -> tuple[Any]:
+        maps, most = held
+        free = jnp.ones(most.shape, bool)
+        parts = []
+        for part in windows(maps):
+            here = free & (part == most)
+            free &= ~here
+            parts.append(jnp.where(here, above, 0))
+        rows = [jnp.stack(parts[i : i + size[1]], 3) for i in range(0, len(parts), size[1])]
+        batch, high, wide, channels = most.shape
+        whole = jnp.stack(rows, 2).reshape(batch, high * size[0], wide * size[1], channels)
+        rest = [(0, a - b) for a, b in zip(maps.shape, whole.shape, strict=True)]
+        return (jnp.pad(whole, rest),)
+
+    pool = jax.custom_vjp(largest)
+    pool.defvjp(forwards, backwards)
+
+    def call(inputs: Any) -> Any:
+        return pool(inputs)
+
+    return call
+
+
+def _dropping(layer: Any, torch: Any) -> Any:
+    """What stands in for `layer.call`: it draws on the card, where Keras' own reads a seed back."""
+
+    def call(inputs: Any, training: bool = False) -> Any:
+        return torch.nn.functional.dropout(inputs, layer.rate, training=bool(training))
+
+    return call
 
 
 def _fused(layer: Any, plain: Any, tf: Any) -> Any:

@@ -79,6 +79,8 @@ def backend(threads: int, name: str | None = None) -> Any:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(True, warn_only=True)
             torch.backends.cudnn.benchmark = False
+            # nothing here reads what it has not written: no kernel to fill each new tensor
+            torch.utils.deterministic.fill_uninitialized_memory = False
         if chosen != "tensorflow":
             # to read a file Keras would import it, which takes seconds and may take the card
             from keras.src.utils.module_utils import tensorflow

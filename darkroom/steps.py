@@ -393,12 +393,140 @@ class OnJax:
         return tuple(None if part is None else jax.device_put(part, where) for part in parts)
 
 
+# ---------------------------------------------------------------- PyTorch
+
+
+class OnTorch:
+    """Several steps one after the other without waiting for the card; on a card each as one CUDA graph.
+
+    A graph replays the kernels of a step. Python needs longer to start them one by one than a
+    card needs to compute a small network (CUDA graphs in PyTorch: https://docs.pytorch.org/docs/
+    stable/notes/cuda.html#cuda-graphs).
+
+    Parameters
+    ----------
+    As for `OnTensorFlow`. record : make graphs; else each kernel is started by itself.
+    """
+
+    def __init__(
+        self, network: Any, devices: Devices, per_call: int, record: bool, rows: Any = None
+    ) -> None:
+        import torch
+
+        self.network, self.per_call, self.record = network, per_call, record
+        self.resident = rows is not None
+        self.device = torch.device("cuda" if devices.kind == "gpu" else "cpu")
+        self.rows = torch.from_numpy(rows).to(self.device) if self.resident else None
+        _make_variables(network)
+        self.rate = network.optimizer.learning_rate
+        self.seeds = [
+            int(np.asarray(layer.seed_generator.state.value.cpu())[0])
+            for layer in network._flatten_layers()
+            if getattr(layer, "seed_generator", None) is not None
+        ]
+        # by size of the batch: a graph, and what it reads
+        self.graphs: dict[int, tuple[Any, list[Any]]] = {}
+
+    def train(self, stack: Stack, rates: Sequence[float]) -> tuple[float, float]:
+        """As `OnTensorFlow.train`."""
+        import torch
+
+        self.network.reset_metrics()
+        if self.seeds:  # of what dropout draws: by the step, so that a resumed training agrees
+            at = int(self.network.optimizer.iterations.value)
+            (seed,) = np.random.SeedSequence([*self.seeds, at]).generate_state(1, np.uint64)
+            torch.manual_seed(int(seed >> np.uint64(1)))
+        given = [None if part is None else torch.from_numpy(part).to(self.device) for part in stack]
+        given.append(torch.tensor(np.asarray(rates, np.float32), device=self.device))
+        for step in range(len(rates)):
+            batch = [None if part is None else part[step] for part in given]
+            if self.record:
+                self._replay(batch)
+            else:
+                self._step(batch)
+        said = self.network.get_metrics_result()
+        return float(said["loss"]), float(said["accuracy"])
+
+    def _step(self, batch: list[Any]) -> None:
+        images, targets, weights, rate = batch
+        if self.rows is not None:
+            images = self.rows[images]
+        self.rate.assign(rate)
+        self.network.train_step((images, targets, weights))
+
+    def _replay(self, batch: list[Any]) -> None:
+        size = len(batch[1])
+        if size not in self.graphs:
+            self.graphs[size] = self._recorded(batch)
+        graph, read = self.graphs[size]
+        for place, values in zip(read, batch, strict=True):
+            if place is not None:
+                place.copy_(values)
+        graph.replay()
+
+    def _recorded(self, batch: list[Any]) -> tuple[Any, list[Any]]:
+        """A graph of a step, and the tensors that it reads; network and optimiser stay as they are."""
+        import torch
+
+        network = self.network
+        held = [*network.variables, *network.optimizer.variables, *network.metrics_variables]
+        before = [variable.value.detach().clone() for variable in held]
+        random = torch.cuda.get_rng_state()
+        read = [None if part is None else part.clone() for part in batch]
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        recordable = _recordable(torch)
+        with torch.cuda.stream(aside), recordable:
+            for _ in range(3):  # libraries choose their ways, and take memory, before a graph
+                self._step(read)
+        torch.cuda.current_stream().wait_stream(aside)
+        network.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph), recordable:
+            self._step(read)
+        for variable, value in zip(held, before, strict=True):
+            variable.value.data.copy_(value)
+        torch.cuda.set_rng_state(random)
+        return graph, read
+
+    def test(self, images: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+        """As `Plain.test`."""
+        return Plain(self.network).test(images, targets)
+
+
+def _recordable(torch: Any) -> Any:
+    """Let Keras' operations do without what a graph cannot hold: values that come from or go to the host.
+
+    Constants become tensors once, while steps run before the graph is made.
+    """
+    constants: dict[Any, Any] = {}
+
+    class Mode(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
+        def __torch_function__(
+            self, called: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            kwargs = kwargs or {}
+            if called in (torch.as_tensor, torch.tensor) and not isinstance(args[0], torch.Tensor):
+                value = np.asarray(args[0])
+                key = (value.tobytes(), value.shape, value.dtype.str, *map(str, kwargs.values()))
+                if key not in constants:
+                    constants[key] = called(*args, **kwargs)
+                return constants[key]
+            if called is torch._foreach_add_ and isinstance(kwargs.get("alpha"), torch.Tensor):
+                # SGD's rate, which would be read back
+                return called(args[0], torch._foreach_mul(args[1], kwargs["alpha"]))
+            return called(*args, **kwargs)
+
+    return Mode()
+
+
 # ---------------------------------------------------------------- which way
 
 
-def choose(
-    network: Any, settings: dict[str, Any], on: Devices, *, rows: np.ndarray | None
-) -> Plain | OnTensorFlow | OnJax:
+Way = Plain | OnTensorFlow | OnJax | OnTorch
+
+
+def choose(network: Any, settings: dict[str, Any], on: Devices, *, rows: np.ndarray | None) -> Way:
     """How a network is to be trained.
 
     Parameters
@@ -423,8 +551,12 @@ def choose(
     if on.count > 1:
         held = None  # each card would hold and cut all of them
     compile_ = settings.get("compile", "auto") == "always" and on.count == 1
+    if backend == "torch":
+        # a scaled loss decides on the host whether a step is taken
+        record = card and not isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer)
+        return OnTorch(network, on, per_call, record, held)
     plain = per_call == 1 and held is None and on.count == 1 and not compile_
-    if backend == "torch" or plain:
+    if plain:
         return Plain(network)
     if backend == "jax":
         return OnJax(network, on, per_call, held)

@@ -163,7 +163,7 @@ class Task:
     """
 
     network: Any
-    steps: steps.Plain | steps.OnTensorFlow | steps.OnJax
+    steps: steps.Way
     feed: Feed
     validation: batches.Rows
     settings: dict[str, Any]
@@ -552,7 +552,7 @@ def class_weights(
 
 
 def train_epoch(
-    way: steps.Plain | steps.OnTensorFlow | steps.OnJax,
+    way: steps.Way,
     feed: Feed,
     number: int,
     settings: dict[str, Any],
@@ -607,7 +607,7 @@ def train_epoch(
 
 
 def _evaluate(
-    way: steps.Plain | steps.OnTensorFlow | steps.OnJax,
+    way: steps.Way,
     rows: batches.Rows,
     batch: int,
     targets: Callable[[np.ndarray], np.ndarray],

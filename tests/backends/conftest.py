@@ -38,15 +38,16 @@ def process(*words: str, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session", params=["tensorflow", "jax"])
+@pytest.fixture(scope="session", params=["tensorflow", "jax", "torch"])
 def ways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The histories of one training, its steps taken in each way, on two pretended devices."""
     folder = tmp_path_factory.mktemp(f"ways-{request.param}")
     two = "--xla_force_host_platform_device_count=2"
     said = process("tests.backends.devices", request.param, str(folder), XLA_FLAGS=two)
-    for words in ("2 devices share each batch", "up to 4 steps a call, pixels on the device"):
-        assert words in said
+    assert "up to 4 steps a call, pixels on the device" in said
     assert "going on after epoch 2 of 3" in said
+    if request.param != "torch":  # which has one
+        assert "2 devices share each batch" in said
     return folder
 
 
