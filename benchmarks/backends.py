@@ -6,8 +6,8 @@ the second time in reverse order; an epoch before the clock starts compiles. The
 person would write: uint8 batches copied to the device, `zero_grad`, `backward`, `step`.
 
 Operations are counted as three times those of the forward pass, two a multiplication; their share
-is of what a product of two large matrices reaches on the same device, in the same process, in the
-same precision. Prints a Markdown table. Needs JAX and PyTorch: `make test-backends` installs them.
+is of what a product of two large matrices reached at best on the same device in the same
+precision. Prints a Markdown table. Needs JAX and PyTorch: `make test-backends` installs them.
 
     .venv-backends/bin/python -m benchmarks.backends [--precision bfloat16] [--images 1280 128]
 """
@@ -195,13 +195,14 @@ def one(way: str, name: str, n: int, asked: argparse.Namespace) -> None:
     layers = [Layer.model_validate(layer) for layer in settings_of(name)["layers"]]
     work = 6 * multiplications(layers, NETWORKS[name])
     rate = n / statistics.median(seconds)
-    print(json.dumps({"rate": rate, "share": rate * work / reached, "on": on}))
+    print(json.dumps({"rate": rate, "work": rate * work, "reached": reached, "on": on}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, nargs=2, default=(1280, 128), metavar="N")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--rounds", type=int, default=3, help="epochs of each process")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     choices = ("float32", "bfloat16", "float16")
@@ -213,24 +214,27 @@ def main() -> None:
         return
     rest = ["--rounds", str(asked.rounds), "--threads", str(asked.threads)]
     rest += ["--precision", asked.precision]
-    print("| network | trained by | images/s | against the plain loop | share of a product | on |")
+    print(
+        f"| network | trained by | images/s | against {asked.ways[0]} | share of a product | on |"
+    )
     print("|---|---|---:|---:|---:|---|")
     for name in asked.networks:
         n = dict(zip(NETWORKS, asked.images, strict=True))[name]
-        found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
-        for way in [*WAYS, *reversed(WAYS)]:
+        found: dict[str, list[dict[str, Any]]] = {way: [] for way in asked.ways}
+        for way in [*asked.ways, *reversed(asked.ways)]:
             words = [sys.executable, "-m", "benchmarks.backends", "--one", way, name, str(n), *rest]
             done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
             if done.returncode:
                 raise SystemExit(f"{way}, {name}:\n{done.stderr}")
             found[way].append(json.loads(done.stdout.splitlines()[-1]))
-        rates = {way: statistics.mean(f["rate"] for f in found[way]) for way in WAYS}
-        first = rates["plain PyTorch loop"]
+        rates = {way: statistics.mean(f["rate"] for f in found[way]) for way in asked.ways}
+        first = rates[asked.ways[0]]
+        product = max(f["reached"] for all_ in found.values() for f in all_)
         for way, all_ in found.items():
-            share = statistics.mean(f["share"] for f in all_)
+            share = statistics.mean(f["work"] for f in all_) / product
             print(
                 f"| {name} | {way} | {rates[way]:,.0f} | {rates[way] / first:.2f} "
-                f"| {share:.2f} | {all_[0]['on']} |",
+                f"| {share:.3f} | {all_[0]['on']} |",
                 flush=True,
             )
 

@@ -760,14 +760,14 @@ class Model(Strict):
     )
     compile: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="TensorFlow's graph by XLA, which cannot do max pools; auto: no. JAX always compiles by it, PyTorch never",
+        description="TensorFlow: graphs by XLA, which cannot do max pools; auto: no. PyTorch: on a card, each step as one CUDA graph, unless never. JAX always compiles",
     )
     steps_per_call: Literal["auto"] | PositiveInt = Field(
         "auto", description="training steps of one call; auto: 16 on a card, 1 on a processor"
     )
     on_device: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="training rows that `memory_mb` holds lie on the device; auto: on a card. Not where `augment` changes them, nor with PyTorch or several cards",
+        description="training rows that `memory_mb` holds lie on the device; auto: on a card. Not where `augment` changes them, nor with several cards",
     )
     test_time: Literal["none", "mirror"] = Field(
         "none",

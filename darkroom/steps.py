@@ -426,6 +426,7 @@ class OnTorch:
         ]
         # by size of the batch: a graph, and what it reads
         self.graphs: dict[int, tuple[Any, list[Any]]] = {}
+        self.recordable = _recordable(torch)  # its constants are read by every replay
 
     def train(self, stack: Stack, rates: Sequence[float]) -> tuple[float, float]:
         """As `OnTensorFlow.train`."""
@@ -475,14 +476,13 @@ class OnTorch:
         read = [None if part is None else part.clone() for part in batch]
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
-        recordable = _recordable(torch)
-        with torch.cuda.stream(aside), recordable:
+        with torch.cuda.stream(aside), self.recordable:
             for _ in range(3):  # libraries choose their ways, and take memory, before a graph
                 self._step(read)
         torch.cuda.current_stream().wait_stream(aside)
         network.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph), recordable:
+        with torch.cuda.graph(graph), self.recordable:
             self._step(read)
         for variable, value in zip(held, before, strict=True):
             variable.value.data.copy_(value)
@@ -497,7 +497,8 @@ class OnTorch:
 def _recordable(torch: Any) -> Any:
     """Let Keras' operations do without what a graph cannot hold: values that come from or go to the host.
 
-    Constants become tensors once, while steps run before the graph is made.
+    Constants become tensors once, while steps run before the graph is made. They live as long as
+    what is returned, and a graph reads them at each replay: it must not outlive it.
     """
     constants: dict[Any, Any] = {}
 
@@ -553,7 +554,8 @@ def choose(network: Any, settings: dict[str, Any], on: Devices, *, rows: np.ndar
     compile_ = settings.get("compile", "auto") == "always" and on.count == 1
     if backend == "torch":
         # a scaled loss decides on the host whether a step is taken
-        record = card and not isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer)
+        scaled = isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer)
+        record = card and not scaled and settings.get("compile") != "never"
         return OnTorch(network, on, per_call, record, held)
     plain = per_call == 1 and held is None and on.count == 1 and not compile_
     if plain:
