@@ -25,19 +25,8 @@ import numpy as np
 
 from benchmarks import archives
 from darkroom import batches, models, store, training
+from darkroom.config import Online
 
-STILL: dict[str, Any] = {
-    "flip": "none",
-    "rotation": 0,
-    "zoom": 0,
-    "shear": 0,
-    "shift": 0,
-    "contrast": 0,
-    "brightness": 0,
-    "crop": 0,
-    "cutout": 0,
-    "mixup": 0,
-}
 SETTINGS: dict[str, Any] = {"class_weights": "none", "batch": 128, "memory_mb": 2000}
 
 
@@ -69,7 +58,7 @@ def ours(path: str, names: list[str], memory_mb: int, **changes: Any) -> Callabl
     """An epoch as `training.train` is fed: pixels, one-hot targets, prepared in a thread."""
     file = store.open_images(path)
     rows = batches.Rows([file.images], [np.arange(len(file))], file.label.astype(np.int64))
-    settings = SETTINGS | {"augment": STILL | changes, "memory_mb": memory_mb}
+    settings = SETTINGS | {"augment": Online(**changes).model_dump(), "memory_mb": memory_mb}
     feed = training.Feed(rows, names, settings, seed=0, fill=np.zeros(3, np.uint8))
     number = iter(range(1, 1000))
 

@@ -1,0 +1,36 @@
+"""The benchmarks that read images run to their tables; what they measure is not tested."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from darkroom.provenance import ROOT
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of twelve JPEG files of 32×32."""
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        for i in range(12):
+            pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            cv2.imwrite(str(folder / name / f"{i}.jpg"), pixels)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "more"), [("input", []), ("training", ["--images", "20"])])
+def test_a_benchmark_ends_with_a_table_of_both(images: Path, name: str, more: list[str]) -> None:
+    words = [sys.executable, "-m", f"benchmarks.{name}", "--data", str(images), "--rounds", "1"]
+    done = subprocess.run([*words, *more], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert any("Darkroom" in row for row in rows[1:])
+    assert any("Darkroom" not in row for row in rows[1:])
