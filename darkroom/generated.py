@@ -96,7 +96,8 @@ COPY envs/run.lock /opt/darkroom/run.lock
 RUN python3 -m venv /opt/darkroom \\
  && /opt/darkroom/bin/python -m pip install --no-cache-dir --disable-pip-version-check \\
     --require-hashes --no-deps --prefer-binary -r /opt/darkroom/run.lock
-ENV PATH=/opt/darkroom/bin:$PATH
+# for a user that the image does not know: docker run --user
+ENV PATH=/opt/darkroom/bin:$PATH HOME=/tmp USER=darkroom
 CMD ["snakemake", "--help"]
 """
 
