@@ -422,7 +422,7 @@ class OnTorch:
         self.seeds = [
             int(np.asarray(layer.seed_generator.state.value.cpu())[0])
             for layer in network._flatten_layers()
-            if getattr(layer, "seed_generator", None) is not None
+            if getattr(layer, "seed_generator", None) is not None and layer.rate  # 0: frozen
         ]
         # by size of the batch: a graph, and what it reads
         self.graphs: dict[int, tuple[Any, list[Any]]] = {}
