@@ -234,8 +234,10 @@ def _occupy(part: Path, final: Path, size: int | None = None) -> None:
         try:
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
-                return  # the file system cannot promise room
+            # The file system cannot promise room. Of a file that is opened to append the C library
+            # says EBADF then; of another it would write a byte into every page.
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF):
+                return
             if error.errno in disk.FULL:
                 said = disk.in_words(OSError(error.errno, "", str(final)))
                 raise UserError(f"{said} ({final.name} needs {disk.size_text(size)})") from None
