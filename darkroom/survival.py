@@ -53,14 +53,15 @@ def clear_stale_lock(folder: Path, say: Callable[[str], Any] = print) -> bool:
         return False
     _held.append(file)
     file.seek(0)
-    last = file.read().strip()
-    with contextlib.suppress(OSError):  # a full disk: the run itself will say so
-        file.truncate(0)
-        file.write(socket.gethostname())
-        file.flush()
-    if last not in ("", socket.gethostname()):
-        return False
+    last, here = file.read().strip(), socket.gethostname()
     stale = list(locks.glob("*.lock"))
+    if stale and last not in ("", here):  # its name stays too: the next try is refused as well
+        return False
+    if last != here:
+        with contextlib.suppress(OSError):  # a full disk: the run itself will say so
+            file.truncate(0)
+            file.write(here)
+            file.flush()
     for lock in stale:
         lock.unlink(missing_ok=True)
     return bool(stale)
