@@ -8,6 +8,7 @@ ends the run: damage, a crash of the decoder, a name that cannot be opened are t
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -58,6 +59,8 @@ def write_manifest(source: str, manifest: str, *, cfg: dict[str, Any], threads: 
     UserError
         The layout is not recognised, or a folder cannot be read. Never for a file: that is
         the file's `reason`.
+    OSError
+        A file that was listed went away.
     """
     root = _root(source)
     rows = _listed(root, cfg)
@@ -221,7 +224,13 @@ class _Findings:
 
 
 def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
-    """Read, hash and decode some files; never raises for what is in them or their access."""
+    """Read, hash and decode some files; never raises for what is in them or their access.
+
+    Raises
+    ------
+    OSError
+        A file that was listed went away, or its file server did: of it nothing is known.
+    """
     block = _Block()
     thumbnails = np.zeros((len(paths), decode.THUMBNAIL, decode.THUMBNAIL), np.uint8)
     for k, path in enumerate(paths):
@@ -233,6 +242,8 @@ def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
         except decode.DecodeError as error:
             found = decode.Probe(trouble=str(error))
         except (OSError, ValueError) as error:
+            if _went_away(error, f"{root}/{path}"):
+                raise
             words = getattr(error, "strerror", None) or str(error)
             found = decode.Probe(trouble=f"cannot be read: {words[:1].lower()}{words[1:]}")
         except MemoryError:
@@ -259,6 +270,14 @@ def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
         None if trouble else int(h) for h, trouble in zip(hashes, block.trouble, strict=True)
     ]
     return block
+
+
+def _went_away(error: Exception, path: str) -> bool:
+    """Whether a file is gone that was listed; a link to nothing was never there."""
+    number = getattr(error, "errno", None)
+    return number in (errno.ESTALE, errno.ENOTCONN) or (
+        number == errno.ENOENT and not Path(path).is_symlink()
+    )
 
 
 def read_file(path: str) -> tuple[bytes, int, tuple[int, int]]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from darkroom import decode, index, unusable, workers
+from darkroom import decode, disk, index, unusable, workers
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
 from tests.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph
@@ -212,6 +212,26 @@ def test_a_file_without_permission(tmp_path: Path, monkeypatch: Any) -> None:
     block = index.examine(str(root), ["cat/0.jpg"], Decode().model_dump())
     assert block.trouble == ["cannot be read: permission denied"]
     assert block.sha256 == [b""] and block.phash == [None]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_source_that_goes_away_is_not_taken_for_bad_files(
+    tmp_path: Path, monkeypatch: Any, threads: int
+) -> None:
+    """Its index would stay when the source is back as it was."""
+    root = good(tmp_path / "d", n=20)
+    really = decode.probe
+
+    def probe(data: bytes, name: str, policy: dict[str, Any]) -> decode.Probe:
+        if root.exists():
+            root.rename(tmp_path / "unplugged")
+        return really(data, name, policy)
+
+    monkeypatch.setattr(decode, "probe", probe)
+    with pytest.raises(FileNotFoundError) as told:
+        indexed(root, tmp_path / "o", threads=threads)
+    assert str(disk.in_words(told.value)).startswith(f"{root}/cat/")
+    assert not (tmp_path / "o/manifest.parquet").exists()
 
 
 def test_a_file_beyond_the_limit(tmp_path: Path, monkeypatch: Any) -> None:
