@@ -17,6 +17,7 @@ import numpy as np
 from darkroom import images as prepared
 from darkroom import store, workers
 from darkroom.errors import UserError
+from darkroom.shards import forget
 
 log = logging.getLogger(__name__)
 
@@ -236,16 +237,15 @@ def write_augmented(
             made = np.asarray(draft.map("images", *block))
             first = np.asarray(draft.map("mean", *block))
             square = np.asarray(draft.map("mean_square", *block))
-            low, high = parents[start], parents[stop - 1] + 1
-            originals = np.asarray(source.block(int(low), int(high)))
+            chosen = parents[start:stop]  # they may lie far apart: no more is read than these
             k = 0
-            for parent in parents[start:stop]:
-                image = originals[parent - low]
+            for parent, image in zip(chosen, np.asarray(source.images[chosen]), strict=True):
                 for variant, function in enumerate(filters, 1):
                     draw = np.random.default_rng([cfg["seed"], int(source.row[parent]), variant])
                     made[k] = function(image, draw)
                     first[k], square[k] = prepared.channel_sums(made[k])
                     k += 1
+            forget(source.images)
 
         if filters:
             size = workers.block_size(len(parents), int(np.prod(shape)) * each, threads)

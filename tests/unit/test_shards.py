@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from darkroom import batches, images, index, store
+from darkroom import augmentation, batches, images, index, store
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
 from darkroom.shards import Shards, bounds, take
@@ -179,6 +180,25 @@ def test_no_pixel_is_copied(tmp_path: Path) -> None:
     pixels = 60 * 64 * 64 * 3
     size = sum(Path(part).stat().st_size for part in parts)
     assert size > pixels > 10 * Path(path).stat().st_size
+
+
+def test_variants_of_images_that_lie_far_apart_read_nothing_between(tmp_path: Path) -> None:
+    """One class in the first shard and one in the last, with most of the images between."""
+    folder = class_folders(tmp_path / "pictures", per_class=20, kinds=("a", "z"))
+    class_folders(folder, per_class=200, kinds=("m",))
+    path, _ = prepare(folder, tmp_path, 2, size=64)
+    cfg = {"variants": [{"flip": {}}], "labels": ["a", "z"], "seed": 0,
+           "given": "use"}  # fmt: skip
+    manifest, out = str(tmp_path / "manifest.parquet"), str(tmp_path / "a.h5")
+    tracemalloc.start()
+    augmentation.write_augmented(path, manifest, out, cfg=cfg)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    between = 200 * 64 * 64 * 3
+    assert peak < between / 2
+    made, originals = store.open_images(out), store.open_images(path)
+    assert made.row.tolist() == [*range(20), *range(220, 240)]
+    assert np.array_equal(made.images[:], originals.images[made.row][:, :, ::-1])
 
 
 def test_a_gone_or_a_changed_shard_is_told(tmp_path: Path) -> None:
