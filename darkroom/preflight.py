@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -33,6 +35,23 @@ def export_to_jobs(root: str) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     os.environ[survival.PARENT] = str(os.getpid())
     survival.lock_no_arrays()
+
+
+def refusals_in_words() -> None:
+    """Let Snakemake say in a sentence what the disk refuses it: a lock, a job's mark or record.
+
+    By itself it ends with a traceback, or asks for write permissions on a disk that is full.
+    """
+    logging.getLogger("snakemake.logging").addFilter(_in_words)
+
+
+def _in_words(record: logging.LogRecord) -> bool:
+    error = sys.exc_info()[1]
+    if error is not None and record.levelno >= logging.ERROR:
+        said = disk.in_words(error, [str(Path.cwd()), str(Path.cwd() / ".snakemake")])
+        if said is not None:
+            record.msg, record.args = said, ()
+    return True
 
 
 def check_folders(settings: Settings, folder: Path) -> None:

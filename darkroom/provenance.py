@@ -147,6 +147,9 @@ def _remembered() -> dict[str, Facts]:
 def _remember(facts: dict[str, Facts]) -> None:
     place = _memory()
     part = place.with_name(f".{place.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):  # a folder that cannot be written: the next run reads again
+    try:
         part.write_text(json.dumps(facts), encoding="utf-8")
         part.replace(place)
+    except OSError:  # a folder that cannot be written: the next run reads again
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

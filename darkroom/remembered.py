@@ -32,9 +32,12 @@ def keep(key: str, fact: Any) -> None:
     facts = dict(list(facts.items())[-MOST:])
     place = _place()
     part = place.with_name(f".{place.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
+    try:
         part.write_text(json.dumps(facts), encoding="utf-8")
         part.replace(place)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _place() -> Path:

@@ -17,6 +17,7 @@ from darkroom.provenance import code
 
 tell = functools.partial(print, file=sys.stderr)
 preflight.export_to_jobs(str(workflow.basedir))
+preflight.refusals_in_words()
 try:
     settings = Settings.load(config, files=[str(f) for f in preflight.overlays(workflow)])
     GPUS = preflight.gpus(settings.gpus)

@@ -136,3 +136,28 @@ def test_a_full_disk_at_any_stage_is_a_sentence_and_the_next_run_goes_on(
         found = [json.loads(line) for line in done.stdout.splitlines()]
         assert len(found) >= len(asked)
         assert [f for f in found if f[1]] == []
+
+
+def test_a_full_disk_under_snakemake_itself_is_a_sentence(workspace: Workspace) -> None:
+    """It has no room for its lock, for the mark of a job, for the record of a finished one."""
+    needs_mounts()
+    script = (
+        "for pages in 3 4 6; do "
+        "mount -t tmpfs -o size=$(($(getconf PAGESIZE) * pages)) tmpfs .snakemake; "
+        '"$@"; echo "status $?"; ls -A .snakemake; umount .snakemake; done'
+    )
+    (workspace.root / ".snakemake").mkdir()
+    target = "results/shapes/manifest.parquet"
+    done = subprocess.run(
+        [*UNSHARE, "sh", "-c", script, "sh", *workspace.command(target)],
+        cwd=workspace.root, env=workspace.environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+    )  # fmt: skip
+    tries = done.stdout.split("status ")
+    assert [said.split()[0] for said in tries[1:]] == ["1"] * 3, done.stdout
+    for said in tries[:-1]:
+        assert "no space: writing below" in said and "run the same command again" in said, said
+        assert "Traceback" not in said, said
+    assert ".darkroom-code" not in done.stdout, "nothing half-written is left"
+    workspace.run(target)
+    assert workspace.pending(target) == {}
