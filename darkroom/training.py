@@ -190,97 +190,83 @@ def prepare(
     """Open a fold's rows and build its network; parameters and errors as those of `train`."""
     keras = models.backend(threads, cfg.get("backend"))
     with steps.devices(cards) as devices, devices.scope():
-        yield _prepared(
-            images, splits, augmented, cfg, code, threads, weights, embedded, keras, devices
+        settings = cfg["model"]
+        cv2.setNumThreads(1)  # one thread prepares batches; the network has the others
+        fold = batches.open_fold(
+            images,
+            splits,
+            augmented,
+            fold=cfg["fold"],
+            balance=cfg["balance"],
+            balance_seed=cfg["balance_seed"],
         )
+        training = fold.training()
+        mean, std = store.channel_statistics(fold.files, fold.chosen)
+        head = models.head_of(settings["head"], len(fold.classes))
+        precision = models.set_precision(settings["precision"], devices.count)
+        rows = fold
+        whole: Callable[[Any], Any] = _itself
+        if cfg.get("backbone") is None:
+            network = models.build(
+                settings["layers"],
+                shape=training.shape,
+                classes=len(fold.classes),
+                normalise=settings["normalise"],
+                mean=mean,
+                std=std,
+                seed=cfg["seed"],
+                head=head,
+                sample=_sample(training, settings["layers"]),
+            )
+            if settings["test_time"] == "mirror":
+                whole = models.mirrored
+        else:
+            network, rows, whole = _on_backbone(cfg, head, fold, str(weights), embedded)
+        first = fold.files[0]
+        facts = {
+            "dataset": cfg["dataset"],
+            "fold": cfg["fold"],
+            "classes": fold.classes,
+            "view": first.view,
+            "decode": first.decode,
+        }
+        others = [file for file in (weights, embedded) if file]
+        key = _key(fold, splits, {**cfg, "precision": precision}, code, keras, others)
 
+        def task(network: Any, rows: batches.Fold, settings: dict[str, Any]) -> Task:
+            if devices.count > 1:
+                steps.synchronise(network, True)
+            compile_(network, models.optimizer(settings["optimizer"]), settings["label_smoothing"])
+            feed = Feed(
+                rows.training(),
+                fold.classes,
+                settings,
+                seed=cfg["seed"],
+                fill=np.rint(mean).astype(np.uint8),
+                head=head,
+            )
+            validation = rows.rows([rows.originals("validation")])
+            still = feed.order.hold() if feed.order.held and not feed.changes else None
+            way = steps.choose(network, settings, devices, rows=still)
+            return Task(network, way, feed, validation, settings, cfg["fold"], key, facts, _itself)
 
-def _prepared(
-    images: str,
-    splits: str,
-    augmented: str | None,
-    cfg: dict[str, Any],
-    code: str,
-    threads: int,
-    weights: str | None,
-    embedded: str | None,
-    keras: Any,
-    devices: steps.Devices,
-) -> Task:
-    settings = cfg["model"]
-    cv2.setNumThreads(1)  # one thread prepares batches; the network has the others
-    fold = batches.open_fold(
-        images,
-        splits,
-        augmented,
-        fold=cfg["fold"],
-        balance=cfg["balance"],
-        balance_seed=cfg["balance_seed"],
-    )
-    training = fold.training()
-    mean, std = store.channel_statistics(fold.files, fold.chosen)
-    head = models.head_of(settings["head"], len(fold.classes))
-    precision = models.set_precision(settings["precision"], devices.count)
-    rows = fold
-    whole: Callable[[Any], Any] = _itself
-    if cfg.get("backbone") is None:
-        network = models.build(
-            settings["layers"],
-            shape=training.shape,
-            classes=len(fold.classes),
-            normalise=settings["normalise"],
-            mean=mean,
-            std=std,
-            seed=cfg["seed"],
-            head=head,
-            sample=_sample(training, settings["layers"]),
-        )
-        if settings["test_time"] == "mirror":
-            whole = models.mirrored
-    else:
-        network, rows, whole = _on_backbone(cfg, head, fold, str(weights), embedded)
-    first = fold.files[0]
-    facts = {
-        "dataset": cfg["dataset"],
-        "fold": cfg["fold"],
-        "classes": fold.classes,
-        "view": first.view,
-        "decode": first.decode,
-    }
-    others = [file for file in (weights, embedded) if file]
-    key = _key(fold, splits, {**cfg, "precision": precision}, code, keras, others)
+        def fine_tuning(trained: Any) -> Task:
+            network = whole(trained)
+            layer = backbones.unfreeze(network, settings["fine_tune"])
+            count = sum(int(np.prod(w.shape)) for w in network.trainable_weights)
+            log.info(
+                "fine-tuning %d of %d weights, from layer %s on",
+                count,
+                network.count_params(),
+                layer,
+            )
+            return task(network, fold, settings | _of_fine_tuning(settings))
 
-    def task(network: Any, rows: batches.Fold, settings: dict[str, Any]) -> Task:
-        if devices.count > 1:
-            steps.synchronise(network, True)
-        compile_(network, models.optimizer(settings["optimizer"]), settings["label_smoothing"])
-        feed = Feed(
-            rows.training(),
-            fold.classes,
-            settings,
-            seed=cfg["seed"],
-            fill=np.rint(mean).astype(np.uint8),
-            head=head,
-        )
-        validation = rows.rows([rows.originals("validation")])
-        still = feed.order.hold() if feed.order.held and not feed.changes else None
-        way = steps.choose(network, settings, devices, rows=still)
-        return Task(network, way, feed, validation, settings, cfg["fold"], key, facts, _itself)
-
-    def fine_tuning(trained: Any) -> Task:
-        network = whole(trained)
-        layer = backbones.unfreeze(network, settings["fine_tune"])
-        count = sum(int(np.prod(w.shape)) for w in network.trainable_weights)
-        log.info(
-            "fine-tuning %d of %d weights, from layer %s on", count, network.count_params(), layer
-        )
-        return task(network, fold, settings | _of_fine_tuning(settings))
-
-    made = task(network, rows, settings)
-    made.whole = whole
-    made.then = None if settings["fine_tune"] is None else fine_tuning
-    _tell(fold, made, keras.backend.backend(), threads, precision, devices)
-    return made
+        made = task(network, rows, settings)
+        made.whole = whole
+        made.then = None if settings["fine_tune"] is None else fine_tuning
+        _tell(fold, made, keras.backend.backend(), threads, precision, devices)
+        yield made
 
 
 def _itself(network: Any) -> Any:
