@@ -7,7 +7,6 @@ so it opens no image and imports nothing slow unless there is something to check
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -203,9 +202,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
             except UserError as error:
                 raise UserError(f"features.{name}: {error}") from None
         cfg = settings.stage("split", {"dataset": dataset})
-        known = _remembered(dataset, cfg)
-        if known is None:
-            known = _look(settings, dataset, cfg)
+        known = _known(settings, dataset, cfg)
         _check_two_classes(settings, dataset, known.labels)
         if known.parts is None:
             continue
@@ -221,8 +218,12 @@ class _Known(NamedTuple):
     parts: dict[str, list[str]] | None  # of each fold
 
 
-def _look(settings: Settings, dataset: str, cfg: dict[str, Any]) -> _Known:
+def _known(settings: Settings, dataset: str, cfg: dict[str, Any]) -> _Known:
     """Try the split on the last index, or on what the file names tell."""
+    # a split of millions of rows takes minutes to try: what came of it is remembered
+    key = _by_index(dataset, "split", _Known._fields, cfg, code("split_rows"))
+    if key is not None and (found := remembered.recall(key)) is not None:
+        return _Known(*found)
     indexed = _indexed(dataset)
     table = _listed(settings, dataset) if indexed is None else indexed
     if table is None:
@@ -245,39 +246,18 @@ def _look(settings: Settings, dataset: str, cfg: dict[str, Any]) -> _Known:
             raise
         table = _listed(settings, dataset)
         return _Known(0, None, None) if table is None else tried()
-    if indexed is not None:
-        _remember(dataset, cfg, known)
+    if key is not None:
+        remembered.keep(key, list(known))
     return known
 
 
-# A split of millions of rows takes minutes to try, so what came of it is kept in Snakemake's
-# folder, by the manifest's size and time, the settings and the code.
-
-
-def _memory(dataset: str) -> Path:
-    return Path(".snakemake") / f"darkroom-split-{dataset}.json"
-
-
-def _of(dataset: str, cfg: dict[str, Any]) -> Any:
-    place = (Path("results") / dataset / "manifest.parquet").stat()
-    return json.loads(json.dumps([place.st_size, place.st_mtime_ns, cfg, code("split_rows")]))
-
-
-def _remembered(dataset: str, cfg: dict[str, Any]) -> _Known | None:
+def _by_index(dataset: str, *of: Any) -> str | None:
+    """Key of a fact on the last index, and what else it was found from; None where there is no index."""
     try:
-        found = json.loads(_memory(dataset).read_text(encoding="utf-8"))
-        if found["of"] == _of(dataset, cfg):
-            return _Known(found["rows"], found["labels"], found["parts"])
-    except (OSError, ValueError, TypeError, LookupError):
-        pass
-    return None
-
-
-def _remember(dataset: str, cfg: dict[str, Any], known: _Known) -> None:
-    with contextlib.suppress(OSError):  # it cannot be written: the next command looks again
-        place = _memory(dataset)
-        place.parent.mkdir(exist_ok=True)
-        disk.write_json(str(place), {"of": _of(dataset, cfg), **known._asdict()})
+        told = (Path("results") / dataset / "manifest.parquet").stat()
+    except OSError:
+        return None
+    return remembered.key(*of, dataset, told.st_size, told.st_mtime_ns)
 
 
 def _check_classifier(name: str, classifier: Classifier) -> None:
@@ -333,18 +313,15 @@ def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | Non
 
 def within_limit(settings: Settings, dataset: str) -> bool:
     """Whether the last index has no more unusable files than are allowed; True where there is none."""
-    manifest = Path("results") / dataset / "manifest.parquet"
-    try:
-        told = manifest.stat()
-    except OSError:
-        return True
     # Arrow takes a good part of a run with nothing to do: what was counted is remembered.
-    key = remembered.key("unusable", dataset, told.st_size, told.st_mtime_ns)
+    key = _by_index(dataset, "unusable")
+    if key is None:
+        return True
     counted = remembered.recall(key)
     if counted is None:
         import pyarrow.parquet as parquet
 
-        with parquet.ParquetFile(manifest) as file:
+        with parquet.ParquetFile(Path("results") / dataset / "manifest.parquet") as file:
             status = file.read(columns=["status"])["status"]
         counted = [sum(part.to_pylist().count("unusable") for part in status.chunks), len(status)]
         remembered.keep(key, counted)

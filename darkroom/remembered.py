@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-MOST = 100  # facts kept: those of a few data sets under a few configurations
+MOST = 1000  # facts kept: two of each data set and configuration
 
 
 def key(*of: Any) -> str:

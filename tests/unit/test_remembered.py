@@ -24,7 +24,8 @@ def test_a_fact_is_known_by_all_that_it_was_found_from() -> None:
     assert remembered.key("rows", [1, 2], {"a": 2}) != key
 
 
-def test_the_oldest_of_many_facts_is_forgotten() -> None:
+def test_the_oldest_of_many_facts_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "MOST", 3)
     for i in range(remembered.MOST + 1):
         remembered.keep(str(i), i)
     assert remembered.recall("0") is None and remembered.recall("1") == 1
