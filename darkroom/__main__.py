@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from darkroom.trained import Trained
     from darkroom.unseen import Found
 
+MOST_THREADS = 8
 OTHERS = 4  # classes that are named beside the predicted one
 WIDEST = 60  # characters of a file's name that the table makes room for
 FEW = 200  # pictures, from which on a bar tells how far it is
@@ -130,7 +131,7 @@ def _doctor(given: argparse.Namespace) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from darkroom import predict, trained
+    from darkroom import machine, predict, trained
     from darkroom.progress import progress
 
     model = trained.find(given.model)
@@ -148,7 +149,11 @@ def _predict(given: argparse.Namespace) -> int:
     quiet = sys.stdout.isatty() or len(found.paths) < FEW
     unusable = 0
     with nullcontext() if quiet else progress("predicting", len(found.paths), "pictures") as bar:
-        asked = {"threshold": threshold, "threads": _cores(), "backend": given.backend}
+        asked = {
+            "threshold": threshold,
+            "threads": min(MOST_THREADS, machine.cores()),
+            "backend": given.backend,
+        }
         for answer in predict.answers(model, found, **asked):
             show(answer)
             unusable += not answer.predicted
@@ -156,11 +161,6 @@ def _predict(given: argparse.Namespace) -> int:
                 bar.update(1)
     sys.stdout.flush()
     return int(unusable > 0)
-
-
-def _cores() -> int:
-    usable = getattr(os, "sched_getaffinity", None)
-    return min(8, len(usable(0)) if usable else os.cpu_count() or 1)
 
 
 def _pictures(images: Sequence[str]) -> Found:

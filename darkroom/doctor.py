@@ -8,7 +8,6 @@ is secret is told.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from darkroom import cards, demand, disk, gpu, sources, threads
+from darkroom import cards, demand, disk, gpu, installed, machine, sources, threads
 from darkroom.comparisons import merged
 from darkroom.config import Settings
 from darkroom.errors import UserError
@@ -30,7 +29,6 @@ from darkroom.gpu import Finding
 from darkroom.provenance import ROOT
 
 PYTHONS = ((3, 11), (3, 13))
-CGROUP = Path("/sys/fs/cgroup")
 SHOWN = 5  # packages, data sets, addresses that are named
 # They run beside their like; the others one after another, on all cores.
 SIDE_BY_SIDE = {
@@ -285,12 +283,10 @@ def _against(lock: Path) -> tuple[list[str], list[str]]:
     """Packages of a lock that are missing, and those of another version, in words."""
     missing, other = [], []
     for name, version in _locked(lock).items():
-        try:
-            have = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+        have = installed.version(name)
+        if have is None:
             missing.append(name)
-            continue
-        if have != version:
+        elif have != version:
             other.append(f"{name} {have} (locked: {version})")
     return missing, other
 
@@ -347,61 +343,8 @@ def _profiles(asked: Asked) -> Iterator[Finding]:
 # ---------------------------------------------------------------- the machine
 
 
-class Machine(NamedTuple):
-    """What a run may use: cores, and memory in bytes (None: unknown), whatever limits them."""
-
-    cores: float
-    memory: int | None
-
-
-def machine() -> Machine:
-    """Cores and memory of this process, cgroups and limits counted."""
-    cores = float(os.cpu_count() or 1)
-    if hasattr(os, "sched_getaffinity"):
-        cores = min(cores, len(os.sched_getaffinity(0)))
-    sizes = []
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for folder in _cgroups():
-        quota = _words(folder / "cpu.max")
-        if len(quota) == 2 and quota[0].isdigit():
-            cores = min(cores, int(quota[0]) / int(quota[1]))
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            limit = _words(folder / name)
-            if limit and limit[0].isdigit():
-                sizes.append(int(limit[0]))
-    return Machine(cores, min(sizes) if sizes else None)
-
-
-def _cgroups() -> Iterator[Path]:
-    """The folders of this process's cgroup and of those above it, of both versions."""
-    lines = _lines(Path("/proc/self/cgroup"))
-    for line in lines or ["0::/"]:
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        top = CGROUP / controllers
-        place = top / path.lstrip("/")
-        while True:
-            yield place
-            if place == top or top not in place.parents:
-                break
-            place = place.parent
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-
-
-def _words(file: Path) -> list[str]:
-    return " ".join(_lines(file)).split()
-
-
 def _machine(asked: Asked) -> Iterator[Finding]:
-    have = machine()
+    have = machine.limits()
     total = os.cpu_count() or 1
     of = f" of {total}" if have.cores < total else ""
     free = _available()
@@ -411,16 +354,16 @@ def _machine(asked: Asked) -> Iterator[Finding]:
     if free is not None:
         text += f", {_gib(min(free, have.memory or free))} of it free now"
     yield Finding("ok", text)
-    if have.cores < total:
+    if have.cores < machine.cores():
         yield Finding(
             "note",
-            f"only {have.cores:g} of {total} cores are yours here (a cgroup, or an allocation): "
+            f"only {have.cores:g} of {total} cores are yours here (a cgroup's quota): "
             f"--cores {max(1, int(have.cores))} instead of --cores all",
         )
 
 
 def _available() -> int | None:
-    for line in _lines(Path("/proc/meminfo")):
+    for line in machine.lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
@@ -482,7 +425,7 @@ def _discs(asked: Asked) -> Iterator[Finding]:
 def _kind(place: Path) -> str:
     """Name of the file system that a folder is on, as /proc/mounts has it."""
     best, kind = "", ""
-    for line in _lines(Path("/proc/mounts")):
+    for line in machine.lines(Path("/proc/mounts")):
         words = line.split()
         if len(words) < 3:
             continue
@@ -671,7 +614,7 @@ def _forecast(asked: Asked) -> Iterator[Finding]:
     settings = asked.settings
     if settings is None:
         return
-    have = machine()
+    have = machine.limits()
     cores = max(1, int(have.cores))
     there = len(cards.found()) if settings.gpus != 0 else 0
     slots = there * settings.jobs_per_gpu

@@ -8,7 +8,6 @@ to know them, and `ask` asks one in a process of its own.
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import importlib.util
 import logging
 import os
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from darkroom import cards
+from darkroom import cards, installed
 from darkroom.commands import said
 from darkroom.errors import UserError
 
@@ -338,15 +337,14 @@ def _driver(cuda: int, framework: str) -> list[Finding]:
 def _build(framework: str) -> tuple[int | None, str]:
     """CUDA's major version that a framework was built for, if for any; or what is wrong with it."""
     name = TITLES[framework]
-    try:
-        version = importlib.metadata.version(framework)
-    except importlib.metadata.PackageNotFoundError:
+    version = installed.version(framework)
+    if version is None:
         return None, f"{name} is not installed: {remedy(framework, None)}"
     if framework == "jax":
         for major in sorted(LIBRARIES, reverse=True):
-            if _installed(f"jax-cuda{major}-plugin"):
+            if installed.version(f"jax-cuda{major}-plugin"):
                 return major, ""
-        if _installed("jax-rocm7-plugin") or _installed("jax-rocm60-plugin"):
+        if installed.version("jax-rocm7-plugin") or installed.version("jax-rocm60-plugin"):
             return None, ""
         return None, f"JAX {version} has no plugin for cards: {remedy(framework, version)}"
     spec = importlib.util.find_spec(framework)
@@ -373,17 +371,9 @@ def remedy(framework: str, version: str | None) -> str:
     return f"{Path(sys.prefix) / 'bin' / 'pip'} install {force}'{framework}{extra}{pinned}'"
 
 
-def _installed(package: str) -> bool:
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
-
 def _libraries(cuda: int, framework: str, *, needed: bool) -> list[Finding]:
     wanted = LIBRARIES[cuda]
-    version = importlib.metadata.version(framework)
+    version = installed.version(framework)
     of = f"{TITLES[framework]} {version} (CUDA {cuda})"
     missing = [name for name in wanted if library(name) is None]
     if not missing:

@@ -1,21 +1,25 @@
-"""What a result was made with: commit, versions, hardware, and the time and memory it took."""
+"""What a result was made with: commit, versions, hardware, and the time and memory it took.
+
+And what a process may use of the hardware.
+"""
 
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from darkroom import __version__
+from darkroom import __version__, installed
 from darkroom.commands import said
 from darkroom.provenance import ROOT
 from darkroom.stage import STAGES
 
+CGROUP = Path("/sys/fs/cgroup")
 PACKAGES = (
     "numpy",
     "pandas",
@@ -123,25 +127,18 @@ def commit(root: Path = ROOT) -> str:
 def versions(packages: Sequence[str] = PACKAGES) -> list[tuple[str, str]]:
     """Installed versions, without importing anything; packages that are missing are left out."""
     out = [("darkroom", __version__), ("Python", platform.python_version())]
-    for name in packages:
-        try:
-            out.append((name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return out
+    have = ((name, installed.version(name)) for name in packages)
+    return out + [(name, version) for name, version in have if version is not None]
 
 
 def hardware() -> list[tuple[str, str]]:
     """This machine in words: processor, cores, memory, graphics cards, operating system."""
     out = [("processor", _processor())]
-    total = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
+    total, usable = os.cpu_count() or 1, cores()
     out.append(("cores", f"{total}" if usable == total else f"{usable} usable of {total}"))
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        out.append(("memory", f"{memory / 2**30:.1f} GiB"))
-    except (ValueError, OSError, AttributeError):
-        pass
+    size = memory()
+    if size is not None:
+        out.append(("memory", f"{size / 2**30:.1f} GiB"))
     cards = said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     names = [line.strip() for line in (cards or "").splitlines() if line.strip()]
     counted = [f"{names.count(n)} × {n}" if names.count(n) > 1 else n for n in dict.fromkeys(names)]
@@ -168,3 +165,68 @@ def _system() -> str:
     except OSError:
         name = None
     return f"{name}, {kernel}" if name else kernel
+
+
+# ---------------------------------------------------------------- what a process may use
+
+
+class Limits(NamedTuple):
+    """What a process may use: cores, and memory in bytes (None: unknown), whatever limits them."""
+
+    cores: float
+    memory: int | None
+
+
+def cores() -> int:
+    """Cores that this process may run on; `snakemake --cores all` takes as many."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def memory() -> int | None:
+    """Memory of this machine, in bytes; None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def limits() -> Limits:
+    """Cores and memory that this process may use, cgroups counted."""
+    most, sizes = float(cores()), [size for size in [memory()] if size is not None]
+    for folder in _cgroups():
+        quota = _words(folder / "cpu.max")
+        if len(quota) == 2 and quota[0].isdigit():
+            most = min(most, int(quota[0]) / int(quota[1]))
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            limit = _words(folder / name)
+            if limit and limit[0].isdigit():
+                sizes.append(int(limit[0]))
+    return Limits(most, min(sizes) if sizes else None)
+
+
+def _cgroups() -> Iterator[Path]:
+    """The folders of this process's cgroup and of those above it, of both versions."""
+    for line in lines(Path("/proc/self/cgroup")) or ["0::/"]:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        top = CGROUP / controllers
+        place = top / path.lstrip("/")
+        while True:
+            yield place
+            if place == top or top not in place.parents:
+                break
+            place = place.parent
+
+
+def lines(file: Path) -> list[str]:
+    """Of a file that the system writes; none where there is no such file."""
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def _words(file: Path) -> list[str]:
+    return " ".join(lines(file)).split()

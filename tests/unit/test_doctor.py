@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from darkroom import cards, doctor, gpu
+from darkroom import cards, doctor, gpu, installed, machine
 from darkroom.__main__ import main
 from darkroom.gpu import Finding
 from darkroom.provenance import ROOT
@@ -162,7 +162,7 @@ def test_a_mirror_that_is_not_there(place: Path) -> None:
 
 def test_packages_against_the_lock(tmp_path: Path) -> None:
     (tmp_path / "envs").mkdir()
-    pydantic = doctor.importlib.metadata.version("pydantic")
+    pydantic = installed.version("pydantic")
     (tmp_path / "envs/run.lock").write_text(
         "# by hand\n"
         f"pydantic=={pydantic} \\\n    --hash=sha256:00\n"
@@ -216,16 +216,25 @@ def test_limits_of_a_container_count(
     (inner.parent / "cpu.max").write_text("50000 100000\n")
     (inner.parent / "memory.max").write_text(f"{300 * 2**20}\n")
     (inner / "memory.max").write_text("max\n")
-    lines = doctor._lines
-    monkeypatch.setattr(doctor, "CGROUP", tmp_path / "cgroup")
+    lines = machine.lines
+    monkeypatch.setattr(machine, "CGROUP", tmp_path / "cgroup")
     monkeypatch.setattr(
-        doctor,
-        "_lines",
+        machine,
+        "lines",
         lambda f: ["0::/job/step"] if str(f) == "/proc/self/cgroup" else lines(f),
     )
-    assert doctor.machine() == (0.5, 300 * 2**20)
+    assert machine.limits() == (0.5, 300 * 2**20)
     assert "only 0.5 of" in told(look("machine"), "note")
     assert "where 0.3 GiB are yours" in told(look("forecast"), "problem")
+
+
+def test_cores_that_snakemake_counts_too_need_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--cores all` takes those that an allocation leaves, and not what a quota does."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(machine, "_cgroups", lambda: iter([]))
+    found = look("machine")
+    assert "2 cores of 64" in told(found, "ok") and not told(found, "note")
 
 
 def test_cards_that_cannot_be_used(
