@@ -15,13 +15,12 @@ import socket
 import sys
 import tempfile
 import textwrap
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from darkroom import cards, demand, disk, gpu, installed, machine, sources, threads
+from darkroom import cards, demand, disk, forecast, gpu, installed, machine, sources
 from darkroom.comparisons import merged
 from darkroom.config import Settings
 from darkroom.errors import UserError
@@ -30,12 +29,6 @@ from darkroom.provenance import ROOT
 
 PYTHONS = ((3, 11), (3, 13))
 SHOWN = 5  # packages, data sets, addresses that are named
-# They run beside their like; the others one after another, on all cores.
-SIDE_BY_SIDE = {
-    "index_shard", "prepare_shard", "train_model", "try_model", "extract_features",
-    "fit_classifier", "try_classifier",
-}  # fmt: skip
-ON_CARDS = {"train_model", "try_model", "extract_features", "embed_images", "predict_images"}
 REMOTE = ("https", "kaggle", "kaggle-competition")
 
 
@@ -537,111 +530,24 @@ def _temporary() -> Iterator[Finding]:
 # ---------------------------------------------------------------- forecast
 
 
-class Job(NamedTuple):
-    """A job of a run from its beginning: its rule, its wildcards, the cores that it takes."""
-
-    rule: str
-    wildcards: dict[str, str]
-    cores: int
-
-
-def jobs(settings: Settings, cores: int) -> Iterator[Job]:
-    """All jobs that the data sets in `run` make, from their beginning.
-
-    Parameters
-    ----------
-    cores : of the machine: no job takes more.
-    """
-    most = max(1, min(settings.threads, cores))
-    backbones: dict[str, None] = {}
-    for dataset in settings.run.datasets:
-        of = {"dataset": dataset}
-        shards = settings.datasets[dataset].shards
-        yield Job("download_source", of, 1)
-        views = [{**of, "view": view} for view in settings.views_of(dataset)]
-        if shards > 1:
-            yield Job("list_files", of, 1)
-            yield from (Job("index_shard", of, most) for _ in range(shards))
-            yield Job("join_index", of, 1)
-            yield from (Job("prepare_shard", v, most) for v in views for _ in range(shards))
-            yield from (Job("join_images", v, 1) for v in views)
-        else:
-            yield Job("index_files", of, most)
-            yield from (Job("prepare_images", v, most) for v in views)
-        yield from (Job(rule, of, 1) for rule in ("check_files", "split_rows"))
-        if settings.datasets[dataset].augment.variants:
-            yield from (Job("augment_images", v, most) for v in views)
-        used = settings.backbones_of(dataset)
-        backbones |= dict.fromkeys(used)
-        yield from (Job("embed_images", {**of, "features": name}, most) for name in used)
-        plain = [name for name in settings.features_of(dataset) if name not in used]
-        yield from (Job("describe_images", {**of, "features": name}, 1) for name in plain)
-        for fold in settings.folds_of(dataset):
-            yield from _of_fold(settings, {**of, "fold": fold}, most)
-        yield from (Job(rule, of, 1) for rule in ("evaluate_dataset", "write_report"))
-    yield from (Job("download_weights", {"features": name}, 1) for name in backbones)
-
-
-def _of_fold(settings: Settings, of: dict[str, str], most: int) -> Iterator[Job]:
-    dataset = of["dataset"]
-    for name in settings.models_of(dataset):
-        model = settings.models[name]
-        shape = settings.view_of(dataset, name).shape
-        own = most
-        if model.backbone is None:
-            own = threads.of_training(model.layers, shape, model.batch, most)
-        trained = {**of, "model": name}
-        if model.tune is not None:
-            for n in range(1, model.tune.trials + 1):
-                yield Job("try_model", {**trained, "n": str(n)}, own)
-            yield Job("choose_setting", trained, 1)
-        for seed in model.seeds:
-            yield Job("train_model", {**trained, "seed": str(seed)}, own)
-            yield Job("extract_features", {**trained, "seed": str(seed)}, own)
-    for features in settings.runs_of(dataset) + settings.features_of(dataset):
-        for name in settings.classifiers_of(dataset):
-            fitted = {**of, "features": features, "classifier": name}
-            tune = settings.classifiers[name].tune
-            if tune is not None:
-                for n in range(1, tune.trials + 1):
-                    yield Job("try_classifier", {**fitted, "n": str(n)}, most)
-                yield Job("choose_classifier_setting", fitted, 1)
-            yield Job("fit_classifier", fitted, most)
-
-
 def _forecast(asked: Asked) -> Iterator[Finding]:
-    """Time, memory and disc of a run from its beginning, by `darkroom/demand.py`."""
+    """Time, memory and disc of a run from its beginning."""
     settings = asked.settings
     if settings is None:
         return
     have = machine.limits()
     cores = max(1, int(have.cores))
     there = len(cards.found()) if settings.gpus != 0 else 0
-    slots = there * settings.jobs_per_gpu
-    seconds: defaultdict[str, float] = defaultdict(float)
-    written = 0.0
-    largest: tuple[float, str, int] = (0.0, "", 1)
-    counts: Counter[str] = Counter()
     with contextlib.chdir(asked.folder):
         assumed = [d for d in settings.run.datasets if demand.size(settings, d).known == "assumed"]
-        for job in jobs(settings, cores):
-            on_card = slots > 0 and job.rule in ON_CARDS
-            need = demand.need(settings, job.rule, job.wildcards, job.cores, on_card)
-            beside = 1.0
-            if on_card:
-                beside = max(1.0, slots / max(1, settings.gpus if settings.gpus != "auto" else 1))
-            elif job.rule in SIDE_BY_SIDE:
-                beside = max(1.0, cores / job.cores)
-            seconds[job.rule] += need.seconds / beside
-            counts[job.rule] += 1
-            written += need.disk * demand.MB
-            largest = max(largest, (need.memory * demand.MB, job.rule, int(beside)))
-    total, where = sum(seconds.values()), f"{cores} core{'s' if cores > 1 else ''}"
-    if slots:
+        told = forecast.forecast(settings, cores, there)
+    total, where = sum(told.seconds.values()), f"{cores} core{'s' if cores > 1 else ''}"
+    if there:
         where += f" and {there} card{'s' if there > 1 else ''}"
     longest = ", ".join(
-        f"{rule} {_time(seconds[rule])} ({counts[rule]} job{'s' if counts[rule] > 1 else ''})"
-        for rule in sorted(seconds, key=lambda r: -seconds[r])[:3]
+        f"{rule} {_time(told.seconds[rule])} ({count} job{'s' if count > 1 else ''})"
+        for rule in sorted(told.seconds, key=lambda r: -told.seconds[r])[:3]
+        if (count := told.jobs[rule])
     )
     if assumed:
         yield Finding(
@@ -651,12 +557,11 @@ def _forecast(asked: Asked) -> Iterator[Finding]:
         )
     yield Finding(
         "ok",
-        f"a run from its beginning: {sum(counts.values())} jobs, likely within {_time(total)} on "
+        f"a run from its beginning: {told.jobs.total()} jobs, likely within {_time(total)} on "
         f"{where} and often far less; most of it {longest}",
     )
-    size, rule, side_by_side = largest
-    yield _memory(size, rule, min(side_by_side, counts[rule]), have.memory)
-    yield _written(asked.folder, written)
+    yield _memory(told.memory, told.largest, told.beside, have.memory)
+    yield _written(asked.folder, told.disc)
 
 
 def _memory(size: float, rule: str, beside: int, limit: int | None) -> Finding:

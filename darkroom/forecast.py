@@ -1,0 +1,136 @@
+"""What a run takes from its beginning: its jobs, and their time, memory and disc by `darkroom/demand.py`."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from darkroom import demand, threads
+from darkroom.config import Settings
+
+# They run beside their like; the others one after another, on all cores.
+SIDE_BY_SIDE = {
+    "index_shard", "prepare_shard", "train_model", "try_model", "extract_features",
+    "fit_classifier", "try_classifier",
+}  # fmt: skip
+ON_CARDS = {"train_model", "try_model", "extract_features", "embed_images", "predict_images"}
+
+
+class Job(NamedTuple):
+    """A job of a run from its beginning: its rule, its wildcards, the cores that it takes."""
+
+    rule: str
+    wildcards: dict[str, str]
+    cores: int
+
+
+def jobs(settings: Settings, cores: int) -> Iterator[Job]:
+    """All jobs that the data sets in `run` make, from their beginning.
+
+    Parameters
+    ----------
+    cores : of the machine: no job takes more.
+    """
+    most = max(1, min(settings.threads, cores))
+    backbones: dict[str, None] = {}
+    for dataset in settings.run.datasets:
+        of = {"dataset": dataset}
+        shards = settings.datasets[dataset].shards
+        yield Job("download_source", of, 1)
+        views = [{**of, "view": view} for view in settings.views_of(dataset)]
+        if shards > 1:
+            yield Job("list_files", of, 1)
+            yield from (Job("index_shard", of, most) for _ in range(shards))
+            yield Job("join_index", of, 1)
+            yield from (Job("prepare_shard", v, most) for v in views for _ in range(shards))
+            yield from (Job("join_images", v, 1) for v in views)
+        else:
+            yield Job("index_files", of, most)
+            yield from (Job("prepare_images", v, most) for v in views)
+        yield from (Job(rule, of, 1) for rule in ("check_files", "split_rows"))
+        if settings.datasets[dataset].augment.variants:
+            yield from (Job("augment_images", v, most) for v in views)
+        used = settings.backbones_of(dataset)
+        backbones |= dict.fromkeys(used)
+        yield from (Job("embed_images", {**of, "features": name}, most) for name in used)
+        plain = [name for name in settings.features_of(dataset) if name not in used]
+        yield from (Job("describe_images", {**of, "features": name}, 1) for name in plain)
+        for fold in settings.folds_of(dataset):
+            yield from _of_fold(settings, {**of, "fold": fold}, most)
+        yield from (Job(rule, of, 1) for rule in ("evaluate_dataset", "write_report"))
+    yield from (Job("download_weights", {"features": name}, 1) for name in backbones)
+
+
+def _of_fold(settings: Settings, of: dict[str, str], most: int) -> Iterator[Job]:
+    dataset = of["dataset"]
+    for name in settings.models_of(dataset):
+        model = settings.models[name]
+        shape = settings.view_of(dataset, name).shape
+        own = most
+        if model.backbone is None:
+            own = threads.of_training(model.layers, shape, model.batch, most)
+        trained = {**of, "model": name}
+        if model.tune is not None:
+            for n in range(1, model.tune.trials + 1):
+                yield Job("try_model", {**trained, "n": str(n)}, own)
+            yield Job("choose_setting", trained, 1)
+        for seed in model.seeds:
+            yield Job("train_model", {**trained, "seed": str(seed)}, own)
+            yield Job("extract_features", {**trained, "seed": str(seed)}, own)
+    for features in settings.runs_of(dataset) + settings.features_of(dataset):
+        for name in settings.classifiers_of(dataset):
+            fitted = {**of, "features": features, "classifier": name}
+            tune = settings.classifiers[name].tune
+            if tune is not None:
+                for n in range(1, tune.trials + 1):
+                    yield Job("try_classifier", {**fitted, "n": str(n)}, most)
+                yield Job("choose_classifier_setting", fitted, 1)
+            yield Job("fit_classifier", fitted, most)
+
+
+class Forecast(NamedTuple):
+    """What a run takes.
+
+    Attributes
+    ----------
+    jobs : of each rule. seconds : wall time of each rule's jobs.
+    largest : the job that takes most memory. memory : its bytes. beside : how many of its
+        rule run side by side. disc : bytes written.
+    """
+
+    jobs: Counter[str]
+    seconds: dict[str, float]
+    largest: str
+    memory: float
+    beside: int
+    disc: float
+
+
+def forecast(settings: Settings, cores: int, cards: int) -> Forecast:
+    """What the run of all data sets in `run` takes, in the current working directory.
+
+    Parameters
+    ----------
+    cores, cards : of the machine.
+    """
+    slots = cards * settings.jobs_per_gpu
+    counts: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
+    written, memory, largest, most = 0.0, 0.0, "", 1
+    for job in jobs(settings, cores):
+        on_card = slots > 0 and job.rule in ON_CARDS
+        need = demand.need(settings, job.rule, job.wildcards, job.cores, on_card)
+        beside = 1.0
+        if on_card:
+            beside = max(1.0, slots / max(1, settings.gpus if settings.gpus != "auto" else 1))
+        elif job.rule in SIDE_BY_SIDE:
+            beside = max(1.0, cores / job.cores)
+        seconds[job.rule] += need.seconds / beside
+        counts[job.rule] += 1
+        written += need.disk * demand.MB
+        if need.memory > memory:
+            memory, largest, most = need.memory, job.rule, int(beside)
+    return Forecast(
+        counts, seconds, largest, memory * demand.MB, min(most, counts[largest]), written
+    )
