@@ -54,9 +54,10 @@ class Head:
         UserError
             As `models.build` and `backbones.build`.
         """
+        # first: a backbone's dropout draws a seed too, if nothing more
+        models.seed_everything(self.seed)
         what = {key: self.backbone[key] for key in ("application", "settings", "pool")}
         body = backbones.build(**what, shape=self.shape, weights=self.weights)
-        models.seed_everything(self.seed)
         return self._top(body.input, body.output)
 
     def whole(self, head: Any, *, as_embedded: bool = True) -> Any:

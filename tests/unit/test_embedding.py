@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import logging
+import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from darkroom import backbones, embedding, features, models, store, training
+from darkroom import backbones, embedding, features, heads, models, store, training
 from darkroom.errors import UserError
 from darkroom.predictions import probabilities, read_predictions
 from tests.unit import tiny_data
@@ -239,6 +240,31 @@ def test_changed_pixels_go_through_the_frozen_backbone(
     network = data.train(tmp_path, epochs=1, augment=FLIPS)
     assert "12 validation images of 32×32×3 pixels" in caplog.text
     assert frozen(data, network)
+
+
+def test_a_backbone_s_dropout_has_the_same_seed_whatever_was_drawn_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It drops nothing, but its seed is in the file."""
+
+    def build(**_: Any) -> Any:
+        image = keras.Input(SHAPE, dtype="uint8")
+        x = keras.layers.Flatten()(keras.layers.Rescaling(1.0)(image))
+        return keras.Model(image, keras.layers.Dropout(0.2, name="of_the_body")(x))
+
+    monkeypatch.setattr(backbones, "build", build)
+    backbone = {"pool": "average", **MOBILENET}
+    head = heads.Head([{"dropout": {"rate": 0.3}}], 3, "softmax", 0, backbone, "", SHAPE)
+    seeds = []
+    for _ in range(2):
+        random.random()
+        made = head.on_pixels()
+        seeds.append([np.asarray(s.state) for layer in made.layers for s in _generators(layer)])
+    assert len(seeds[0]) == 2 and np.array_equal(*seeds)
+
+
+def _generators(layer: Any) -> list[Any]:
+    return [layer.seed_generator] if hasattr(layer, "seed_generator") else []
 
 
 # ---------------------------------------------------------------- fine-tuning
