@@ -15,7 +15,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -264,18 +264,19 @@ def _lock(
     """Hold so many cards: all of them or none, so that no two jobs wait for each other's."""
     folder = _folder()
     keys = "\0".join(sorted(card.key for card in cards))
-    waiting = False
+    what = "a card" if count == 1 else f"{count} cards"
+    told = f"waiting for {what}: other jobs have what there is ({len(cards)})"
     # Those who wait queue up, so that a job of several cards is not passed by for ever.
-    with _turn(folder / f"turn-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"):
+    turn = folder / f"turn-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"
+    with _turn(turn, lambda: say(told), every) as waited:
         while True:
             held = _try(folder, cards, count, jobs)
             if held:
                 _locks.extend(held.values())
                 return list(held)
-            if not waiting:
-                waiting = True
-                what = "a card" if count == 1 else f"{count} cards"
-                say(f"waiting for {what}: other jobs have what there is ({len(cards)})")
+            if not waited:
+                waited = True
+                say(told)
             time.sleep(every * random.uniform(0.8, 1.2))
 
 
@@ -297,31 +298,52 @@ def _try(folder: Path, cards: Sequence[Card], count: int, jobs: int) -> dict[Car
 
 def _share(path: Path, share: int, jobs: int) -> int | None:
     """An open file with this share of a card locked; None where another has it, or a part of it."""
-    import fcntl
-
-    # POSIX locks of byte ranges, not flock: a forked child shares a flock and would keep the card.
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     start, end = WHOLE * share // jobs, WHOLE * (share + 1) // jobs
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, end - start, start)
-        if os.fstat(file).st_ino == path.stat().st_ino:  # nobody swept the folder meanwhile
+        locked = _lock_now(file, end - start, start)
+        if locked and os.fstat(file).st_ino == path.stat().st_ino:  # nobody swept the folder
             return file
     except OSError as error:
-        if not isinstance(error, (BlockingIOError, PermissionError, FileNotFoundError)):
+        if not isinstance(error, FileNotFoundError):
             os.close(file)
             raise
     os.close(file)
     return None
 
 
+def _lock_now(file: int, length: int = 0, start: int = 0) -> bool:
+    """Lock a range of bytes of an open file, 0: all, unless another process has a part of it."""
+    import fcntl
+
+    # POSIX locks of byte ranges, not flock: a forked child shares a flock and would keep the card.
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
 @contextmanager
-def _turn(path: Path) -> Iterator[None]:
+def _turn(path: Path, say: Callable[[], Any], patience: float) -> Iterator[bool]:
+    """Be the one that looks at the cards; whether others had to be waited for, as `say` then said.
+
+    Parameters
+    ----------
+    patience : seconds before it is said: one that finds its cards free is done at once.
+    """
     import fcntl
 
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX)
-        yield
+        free = _lock_now(file)
+        if not free:
+            time.sleep(patience)
+            free = _lock_now(file)
+        if not free:
+            say()
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        yield not free
     finally:
         os.close(file)
 
@@ -331,7 +353,8 @@ def _folder() -> Path:
     import fcntl
 
     path = LOCKS / f"darkroom-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):  # of whatever kind: it is looked at
+        path.mkdir(mode=0o700)
     there = path.lstat()
     if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.getuid():
         raise UserError(f"{path}: the locks of the cards go there, and it is not yours; remove it")
