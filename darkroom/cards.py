@@ -230,11 +230,14 @@ def take(
     if 0 < len(cards) < count:
         raise UserError(too_few(count, cards))
     mine = _lock(cards, count, jobs, say, every) if cards else []
-    if part is None and jobs > 1:
-        part = round(CONTEXT / jobs, 3)
-    _asked = Asked(count, required, part, tuple(mine))
+    _asked = Asked(count, required, part_of(jobs, part), tuple(mine))
     _show(_asked)
     return _asked
+
+
+def part_of(jobs: int, asked: float | None) -> float | None:
+    """What a job may take of a card's memory, 0..1: as asked, or an equal share; None: what it needs."""
+    return round(CONTEXT / jobs, 3) if asked is None and jobs > 1 else asked
 
 
 def too_few(count: int, cards: Sequence[Card]) -> str:

@@ -377,11 +377,12 @@ def _graphics(asked: Asked) -> Iterator[Finding]:
     if count != "auto" and 0 < len(there) < count:
         yield Finding("problem", cards.too_few(count, there))
     yield from gpu.findings(backend, wanted=None if count == "auto" else True, ask_it=True)
-    shared = settings.jobs_per_gpu if settings is not None else 1
-    if there and shared > 1:
-        yield Finding(
-            "note", f"jobs_per_gpu: {shared}, so each has a {shared}th of a card's memory"
-        )
+    if there and settings is not None:
+        part = cards.part_of(settings.jobs_per_gpu, settings.gpu_memory)
+        if part is not None:
+            yield Finding(
+                "note", f"a job may take {part:.0%} of a card's memory (gpu_memory, jobs_per_gpu)"
+            )
 
 
 # ---------------------------------------------------------------- discs
@@ -391,9 +392,7 @@ def _discs(asked: Asked) -> Iterator[Finding]:
     """Room, and what a file system has to do: rename, map, lock."""
     seen: set[int] = set()
     for part in ("results", "data"):
-        place = asked.folder / part
-        while not place.exists():
-            place = place.parent
+        place = disk.nearest(asked.folder / part)
         device = place.stat().st_dev
         if device in seen:
             continue

@@ -250,6 +250,9 @@ def test_cards_that_cannot_be_used(
     found = told(look("graphics cards", overlay(place, gpus=2)), "problem")
     assert "asks for 2 cards and this machine has one card" in found
     assert not told(look("graphics cards", overlay(place, gpus=0)), "problem")
+    for settings, part in (({"jobs_per_gpu": 2}, 45), ({"jobs_per_gpu": 2, "gpu_memory": 0.3}, 30)):
+        found = told(look("graphics cards", overlay(place, **settings)), "note")
+        assert f"may take {part}% of a card's memory" in found
 
 
 # ---------------------------------------------------------------- discs
