@@ -56,6 +56,7 @@ rule download_weights:
         "../envs/train.yaml"
     resources:
         **NEEDS,
+        gpu=0,  # it builds the network to see that they fit, and must not do so on another job's card
     params:
         cfg=cfg("weights"),
         code=code("download_weights"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom import cards
+from darkroom import cards, provenance
 from darkroom.errors import UserError
 from tests import fake_cards
 
@@ -192,12 +193,24 @@ def test_a_folder_of_locks_that_is_another_s(machine: Path, what: str) -> None:
         cards.take(1)
 
 
+def test_every_rule_that_runs_a_network_says_how_many_cards() -> None:
+    """One that says nothing would see all of them, those that other jobs have locked too."""
+    found = []
+    for path in (ROOT / "rules").glob("*.smk"):
+        for part in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            script = re.search(r"scripts/\w+\.py", part)
+            if script and "darkroom.models" in provenance.reached(ROOT / script[0]):
+                found.append(part.split(":")[0])
+                assert re.search(r"^        gpu=", part, re.M), found[-1]
+    assert {"train_model", "download_weights"} <= set(found)
+
+
 # ---------------------------------------------------------------- processes
 
 JOB = """
 import os, sys, time
 from pathlib import Path
-from darkroom import cards
+from darkroom import cards, provenance
 cards.LOCKS = Path(sys.argv[1])
 count, jobs, child = map(int, sys.argv[2:])
 cards.take(count, jobs=jobs, every=0.05, say=lambda text: print(text, flush=True))
