@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import math
 import re
 import sys
 import tempfile
@@ -312,6 +313,47 @@ def _leaves(network: Any) -> Iterator[Any]:
             yield from _leaves(layer)
         else:
             yield layer
+
+
+def work(
+    application: str, settings: dict[str, Any], shape: Sequence[int]
+) -> list[tuple[str, int, int, int]]:
+    """What each layer takes of one image; no weight is made and nothing is computed.
+
+    Parameters
+    ----------
+    As for `official`.
+
+    Returns
+    -------
+    For each layer, in order: its name; multiplications of the forward pass; values that come
+    out; weights.
+
+    Raises
+    ------
+    UserError
+        As `official`.
+    """
+    import keras
+
+    maker = _constructor(application, settings)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            base = maker(include_top=False, weights=None, input_shape=tuple(shape), **settings)
+    except (ValueError, TypeError) as error:
+        raise _in_words(application, shape, error) from None
+    found = []
+    for layer in base.layers:
+        multiplications = values = weights = 0
+        for leaf in _leaves(layer) if hasattr(layer, "layers") else [layer]:
+            *places, channels = leaf.output.shape[1:]
+            sizes = [math.prod(weight.shape) for weight in leaf.weights]
+            kernels = sum(math.prod(w.shape) for w in leaf.weights if len(w.shape) > 1)
+            multiplications += kernels * math.prod(places)
+            values += channels * math.prod(places)
+            weights += sum(sizes)
+        found.append((str(layer.name), multiplications, values, weights))
+    return found
 
 
 # ---------------------------------------------------------------- its own preprocessing

@@ -8,7 +8,7 @@ Called when a job is ready, so the size of the data is known by then from `sourc
 that it is the listing of a folder or archive, or an assumption. Nothing slow is imported.
 
 The rates were measured on the cores of an Intel Xeon (Sapphire Rapids) and are of the right
-order elsewhere; `runtime` has room for a machine of a third of the speed.
+order elsewhere; `runtime` has room for a machine of a fifth of the speed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ import inspect
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from darkroom import sources, threads
-from darkroom.config import Settings
+from darkroom import remembered, sources, threads
+from darkroom.commands import said
+from darkroom.config import FineTune, Settings
 from darkroom.errors import UserError
+from darkroom.provenance import ROOT
+from darkroom.threads import Work
 
 MB = 1e6  # Snakemake and Slurm count so, or by 2^20, which is more
 
@@ -32,18 +36,32 @@ MB = 1e6  # Snakemake and Slurm count so, or by 2^20, which is more
 AROUND_MB = 400
 # A job may take so many times its forecast; and what is always there: a slow start from a
 # network file system, for one.
-MEMORY_MARGIN, TIME_MARGIN, LEAST_MINUTES = 1.25, 3.0, 10
+MEMORY_MARGIN, TIME_MARGIN, LEAST_MINUTES = 1.25, 5.0, 10
 # Of a data set that nothing is known of yet.
 ASSUMED_FILES, FILE_BYTES = 20_000, 100_000
 
 # Interpreter and packages, in MB: of images and tables; of scikit-learn; of TensorFlow; more with a card.
 PLAIN_MB, CLASSIC_MB, NETWORK_MB, CARD_MB = 250.0, 350.0, 1100.0, 3000.0
-# Multiplications a second that a training or a network's pass reaches: a core, a card.
-CORE, CARD = 4e10, 1e12
-# Of one image through a backbone of keras.applications at 224 pixels: between MobileNet's (5e8) and VGG19's (2e10).
-BACKBONE = 1e10
-BACKBONE_MB = 2500.0  # its largest maps of 32 images, and its weights
-BACKBONE_WIDTH = 2048  # values after its pool
+# Seconds of a job that come whatever the data: of images and tables; of scikit-learn; of a network
+# that runs; of one that trains; of the report. Between the fixed CPU seconds of benchmarks/scale.py
+# (0.5, 2, 8, 10, 5) and the jobs of the digits (0.7, 2.3, 4.5, 7, 5). LEAST_MINUTES are for slow discs.
+START, CLASSIC_START, RUNNING_START, TRAINING_START, REPORT_START = 1.0, 2.5, 6.0, 8.0, 5.0
+# What a core does in a second in float32 on TensorFlow: multiplications, and values that layers put
+# out. By the CPU seconds of a forward pass, one thread, of MobileNet (alpha 0.25 and 1), MobileNetV3Small,
+# EfficientNetB0, DenseNet121, ResNet50 and VGG16 at 224 pixels and of the networks of nine presets:
+# this tells each within a third. A step of these presets took 3 to 5 passes; and an empty one 1 ms.
+CORE, VALUES, STEP = 1.2e11, 3e9, 0.002
+# How many times longer other backends take on a processor (benchmarks/README.md, "Backends": mean of two networks).
+SLOWER = {"tensorflow": 1.0, "jax": 6.0, "torch": 3.5}
+# A card's multiplications a second: an H200 reached 1.2e13 and more (the same table, cifar10_cnn in
+# bfloat16, three passes a step); a quarter of it, since older cards, float32 and TensorFlow were not measured.
+CARD = 3e12
+# A backbone that cannot be asked is taken for ResNet50, at 224 pixels.
+UNKNOWN_BACKBONE = Work(4e9, 4e7, 2.5e7)
+FETCHED = 5e6  # bytes a second from the network: assumed
+MAPS = (
+    4  # of the largest maps of a batch, held at once: VGG16 held 2.8, ResNet50 3.9, DenseNet121 4.2
+)
 TABLE_MB = (
     1.2e-3  # of a file's line in the manifest while it is made, or split (benchmarks/scale.py)
 )
@@ -157,29 +175,107 @@ class _Data:
         return math.prod(threads.embedding(shape, settings.features[features].pool))
 
 
+# ---------------------------------------------------------------- networks
+
+# In a process of its own: what reads the Snakefile imports no Keras. It takes some seconds, once.
+ASK = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from darkroom import backbones, cards, models
+cards.take(0)
+models.backend(1, sys.argv[2])
+print(json.dumps(backbones.work(*json.loads(sys.argv[3]))))
+"""
+
+
+def backbone(settings: Settings, name: str, shape: tuple[int, int, int]) -> dict[str, Work]:
+    """What each layer of a pretrained network takes of an image, by the layer's name.
+
+    Parameters
+    ----------
+    name : of its feature set. shape : (height, width, channels) of an image.
+    """
+    given = settings.features[name]
+    return _asked(settings.backend, json.dumps([given.application, given.settings, shape]))
+
+
+@lru_cache(maxsize=64)
+def _asked(backend: str, asked: str) -> dict[str, Work]:
+    key = remembered.key("backbone", asked)
+    found = remembered.recall(key)
+    if found is None:
+        answer = said(sys.executable, "-c", ASK, str(ROOT), backend, asked, timeout=120)
+        if not answer:  # no Keras here, or none such: the job itself says so
+            height, width, _ = json.loads(asked)[2]
+            area = height * width / 224**2
+            m, v, w = UNKNOWN_BACKBONE
+            return {"": Work(m * area, v * area, w)}
+        found = json.loads(answer.splitlines()[-1])
+        remembered.keep(key, found)
+    return {layer: Work(*work) for layer, *work in found}
+
+
+def _tuned(layers: Mapping[str, Work], asked: FineTune) -> Work:
+    """Of the layers of a backbone that train in its fine-tuning."""
+    from darkroom import backbones  # only where there is one
+
+    try:
+        first = backbones.first_trained(list(layers), asked.model_dump())
+    except UserError:  # the training says so
+        first = 0
+    return _total(list(layers.values())[first:])
+
+
+def _total(works: Iterable[Work]) -> Work:
+    return Work(*map(sum, zip(Work(0, 0, 0), *works, strict=True)))
+
+
+def _seconds(work: Work, settings: Settings, cores: int, card: bool) -> float:
+    """What an image takes."""
+    if card:
+        return work.multiplications / CARD
+    on_a_core = work.multiplications / CORE + work.values / VALUES
+    return on_a_core * SLOWER[settings.backend] / cores
+
+
+def _maps(layers: Iterable[Work], batch: int) -> float:
+    """MB of a batch's maps on their way through layers that do not train: a few of the largest."""
+    return 4 * MAPS * max(layer.values for layer in layers) * batch / MB
+
+
 # ---------------------------------------------------------------- stages
 
 Stage = Callable[[_Data, Mapping[str, str], int, bool], Need]
 
 
 def _download(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    return Need(PLAIN_MB, 10 + data.bytes / 5e6 + data.files * 1e-3, 2 * data.bytes / MB)
+    """A folder is looked through, a local archive unpacked, anything else fetched first."""
+    try:
+        what = sources.kind(data.settings.datasets[data.dataset].source)
+    except UserError:  # the check of the settings says so
+        what = ""
+    if what == "folder":
+        return Need(PLAIN_MB, START + data.files * 2e-5, 1)
+    unpacked = START + data.bytes / 1e8 + data.files * 1e-3
+    if what in ("archive", "bundled"):
+        return Need(PLAIN_MB, unpacked, data.bytes / MB)
+    return Need(PLAIN_MB, unpacked + data.bytes / FETCHED, 2 * data.bytes / MB)
 
 
 def _index(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
     reading = data.files * 3e-4 + data.bytes / 1e7
     return Need(
-        PLAIN_MB + 100 * cores + data.files * TABLE_MB, 3 + reading / cores, data.files * 3e-4
+        PLAIN_MB + 100 * cores + data.files * TABLE_MB, START + reading / cores, data.files * 3e-4
     )
 
 
 def _listing(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    return Need(PLAIN_MB + data.files * TABLE_MB, 3 + data.files * 1e-4, data.files * 1e-4)
+    return Need(PLAIN_MB + data.files * TABLE_MB, START + data.files * 1e-4, data.files * 1e-4)
 
 
 def _join(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
     """The columns of all shards at once; pixels stay where they are."""
-    return Need(PLAIN_MB + data.files * TABLE_MB, 3 + data.files * 2e-5, data.files * 3e-4)
+    return Need(PLAIN_MB + data.files * TABLE_MB, START + data.files * 2e-5, data.files * 3e-4)
 
 
 def _a_shard(of: Stage) -> Stage:
@@ -196,7 +292,7 @@ def _a_shard(of: Stage) -> Stage:
 
 def _tables(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
     """Checks and splits: the manifest as a table in memory."""
-    return Need(PLAIN_MB + data.files * TABLE_MB, 3 + data.files * 2e-5, data.files * 1e-4)
+    return Need(PLAIN_MB + data.files * TABLE_MB, START + data.files * 2e-5, data.files * 1e-4)
 
 
 def _prepare(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
@@ -205,78 +301,87 @@ def _prepare(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> N
     one = math.prod(view.shape)
     reading = data.files * 1e-4 + data.bytes / 1e7 + data.files * one / 1e8
     return Need(
-        PLAIN_MB + 120 * cores + data.files * 5e-4, 3 + reading / cores, data.files * one / MB
+        PLAIN_MB + 120 * cores + data.files * 5e-4, START + reading / cores, data.files * one / MB
     )
 
 
 def _augment(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
     need = _prepare(data, asked, cores, card)
     each = 5e-5 + need.disk / max(1, data.files) * 5e-3  # 0.8 ms of 224 × 224 pixels
-    return Need(need.memory, 3 + data.files * data.copies * each / cores, need.disk * data.copies)
+    return Need(
+        need.memory, START + data.files * data.copies * each / cores, need.disk * data.copies
+    )
 
 
 def _train(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    model = data.settings.models[asked["model"]]
-    shape = data.shape(asked["model"])
-    memory, rows, rate = NETWORK_MB + card * CARD_MB, data.training, CARD if card else CORE * cores
-    layers, one, budget = model.layers, float(math.prod(shape)), model.memory_mb
-    pixels = model.backbone is None or model.augment.changes
-    seconds, start, disk = 0.0, 40, 1.0
+    settings, model = data.settings, data.settings.models[asked["model"]]
+    shape, rows = data.shape(asked["model"]), data.training
+    memory, disk, one = NETWORK_MB + card * CARD_MB, 1.0, float(math.prod(shape))
+    body = tuned = Work(0, 0, 0)
     if model.backbone is not None:
-        backbone = data.settings.features[model.backbone]
-        once = BACKBONE * shape[0] * shape[1] / 224**2
-        shape = threads.embedding(shape, backbone.pool)
-        if pixels:
-            seconds += model.epochs * rows * once / rate
-        else:
-            one = 4 * math.prod(shape)
+        layers = backbone(settings, model.backbone, shape)
+        body = _total(layers.values())
+        disk += 4 * body.weights / MB
+        shape = threads.embedding(shape, settings.features[model.backbone].pool)
         if model.fine_tune is not None:
-            seconds += model.fine_tune.epochs * rows * 3 * once / rate
-        if pixels or model.fine_tune is not None:
-            memory += BACKBONE_MB * model.batch / 32 * (2 if model.fine_tune is not None else 1)
-            start += 60
-        disk += 600
-    walked = list(threads.walk(layers, shape))
-    step = 3 * sum(layer.multiplications for layer in walked)
-    values = sum(layer.values for layer in walked)
-    weights = sum(layer.weights for layer in walked) * 4 / MB
-    # Forward, gradient and what the library holds beside them; weights, gradient, moments, a copy of the best.
-    memory += 3 * 4 * values * model.batch / MB + 6 * weights
-    memory += min(budget, 1.1 * rows * one / MB) + rows * 3e-4
-    steps = model.epochs * -(-rows // model.batch)
-    seconds += steps * 0.01 + model.epochs * rows * step / rate
+            tuned = _tuned(layers, model.fine_tune)
+        if model.fine_tune is not None or model.augment.changes:
+            memory += _maps(layers.values(), model.batch) + 2 * 4 * body.weights / MB
+        else:
+            one = 4.0 * math.prod(shape)
+    top = _total(threads.walk(model.layers, shape))
+
+    def took(epochs: int, *works: Work) -> float:
+        each = _seconds(_total(works), settings, cores, card)
+        return epochs * (rows * each + -(-rows // model.batch) * STEP)
+
+    # Backward takes twice as much as forward, of what learns.
+    forward = [body] if model.augment.changes else []
+    seconds = took(model.epochs, *forward, top, top, top)
     if asked.get("n") is not None and model.tune is not None and model.tune.epochs is not None:
         seconds *= model.tune.epochs / model.epochs
-    return Need(memory, start + seconds, disk + 4 * weights)
+    if model.fine_tune is not None:
+        seconds += took(model.fine_tune.epochs, body, tuned, tuned, top, top, top)
+    # Forward, gradient and what the library holds beside them; weights, gradient, moments, a copy of the best.
+    learned = _total([top, tuned])
+    memory += 3 * 4 * learned.values * model.batch / MB + 6 * 4 * learned.weights / MB
+    memory += min(model.memory_mb, 1.1 * rows * one / MB) + rows * 3e-4
+    return Need(memory, TRAINING_START + seconds, disk + 4 * 4 * top.weights / MB)
 
 
 def _features(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    model = data.settings.models[asked["model"]]
+    settings, model = data.settings, data.settings.models[asked["model"]]
     shape = data.shape(asked["model"])
-    rate = CARD if card else CORE * cores
-    width = data.width(asked["model"])
-    memory, seconds = NETWORK_MB + card * CARD_MB, 30.0
-    once = 0.0
+    memory, works = NETWORK_MB + card * CARD_MB, list[Work]()
     if model.backbone is not None:
         if model.fine_tune is not None:  # else it does not run again
-            once = BACKBONE * shape[0] * shape[1] / 224**2
-        shape = threads.embedding(shape, data.settings.features[model.backbone].pool)
-        memory += BACKBONE_MB
-    walked = list(threads.walk(model.layers, shape))
-    once += sum(layer.multiplications for layer in walked)
-    memory += 2 * 4 * sum(layer.values for layer in walked) * model.batch / MB
-    seconds += data.rows * (once / rate + 2e-5)
-    return Need(memory + data.rows * 4e-4, seconds, data.rows * width * 4 / MB)
+            works += backbone(settings, model.backbone, shape).values()
+            memory += _maps(works, model.batch)
+        shape = threads.embedding(shape, settings.features[model.backbone].pool)
+    top = list(threads.walk(model.layers, shape))
+    memory += 2 * 4 * _total(top).values * model.batch / MB
+    seconds = data.rows * (_seconds(_total(works + top), settings, cores, card) + 2e-5)
+    width = data.width(asked["model"])
+    return Need(memory + data.rows * 4e-4, RUNNING_START + seconds, data.rows * width * 4 / MB)
 
 
 def _embed(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    shape, batch = data.shape(asked["features"]), data.settings.features[asked["features"]].batch
-    area = shape[0] * shape[1] / 224**2
+    settings, name = data.settings, asked["features"]
+    layers = backbone(settings, name, data.shape(name)).values()
+    each = _seconds(_total(layers), settings, cores, card) + 2e-5
+    memory = NETWORK_MB + card * CARD_MB + _maps(layers, settings.features[name].batch)
     return Need(
-        NETWORK_MB + card * CARD_MB + BACKBONE_MB * max(1.0, area * batch / 32) + data.rows * 1e-4,
-        60 + data.rows * BACKBONE * area / (CARD if card else CORE * cores),
-        data.rows * data.width(asked["features"]) * 4 / MB,
+        memory + 4 * _total(layers).weights / MB + data.rows * 1e-4,
+        RUNNING_START + data.rows * each,
+        data.rows * data.width(name) * 4 / MB,
     )
+
+
+def _weights(settings: Settings, name: str) -> Need:
+    """Fetched, and tried in the network that they are of."""
+    shape = tuple(settings.stage("weights", {"features": name})["shape"])
+    size = 4 * _total(backbone(settings, name, shape).values()).weights
+    return Need(NETWORK_MB + 2 * size / MB, RUNNING_START + size / FETCHED, 2 * size / MB)
 
 
 def _describe(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
@@ -312,7 +417,9 @@ def _fit(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
         leaf = 80 + 8 * data.classes
         memory += (trees if isinstance(trees, int) else 300) * used * 0.6 * leaf / MB
     predicted = data.files * width * 1e-8
-    return Need(memory, 10 + fit / max(1, min(cores, 4)) + predicted, 10 + used * width * 8 / MB)
+    return Need(
+        memory, CLASSIC_START + fit / max(1, min(cores, 4)) + predicted, 10 + used * width * 8 / MB
+    )
 
 
 def _fit_in_passes(data: _Data, kind: str, rows: int, width: int, cores: int) -> Need:
@@ -322,11 +429,11 @@ def _fit_in_passes(data: _Data, kind: str, rows: int, width: int, cores: int) ->
     products = 4.0 * rows * width * data.classes * fits
     once = rows * width * 4 / 3e8 + products / (4e9 * cores)
     memory = CLASSIC_MB + 40 * cores + 30 * weights + rows * ROW_MB
-    return Need(memory, 10 + 60 * once, 10 + weights)
+    return Need(memory, CLASSIC_START + 60 * once, 10 + weights)
 
 
 def _choose(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    return Need(PLAIN_MB, 5, 1)
+    return Need(PLAIN_MB, CLASSIC_START, 1)
 
 
 def _runs(data: _Data) -> int:
@@ -341,7 +448,9 @@ def _evaluate(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> 
     runs = _runs(data)
     resampled = data.settings.evaluate.bootstrap * data.evaluated * data.classes * 2e-9
     return Need(
-        CLASSIC_MB + data.files * 1e-3 + 2 * runs * one, 5 + runs * (0.2 + resampled), one * runs
+        CLASSIC_MB + data.files * 1e-3 + 2 * runs * one,
+        CLASSIC_START + runs * (0.05 + resampled),
+        one * runs,
     )
 
 
@@ -350,13 +459,13 @@ def _report(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Ne
     table = data.evaluated * (data.classes * 8 + 200) * runs / MB
     return Need(
         2 * CLASSIC_MB + data.files * 2e-3 + 2 * table,
-        20 + runs * 0.5 + table / 20 + data.files * 5e-5,
+        REPORT_START + runs * 0.1 + table / 20 + data.files * 5e-5,
         20,
     )
 
 
 def _predict(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    return Need(NETWORK_MB + CLASSIC_MB + BACKBONE_MB + card * CARD_MB, 600, 50)
+    return Need(NETWORK_MB + CLASSIC_MB + 2500 + card * CARD_MB, 600, 50)
 
 
 STAGES: dict[str, Stage] = {
@@ -402,7 +511,7 @@ def need(
         A rule that nothing is known of.
     """
     if rule == "download_weights":
-        return Need(NETWORK_MB, 60, 600)
+        return _weights(settings, wildcards["features"])
     return STAGES[rule](_Data(settings, wildcards["dataset"]), wildcards, max(1, cores), card)
 
 

@@ -556,8 +556,8 @@ def _forecast(asked: Asked) -> Iterator[Finding]:
         )
     yield Finding(
         "ok",
-        f"a run from its beginning: {told.jobs.total()} jobs, likely within {_time(total)} on "
-        f"{where} and often far less; most of it {longest}",
+        f"a run from its beginning: {told.jobs.total()} jobs, about {_time(total)} on {where} with "
+        f"nothing else to do; most of it {longest}",
     )
     yield _memory(told.memory, told.largest, told.beside, have.memory)
     yield _written(asked.folder, told.disc)

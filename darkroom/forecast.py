@@ -57,36 +57,39 @@ def jobs(settings: Settings, cores: int) -> Iterator[Job]:
         plain = [name for name in settings.features_of(dataset) if name not in used]
         yield from (Job("describe_images", {**of, "features": name}, 1) for name in plain)
         for fold in settings.folds_of(dataset):
-            yield from _of_fold(settings, {**of, "fold": fold}, most)
+            yield from _of_fold(settings, {**of, "fold": fold}, cores)
         yield from (Job(rule, of, 1) for rule in ("evaluate_dataset", "write_report"))
     yield from (Job("download_weights", {"features": name}, 1) for name in backbones)
 
 
-def _of_fold(settings: Settings, of: dict[str, str], most: int) -> Iterator[Job]:
+def _of_fold(settings: Settings, of: dict[str, str], cores: int) -> Iterator[Job]:
     dataset = of["dataset"]
     for name in settings.models_of(dataset):
         model = settings.models[name]
-        shape = settings.view_of(dataset, name).shape
-        own = most
-        if model.backbone is None:
-            own = threads.of_training(model.layers, shape, model.batch, most)
+        training, running = (
+            min(cores, threads.of_network(settings, dataset, name, training=how))
+            for how in (True, False)
+        )
         trained = {**of, "model": name}
         if model.tune is not None:
             for n in range(1, model.tune.trials + 1):
-                yield Job("try_model", {**trained, "n": str(n)}, own)
+                yield Job("try_model", {**trained, "n": str(n)}, training)
             yield Job("choose_setting", trained, 1)
         for seed in model.seeds:
-            yield Job("train_model", {**trained, "seed": str(seed)}, own)
-            yield Job("extract_features", {**trained, "seed": str(seed)}, own)
-    for features in settings.runs_of(dataset) + settings.features_of(dataset):
-        for name in settings.classifiers_of(dataset):
+            yield Job("train_model", {**trained, "seed": str(seed)}, training)
+            yield Job("extract_features", {**trained, "seed": str(seed)}, running)
+    every = threads.work_of_fits(settings)
+    for name in settings.classifiers_of(dataset):
+        tune = settings.classifiers[name].tune
+        work = threads.work_of_fit(settings, name)
+        own = threads.of_share(work, max(work, every), cores, settings.threads)
+        for features in settings.runs_of(dataset) + settings.features_of(dataset):
             fitted = {**of, "features": features, "classifier": name}
-            tune = settings.classifiers[name].tune
             if tune is not None:
                 for n in range(1, tune.trials + 1):
-                    yield Job("try_classifier", {**fitted, "n": str(n)}, most)
+                    yield Job("try_classifier", {**fitted, "n": str(n)}, own)
                 yield Job("choose_classifier_setting", fitted, 1)
-            yield Job("fit_classifier", fitted, most)
+            yield Job("fit_classifier", fitted, own)
 
 
 class Forecast(NamedTuple):
@@ -114,23 +117,26 @@ def forecast(settings: Settings, cores: int, cards: int) -> Forecast:
     ----------
     cores, cards : of the machine.
     """
-    slots = cards * settings.jobs_per_gpu
+    each = 1 if settings.gpus == "auto" else max(1, settings.gpus)
+    slots = cards * settings.jobs_per_gpu // each
     counts: Counter[str] = Counter()
-    seconds: defaultdict[str, float] = defaultdict(float)
+    shared: defaultdict[str, float] = defaultdict(float)
+    longest: defaultdict[str, float] = defaultdict(float)
     written, memory, largest, most = 0.0, 0.0, "", 1
     for job in jobs(settings, cores):
         on_card = slots > 0 and job.rule in ON_CARDS
         need = demand.need(settings, job.rule, job.wildcards, job.cores, on_card)
-        beside = 1.0
+        beside = 1
         if on_card:
-            beside = max(1.0, slots / max(1, settings.gpus if settings.gpus != "auto" else 1))
+            beside = slots
         elif job.rule in SIDE_BY_SIDE:
-            beside = max(1.0, cores / job.cores)
-        seconds[job.rule] += need.seconds / beside
+            beside = max(1, cores // job.cores)
+        shared[job.rule] += need.seconds / beside
+        longest[job.rule] = max(longest[job.rule], need.seconds)
         counts[job.rule] += 1
         written += need.disk * demand.MB
         if need.memory > memory:
-            memory, largest, most = need.memory, job.rule, int(beside)
-    return Forecast(
-        counts, seconds, largest, memory * demand.MB, min(most, counts[largest]), written
-    )
+            memory, largest, most = need.memory, job.rule, beside
+    seconds = {rule: max(shared[rule], longest[rule]) for rule in counts}
+    beside = min(most, counts[largest])
+    return Forecast(counts, seconds, largest, memory * demand.MB, beside, written)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from darkroom.config import Layer
+from darkroom.config import Layer, Settings
 
 # Multiplications of one batch, forward, that keep a thread busy.
 WORTH_A_THREAD = 5e8
@@ -26,6 +26,22 @@ def of_training(layers: list[Layer], shape: tuple[int, int, int], batch: int, mo
     batch : images a step. most : upper bound.
     """
     return max(1, min(most, round(multiplications(layers, shape) * batch / WORTH_A_THREAD)))
+
+
+def of_network(settings: Settings, dataset: str, name: str, *, training: bool) -> int:
+    """Threads for training a model of the settings, or for running it: all where a backbone runs.
+
+    Parameters
+    ----------
+    training : else its features are extracted.
+    """
+    model = settings.models[name]
+    shape = settings.view_of(dataset, name).shape
+    if model.backbone is not None:
+        if model.fine_tune is not None or (training and model.augment.changes):
+            return settings.threads
+        shape = embedding(shape, settings.features[model.backbone].pool)
+    return of_training(model.layers, shape, model.batch, settings.threads)
 
 
 def embedding(shape: tuple[int, int, int], pool: str) -> tuple[int, int, int]:
@@ -55,6 +71,25 @@ def of_share(work: float, total: float, cores: int | None, most: int) -> int:
     if cores is None:
         return most
     return max(1, min(most, cores, round(cores * work / total)))
+
+
+def work_of_fit(settings: Settings, name: str) -> float:
+    """Work of one fit of a classifier of the settings."""
+    from darkroom import classifiers  # only where a fit is to be run
+
+    given = settings.classifiers[name]
+    search = given.search.model_dump() if given.search else None
+    return classifiers.work(given.kind, given.settings, given.max_rows, search)
+
+
+def work_of_fits(settings: Settings) -> float:
+    """Work of all fits of the data sets in `run`."""
+    total = 0.0
+    for dataset in settings.run.datasets:
+        sets = len(settings.runs_of(dataset) + settings.features_of(dataset))
+        each = sum(work_of_fit(settings, name) for name in settings.classifiers_of(dataset))
+        total += len(settings.folds_of(dataset)) * sets * each
+    return total
 
 
 class Work(NamedTuple):

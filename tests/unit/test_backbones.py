@@ -97,6 +97,30 @@ def test_preprocessing_that_is_no_scale_and_offset_is_told() -> None:
         backbones.affine(lambda x: x**2)
 
 
+# ---------------------------------------------------------------- what it takes
+
+
+@pytest.mark.parametrize(
+    ("application", "settings", "millions", "count"),
+    [
+        ("MobileNet", {"alpha": 0.25}, 41, 218_544),  # arXiv:1704.04861, table 6
+        ("VGG16", {}, 15_300, 14_714_688),  # the same, table 8
+        ("ResNet50", {}, 3_800, 23_587_712),  # arXiv:1512.03385, table 1
+        ("EfficientNetB0", {}, 390, 4_049_571),  # arXiv:1905.11946, table 2
+    ],
+)
+def test_multiplications_are_those_that_were_published(
+    application: str, settings: dict[str, Any], millions: float, count: int
+) -> None:
+    layers = backbones.work(application, settings, (224, 224, 3))
+    assert sum(layer[1] for layer in layers) == pytest.approx(millions * 1e6, rel=0.03)
+    assert sum(layer[3] for layer in layers) == count
+    half = backbones.work(application, settings, (112, 112, 3))
+    assert sum(layer[2] for layer in half) == pytest.approx(
+        sum(layer[2] for layer in layers) / 4, rel=0.05
+    )
+
+
 # ---------------------------------------------------------------- the network
 
 
