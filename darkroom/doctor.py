@@ -560,7 +560,8 @@ def _forecast(asked: Asked) -> Iterator[Finding]:
         f"nothing else to do; most of it {longest}",
     )
     yield _memory(told.memory, told.largest, told.beside, have.memory)
-    yield _written(asked.folder, told.disc)
+    begun = [d for d in settings.run.datasets if (asked.folder / "results" / d).exists()]
+    yield _written(asked.folder, told.disc, begun)
 
 
 def _memory(size: float, rule: str, beside: int, limit: int | None) -> Finding:
@@ -582,10 +583,12 @@ def _memory(size: float, rule: str, beside: int, limit: int | None) -> Finding:
     return Finding("ok", told)
 
 
-def _written(folder: Path, size: float) -> Finding:
+def _written(folder: Path, size: float, begun: Sequence[str]) -> Finding:
     free = shutil.disk_usage(folder).free
     told = f"writes about {disk.size_text(size)}"
-    if size > free:
+    if begun:
+        told += f", less what is there of {_some(begun)}"
+    elif size > free:
         return Finding(
             "problem",
             f"{told} and {disk.size_text(free)} are free: free some, or {_ELSEWHERE}",

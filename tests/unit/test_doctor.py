@@ -298,6 +298,9 @@ def test_more_is_written_than_there_is_room_for(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
     assert "and 1.0 MB are free: free some" in told(look("forecast"), "problem")
+    (place / "results/digits").mkdir(parents=True)
+    found = look("forecast")  # how much of it is there already nobody has counted
+    assert not told(found, "problem") and "less what is there of digits" in told(found, "ok")
 
 
 def test_what_is_assumed_is_said(place: Path) -> None:
