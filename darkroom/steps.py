@@ -482,8 +482,17 @@ class OnTorch:
         torch.cuda.current_stream().wait_stream(aside)
         network.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph), self.recordable:
-            self._step(read)
+        try:
+            with torch.cuda.graph(graph), self.recordable:
+                self._step(read)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            said = str(error).splitlines()[0]
+            raise UserError(
+                f"compile: PyTorch cannot make a graph of a step of this network ({said}): set "
+                "compile: never"
+            ) from None
         for variable, value in zip(held, before, strict=True):
             variable.value.data.copy_(value)
         torch.cuda.set_rng_state(random)

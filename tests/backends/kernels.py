@@ -1,9 +1,10 @@
 """What stands in for Keras' own code, a process of its own for each backend.
 
-python -m tests.backends.kernels BACKEND
+python -m tests.backends.kernels jax|torch|refused
 
 Prints JSON. JAX: how far values and gradients of a pooling are from those of Keras. PyTorch: by
-optimiser, which operations of a step read from the host or wait for it.
+optimiser, which operations of a step read from the host or wait for it; and what is said where a
+card refuses to record one.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from darkroom import kernels, models, steps, training
+from darkroom.errors import UserError
 from tests.unit import tiny_data
 
 OPTIMIZERS: list[dict[str, Any]] = [
@@ -104,5 +108,37 @@ def recording() -> dict[str, list[str]]:
     return found
 
 
+def refused() -> str:
+    models.backend(1, "torch")
+    import torch
+
+    @contextlib.contextmanager
+    def graph(_: Any) -> Iterator[None]:
+        yield
+        raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+
+    pretended = {
+        "graph": graph,
+        "stream": lambda _: contextlib.nullcontext(),
+        **{name: mock.Mock() for name in ("CUDAGraph", "Stream", "current_stream")},
+        **{name: mock.Mock() for name in ("get_rng_state", "set_rng_state")},
+    }
+    settings = tiny_data.settings()["model"]
+    shape = tiny_data.SHAPE
+    network = models.build(
+        settings["layers"], shape=shape, classes=3, normalise="unit", mean=[], std=[], seed=0
+    )
+    training.compile_(network, models.optimizer(settings["optimizer"]), 0.1)
+    way = steps.OnTorch(network, steps.Devices("cpu", 1), 1, True)
+    stack = np.zeros((1, 4, *shape), np.uint8), np.eye(4, dtype=np.float32)[None, :, :3], None
+    try:
+        with mock.patch.multiple(torch.cuda, **pretended):
+            way.train(stack, [0.01])
+    except UserError as error:
+        return str(error)
+    return "nothing was refused"
+
+
 if __name__ == "__main__":
-    print(json.dumps(pooling() if sys.argv[1] == "jax" else recording()))
+    asked: dict[str, Callable[[], Any]] = {"jax": pooling, "torch": recording, "refused": refused}
+    print(json.dumps(asked[sys.argv[1]]()))

@@ -19,3 +19,8 @@ def test_a_step_of_pytorch_can_be_recorded() -> None:
     assert {name: seen for name, seen in found.items() if seen} == {
         "as Keras has it": found["as Keras has it"]
     }
+
+
+def test_a_step_that_a_card_refuses_to_record_is_told() -> None:
+    said = json.loads(process("tests.backends.kernels", "refused"))
+    assert "(operation not permitted when stream is capturing): set compile: never" in said
