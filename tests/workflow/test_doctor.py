@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from darkroom import doctor
+from darkroom import doctor, forecast
 from darkroom.provenance import ROOT
 from tests.workflow.conftest import Workspace
 
@@ -24,5 +24,5 @@ def test_its_jobs_are_those_of_a_run(
     pending = workspace.pending()
     monkeypatch.chdir(workspace.root)
     settings = doctor._settings(["overlay.yaml"], {}, ROOT)
-    counted = Counter(job.rule for job in doctor.jobs(settings, cores=2))
+    counted = Counter(job.rule for job in forecast.jobs(settings, cores=2))
     assert counted == pending
