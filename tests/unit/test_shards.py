@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,14 @@ def test_pixels_in_shards_are_the_whole_ones(
     monkeypatch.chdir("/")  # other programs read it as one array, from wherever
     with h5py.File(path, locking=False) as file:
         assert np.array_equal(file["images"][:], once.images[:])
+
+
+def test_a_join_done_again_is_equal_to_the_byte(tmp_path: Path) -> None:
+    path, parts = prepare(class_folders(tmp_path / "pictures", per_class=2), tmp_path, 2)
+    before = Path(path).read_bytes()
+    time.sleep(1.1)  # HDF5 would note the second
+    images.join(parts, path)
+    assert Path(path).read_bytes() == before
 
 
 def test_no_pixel_is_copied(tmp_path: Path) -> None:
