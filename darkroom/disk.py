@@ -19,6 +19,7 @@ from typing import Any
 from darkroom.errors import UserError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LOST = {errno.ESTALE, errno.ENOTCONN}  # by a file server, whatever the file
 
 
 def size_text(n: float) -> str:

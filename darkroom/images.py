@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from darkroom import decode, shards, store, workers
+from darkroom import decode, disk, shards, store, workers
 from darkroom.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -271,6 +272,9 @@ def read(path: str, size: int, manifest: str) -> bytes:
         finally:
             os.close(file)
     except OSError as error:
+        if error.errno in disk.LOST | {errno.EIO}:
+            error.filename = path
+            raise UserError(str(disk.in_words(error))) from None
         raise changed(path, error.strerror or "it cannot be read", manifest) from None
     if len(data) != size:
         raise changed(path, f"it no longer has {size} bytes", manifest)

@@ -275,9 +275,7 @@ def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
 def _went_away(error: Exception, path: str) -> bool:
     """Whether a file is gone that was listed; a link to nothing was never there."""
     number = getattr(error, "errno", None)
-    return number in (errno.ESTALE, errno.ENOTCONN) or (
-        number == errno.ENOENT and not Path(path).is_symlink()
-    )
+    return number in disk.LOST or (number == errno.ENOENT and not Path(path).is_symlink())
 
 
 def read_file(path: str) -> tuple[bytes, int, tuple[int, int]]:

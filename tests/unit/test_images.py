@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -228,6 +229,22 @@ def test_a_file_changed_since_the_index_is_named(tmp_path: Path, change: str, th
     with pytest.raises(UserError, match=r"disc/002\.png has changed.*restore it, or delete"):
         images.write_images(source, manifest, str(tmp_path / "v.h5"), cfg=cfg, threads=threads)
     assert not list(tmp_path.glob("*.h5")) and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_source_that_cannot_be_read_is_not_said_to_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """To index anew would not help."""
+    source, manifest = indexed(class_folders(tmp_path / "in", per_class=4), tmp_path / "out")
+    cfg = {"view": VIEW, "decode": POLICY}
+
+    def lost(*_: object) -> bytes:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(images.os, "read", lost)
+    with pytest.raises(UserError, match=r"\d\.png is no longer known to the file server"):
+        images.write_images(source, manifest, str(tmp_path / "v.h5"), cfg=cfg, threads=threads)
 
 
 # ---------------------------------------------------------------- in a process of its own
