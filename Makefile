@@ -75,7 +75,7 @@ test-backends: $(BACKENDS)/.done ## the same networks on TensorFlow, JAX and PyT
 
 # Snakemake with the plugins of a cluster, beside $(VENV): each start of it imports what is installed.
 .venv-%/.done: envs/%.lock $(VENV)/.run
-	@cmp -s $< $@ && touch $@ || { echo "Setting up: Snakemake's plugins in .venv-$*, beside $(VENV)"; \
+	@cmp -s $< $@ && touch $@ || { echo "Setting up: packages of $< in .venv-$*, beside $(VENV)"; \
 	  $(call beside,.venv-$*); \
 	  $(BIN)/python -m pip --python .venv-$*/bin/python install --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; \
 	  printf '#!%s\nfrom snakemake.cli import main\nmain()\n' '$(CURDIR)/.venv-$*/bin/python' > .venv-$*/bin/snakemake; \
@@ -86,6 +86,10 @@ cluster: .venv-cluster/.done ## Snakemake for Slurm, PBS, LSF, SGE: .venv-cluste
 
 .PHONY: kubernetes
 kubernetes: .venv-kubernetes/.done ## Snakemake for Kubernetes with S3: .venv-kubernetes/bin/snakemake
+
+.PHONY: kubernetes-test
+kubernetes-test: .venv-kubernetes/.done .venv-pods/.done $(VENV)/.dev ## the workflow in pods of a stand-in cluster, with S3 on loopback
+	@.venv-pods/bin/python -m pytest --no-cov tests/kubernetes $(ARGS)
 
 .PHONY: slurm-test
 slurm-test: .venv-cluster/.done $(VENV)/.dev ## the workflow on a real Slurm of one node (installs Debian's packages: root or sudo)
@@ -108,7 +112,7 @@ bench: $(VENV)/.dev ## every benchmark beside its peer (BENCH_DATA=folder with c
 
 .PHONY: lock
 lock: ## renew envs/*.lock, envs/*.yaml and schemas/ from their sources (needs uv)
-	@for f in run dev cluster kubernetes; do uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	@for f in run dev cluster kubernetes pods; do uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	  --no-annotate --custom-compile-command 'make lock' --quiet $$(test ! -f envs/$$f.override || echo --override envs/$$f.override) \
 	  envs/$$f.in -o envs/$$f.lock; done
 	@$(MAKE) --no-print-directory generated

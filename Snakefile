@@ -61,15 +61,4 @@ if workflow.storage_settings.default_storage_provider is None:
 
 else:
 
-    # Of files in storage Snakemake forgets the constraints of wildcards: which rule makes what two could make.
-    # Shards and, where a backbone is used, `pixels` and `hog` are therefore not for a cluster of this kind.
-    ruleorder: index_files > join_index
-    ruleorder: prepare_images > join_images
-
-    if settings.backbones:
-
-        ruleorder: embed_images > describe_images
-
-    else:
-
-        ruleorder: describe_images > embed_images
+    constrain_stored_files()

@@ -145,6 +145,9 @@ def files(root: str) -> Iterator[str]:
                         todo.append((path, inside))
                     else:
                         yield path
+        except FileNotFoundError:
+            again = " (--forcerun download_source unpacks a source again)" if not folder else ""
+            raise UserError(f"{place} cannot be read: there is no such folder{again}") from None
         except OSError as error:
             raise UserError(f"{place} cannot be read: {error.strerror}") from None
 

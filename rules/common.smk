@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+from snakemake import io
 from snakemake.exceptions import WorkflowError
 
 if str(workflow.basedir) not in sys.path:
@@ -70,6 +71,22 @@ wildcard_constraints:
     shard="[1-9][0-9]*",
     features="[^/]+",
     classifier=one_of(settings.classifiers),
+
+
+def constrain_stored_files():
+    """Let files in storage know what their wildcards may be: Snakemake forgets it of them.
+
+    The storage makes a file's path anew, of a name without constraints. Without them
+    `results/{dataset}/predictions.parquet` is whatever ends so, and two rules make one file.
+    """
+    for rule in workflow.rules:
+        for file in rule.products():
+            if not file.is_callable() and file.is_storage:
+                pattern = io.update_wildcard_constraints(
+                    str(file), rule.wildcard_constraints, workflow.wildcard_constraints
+                )
+                file._regex = re.compile(io.regex_from_filepattern(pattern))
+                file._wildcard_constraints = io.get_wildcard_constraints(pattern)
 
 
 def cfg(stage):

@@ -132,7 +132,11 @@ def test_the_locks_agree_with_the_one_of_the_workflow() -> None:
         return dict(pins)
 
     run = versions("run.lock")
-    for lock in ("cluster.lock", "kubernetes.lock"):
+    for lock, has in (
+        ("cluster.lock", "snakemake-executor-plugin-slurm"),
+        ("kubernetes.lock", "snakemake-executor-plugin-kubernetes"),
+        ("pods.lock", "moto"),
+    ):
         found = versions(lock)
         assert {n: v for n, v in found.items() if run.get(n, v) != v} == {}
-        assert any("executor-plugin" in name for name in found)
+        assert has in found
