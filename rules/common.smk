@@ -245,48 +245,25 @@ def pictures_of(wildcards):
 
 @called
 def training_threads(wildcards):
-    model = settings.models[wildcards.model]
-    return _threads(wildcards, pixels=model.fine_tune is not None or not embedded_of(wildcards))
+    return threads.of_network(settings, wildcards.dataset, wildcards.model, training=True)
 
 
 @called
 def extraction_threads(wildcards):
-    return _threads(wildcards, pixels=not embedded_of_frozen(wildcards))
-
-
-def _threads(wildcards, pixels):
-    """For running a network: all of them where a backbone runs on pixels."""
-    model = settings.models[wildcards.model]
-    shape = settings.view_of(wildcards.dataset, wildcards.model).shape
-    if model.backbone is not None:
-        if pixels:
-            return settings.threads
-        shape = threads.embedding(shape, settings.features[model.backbone].pool)
-    return threads.of_training(model.layers, shape, model.batch, settings.threads)
+    return threads.of_network(settings, wildcards.dataset, wildcards.model, training=False)
 
 
 @functools.cache
-def all_classifiers():
-    """The work of all fits of this run."""
-    fits = each("results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet")({})
-    return sum(classifier_work(Path(fit).parent.name) for fit in fits)
-
-
-@functools.cache
-def classifier_work(name):
-    from darkroom import classifiers  # only where a fit is to be run
-
-    given = settings.classifiers[name]
-    search = given.search.model_dump() if given.search else None
-    return classifiers.work(given.kind, given.settings, given.max_rows, search)
+def all_fits():
+    return threads.work_of_fits(settings)
 
 
 @called
 def classifier_threads(wildcards):
     """The cores, shared among all fits of this run by their work."""
-    work = classifier_work(wildcards.classifier)
+    work = threads.work_of_fit(settings, wildcards.classifier)
     return threads.of_share(
-        work, max(work, all_classifiers()), workflow.resource_settings.cores, settings.threads
+        work, max(work, all_fits()), workflow.resource_settings.cores, settings.threads
     )
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
 from darkroom.config import Layer, Settings
 from darkroom.provenance import ROOT
-from darkroom.threads import embedding, multiplications, of_share, of_training
+from darkroom.threads import (
+    embedding,
+    multiplications,
+    of_network,
+    of_share,
+    of_training,
+    work_of_fit,
+    work_of_fits,
+)
 
 
 def layers(*items: object) -> list[Layer]:
@@ -56,3 +66,29 @@ def test_a_head_on_cached_features_is_small_and_a_map_s_is_not() -> None:
     assert (
         of_training(layers("flatten", {"dense": 500}), embedding((224, 224, 3), "none"), 64, 8) > 1
     )
+
+
+def test_a_backbone_takes_all_threads_where_it_runs_and_its_head_none_of_them() -> None:
+    """A head learns from cached features unless pixels change; fine-tuning reads pixels."""
+    head: dict[str, Any] = {"backbone": "net", "layers": [{"dense": 8}]}
+    made = Settings.load(
+        {
+            "run": {"datasets": ["pets"], "models": ["plain"], "classifiers": ["knn", "svm"]},
+            "datasets": {"pets": {"source": "https://example.org/pets.zip", "split": {"folds": 3}}},
+            "features": {"net": {"kind": "backbone", "application": "MobileNet"}},
+            "models": {
+                "plain": head | {"seeds": [0, 1]},
+                "tuned": head | {"fine_tune": {"blocks": 1}},
+                "changed": head | {"augment": {"flip": "horizontal"}},
+            },
+            "classifiers": {"knn": {"kind": "knn"}, "svm": {"kind": "svm", "max_rows": 1000}},
+            "threads": 6,
+        }
+    )
+    found = {
+        name: [of_network(made, "pets", name, training=how) for how in (True, False)]
+        for name in made.models
+    }
+    assert found == {"plain": [1, 1], "tuned": [6, 6], "changed": [6, 1]}
+    each = work_of_fit(made, "knn") + work_of_fit(made, "svm")
+    assert work_of_fits(made) == pytest.approx(3 * 2 * each)  # folds and runs
