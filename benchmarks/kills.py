@@ -1,6 +1,6 @@
 """Every stage killed many times, and refused by a full disk; its files compared with an undisturbed run's.
 
-A small run has a job of every rule. Each is run again as a process of its own, killed at
+A small run has a job of every rule, those of shards too. Each is run again as a process of its own, killed at
 random moments (every other one just after it began to write), started again as Snakemake
 would, and in the end its files are compared with those of the first run: arrays and tables
 to the bit, seconds and dates aside. `--full-disk` then gives each job a disk with no byte
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5, help="of each job")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", action="store_true", help="all jobs, not one of each rule")
+    parser.add_argument("--rules", nargs="+", help="jobs of these alone; unset: of all")
     parser.add_argument("--narrow", action="store_true", help="the smaller run of the tests")
     parser.add_argument("--full-disk", action="store_true", help="also (needs leave to mount)")
     asked = parser.parse_args()
@@ -41,6 +42,7 @@ def main() -> None:
         print("| job | kills | seconds | otherwise than undisturbed |\n|---|--:|--:|---|")
         kills, wrong = 0, 0
         chosen = found if asked.every else jobs.one_of_each(found)
+        chosen = [job for job in chosen if not asked.rules or job.rule in asked.rules]
         for job in chosen:
             start = time.monotonic()
             outcome = jobs.kill_and_compare(job, asked.kills, asked.seed)
@@ -55,7 +57,7 @@ def main() -> None:
             if why_no_mounts():
                 sys.exit(f"no file system may be mounted here: {why_no_mounts()}")
             done = subprocess.run(
-                [*UNSHARE, sys.executable, "-m", "tests.jobs", str(root), "full"],
+                [*UNSHARE, sys.executable, "-m", "tests.jobs", str(root), "full", *(asked.rules or [])],
                 cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
             )  # fmt: skip
             tried = [json.loads(line) for line in done.stdout.splitlines()]

@@ -51,11 +51,15 @@ RUN = (
     "given = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
     "runpy.run_path(sys.argv[2], init_globals={'snakemake': given}, run_name='__main__')\n"
 )
-TARGETS = ["all", "results/shapes/predictions/new.csv"]
+TARGETS = [
+    "all",
+    "results/shapes/predictions/new.csv",
+    "results/sharded/images/12x12-rgb-squash.h5",
+]
 
 
 def every_rule(root: Path, wide: bool = False) -> Workspace:
-    """A workspace whose run has a job of every rule.
+    """A workspace whose run has a job of every rule; a second data set is prepared in shards.
 
     Parameters
     ----------
@@ -67,6 +71,7 @@ def every_rule(root: Path, wide: bool = False) -> Workspace:
     mobilenet_weights(root / "backbone.h5")
     rate = {"optimizer.learning_rate": {"low": "1e-3", "high": "1e-1", "log": True}}
     space = {"settings.C": {"low": 0.1, "high": 100, "log": True}}
+    made.config["datasets"]["sharded"] = made.config["datasets"]["shapes"] | {"shards": 2}
     made.config["datasets"]["shapes"]["source"] = "pictures.zip"
     made.config["models"]["tiny"] |= {"epochs": 5, "early_stopping": 2}
     made.config["models"]["tuned"] = {
@@ -86,6 +91,10 @@ def every_rule(root: Path, wide: bool = False) -> Workspace:
         "classifiers": ["svm", "random_forest"] if wide else ["svm"],
     }
     return made
+
+
+# Of rules that share the script of another.
+SCRIPTS = {"choose_classifier_setting": "choose_setting", "prepare_shard": "prepare_images"}
 
 
 @dataclass
@@ -130,8 +139,7 @@ class Job:
 
     @property
     def script(self) -> Path:
-        name = self.rule.replace("choose_classifier_setting", "choose_setting")
-        return self.root / "originals" / f"{name}.py"
+        return self.root / "originals" / f"{SCRIPTS.get(self.rule, self.rule)}.py"
 
     def remove_outputs(self) -> None:
         """As Snakemake does before a job: no output is there, every folder is."""
@@ -385,7 +393,11 @@ def _bytes(a: Path, b: Path) -> bool:
 
 
 def _parquet(a: Path, b: Path) -> bool:
-    one, two = pq.read_table(a), pq.read_table(b)
+    # The disk that is filled has a copy of the pictures: of other inodes.
+    one, two = (
+        t.select([c for c in t.column_names if c != "inode"])
+        for t in (pq.read_table(a), pq.read_table(b))
+    )
     meta = [json.loads((t.schema.metadata or {}).get(b"darkroom", b"{}")) for t in (one, two)]
     for m in meta:
         m.pop("seconds", None)

@@ -70,13 +70,17 @@ def test_a_run_of_every_stage_needs_no_lock(recorded: list[jobs.Job]) -> None:
         "prepare_images", "augment_images", "embed_images", "try_model", "try_classifier",
         "choose_setting", "train_model", "extract_features", "describe_images", "fit_classifier",
         "evaluate_dataset", "write_report", "predict_images",
+        "list_files", "index_shard", "join_index", "join_images",
     }  # fmt: skip
+    assert "prepare_shard" in {job.rule for job in recorded}, "by the script of prepare_images"
 
 
 NETWORKS = {"download_weights", "embed_images", "try_model", "train_model", "extract_features"}
 CLASSIC = {"try_classifier", "fit_classifier", "predict_images"}
-TABLES = {"index_files", "check_files", "split_rows", "evaluate_dataset", "write_report"}
-PICTURES = {"index_files", "prepare_images", "augment_images", "describe_images", "predict_images"}
+INDEX = {"index_files", "list_files", "index_shard", "join_index"}
+TABLES = INDEX | {"check_files", "split_rows", "evaluate_dataset", "write_report"}
+PIXELS = {"prepare_images", "prepare_shard", "join_images", "augment_images", "describe_images"}
+PICTURES = INDEX | PIXELS | {"predict_images"}
 # Of the packages that take long to load, the rules whose jobs may. Keras brings many of them along.
 LOADED_BY = {
     "tensorflow": NETWORKS,
