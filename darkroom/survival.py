@@ -67,11 +67,19 @@ def clear_stale_lock(folder: Path, say: Callable[[str], Any] = print) -> bool:
     return bool(stale)
 
 
+def alone(folder: Path) -> bool:
+    """Whether this run has its folder to itself; to be asked before Snakemake sets its own lock.
+
+    Not where a run lives, here or, as far as a lock tells, on another machine.
+    """
+    return bool(_held) and not any((folder / ".snakemake" / "locks").glob("*.lock"))
+
+
 def end_leftover_jobs(folder: Path) -> list[str]:
     """Cancel the jobs that a killed run has left with Slurm, and wait until they are gone.
 
     This run will submit the same jobs again; two of one job would write the same files. Only
-    where this run has the folder to itself, and only jobs that Snakemake submitted in it.
+    for a run that has the folder to itself, and only jobs that Snakemake submitted in it.
 
     Parameters
     ----------
@@ -81,9 +89,7 @@ def end_leftover_jobs(folder: Path) -> list[str]:
     -------
     Their numbers in Slurm.
     """
-    if not _held or shutil.which("squeue") is None or shutil.which("scancel") is None:
-        return []
-    if any((folder / ".snakemake" / "locks").glob("*.lock")):  # of a run on another machine
+    if shutil.which("squeue") is None or shutil.which("scancel") is None:
         return []
     # A job is marked there from its submission to its end. Whose number it has in Slurm is not
     # to be had there: the job's own Snakemake marks it anew, without a number.

@@ -17,29 +17,37 @@ from darkroom.errors import UserError
 from darkroom.provenance import code
 
 tell = functools.partial(print, file=sys.stderr)
+# Whether jobs share this machine; not on a cluster (--jobs), nor in one of its jobs, which has its place to itself.
+HERE = workflow.resource_settings.nodes is None and not workflow.remote_exec
 preflight.export_to_jobs(str(workflow.basedir))
 preflight.refusals_in_words()
 try:
     settings = Settings.load(config, files=[str(f) for f in preflight.overlays(workflow)])
-    GPUS = preflight.gpus(settings.gpus)
+    # A card of the login node tells nothing of the others: the profile asks for those.
+    GPUS = preflight.gpus(settings.gpus) if HERE or settings.gpus != "auto" else 0
     if workflow.is_main_process:
-        if not workflow.dryrun:
-            preflight.check_folders(settings, Path.cwd())
+        preflight.check_folders(settings, Path.cwd())
         if survival.clear_stale_lock(Path.cwd(), say=tell):
             tell("The last run here was cut off; going on from what it left.")
-        if not workflow.dryrun and (ended := survival.end_leftover_jobs(Path.cwd())):
-            tell(f"Jobs of that run were still with Slurm, and are cancelled: {', '.join(ended)}")
+        ALONE = survival.alone(Path.cwd())
         preflight.check_targets(settings, sys.argv[1:])
         preflight.check(settings, say=tell)
-        # A card for each training, as far as they go. A cluster (--jobs) counts its own.
-        here = workflow.resource_settings.nodes is None
-        if GPUS and here and "gpu" not in workflow.global_resources:
+        # A card for each training, as far as they go. A cluster counts its own.
+        if GPUS and HERE and "gpu" not in workflow.global_resources:
             workflow.global_resources["gpu"] = preflight.card_slots(settings, GPUS)
-        if not here:
+        if not HERE:
             preflight.check_shards(settings, say=tell)
+            # A dry run counts one core, where none are named, and would show each job with one thread.
+            if workflow.resource_settings.cores == 1:
+                workflow.global_resources["_cores"] = None
 except UserError as error:
     tell(f"\n{error}")
     sys.exit(1)
+
+
+onstart:  # no dry run comes here, nor what only looks
+    if ALONE and (ended := survival.end_leftover_jobs(Path.cwd())):
+        tell(f"Jobs of that run were still with Slurm, and are cancelled: {', '.join(ended)}")
 
 
 if settings.container:
@@ -262,9 +270,8 @@ def all_fits():
 def classifier_threads(wildcards):
     """The cores, shared among all fits of this run by their work."""
     work = threads.work_of_fit(settings, wildcards.classifier)
-    return threads.of_share(
-        work, max(work, all_fits()), workflow.resource_settings.cores, settings.threads
-    )
+    cores = workflow.resource_settings.cores if HERE else None
+    return threads.of_share(work, max(work, all_fits()), cores, settings.threads)
 
 
 def tune_of(wildcards):

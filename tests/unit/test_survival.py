@@ -166,20 +166,18 @@ def test_jobs_that_a_killed_run_left_with_slurm_are_cancelled(slurm: Path) -> No
     assert survival.end_leftover_jobs(slurm) == []
 
 
-def test_no_job_is_cancelled_where_none_can_be_left(slurm: Path) -> None:
-    """A run on another machine holds the folder, or another here, or the last one ended well."""
-    lock = slurm / ".snakemake/locks/0.input.lock"
-    lock.touch()
-    assert survival.end_leftover_jobs(slurm) == []
-    lock.unlink()
+def test_no_job_is_cancelled_where_the_last_run_ended_well(slurm: Path) -> None:
     (slurm / ".snakemake/incomplete/a/mark").unlink()
     assert survival.end_leftover_jobs(slurm) == []
     assert (slurm / "queue/7").exists()
 
 
-def test_a_run_that_does_not_hold_its_folder_cancels_nothing(
-    slurm: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_not_alone_beside_another(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One on another machine has left Snakemake's lock; one here holds ours."""
+    assert survival.alone(slurm)
+    lock = slurm / ".snakemake/locks/0.input.lock"
+    lock.touch()
+    assert not survival.alone(slurm)
+    lock.unlink()
     monkeypatch.setattr(survival, "_held", [])
-    assert survival.end_leftover_jobs(slurm) == []
-    assert (slurm / "queue/7").exists()
+    assert not survival.alone(slurm)
