@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from functools import cached_property, partial
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -563,8 +563,18 @@ def _tried(owner: BaseModel, path: str, value: Any) -> Any:
         raise ValueError(f"tune.space: {error}") from None
 
 
-def _with(owner: BaseModel, path: str, value: Any) -> BaseModel:
+Owner = TypeVar("Owner", bound=BaseModel)
+Tuned = TypeVar("Tuned", bound="Model | Classifier")
+
+
+def _with(owner: Owner, path: str, value: Any) -> Owner:
     return type(owner).model_validate(override(_tunable(owner), {path: value}))
+
+
+def drawn(owner: Tuned) -> list[Tuned]:
+    """Settings, and the same with each value by itself that a search may draw in their place."""
+    tune = owner.tune
+    return [owner, *(_with(owner, path, value) for path, value in (tune.samples() if tune else []))]
 
 
 def _tunable(owner: BaseModel) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a job needs: memory, time and disk, from the size of the data and the settings.
 
 Rules hand it to Snakemake as `mem_mb`, `runtime` and `disk_mb`; a cluster's scheduler reserves
-so much and ends a job that takes more, so each attempt asks for twice as much as the one before.
+so much and ends a job that takes more, so a second attempt asks for twice as much, and a third
+and all after it for four times.
 Resources are no settings: another forecast reruns nothing.
 
 Called when a job is ready, so the size of the data is known by then from `source.json`. Before
@@ -19,13 +20,13 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from darkroom import remembered, sources, threads
+from darkroom import remembered, sources, threads, unseen
 from darkroom.commands import said
-from darkroom.config import FineTune, Settings
+from darkroom.config import Classifier, FineTune, Model, Settings, drawn
 from darkroom.errors import UserError
 from darkroom.provenance import ROOT
 from darkroom.threads import Work
@@ -37,6 +38,8 @@ AROUND_MB = 400
 # A job may take so many times its forecast; and what is always there: a slow start from a
 # network file system, for one.
 MEMORY_MARGIN, TIME_MARGIN, LEAST_MINUTES = 1.25, 5.0, 10
+# Attempts that each ask for twice as much: more would soon ask for more than any node has.
+GROWING = 3
 # Of a data set that nothing is known of yet.
 ASSUMED_FILES, FILE_BYTES = 20_000, 100_000
 
@@ -66,7 +69,7 @@ TABLE_MB = (
     1.2e-3  # of a file's line in the manifest while it is made, or split (benchmarks/scale.py)
 )
 ROW_MB = 9e-4  # of a row's number, variant, class, part and group in memory
-CLASSES = 10  # where the settings do not say
+CLASSES = 10  # where neither the settings nor the split say
 
 
 class Size(NamedTuple):
@@ -135,12 +138,23 @@ class _Data:
         self.files, self.bytes, _ = size(settings, dataset)
         self.copies = sum(getattr(v.spec, "copies", 1) for v in given.augment.variants)
         self.rows = self.files * (1 + self.copies)
-        self.classes = len(given.classes) if given.classes else CLASSES
         split = given.split
         self.held_out = 1 / split.folds if split.folds else split.test
         training = 1 - self.held_out
         self.training = int(self.files * training * (1 + self.copies))
         self.evaluated = int(self.files * (self.held_out + training * split.validation)) + 1
+
+    @cached_property
+    def classes(self) -> int:
+        """As chosen in the settings, or as the split found them."""
+        chosen = self.settings.datasets[self.dataset].classes
+        if chosen:
+            return len(chosen)
+        try:
+            told = Path("results", self.dataset, "class_indices.json").read_text(encoding="utf-8")
+            return len(json.loads(told))
+        except (OSError, ValueError, TypeError):
+            return CLASSES
 
     def share(self, shards: int) -> None:
         """Have the files of one of several shards only."""
@@ -171,7 +185,8 @@ class _Data:
         if kind == "pixels":
             return math.prod(shape)
         if kind == "hog":
-            return shape[0] * shape[1] // 2 + 1
+            cell = max(1, min(8, *(side // 4 for side in shape[:2])))
+            return 36 * math.prod(side // cell - 1 for side in shape[:2])
         return math.prod(threads.embedding(shape, settings.features[features].pool))
 
 
@@ -313,9 +328,21 @@ def _augment(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> N
     )
 
 
+def _most(needs: Iterable[Need]) -> Need:
+    return Need(*map(max, zip(*needs, strict=True)))
+
+
 def _train(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    settings, model = data.settings, data.settings.models[asked["model"]]
-    shape, rows = data.shape(asked["model"]), data.training
+    """By the settings, or by those of its search that take most: a trial may draw them, and be the best."""
+    model = data.settings.models[asked["model"]]
+    epochs = model.tune.epochs if model.tune is not None and asked.get("n") is not None else None
+    return _most(_train_as(given, epochs, data, asked, cores, card) for given in drawn(model))
+
+
+def _train_as(
+    model: Model, epochs: int | None, data: _Data, asked: Mapping[str, str], cores: int, card: bool
+) -> Need:
+    settings, shape, rows = data.settings, data.shape(asked["model"]), data.training
     memory, disk, one = NETWORK_MB + card * CARD_MB, 1.0, float(math.prod(shape))
     body = tuned = Work(0, 0, 0)
     if model.backbone is not None:
@@ -338,8 +365,8 @@ def _train(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Nee
     # Backward takes twice as much as forward, of what learns.
     forward = [body] if model.augment.changes else []
     seconds = took(model.epochs, *forward, top, top, top)
-    if asked.get("n") is not None and model.tune is not None and model.tune.epochs is not None:
-        seconds *= model.tune.epochs / model.epochs
+    if epochs is not None:
+        seconds *= epochs / model.epochs
     if model.fine_tune is not None:
         seconds += took(model.fine_tune.epochs, body, tuned, tuned, top, top, top)
     # Forward, gradient and what the library holds beside them; weights, gradient, moments, a copy of the best.
@@ -392,10 +419,14 @@ def _describe(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> 
 
 
 def _fit(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
+    classifier = data.settings.classifiers[asked["classifier"]]
+    return _most(_fit_as(given, data, asked, cores) for given in drawn(classifier))
+
+
+def _fit_as(given: Classifier, data: _Data, asked: Mapping[str, str], cores: int) -> Need:
     from darkroom import outofcore  # only where a fit is to be run
     from darkroom.classifiers import forecast, work
 
-    given = data.settings.classifiers[asked["classifier"]]
     search = given.search.model_dump() if given.search else None
     rows, width = data.training, data.width(asked["features"])
     used = min(rows, given.max_rows or rows)
@@ -465,7 +496,24 @@ def _report(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Ne
 
 
 def _predict(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
-    return Need(NETWORK_MB + CLASSIC_MB + 2500 + card * CARD_MB, 600, 50)
+    """By any backbone where there is one: which model is the best is not known yet."""
+    settings = data.settings
+    pictures = _pictures(settings.predict[asked["name"]].source)
+    once = UNKNOWN_BACKBONE if settings.backbones_of(data.dataset) else Work(1e8, 1e6, 0)
+    each = FILE_BYTES / 1e7 / cores + _seconds(once, settings, cores, card)
+    return Need(
+        NETWORK_MB + CLASSIC_MB + 2500 + card * CARD_MB + pictures * TABLE_MB,
+        600 + pictures * each,
+        50 + pictures * 3e-4,
+    )
+
+
+@lru_cache(maxsize=16)
+def _pictures(source: str) -> int:
+    try:
+        return len(unseen.find(source).paths)
+    except UserError:  # the job itself says so
+        return 0
 
 
 STAGES: dict[str, Stage] = {
@@ -519,19 +567,23 @@ def need(
 
 
 def mem_mb(need: Need, attempt: int = 1) -> int:
-    """Memory to ask for, in MB: with room, in whole hundreds, doubled with each attempt."""
-    return math.ceil((need.memory * MEMORY_MARGIN + AROUND_MB) / 100) * 100 << attempt - 1
+    """Memory to ask for, in MB: with room, in whole hundreds, doubled with an attempt."""
+    return math.ceil((need.memory * MEMORY_MARGIN + AROUND_MB) / 100) * 100 * _times(attempt)
 
 
 def runtime(need: Need, attempt: int = 1) -> int:
-    """Time to ask for, in minutes: with room, doubled with each attempt."""
+    """Time to ask for, in minutes: with room, doubled with an attempt."""
     minutes = LEAST_MINUTES + math.ceil(need.seconds * TIME_MARGIN / 60)
-    return minutes << attempt - 1
+    return minutes * _times(attempt)
 
 
 def disk_mb(need: Need, attempt: int = 1) -> int:
-    """Room for what a job writes, in MB, twice: beside its place and in it."""
-    return math.ceil(need.disk * 2) + 1000 * attempt
+    """Room for what a job writes, in MB, twice: beside its place and in it; doubled with an attempt."""
+    return (math.ceil(need.disk * 2) + 1000) * _times(attempt)
+
+
+def _times(attempt: int) -> int:
+    return 1 << min(attempt, GROWING) - 1
 
 
 def shards_that_pay(settings: Settings, dataset: str) -> tuple[int, float] | None:
@@ -554,9 +606,12 @@ def shards_that_pay(settings: Settings, dataset: str) -> tuple[int, float] | Non
 def small(settings: Settings) -> bool:
     """Whether tables and reports of all data sets in `run` are work for the submitting host.
 
-    A few seconds and little memory: less than a cluster takes to start a job.
+    A few seconds and little memory: less than a cluster takes to start a job. Not of a data set
+    whose size is still to be found out.
     """
     for dataset in settings.run.datasets:
+        if size(settings, dataset).known == "assumed":
+            return False
         data = _Data(settings, dataset)
         for stage in (_tables, _evaluate, _report):
             told = stage(data, {}, 1, False)

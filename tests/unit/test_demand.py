@@ -12,6 +12,7 @@ import yaml
 
 from darkroom import demand
 from darkroom.config import Settings
+from darkroom.descriptors import describer
 from darkroom.provenance import ROOT
 from darkroom.stage import STAGES
 
@@ -27,6 +28,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demand, "said", lambda *_, **__: None)  # what no backbone is asked by
     demand._listed.cache_clear()  # of a folder of this name elsewhere
+    demand._pictures.cache_clear()
 
 
 def settings(**over: Any) -> Settings:
@@ -39,6 +41,7 @@ def settings(**over: Any) -> Settings:
             "net": {"kind": "backbone", "application": "VGG16"},
         },
         "classifiers": {"svm": {"kind": "svm"}, "forest": {"kind": "random_forest"}},
+        "predict": {"new": "new pictures"},
     }
     return Settings.load(base | over)
 
@@ -139,7 +142,14 @@ def test_each_attempt_asks_for_twice_as_much() -> None:
     needed = demand.Need(memory=1000, seconds=3600, disk=50)
     assert [demand.mem_mb(needed, a) for a in (1, 2, 3)] == [1700, 3400, 6800]
     assert [demand.runtime(needed, a) for a in (1, 2, 3)] == [310, 620, 1240]
-    assert demand.disk_mb(needed) < demand.disk_mb(needed, 2)
+    assert [demand.disk_mb(needed, a) for a in (1, 2, 3)] == [1100, 2200, 4400]
+
+
+def test_many_attempts_ask_for_no_more_than_a_node_has() -> None:
+    """`--retries 9`, with which a training goes on where its time was up, would double to 512 times."""
+    needed = demand.Need(memory=1000, seconds=3600, disk=50)
+    for ask in (demand.mem_mb, demand.runtime, demand.disk_mb):
+        assert ask(needed, 10) == ask(needed, 3)
 
 
 def test_a_card_shortens_and_more_cores_do_too() -> None:
@@ -184,6 +194,7 @@ def test_a_resource_reads_the_job_and_the_attempt() -> None:
 
 def test_tables_of_few_images_are_work_for_the_submitting_host() -> None:
     made = settings()
+    assert not demand.small(made)  # nothing is known of it yet: it may be millions
     downloaded(2_000, 10**8)
     assert demand.small(made)
     downloaded(2_000_000, 10**11)
@@ -204,3 +215,59 @@ def test_the_width_of_features_is_that_of_the_layer_they_are_read_from() -> None
         assert demand.need(made, "extract_features", WILDCARDS).disk == 1_000_000 * width * 4 / 1e6
     pixels = WILDCARDS | {"features": "raw"}
     assert demand.need(made, "describe_images", pixels).disk == 64 * 64 * 3 * 4
+
+
+@pytest.mark.parametrize("size", [8, 12, 30, 64, 224])
+def test_hog_is_as_wide_as_it_is_made(size: int) -> None:
+    made = settings(features={"hog": {"kind": "hog", "view": {"size": size}}})
+    downloaded(1_000_000, 10**9)
+    _, width, _, _ = describer("hog", (size, size, 3), "hog")
+    told = demand.need(made, "describe_images", WILDCARDS | {"features": "hog"})
+    assert told.disk == 1_000_000 * width * 4 / 1e6
+
+
+def test_classes_are_counted_once_the_split_has_found_them() -> None:
+    """A row of predictions has a probability of each."""
+    downloaded(1_000_000, 10**10)
+    few = demand.need(settings(), "evaluate_dataset", WILDCARDS)
+    found = Path("results/pets/class_indices.json")
+    found.parent.mkdir(parents=True)
+    found.write_text(json.dumps({f"kind {n}": n for n in range(1000)}))
+    assert demand.need(settings(), "evaluate_dataset", WILDCARDS).memory > few.memory + 10_000
+
+
+def test_a_search_asks_for_the_most_that_it_may_draw() -> None:
+    """In its trials, and in the training by the best of them."""
+    downloaded(20_000, 10**9)
+    layers = [{"conv": 64}, {"pool": 2}, "flatten", {"dense": 32}]
+    plain: dict[str, Any] = {"layers": layers, "batch": 32}
+
+    def of(rule: str, model: dict[str, Any]) -> demand.Need:
+        return demand.need(settings(models={"cnn": model}), rule, WILDCARDS | {"n": "1"})
+
+    tuned = plain | {"tune": {"space": {"batch": [16, 512]}}}
+    assert of("train_model", tuned).memory == of("train_model", plain | {"batch": 512}).memory
+    assert of("try_model", tuned).memory == of("train_model", tuned).memory
+    longer = plain | {"tune": {"space": {"epochs": {"low": 5, "high": 200}}}}
+    assert of("try_model", longer).seconds > 5 * of("train_model", plain).seconds
+
+    def fit(classifier: dict[str, Any]) -> demand.Need:
+        run = {"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]}
+        made = settings(run=run, classifiers={"svm": classifier})
+        return demand.need(made, "try_classifier", WILDCARDS | {"n": "1"})
+
+    forest: dict[str, Any] = {"kind": "random_forest", "settings": {"n_estimators": 100}}
+    more = forest | {"tune": {"space": {"settings.n_estimators": [100, 2000]}}}
+    assert fit(more) == fit({"kind": "random_forest", "settings": {"n_estimators": 2000}})
+
+
+def test_many_new_pictures_need_more_time() -> None:
+    few = demand.need(settings(), "predict_images", WILDCARDS)
+    folder = Path("new pictures")
+    folder.mkdir()
+    for n in range(50):
+        (folder / f"{n}.jpg").touch()
+    demand._pictures.cache_clear()
+    many = demand.need(settings(), "predict_images", WILDCARDS)
+    assert many.seconds >= few.seconds + 0.5
+    assert demand.need(settings(), "predict_images", WILDCARDS, cores=8).seconds < many.seconds
