@@ -67,7 +67,7 @@ SCHEDULERS = {
         number=r"^(\d+\S*)", ask="qstat -f {number}", gone=r"job_state = [CFX]",
     ),
     "lsf": Scheduler(
-        submit="bsub -n {threads} -R span[hosts=1] -R rusage[mem={memory}] -M {memory} -W {minutes} -o {log} {card}",
+        submit="bsub -n {threads} -R span[hosts=1] -R rusage[mem={memory}MB] -M {memory}MB -W {minutes} -o {log} {card}",
         account="-P {name}", queue="-q {name}", card="-gpu num={gpus}",
         number=r"Job <(\d+)>", ask="bjobs -noheader -o stat {number}", gone=r"DONE|EXIT|not found",
         by_input=True,

@@ -118,7 +118,7 @@ def test_a_refusal_is_passed_on(pretended: Path, capsys: pytest.CaptureFixture[s
         ("pbs", "-l select=1:ncpus=4:mem=8000mb:ngpus=1 -l walltime=01:30:00 -A vision -q cards"),
         (
             "lsf",
-            "-n 4 -R span[hosts=1] -R rusage[mem=8000] -M 8000 -W 90 -o LOG -gpu num=1 -P vision -q cards",
+            "-n 4 -R span[hosts=1] -R rusage[mem=8000MB] -M 8000MB -W 90 -o LOG -gpu num=1 -P vision -q cards",
         ),
         ("sge", "-pe smp 4 -l h_rt=01:30:00 -l h_vmem=2000M -l gpu=1 -P vision -q cards"),
         ("slurm", "--cpus-per-task=4 --mem=8000 -t 90 --gpus=1 -A vision -p cards"),
