@@ -53,6 +53,13 @@ def parsed_plain(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text()))
 
 
+@pytest.mark.parametrize("name", ["slurm", "generic"])
+def test_no_run_waits_long_for_its_last_submission(name: str) -> None:
+    """Snakemake ends no sooner than one span of this limit after it."""
+    jobs, seconds = parsed_plain(name)["max-jobs-per-timespan"].removesuffix("s").split("/")
+    assert int(jobs) <= int(seconds) <= 10
+
+
 def test_slurm_without_a_name_leaves_all_to_slurm() -> None:
     found = parsed("slurm")
     assert found["executor"] == "slurm"
