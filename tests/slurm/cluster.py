@@ -34,7 +34,10 @@ PROGRAMS = {
 MARK = "DARKROOM_SLURM"  # in the environment of every daemon and job: which cluster they are of
 ACCOUNT, QOS = "vision", "normal"
 PARTITIONS = ("cpu", "gpu", "short")
-CPUS, MEMORY_MB = 8, 16_000  # what the node pretends to have
+CPUS, MEMORY_MB = (
+    32,
+    64_000,
+)  # what the node pretends to have: no job here waits for another's place
 WAIT = 120.0
 
 SLURM = """
@@ -67,7 +70,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=2,bf_interval=2,default_queue_depth=100
 SchedulerType=sched/backfill
 PriorityType=priority/basic
-KillWait=5
+KillWait=1
 OverTimeLimit=0
 MinJobAge=300
 AccountingStorageType=accounting_storage/slurmdbd
