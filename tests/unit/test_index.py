@@ -287,7 +287,10 @@ def test_a_defect_is_no_reason(tmp_path: Path, monkeypatch: Any) -> None:
 
 
 def test_a_root_that_is_gone(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere cannot be read: there is no such folder .*--forcerun download_source"):
+    with pytest.raises(
+        UserError,
+        match=r"nowhere cannot be read: there is no such folder .*--forcerun download_source",
+    ):
         indexed(tmp_path / "nowhere", tmp_path / "o")
 
 
