@@ -98,7 +98,7 @@ def test_another_forecast_of_memory_and_time(done: Workspace) -> None:
     edit(done.root / "darkroom/demand.py", "AROUND_MB = 400", "AROUND_MB = 900")
     edit(
         done.root / "darkroom/demand.py",
-        "LEAST_MINUTES = 1.25, 3.0, 10",
+        "LEAST_MINUTES = 1.25, 5.0, 10",
         "LEAST_MINUTES = 2, 4, 90",
     )
     assert "mem_mb=1" in done.run("--dry-run", "--forceall", "--quiet", "host")
