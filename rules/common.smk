@@ -87,11 +87,11 @@ def constrain_stored_files():
     The storage makes a file's path anew, of a name without constraints. Without them
     `results/{dataset}/predictions.parquet` is whatever ends so, and two rules make one file.
     """
-    for rule in workflow.rules:
-        for file in rule.products():
+    for of in workflow.rules:
+        for file in of.products():
             if not file.is_callable() and file.is_storage:
                 pattern = io.update_wildcard_constraints(
-                    str(file), rule.wildcard_constraints, workflow.wildcard_constraints
+                    str(file), of.wildcard_constraints, workflow.wildcard_constraints
                 )
                 file._regex = re.compile(io.regex_from_filepattern(pattern))
                 file._wildcard_constraints = io.get_wildcard_constraints(pattern)
