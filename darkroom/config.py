@@ -770,7 +770,7 @@ class Model(Strict):
     )
     compile: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="TensorFlow: graphs by XLA, which cannot do max pools; auto: no. PyTorch: on a card, each step as one CUDA graph, unless never. JAX always compiles",
+        description="TensorFlow: graphs by XLA, which can do neither max pools nor several cards; auto: no. PyTorch: on a card, each step as one CUDA graph, unless never. JAX always compiles",
     )
     steps_per_call: Literal["auto"] | PositiveInt = Field(
         "auto", description="training steps of one call; auto: 16 on a card, 1 on a processor"

@@ -549,6 +549,11 @@ def choose(network: Any, settings: dict[str, Any], on: Devices, *, rows: np.ndar
     -------
     Steps with `per_call`, how many batches a call takes, and `resident`, whether places in
     `rows` stand for pixels.
+
+    Raises
+    ------
+    UserError
+        `compile: always` of TensorFlow over several cards.
     """
     import keras
 
@@ -560,7 +565,12 @@ def choose(network: Any, settings: dict[str, Any], on: Devices, *, rows: np.ndar
     held = rows if resident == "always" or (resident == "auto" and card) else None
     if on.count > 1:
         held = None  # each card would hold and cut all of them
-    compile_ = settings.get("compile", "auto") == "always" and on.count == 1
+    compile_ = settings.get("compile", "auto") == "always"
+    if compile_ and backend == "tensorflow" and on.count > 1:
+        raise UserError(
+            "compile: always: TensorFlow compiles for one card alone, and this training has "
+            f"{on.count}: set compile: auto, or gpus: 1"
+        )
     if backend == "torch":
         # a scaled loss decides on the host whether a step is taken
         scaled = isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer)

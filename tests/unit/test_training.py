@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import models, training
+from darkroom import models, steps, training
 from darkroom.errors import UserError
 from tests.unit import tiny_data
 
@@ -128,6 +128,11 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: P
 def test_what_xla_cannot_compile_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"compile: always: XLA cannot compile .* MaxPool"):
         Run(tmp_path, variants=False)(compile="always", epochs=1)
+
+
+def test_several_cards_are_not_compiled_for_in_silence() -> None:
+    with pytest.raises(UserError, match="compile: always: TensorFlow compiles for one card alone"):
+        steps.choose(None, {"compile": "always"}, steps.Devices("gpu", 2), rows=None)
 
 
 @pytest.mark.parametrize("memory", [100, 0.003])  # held; 18 images at a time of 108
