@@ -10,14 +10,14 @@ Standard library only: it is called while the Snakefile is read.
 from __future__ import annotations
 
 import ast
-import contextlib
 import hashlib
 import json
-import os
 import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from darkroom import remembered
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -92,12 +92,12 @@ class Facts(NamedTuple):
 def _facts(path: Path) -> Facts:
     source = path.read_bytes()
     key = hashlib.sha256(sys.version.encode() + b"\0" + source).hexdigest()
-    remembered = _remembered()
-    if key not in remembered:
+    known = _remembered()
+    if key not in known:
         tree = ast.parse(source)
-        remembered[key] = Facts(hashlib.sha256(_dump(tree).encode()).hexdigest(), _imports(tree))
-        _remember(remembered)
-    return Facts(*remembered[key])
+        known[key] = Facts(hashlib.sha256(_dump(tree).encode()).hexdigest(), _imports(tree))
+        _remember(known)
+    return Facts(*known[key])
 
 
 def _imports(tree: ast.Module) -> list[str]:
@@ -145,11 +145,4 @@ def _remembered() -> dict[str, Facts]:
 
 
 def _remember(facts: dict[str, Facts]) -> None:
-    place = _memory()
-    part = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        part.write_text(json.dumps(facts), encoding="utf-8")
-        part.replace(place)
-    except OSError:  # a folder that cannot be written: the next run reads again
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    remembered.write(_memory(), facts)  # unwritten, the next run reads again

@@ -30,10 +30,14 @@ def keep(key: str, fact: Any) -> None:
     """Keep a fact, a JSON value, and forget the oldest of many."""
     facts = {**_all(), key: fact}
     facts = dict(list(facts.items())[-MOST:])
-    place = _place()
+    write(_place(), facts)
+
+
+def write(place: Path, value: Any) -> None:
+    """Write a JSON file at once; where it cannot be written, nothing new stays and nothing is said."""
     part = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        part.write_text(json.dumps(facts), encoding="utf-8")
+        part.write_text(json.dumps(value), encoding="utf-8")
         part.replace(place)
     except OSError:
         with contextlib.suppress(OSError):

@@ -396,7 +396,7 @@ class OnJax:
 # ---------------------------------------------------------------- PyTorch
 
 
-class OnTorch:
+class OnTorch(Plain):
     """Several steps one after the other without waiting for the card; on a card each as one CUDA graph.
 
     A graph replays the kernels of a step. Python needs longer to start them one by one than a
@@ -413,8 +413,8 @@ class OnTorch:
     ) -> None:
         import torch
 
-        self.network, self.per_call, self.record = network, per_call, record
-        self.resident = rows is not None
+        super().__init__(network)
+        self.per_call, self.record, self.resident = per_call, record, rows is not None
         self.device = torch.device("cuda" if devices.kind == "gpu" else "cpu")
         self.rows = torch.from_numpy(rows).to(self.device) if self.resident else None
         _make_variables(network)
@@ -497,10 +497,6 @@ class OnTorch:
             variable.value.data.copy_(value)
         torch.cuda.set_rng_state(random)
         return graph, read
-
-    def test(self, images: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
-        """As `Plain.test`."""
-        return Plain(self.network).test(images, targets)
 
 
 def _recordable(torch: Any) -> Any:
