@@ -80,8 +80,8 @@ def try_model(
                 resume=now.state,
                 after_epoch=lambda row: now.epoch(_number(row[key]), _number(row["seconds"])),
             )
-        last = task.settings["keep"] == "last" or not course.best_epoch
-        return _number(course.history[-1 if last else course.best_epoch - 1][key])
+        kept = training.kept_epoch(course, task.settings)
+        return _number(course.history[kept - 1][key])
 
     trials.attempt(
         output,

@@ -43,7 +43,16 @@ from darkroom.progress import Bar, progress
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+COLUMNS = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+    "kept",
+)
 FACTS = "darkroom.json"
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 Row = dict[str, float | None]  # of the history, keys as `COLUMNS`
@@ -136,17 +145,26 @@ def train(
 
 def _train(task: Task, model_path: str, history_path: str, resume: str) -> None:
     with Path(history_path).open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS)
+        table = csv.DictWriter(file, COLUMNS)  # `kept` is empty until the training has ended
         table.writeheader()
 
         def written(row: Row) -> None:
-            table.writerow({k: "" if v is None else f"{v:.6g}" for k, v in row.items()})
+            table.writerow(_as_text(row))
             file.flush()
 
         course = learn(task, resume=resume, after_epoch=written)
-    _keep(task.network, course, task.settings)
-    _export(task.whole(task.network), model_path, task.facts)
+    kept = _keep(task.network, course, task.settings)
+    with Path(history_path).open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        for row in course.history:
+            table.writerow(_as_text(row) | {"kept": int(row["epoch"] == kept)})
+    _export(task.whole(task.network), model_path, task.facts | {"epoch": kept})
     shutil.rmtree(resume, ignore_errors=True)
+
+
+def _as_text(row: Row) -> dict[str, Any]:
+    return {key: "" if value is None else f"{value:.6g}" for key, value in row.items()}
 
 
 @dataclass
@@ -633,15 +651,21 @@ def _stops(course: Course, settings: dict[str, Any], validation: int) -> bool:
     return True
 
 
-def _keep(network: Any, course: Course, settings: dict[str, Any]) -> None:
-    if settings["keep"] == "last":
-        return
-    if not course.best_epoch:
-        log.info("no validation rows to choose an epoch by: the last one is kept")
-        return
-    network.set_weights(course.weights)
-    monitor = settings["monitor"]
-    log.info("kept epoch %d: val_%s %.4f", course.best_epoch, monitor, abs(course.best))
+def kept_epoch(course: Course, settings: dict[str, Any]) -> int:
+    """Number of the epoch whose weights are kept, the first best one or the last one."""
+    return course.epoch if settings["keep"] == "last" else course.best_epoch or course.epoch
+
+
+def _keep(network: Any, course: Course, settings: dict[str, Any]) -> int:
+    """Set the weights of the epoch that is kept; returns its number."""
+    if settings["keep"] == "best":
+        if course.best_epoch:
+            network.set_weights(course.weights)
+            monitor = settings["monitor"]
+            log.info("kept epoch %d: val_%s %.4f", course.best_epoch, monitor, abs(course.best))
+        else:
+            log.info("no validation rows to choose an epoch by: the last one is kept")
+    return kept_epoch(course, settings)
 
 
 def _export(network: Any, path: str, facts: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ rule train_model:
     in   images/{view}.h5, splits.parquet, augmented/{view}.h5 where variants are stored,
          best.json where the model is tuned; on a backbone its weights, and its features as
          long as nothing changes pixels
-    out  model.keras: takes raw uint8 pixels; history.csv: a row an epoch
+    out  model.keras: takes raw uint8 pixels; history.csv: a row an epoch, and which was kept
 
     An interrupted training leaves its last whole epoch in the folder `resume`, which no
     rule declares and so nothing deletes; the next run goes on from there.

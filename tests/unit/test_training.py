@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,24 @@ def test_the_best_epoch_is_kept_and_early_stopping_stops(
     assert len(run.history()) == 5
     assert "stopped after epoch 5: val_loss is no better than in epoch 2" in caplog.text
     assert "kept epoch 2: val_loss 0.5000" in caplog.text
+    assert kept_epochs(run) == [2]
+
+
+def test_the_kept_epoch_is_written_by_values_that_the_history_rounds_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path)
+    values = iter([0.50000004, 0.50000002, 0.50000003])
+    monkeypatch.setattr(training, "_evaluate", lambda *_: (next(values), 0.5))
+    run()
+    assert [row["val_loss"] for row in run.history()] == ["0.5"] * 3
+    assert [row["kept"] for row in run.history()] == ["0", "1", "0"]
+    with zipfile.ZipFile(run.model) as file:
+        assert json.loads(file.read(training.FACTS))["epoch"] == 2
+
+
+def kept_epochs(run: Run) -> list[int]:
+    return [int(row["epoch"]) for row in run.history() if row["kept"] == "1"]
 
 
 def test_accuracy_may_choose_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,6 +319,10 @@ def test_accuracy_may_choose_the_epoch(tmp_path: Path, monkeypatch: pytest.Monke
     values = iter([(0.9, 0.8), (0.5, 0.7), (0.4, 0.8)])
     monkeypatch.setattr(training, "_evaluate", lambda *_: next(values))
     assert equal(run(monitor="accuracy", schedule=CONSTANT), first)
+    assert kept_epochs(run) == [1]
+    values = iter([(0.9, 0.8), (0.5, 0.7), (0.4, 0.8)])
+    run(monitor="accuracy", keep="last", schedule=CONSTANT)
+    assert kept_epochs(run) == [3]
 
 
 def test_without_validation_rows_the_last_epoch_is_kept(
@@ -310,6 +333,7 @@ def test_without_validation_rows_the_last_epoch_is_kept(
     run(early_stopping=1)
     assert [row["val_loss"] for row in run.history()] == ["", "", ""]
     assert "no validation rows" in caplog.text
+    assert kept_epochs(run) == [3]
 
 
 CONSTANT = {"name": "constant", "warmup": 0.0, "final": 0.0}
