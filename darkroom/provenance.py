@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from darkroom import remembered
+from darkroom.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,11 +63,16 @@ def _digest(path: Path) -> hashlib._Hash:
 
 
 def reached(path: Path) -> list[str]:
-    """Names of the darkroom modules that a file reaches by its imports, sorted."""
+    """Names of the darkroom modules and packages that a file reaches by its imports, sorted."""
     found: set[str] = set()
     todo = [path]
     while todo:
-        names = {name for name in _facts(todo.pop()).imports if _file(name).exists()}
+        path = todo.pop()
+        facts = _facts(path)
+        if facts.relative:
+            where = f"{path.relative_to(ROOT)}, line {facts.relative}"
+            raise UserError(f"{where}: imports must be absolute: the code digest follows no others")
+        names = {name for name in facts.imports if _file(name).exists()}
         for module in names - PRESENTATION - found:
             found.add(module)
             todo.append(_file(module))
@@ -75,17 +81,26 @@ def reached(path: Path) -> list[str]:
 
 def _file(module: str) -> Path:
     path = ROOT.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    package = path / "__init__.py"
+    return package if package.exists() else path.with_suffix(".py")
 
 
 # ---------------------------------------------------------------- what one file says
 
 
 class Facts(NamedTuple):
-    """Digest of a file's syntax tree, and the names below `darkroom` that it imports."""
+    """What one file contributes.
+
+    Attributes
+    ----------
+    digest : of its syntax tree.
+    imports : names below `darkroom` that may be modules or packages.
+    relative : line of its first relative import; 0: it has none.
+    """
 
     digest: str
     imports: list[str]
+    relative: int
 
 
 @cache
@@ -95,20 +110,25 @@ def _facts(path: Path) -> Facts:
     known = _remembered()
     if key not in known:
         tree = ast.parse(source)
-        known[key] = Facts(hashlib.sha256(_dump(tree).encode()).hexdigest(), _imports(tree))
+        imports, relative = _imports(tree)
+        known[key] = Facts(hashlib.sha256(_dump(tree).encode()).hexdigest(), imports, relative)
         _remember(known)
     return Facts(*known[key])
 
 
-def _imports(tree: ast.Module) -> list[str]:
+def _imports(tree: ast.Module) -> tuple[list[str], int]:
     names: set[str] = set()
+    relative: list[int] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                relative.append(node.lineno)
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return sorted(n for n in names if n.split(".")[0] == "darkroom")
+    parts = [name.split(".") for name in names]
+    found = {".".join(p[:n]) for p in parts if p[0] == "darkroom" for n in range(1, len(p) + 1)}
+    return sorted(found), min(relative, default=0)
 
 
 def _dump(tree: ast.Module) -> str:
@@ -139,7 +159,7 @@ def _memory() -> Path:
 def _remembered() -> dict[str, Facts]:
     try:
         found = json.loads(_memory().read_text(encoding="utf-8"))
-        return {str(key): Facts(str(value[0]), list(value[1])) for key, value in found.items()}
+        return {str(key): Facts(str(v[0]), list(v[1]), int(v[2])) for key, v in found.items()}
     except (OSError, ValueError, TypeError, AttributeError, LookupError):
         return {}
 

@@ -372,6 +372,6 @@ def test_scrub() -> None:
 
 
 def test_nothing_signs_in_or_is_imported_before_a_download() -> None:
-    code = "import sys, darkroom.kaggle_source; print('kaggle' in sys.modules, 'kagglesdk' in sys.modules)"
+    code = "import sys; from darkroom.kaggle_source import scrub; print('kaggle' in sys.modules, 'kagglesdk' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]

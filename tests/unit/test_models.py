@@ -341,7 +341,10 @@ def test_one_step_is_enough_for_every_schedule() -> None:
 def test_no_backend_is_imported_before_it_is_asked_for() -> None:
     code = (
         "import sys\n"
-        "import darkroom.training, darkroom.features, darkroom.embedding, darkroom.predict\n"
+        "from darkroom.training import train\n"
+        "from darkroom.features import extract\n"
+        "from darkroom.embedding import embed\n"
+        "from darkroom.predict import write_predictions\n"
         "print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

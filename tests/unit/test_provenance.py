@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from darkroom import provenance
+from darkroom.errors import UserError
 
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "scripts").mkdir()
-    (tmp_path / "darkroom").mkdir()
+    (tmp_path / "darkroom/parts/inner").mkdir(parents=True)
     (tmp_path / "scripts/fit.py").write_text(
         "from darkroom import near\nfrom darkroom.stage import stage\nnear.go()\n"
     )
@@ -24,12 +25,16 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "far": "def reach(a, b):\n    # a comment\n    return a - b\n",
         "lazy": "X = 1\n",
         "apart": "Y = 1\n",
+        "parts/__init__": '"""Parts."""\n',
+        "parts/inner/__init__": '"""Inner."""\n',
+        "parts/inner/deep": "Z = 1\n",
     }
     for name, text in write.items():
         (tmp_path / f"darkroom/{name}.py").write_text(text)
     (tmp_path / ".snakemake").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "PRESENTATION", {"darkroom", "darkroom.stage"})
     yield tmp_path
     for cached in (provenance.code, provenance._facts, provenance._remembered):
         cached.cache_clear()
@@ -85,6 +90,43 @@ def test_an_import_inside_a_function_is_reached(tree: Path) -> None:
     assert digest() != before
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import darkroom.parts.inner.deep",
+        "from darkroom.parts.inner import deep",
+        "from darkroom.parts.inner.deep import Z",
+    ],
+)
+def test_packages_on_the_way_to_a_module_are_reached(tree: Path, line: str) -> None:
+    edit(tree / "darkroom/far.py", "    return", f"    {line}\n    return")
+    before = digest()
+    for name in ("parts/__init__", "parts/inner/__init__", "parts/inner/deep"):
+        path = tree / f"darkroom/{name}.py"
+        text = path.read_text()
+        path.write_text(f'"""Another docstring."""\n{text.replace(chr(34) * 3, "# ")}')
+        assert digest() == before, name
+        path.write_text(text + "W = 2\n")
+        assert digest() != before, name
+        path.write_text(text)
+
+
+def test_a_folder_that_git_left_behind_hides_no_module(tree: Path) -> None:
+    before = digest()
+    (tree / "darkroom/far/__pycache__").mkdir(parents=True)
+    assert digest() == before
+    assert "darkroom.far" in provenance.reached(tree / "scripts/fit.py")
+
+
+@pytest.mark.parametrize("line", ["from .lazy import X", "from . import lazy"])
+def test_a_relative_import_is_refused(tree: Path, line: str) -> None:
+    """A module that is reached so would be missing from the digest."""
+    edit(tree / "darkroom/far.py", "    return", f"    {line}\n    return")
+    for _ in range(2):  # as read, and as remembered
+        with pytest.raises(UserError, match=r"darkroom/far\.py, line 3: .* absolute"):
+            digest()
+
+
 def test_what_is_remembered_is_what_would_be_read(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +135,7 @@ def test_what_is_remembered_is_what_would_be_read(
     with monkeypatch.context() as patched:
         patched.setattr(provenance.ast, "parse", lambda _: pytest.fail("read again"))
         assert digest() == before
-    for spoiled in ("", "[]", '{"a": 1}', '{"a": [1, 2]}', "{"):
+    for spoiled in ("", "[]", '{"a": 1}', '{"a": [1, 2]}', '{"a": ["b", []]}', "{"):
         (tree / ".snakemake/darkroom-code.json").write_text(spoiled)
         assert digest() == before
 
@@ -108,16 +150,33 @@ def test_modules_that_import_each_other_end(tree: Path) -> None:
     assert digest()
 
 
+def missing(names: set[str]) -> set[str]:
+    """Those of some modules that are not in the project."""
+    return {name for name in names if not provenance._file(name).exists()}
+
+
+def scripts() -> list[Path]:
+    found = sorted((provenance.ROOT / "scripts").glob("*.py"))
+    assert len(found) >= 11
+    return found
+
+
+def test_modules_of_presentation_exist() -> None:
+    """A module that moved and kept its old name here would rerun every stage."""
+    assert missing(provenance.PRESENTATION) == set()
+
+
 def test_no_stage_reaches_the_settings() -> None:
     """Settings come as parameters: a new option must not rerun what does not read it."""
-    scripts = list((provenance.ROOT / "scripts").glob("*.py"))
-    assert len(scripts) >= 11
-    for script in scripts:
+    apart = {"darkroom.config", "darkroom.preflight", "darkroom.generated"}
+    assert missing(apart) == set()
+    for script in scripts():
         reached = provenance.reached(script)
-        assert "darkroom.config" not in reached, script
-        assert not set(reached) & {"darkroom.preflight", "darkroom.generated"}, script
+        assert reached, script
+        for module in reached:
+            assert not any(f"{module}.".startswith(f"{name}.") for name in apart), (script, module)
 
 
 def test_scripts_are_one_call() -> None:
-    for script in (provenance.ROOT / "scripts").glob("*.py"):
+    for script in scripts():
         assert len(script.read_text().splitlines()) <= 25, script

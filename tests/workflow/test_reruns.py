@@ -42,53 +42,61 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
+def code(made: Workspace) -> list[Path]:
+    """The files of Python code that the stages run, from every folder."""
+    folders = {p.parent for p in made.root.glob("darkroom/**/__init__.py")}
+    files = [p for part in ("scripts", "darkroom") for p in (made.root / part).rglob("*.py")]
+    assert {p.parent for p in files} == {made.root / "scripts", *folders}
+    return files
+
+
 def test_a_second_run_does_nothing(done: Workspace) -> None:
     assert "Nothing to be done" in done.run()
 
 
 def test_touched_scripts_rerun_nothing(done: Workspace) -> None:
-    for path in [*(done.root / "scripts").glob("*.py"), *(done.root / "darkroom").glob("*.py")]:
+    for path in code(done):
         os.utime(path)
     assert done.pending() == {}
 
 
 def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
-    for path in (done.root / "darkroom").glob("*.py"):
-        path.write_text(path.read_text() + "\n# a remark\n")
-    edit(done.root / "darkroom/training.py", '"""', '"""Well: ')
+    for path in code(done):
+        path.write_text('"""Well: ' + path.read_text().removeprefix('"""') + "\n# a remark\n")
     assert done.pending() == {}
 
 
 @pytest.mark.parametrize(
     ("module", "rerun"),
     [
-        ("sources", EVERYTHING),
-        ("layout", INDEXED),
-        ("tables", INDEXED),
-        ("images", PREPARED),
-        ("augmentation", VARIED),
-        ("online", TRAINED),
-        ("training", TRAINED),
-        ("descriptors", DESCRIBED),
-        ("classifiers", FITTED),
-        ("metrics", REPORTED),
-        ("evaluate", REPORTED),
-        ("figures", {"write_report"}),
-        ("report", {"write_report"}),
-        ("page", {"write_report"}),
-        ("outcome", {"write_report"}),
-        ("side_by_side", {"write_report"}),
-        ("config", set()),
-        ("demand", set()),
-        ("preflight", set()),
-        ("progress", set()),
-        ("stage", set()),
+        ("darkroom.sources", EVERYTHING),
+        ("darkroom.layout", INDEXED),
+        ("darkroom.tables", INDEXED),
+        ("darkroom.images", PREPARED),
+        ("darkroom.augmentation", VARIED),
+        ("darkroom.online", TRAINED),
+        ("darkroom.training", TRAINED),
+        ("darkroom.descriptors", DESCRIBED),
+        ("darkroom.classifiers", FITTED),
+        ("darkroom.metrics", REPORTED),
+        ("darkroom.evaluate", REPORTED),
+        ("darkroom.figures", {"write_report"}),
+        ("darkroom.report", {"write_report"}),
+        ("darkroom.page", {"write_report"}),
+        ("darkroom.outcome", {"write_report"}),
+        ("darkroom.side_by_side", {"write_report"}),
+        ("darkroom.config", set()),
+        ("darkroom.demand", set()),
+        ("darkroom.preflight", set()),
+        ("darkroom.progress", set()),
+        ("darkroom.stage", set()),
     ],
 )
 def test_an_edited_module_reruns_what_uses_it(
     done: Workspace, module: str, rerun: set[str]
 ) -> None:
-    path = done.root / f"darkroom/{module}.py"
+    path = done.root.joinpath(*module.split(".")).with_suffix(".py")
+    assert path.exists(), f"{module} is not there: name the module that has its code now"
     path.write_text(path.read_text() + "\n\ndef _added() -> int:\n    return 1\n")
     assert set(done.pending()) == rerun
 
