@@ -3,8 +3,8 @@
     python -m benchmarks.classifiers                        # 50,000 rows of 250 values, made up
     python -m benchmarks.classifiers --features results/…/features.h5 --splits results/…/splits.parquet
 
-Darkroom's own stage (`classifiers.fit`: scaling, fit, calibration on held-out rows, search
-left out, prediction, files) with `accelerate: never` and `accelerate: always`, and for the
+Darkroom's own stage (`classifiers.fit`: scaling, fit, calibration on held-out rows,
+prediction, files) with `accelerate: never` and `accelerate: always`, and for the
 kernel machine the bare `StandardScaler` and `SVC`, fitted and asked once, without
 probabilities. Each is a process of its own; CPU seconds are of it and its workers.
 
@@ -112,7 +112,6 @@ def settings(kind: str, mode: str) -> dict[str, Any]:
         "scale": None,
         "pca": None,
         "settings": {},
-        "search": None,
         "max_rows": None,
         "seed": 0,
         "accelerate": mode,

@@ -96,6 +96,8 @@ class Forecast:
 # number of classes and libsvm's cache (200 MB or 1 GB) mattered little.
 FACTOR, OFFSET = 2.5e-10, 30
 SENSIBLE = 1800.0
+# Work of a fit and of its calibration's, in fits on all rows, which take the square of the rows.
+FITS = 1 + CALIBRATION_FOLDS * (1 - 1 / CALIBRATION_FOLDS) ** 2
 
 
 def forecast(
@@ -104,7 +106,6 @@ def forecast(
     dims: int,
     settings: Mapping[str, Any] | None = None,
     max_rows: int | None = None,
-    search: Mapping[str, Any] | None = None,
     memory_mb: int | None = None,
 ) -> Forecast:
     """Time of a fit before it starts; what to use where a kernel SVM takes too long, and what
@@ -112,35 +113,34 @@ def forecast(
 
     Parameters
     ----------
-    kind, settings, max_rows, search, memory_mb : of the classifier, as in the configuration.
+    kind, settings, max_rows, memory_mb : of the classifier, as in the configuration.
     rows : training rows, variants included. dims : values of each.
 
     Returns
     -------
-    seconds for `svm` (calibration and search included; right within a factor of three), else
+    seconds for `svm` (calibration included; right within a factor of three), else
     None; a message where they are more than half an hour.
     """
     used = min(rows, max_rows or rows)
     held = None
     if memory_mb is not None:
-        held = outofcore.warning(kind, used, dims, memory_mb, settings or {}, search)
+        held = outofcore.warning(kind, used, dims, memory_mb, settings or {})
     if kind != "svm":
         return Forecast(None, held)
     if held:
         used = outofcore.rows_held(dims, memory_mb or 1)
-    fits = _fits(search)
 
     def seconds(n: float) -> float:
-        return FACTOR * n**2 * (dims + OFFSET) * fits
+        return FACTOR * n**2 * (dims + OFFSET) * FITS
 
     if seconds(used) <= SENSIBLE:
         return Forecast(seconds(used), held)
-    few = math.sqrt(SENSIBLE / 3 / FACTOR / (dims + OFFSET) / fits)
+    few = math.sqrt(SENSIBLE / 3 / FACTOR / (dims + OFFSET) / FITS)
     few = max(100, _round_down(few))
     return Forecast(
         seconds(used),
         f"a kernel SVM on {used:,} rows of {dims} values takes about {_duration(seconds(used))}"
-        f" on one core{' (its search included)' if search else ''}; use kind: linear_svm or "
+        " on one core; use kind: linear_svm or "
         f"logistic_regression, whose time grows with the rows and not with their square, or "
         f"max_rows: {few} (a sample; about {_duration(seconds(few))})",
     )
@@ -150,7 +150,6 @@ def work(
     kind: str,
     settings: Mapping[str, Any] | None = None,
     max_rows: int | None = None,
-    search: Mapping[str, Any] | None = None,
 ) -> float:
     """Seconds of a fit on one core, roughly, before the data are known: to share cores by.
 
@@ -160,31 +159,18 @@ def work(
 
     Parameters
     ----------
-    kind, settings, max_rows, search : of the classifier, as in the configuration.
+    kind, settings, max_rows : of the classifier, as in the configuration.
     """
     rows, values = min(max_rows or 50_000, 50_000), 250
     if kind == "svm":
-        return forecast(kind, rows, values, settings, search=search).seconds or 0
+        return forecast(kind, rows, values, settings).seconds or 0
     if kind == "random_forest":
         given = DEFAULTS[kind] | dict(settings or {})
         trees = given["n_estimators"] if isinstance(given["n_estimators"], int) else 300
         seconds = 2.7e-8 * trees * rows * math.log2(max(rows, 2)) * math.sqrt(values)
     else:
         seconds = 1.4e-4 * rows
-    calibrated = kind in CALIBRATED
-    return seconds * (_fits(search) if calibrated else _fits(search) - _fits(None) + 1)
-
-
-def _fits(search: Mapping[str, Any] | None) -> float:
-    """Work of all fits together, in fits on all rows: fits grow with the square of the rows."""
-    fits = 1 + CALIBRATION_FOLDS * (1 - 1 / CALIBRATION_FOLDS) ** 2
-    if search:
-        grid = math.prod(len(values) for values in search["space"].values())
-        tried = min(grid, search.get("iterations") or grid)
-        k = search.get("folds", 3)
-        each = k * (1 - 1 / k) ** 2
-        fits += tried * each * (fits if search.get("score") == "neg_log_loss" else 1)
-    return fits
+    return seconds * (FITS if kind in CALIBRATED else 1)
 
 
 def _round_down(value: float) -> int:
@@ -200,7 +186,7 @@ def _duration(seconds: float) -> str:
 
 
 def check_settings(name: str, classifier: Mapping[str, Any]) -> None:
-    """Check the names in `settings` and in `search.space`; needs no scikit-learn.
+    """Check the names in `settings`; needs no scikit-learn.
 
     Parameters
     ----------
@@ -213,42 +199,18 @@ def check_settings(name: str, classifier: Mapping[str, Any]) -> None:
         acceleration asked for of a kind or settings that know none.
     """
     known = SETTINGS[classifier["kind"]].split()
-    search = classifier.get("search") or {"space": {}}
-    if classifier.get("accelerate") == "always":
-        given = classifier.get("settings") or {}
-        spaces = [{key: value} for key in search["space"] for value in search["space"][key]]
-        for more in [{}, *spaces]:
-            if not intelex.takes(classifier["kind"], given | more):
-                raise UserError(
-                    f"classifiers.{name}: accelerate is 'always', but {intelex.PACKAGE} has "
-                    f"nothing for {classifier['kind']} with these settings: write auto or never"
-                )
-    places = [("settings", known), ("search.space", [*known, "pca"])]
-    for (place, names), given in zip(
-        places, (classifier.get("settings") or {}, search["space"]), strict=True
-    ):
-        for key in given:
-            where = f"classifiers.{name}.{place}: {key!r}"
-            if key in OWN and key not in names:
-                raise UserError(f"{where} cannot be set here: {OWN[key]}")
-            if key not in names:
-                raise UserError(
-                    f"{where} is no setting of {classifier['kind']}{nearest(key, names)}"
-                )
-    for value in search["space"].get("pca", []):
-        if not _is_pca(value):
-            raise UserError(
-                f"classifiers.{name}.search.space: pca is {value!r}: give a count of "
-                "components, a fraction between 0 and 1, or null"
-            )
-
-
-def _is_pca(value: Any) -> bool:
-    if value is None:
-        return True
-    if isinstance(value, bool):
-        return False
-    return value > 0 if isinstance(value, int) else isinstance(value, float) and 0 < value < 1
+    given = classifier.get("settings") or {}
+    if classifier.get("accelerate") == "always" and not intelex.takes(classifier["kind"], given):
+        raise UserError(
+            f"classifiers.{name}: accelerate is 'always', but {intelex.PACKAGE} has "
+            f"nothing for {classifier['kind']} with these settings: write auto or never"
+        )
+    for key in given:
+        where = f"classifiers.{name}.settings: {key!r}"
+        if key in OWN:
+            raise UserError(f"{where} cannot be set here: {OWN[key]}")
+        if key not in known:
+            raise UserError(f"{where} is no setting of {classifier['kind']}{nearest(key, known)}")
 
 
 # ---------------------------------------------------------------- a fitted classifier
@@ -429,7 +391,7 @@ def fit(
     features, splits_path : the files `features.h5` and `splits.parquet`.
     model_path, predictions_path : the files to write.
     cfg : `dataset`, `fold`, `features`, `name` (of the classifier), `classifier` (its
-        settings: kind, scale, pca, settings, search, max_rows, memory_mb, seed, accelerate),
+        settings: kind, scale, pca, settings, max_rows, memory_mb, seed, accelerate),
         `balance`, `balance_seed`.
     tuned : `best.json` of a search for its settings; None where there was none.
     threads : cores to use.
@@ -448,9 +410,7 @@ def fit(
     data, notes = _training_data(features, splits_path, cfg, threads)
     notes += [searched] if searched else []
     rows, values = data.training.x.shape
-    told = forecast(
-        classifier["kind"], rows, values, classifier["settings"], search=classifier["search"]
-    )
+    told = forecast(classifier["kind"], rows, values, classifier["settings"])
     if told.message or (told.seconds or 0) > 60:
         log.info("%s: %s", cfg["name"], told.message or f"about {_duration(told.seconds or 0)}")
     seconds = {}
@@ -460,11 +420,6 @@ def fit(
         recipe = _Recipe.of(classifier, data.training.names, cfg["name"])
         recipe, told_of = _engine(recipe, classifier["accelerate"], data.training)
         notes += told_of
-        if classifier["search"]:
-            start = time.monotonic()
-            recipe, note = _search(recipe, data.training, classifier["search"], threads)
-            seconds["search"] = time.monotonic() - start
-            notes.append(note)
         start = time.monotonic()
         pipeline = _fit_pipeline(recipe, data.training, threads, notes)
         seconds["fit"] = time.monotonic() - start
@@ -528,7 +483,7 @@ def validate(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a classifier as `fit` does and predict the validation rows; nothing is written.
 
-    Parameters and errors as those of `fit`; `search` is not read.
+    Parameters and errors as those of `fit`.
 
     Returns
     -------
@@ -617,9 +572,7 @@ def _training_data(
         train = train[chosen]
     values, budget = opened.features.shape[1], classifier["memory_mb"]
     streamed = outofcore.megabytes(len(train), values) > budget
-    if streamed and not outofcore.in_passes(
-        classifier["kind"], classifier["settings"], classifier["search"]
-    ):
+    if streamed and not outofcore.in_passes(classifier["kind"], classifier["settings"]):
         reason = outofcore.too_many(len(train), values, budget)
         few = max(outofcore.rows_held(values, budget), len(np.unique(label[train])))
         chosen = _sample(label[train], few, classifier["seed"])
@@ -741,14 +694,13 @@ class _Recipe:
     @classmethod
     def of(cls, classifier: Mapping[str, Any], names: Sequence[str], name: str) -> _Recipe:
         scale = classifier["scale"]
-        spaces = (classifier["search"] or {"space": {}})["space"].get("class_weight", [])
-        for weights in [classifier["settings"].get("class_weight"), *spaces]:
-            for of_class in weights if isinstance(weights, dict) else {}:
-                if of_class not in names:
-                    raise UserError(
-                        f"classifiers.{name}: class_weight names {of_class!r}, which is no "
-                        f"class with training rows{nearest(of_class, names)}"
-                    )
+        weights = classifier["settings"].get("class_weight")
+        for of_class in weights if isinstance(weights, dict) else {}:
+            if of_class not in names:
+                raise UserError(
+                    f"classifiers.{name}: class_weight names {of_class!r}, which is no "
+                    f"class with training rows{nearest(of_class, names)}"
+                )
         return cls(
             kind=classifier["kind"],
             scale=classifier["kind"] != "random_forest" if scale is None else scale,
@@ -759,19 +711,13 @@ class _Recipe:
             memory_mb=classifier["memory_mb"],
         )
 
-    def with_(self, settings: Mapping[str, Any]) -> _Recipe:
-        """The recipe with some settings changed; `pca` may be among them."""
-        rest = {k: v for k, v in settings.items() if k != "pca"}
-        pca = settings.get("pca", self.pca)
-        return replace(self, pca=pca, settings={**self.settings, **rest})
-
     def coded(self, names: Sequence[str]) -> _Recipe:
         """The recipe with the names in `class_weight` turned into codes of the classes."""
         weights = self.settings.get("class_weight")
         if not isinstance(weights, dict):
             return self
         codes = {code: weights[name] for code, name in enumerate(names) if name in weights}
-        return self.with_({"class_weight": codes})
+        return replace(self, settings={**self.settings, "class_weight": codes})
 
     @property
     def calibrated(self) -> bool:
@@ -859,12 +805,6 @@ class _Recipe:
                 delayed(one)(s) for s in subsets
             )
             return found
-
-    def jobs(self, threads: int) -> Any:
-        """Fits side by side. oneDAL does not let go of Python's lock: processes for it."""
-        from joblib import Parallel
-
-        return Parallel(n_jobs=threads, backend="loky" if self.accelerated else "threading")
 
 
 def _engine(recipe: _Recipe, mode: str, data: _Training) -> tuple[_Recipe, list[str]]:
@@ -1090,111 +1030,3 @@ def _drawn_folds(group: np.ndarray, k: int, seed: int) -> list[tuple[np.ndarray,
     fold = np.random.default_rng(seed).integers(0, k, int(group.max()) + 1)[group]
     pairs = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(k)]
     return [(train, test) for train, test in pairs if len(train) and len(test)]
-
-
-# ---------------------------------------------------------------- search
-
-
-def _search(
-    recipe: _Recipe, data: _Training, search: Mapping[str, Any], threads: int
-) -> tuple[_Recipe, str]:
-    """The best settings by cross-validation within the training rows.
-
-    Groups are kept whole, variants stay with their parents, and scores are of originals
-    only. Of equals the first wins. Scaling and PCA are learned within each fold.
-
-    Returns
-    -------
-    The best recipe, and a sentence for the report.
-    """
-    from joblib import delayed
-    from sklearn.model_selection import ParameterGrid, ParameterSampler
-
-    grid = ParameterGrid(search["space"])
-    tried = list(grid)
-    if search["iterations"] and search["iterations"] < len(tried):
-        tried = list(
-            ParameterSampler(search["space"], search["iterations"], random_state=recipe.seed)
-        )
-    recipes = [recipe.with_(settings) for settings in tried]
-    folds = [
-        (train, test[data.original[test]])
-        for train, test in _folds(data.y, data.group, search["folds"], recipe.seed)
-    ]
-    folds = [(a, b) for a, b in folds if len(b) and len(np.unique(data.y[a])) > 1]
-    if len(folds) < 2:
-        raise UserError(
-            "a search needs training rows of two groups in each class at least: leave `search` "
-            "out or change `group`"
-        )
-    scores = np.zeros((len(recipes), len(folds)))
-    for f, (train, test) in enumerate(folds):
-        known, y = np.unique(data.y[train], return_inverse=True)
-        for pca in dict.fromkeys(r.pca for r in recipes):
-            steps = recipe.with_({"pca": pca}).before(len(train), data.x.shape[1])
-            x, held = _prepared(steps, data.x[train]), data.x[test]
-            for _, step in steps:
-                held = step.transform(held)
-            fold = _Fold(
-                training=_Training(
-                    x=x,
-                    y=y,
-                    names=[data.names[k] for k in known],
-                    group=data.group[train],
-                    original=data.original[train],
-                ),
-                known=known,
-                held=held,
-                truth=data.y[test],
-                classes=len(data.names),
-                score=search["score"],
-            )
-            mine = [i for i, r in enumerate(recipes) if r.pca == pca]
-            scores[mine, f] = recipe.jobs(threads)(
-                delayed(_score)(recipes[i].coded(fold.training.names), fold) for i in mine
-            )
-    mean = scores.mean(axis=1)
-    best = int(np.argmax(mean))
-    said = ", ".join(f"{k} = {v}" for k, v in tried[best].items())
-    note = (
-        f"search of {len(tried)} settings in {len(folds)} folds of the training rows: best "
-        f"{said} ({search['score']} {mean[best]:.3f} ± {scores[best].std():.3f})"
-    )
-    return recipes[best], note
-
-
-@dataclass(frozen=True)
-class _Fold:
-    """A fold of the search: prepared rows to learn and to score, codes as in all rows."""
-
-    training: _Training
-    known: np.ndarray  # code of each of the fold's classes
-    held: np.ndarray
-    truth: np.ndarray
-    classes: int
-    score: str
-
-
-def _score(recipe: _Recipe, fold: _Fold) -> float:
-    """The score of a recipe, whose settings speak of the fold's classes, in a fold."""
-    from sklearn import metrics
-    from threadpoolctl import threadpool_limits
-
-    with _sentences(recipe.where), threadpool_limits(1):
-        if fold.score == "neg_log_loss":
-            if recipe.calibrated:
-                fitted = _calibrated(recipe, fold.training, 1, [])
-            else:
-                fitted = recipe.fitted(fold.training.x, fold.training.y)
-            probabilities = np.zeros((len(fold.truth), fold.classes))
-            probabilities[:, fold.known] = fitted.predict_proba(fold.held)
-            probabilities /= probabilities.sum(axis=1, keepdims=True)
-            return -float(metrics.log_loss(fold.truth, probabilities, labels=range(fold.classes)))
-        fitted = recipe.fitted(fold.training.x, fold.training.y)
-        predict = partial(machines.predict, fitted) if recipe.kind == "svm" else fitted.predict
-        found = fold.known[predict(fold.held)]
-    if fold.score == "accuracy":
-        return float(metrics.accuracy_score(fold.truth, found))
-    if fold.score == "f1_macro":
-        return float(metrics.f1_score(fold.truth, found, average="macro"))
-    return float(metrics.balanced_accuracy_score(fold.truth, found))

@@ -50,6 +50,11 @@ Part = Literal["train", "validation", "test"]
 BACKBONE_VIEW: dict[str, Any] = {"size": 224, "color": "rgb"}  # unless its `view` says other
 Fraction = Field(ge=0, lt=1)
 
+# Settings of earlier versions: what to write in their place. `*` is any name.
+REMOVED = {
+    "classifiers.*.search": "this setting was removed; write tune: {space: {settings.C: [1, 10, 100]}}, which compares settings by the validation rows",
+}
+
 
 def one_group(pattern: str | None) -> str | None:
     """Check that a regular expression compiles and has a group to read."""
@@ -878,15 +883,6 @@ class FeatureSet(Strict):
         return self
 
 
-class Search(Strict):
-    """Search of parameters by cross-validation within the training rows, groups kept whole."""
-
-    space: dict[str, list[Any]] = Field(min_length=1)
-    iterations: PositiveInt | None = Field(None, description="random draws; unset: the whole grid")
-    folds: int = Field(3, ge=2)
-    score: Literal["accuracy", "balanced_accuracy", "neg_log_loss", "f1_macro"] = "accuracy"
-
-
 class Classifier(Strict):
     kind: Literal["svm", "linear_svm", "random_forest", "logistic_regression", "knn"]
     scale: bool | None = Field(
@@ -896,7 +892,6 @@ class Classifier(Strict):
         None, description="components kept: a count, or a fraction of the variance"
     )
     settings: dict[str, Any] = Field({}, description="of the scikit-learn estimator, e.g. {C: 10}")
-    search: Search | None = None
     max_rows: PositiveInt | None = Field(
         None,
         description="train on a stratified sample of at most so many rows; told in the report",
@@ -914,8 +909,6 @@ class Classifier(Strict):
 
     @model_validator(mode="after")
     def _space(self) -> Self:
-        if self.tune is not None and self.search is not None:
-            raise ValueError("tune and search exclude each other")
         _check_space(self, self.tune)
         return self
 
@@ -1097,7 +1090,7 @@ class Settings(Strict):
             return cls.model_validate(config)
         except ValidationError as error:
             written = partial(comparisons.written_at, config)
-            raise UserError(in_words(error, cls, files or [], written)) from None
+            raise UserError(in_words(error, cls, files or [], written, REMOVED)) from None
 
     # -- what a data set consists of
 

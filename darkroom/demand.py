@@ -427,18 +427,17 @@ def _fit_as(given: Classifier, data: _Data, asked: Mapping[str, str], cores: int
     from darkroom import outofcore  # only where a fit is to be run
     from darkroom.classifiers import forecast, work
 
-    search = given.search.model_dump() if given.search else None
     rows, width = data.training, data.width(asked["features"])
     used = min(rows, given.max_rows or rows)
     if outofcore.megabytes(used, width) > given.memory_mb:
-        if outofcore.in_passes(given.kind, given.settings, search):
+        if outofcore.in_passes(given.kind, given.settings):
             return _fit_in_passes(data, given.kind, used, width, cores)
         used = outofcore.rows_held(width, given.memory_mb)
     if given.kind == "svm":
-        fit = forecast("svm", used, width, given.settings, search=search).seconds or 0.0
+        fit = forecast("svm", used, width, given.settings).seconds or 0.0
     else:
         few = max(1, min(used, 50_000))
-        fit = work(given.kind, given.settings, few, search) * used / few
+        fit = work(given.kind, given.settings, few) * used / few
     held = used * width * 8 / MB  # in float64: scaled, and in the folds of the calibration
     memory = CLASSIC_MB + data.files * TABLE_MB + (4 if given.kind == "svm" else 3) * held
     if given.kind == "svm":

@@ -216,22 +216,6 @@ def decisions(machine: Any, x: np.ndarray) -> np.ndarray:
     return values
 
 
-def predict(machine: Any, x: np.ndarray) -> np.ndarray:
-    """What `SVC.predict` gives: the class that wins most pairs, of equals the first."""
-    classes = len(machine.classes_)
-    if machine.break_ties and classes > 2:
-        best = decisions(machine, x).argmax(axis=1)
-    else:
-        won = _of_pairs(machine, x) > 0
-        votes = np.zeros((len(x), classes), dtype=int)
-        for p, (i, j) in enumerate(combinations(range(classes), 2)):
-            votes[:, i] += won[:, p]
-            votes[:, j] += ~won[:, p]
-        best = votes.argmax(axis=1)
-    found: np.ndarray = machine.classes_[best]
-    return found
-
-
 def _of_pairs(machine: Any, x: np.ndarray) -> np.ndarray:
     """(N, pairs) decision values, positive for the first of two classes."""
     counts = machine.n_support_

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +17,11 @@ Written = Callable[[list[Any]], list[Any]]
 
 
 def in_words(
-    error: ValidationError, model: type[BaseModel], files: list[str], written: Written
+    error: ValidationError,
+    model: type[BaseModel],
+    files: list[str],
+    written: Written,
+    removed: Mapping[str, str],
 ) -> str:
     """One line for each mistake.
 
@@ -25,6 +30,8 @@ def in_words(
     error : what pydantic raised. model : the class that was validated.
     files : the YAML files that the configuration was merged from, in order.
     written : where a person wrote what was validated at a place.
+    removed : what to write in place of a setting that there was, by its dotted path; `*` is any
+        one part of the path.
     """
     found = error.errors()
     whole = {(e["loc"], e["msg"]) for e in found}
@@ -35,11 +42,17 @@ def in_words(
             shared = tuple(written([*e["loc"], None])[:-1])
             if shared != e["loc"] and (shared, e["msg"]) in whole:
                 continue
-        said.append(_say(e, model, files, written))
+        said.append(_say(e, model, files, written, removed))
     return "\n".join(dict.fromkeys(said))
 
 
-def _say(error: Any, model: type[BaseModel], files: list[str], written: Written) -> str:
+def _say(
+    error: Any,
+    model: type[BaseModel],
+    files: list[str],
+    written: Written,
+    removed: Mapping[str, str],
+) -> str:
     read = [p for p in error["loc"] if not _is_union_tag(p)]
     location = written(read)
     path = _dotted(location)
@@ -51,6 +64,10 @@ def _say(error: Any, model: type[BaseModel], files: list[str], written: Written)
             message = _dotted(location) + message[named.end() :]
     where = _locate(location, files)
     if kind == "extra_forbidden":
+        for pattern, instead in removed.items():
+            parts = pattern.split(".")
+            if len(parts) == len(read) and all(map(fnmatchcase, map(str, read), parts)):
+                return f"{where}{path}: {instead}"
         known = _fields_at(model, read[:-1])
         return f"{where}{path}: unknown key{nearest(str(location[-1]), known)}"
     if kind == "missing":

@@ -34,19 +34,17 @@ def megabytes(rows: int, values: int) -> float:
     return 4e-6 * rows * values
 
 
-def in_passes(kind: str, settings: Mapping[str, Any], search: Any = None) -> bool:
+def in_passes(kind: str, settings: Mapping[str, Any]) -> bool:
     """Whether a classifier can be fitted to all rows without holding them.
 
     Parameters
     ----------
-    kind, settings, search : as in the configuration.
+    kind, settings : as in the configuration.
     """
 
     def plain(key: str, *values: Any) -> bool:
         return key not in settings or settings[key] in values
 
-    if search:  # tries many settings: on rows that are held
-        return False
     if kind == "linear_svm":
         return plain("penalty", "l2") and plain("loss", "squared_hinge") and plain(
             "multi_class", "ovr"
@@ -73,13 +71,13 @@ def too_many(rows: int, values: int, memory_mb: int) -> str:
 
 
 def warning(
-    kind: str, rows: int, values: int, memory_mb: int, settings: Mapping[str, Any], search: Any
+    kind: str, rows: int, values: int, memory_mb: int, settings: Mapping[str, Any]
 ) -> str | None:
     """What will be done with rows that are not held; None where they are."""
     if megabytes(rows, values) <= memory_mb:
         return None
     reason = too_many(rows, values, memory_mb)
-    if in_passes(kind, settings, search):
+    if in_passes(kind, settings):
         return f"{reason}: it is fitted in passes over the file"
     return f"{reason}: it is fitted to a sample of {rows_held(values, memory_mb):,} of them"
 

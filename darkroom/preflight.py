@@ -261,7 +261,7 @@ def _by_index(dataset: str, *of: Any) -> str | None:
 
 
 def _check_classifier(name: str, classifier: Classifier) -> None:
-    """Refuse names of settings that the classifier does not have, in its search too."""
+    """Refuse names of settings that the classifier does not have, in its `tune` too."""
     from darkroom.classifiers import check_settings
 
     plain = classifier.model_dump(exclude={"tune"})
@@ -390,7 +390,6 @@ def _forecast(settings: Settings, dataset: str, rows: int, say: Callable[[str], 
             WIDTH,
             classifier.settings,
             classifier.max_rows,
-            classifier.search.model_dump() if classifier.search else None,
             classifier.memory_mb,
         )
         if told.message:

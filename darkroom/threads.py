@@ -78,8 +78,7 @@ def work_of_fit(settings: Settings, name: str) -> float:
     from darkroom import classifiers  # only where a fit is to be run
 
     given = settings.classifiers[name]
-    search = given.search.model_dump() if given.search else None
-    return classifiers.work(given.kind, given.settings, given.max_rows, search)
+    return classifiers.work(given.kind, given.settings, given.max_rows)
 
 
 def work_of_fits(settings: Settings) -> float:

@@ -1,4 +1,4 @@
-"""Classifiers on real digits: every kind, calibration, groups, search, saving."""
+"""Classifiers on real digits: every kind, calibration, groups, saving."""
 
 import json
 import logging
@@ -63,7 +63,6 @@ class Case:
             "scale": None,
             "pca": None,
             "settings": FEW_TREES.get(kind, {}),
-            "search": None,
             "max_rows": None,
             "seed": 0,
             "accelerate": "auto",
@@ -267,11 +266,7 @@ def test_known_settings_are_those_of_scikit_learn(kind):
         ({"settings": {"gama": 1}}, "did you mean 'gamma'"),
         ({"settings": {"zzz": 1}}, "known: C, "),
         ({"settings": {"probability": True}}, "cannot be set here"),
-        ({"search": {"space": {"random_state": [1]}}}, "search.space: 'random_state' cannot"),
-        ({"search": {"space": {"n_estimators": [1]}}}, "no setting of svm"),
-        ({"search": {"space": {"pca": [0]}}}, "pca is 0"),
-        ({"search": {"space": {"pca": [True]}}}, "pca is True"),
-        ({"search": {"space": {"pca": [1.5]}}}, "pca is 1.5"),
+        ({"settings": {"n_estimators": 1}}, "no setting of svm"),
     ],
 )
 def test_wrong_names_are_told_before_anything_runs(given, words):
@@ -281,10 +276,7 @@ def test_wrong_names_are_told_before_anything_runs(given, words):
 
 
 def test_right_names_pass():
-    space = {"C": [1, 2], "pca": [None, 10, 0.9]}
-    classifiers.check_settings(
-        "mine", {"kind": "svm", "settings": {"gamma": 1}, "search": {"space": space}}
-    )
+    classifiers.check_settings("mine", {"kind": "svm", "settings": {"gamma": 1}})
 
 
 @pytest.mark.parametrize(
@@ -506,144 +498,6 @@ def test_calibration_of_many_rows_takes_a_sample(monkeypatch, case):
     assert result.accuracy > 0.97
 
 
-# ---------------------------------------------------------------- search
-
-
-def test_search_finds_the_better_setting(case):
-    space = {"C": [1e-4, 5.0], "pca": [2, None]}
-    result = case.fit(
-        "svm", search={"space": space, "iterations": None, "folds": 3, "score": "accuracy"}
-    )
-    assert "search of 4 settings in 3 folds" in result.notes
-    assert "best C = 5.0, pca = None (accuracy 0.9" in result.notes
-    fitted = classifiers.load(result.model).pipeline
-    assert fitted[-1].calibrated_classifiers_[0].estimator.C == 5.0
-    assert "pca" not in fitted.named_steps
-    assert "search" in result.meta["seconds"]
-
-
-@pytest.mark.parametrize("score", ["balanced_accuracy", "neg_log_loss", "f1_macro"])
-@pytest.mark.parametrize("kind", ["svm", "logistic_regression"])
-def test_search_by_every_score(case, score, kind):
-    search = {"space": {"C": [1e-6, 1.0]}, "iterations": None, "folds": 2, "score": score}
-    result = case.fit(kind, search=search, max_rows=300)
-    assert f"best C = 1.0 ({score} " in result.notes
-
-
-def test_random_search_is_repeatable_whatever_the_threads(case):
-    space = {"n_neighbors": list(range(1, 40)), "weights": ["uniform", "distance"]}
-    search = {"space": space, "iterations": 5, "folds": 2, "score": "accuracy"}
-    once = case.fit("knn", search=search)
-    again = case.fit("knn", search=search, threads=2, tag="again")
-    assert once.meta["notes"] == again.meta["notes"]
-    assert "search of 5 settings" in once.notes
-    assert np.array_equal(once.p, again.p)
-
-
-def groups_that_mislead(folder):
-    """Each group has a place and a class of its own by chance; only column 0 tells the class.
-
-    Whoever lets members of a group into learning and scoring finds the nearest one best.
-    """
-    random = np.random.default_rng(0)
-    group = np.repeat(np.arange(120), 5)
-    y = random.integers(0, 2, 120)[group]
-    place = 3 * random.normal(size=(120, 8))[group]
-    x = np.column_stack([y + 0.7 * random.normal(size=len(y)), place])
-    part = np.where(group < 80, "train", "test")
-    return x, np.array(["no", "yes"])[y], part, group
-
-
-def test_search_does_not_leak_groups(tmp_path):
-    x, label, part, group = groups_that_mislead(tmp_path)
-    search = {
-        "space": {"n_neighbors": [1, 61]},
-        "iterations": None,
-        "folds": 4,
-        "score": "accuracy",
-    }
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "lost").mkdir()
-    kept = Case(tmp_path / "kept", x, label, part, group=[f"patient {g}" for g in group])
-    lost = Case(tmp_path / "lost", x, label, part)
-    honest, fooled = kept.fit("knn", search=search), lost.fit("knn", search=search)
-    assert "best n_neighbors = 61 " in honest.notes
-    assert "best n_neighbors = 1 (accuracy 0.9" in fooled.notes
-    assert honest.accuracy > fooled.accuracy
-
-
-def test_search_does_not_leak_variants(tmp_path):
-    x, label, part, group = groups_that_mislead(tmp_path)
-    # the same table told as 120 images with 4 variants each: no groups are given
-    case = Case(
-        tmp_path,
-        x,
-        label,
-        part,
-        row=group,
-        variant=np.tile(np.arange(5), 120),
-        group=[f"row {r}" for r in range(120)],
-    )
-    search = {
-        "space": {"n_neighbors": [1, 61]},
-        "iterations": None,
-        "folds": 4,
-        "score": "accuracy",
-    }
-    assert "best n_neighbors = 61 " in case.fit("knn", search=search).notes
-
-
-def test_search_scores_originals_only(tmp_path):
-    """Variants lie where a single neighbour is right, originals where many are."""
-    random = np.random.default_rng(0)
-    n = 300
-    y = np.repeat(random.integers(0, 2, n // 10), 10)
-    original = np.column_stack([y + random.normal(size=n), np.zeros(n)])
-    places = random.uniform(50, 100, size=(n // 10, 2))[np.arange(n) // 10]
-    variants = [places + 0.01 * random.normal(size=(n, 2)) for _ in range(3)]
-    label = np.array(["no", "yes"])[np.tile(y, 4)]
-    case = Case(
-        tmp_path,
-        np.concatenate([original, *variants]),
-        label,
-        np.full(4 * n, "train"),
-        row=np.tile(np.arange(n), 4),
-        variant=np.repeat(np.arange(4), n),
-    )
-    search = {
-        "space": {"n_neighbors": [1, 61]},
-        "iterations": None,
-        "folds": 3,
-        "score": "accuracy",
-    }
-    assert "best n_neighbors = 61 " in case.fit("knn", search=search, scale=False).notes
-
-
-def test_search_with_a_class_of_one_group(tmp_path):
-    x, label = digits()
-    x, label = x[:300], label[:300]
-    part = np.where((np.arange(300) < 200) | (label == "6"), "train", "test")
-    group = [f"row {i}" if name != "6" else "sixes" for i, name in enumerate(label)]
-    case = Case(tmp_path, x, label, part, group=group)
-    for score in ("accuracy", "neg_log_loss"):
-        weights = [{"6": 1.0, "9": 1.0}, None]
-        search = {
-            "space": {"C": [1e-6, 1.0], "class_weight": weights},
-            "iterations": None,
-            "folds": 3,
-            "score": score,
-        }
-        assert "best C = 1.0, " in case.fit("linear_svm", search=search).notes
-
-
-def test_search_without_groups_enough(tmp_path):
-    x, label = digits()
-    case = Case(tmp_path, x[:200], label[:200], np.full(200, "train"), group=["all"] * 200)
-    search = {"space": {"C": [1]}, "iterations": None, "folds": 3, "score": "accuracy"}
-    with pytest.raises(UserError, match="a search needs"):
-        case.fit("svm", search=search)
-
-
 # ---------------------------------------------------------------- forecast
 
 
@@ -660,26 +514,11 @@ def test_forecast_grows_and_offers_what_to_use():
     assert 300 < fine.seconds <= 600  # seconds
 
 
-def test_forecast_counts_the_search():
-    search = {"space": {"C": [1] * 30}, "iterations": None, "folds": 3, "score": "accuracy"}
-    alone = classifiers.forecast("svm", 50_000, 250, {}, None)
-    searched = classifiers.forecast("svm", 50_000, 250, {}, None, search)
-    assert alone.message is None
-    assert "its search included" in searched.message
-    drawn = classifiers.forecast("svm", 50_000, 250, {}, None, search | {"iterations": 3})
-    assert alone.seconds < drawn.seconds < searched.seconds
-    costly = classifiers.forecast("svm", 50_000, 250, {}, None, search | {"score": "neg_log_loss"})
-    assert costly.seconds > 2 * searched.seconds
-
-
 def test_work_is_in_proportion():
     work = classifiers.work
     assert work("svm") > work("random_forest") > 5 * work("knn")
     assert work("svm", max_rows=10_000) < work("random_forest") / 3
     assert work("random_forest", {"n_estimators": 30}) == pytest.approx(work("random_forest") / 10)
-    search = {"space": {"C": [1, 2]}, "iterations": None, "folds": 3, "score": "accuracy"}
-    assert work("svm", search=search) > 1.5 * work("svm")
-    assert work("knn", search=search) > 2 * work("knn")
     assert work("random_forest", {"n_estimators": "many"}) > 0  # scikit-learn will say it
 
 
@@ -729,7 +568,6 @@ def test_the_package_is_not_there_when_it_does_not_start(monkeypatch):
     [
         ("knn", {}),
         ("svm", {"settings": {"kernel": "poly"}}),
-        ("svm", {"search": {"space": {"C": [1, 2], "kernel": ["rbf", "linear"]}}}),
         ("random_forest", {"settings": {"criterion": "entropy"}}),
     ],
 )
@@ -791,23 +629,6 @@ def test_an_accelerated_model_is_a_plain_one(case, eager, kind, tmp_path):
     )
     assert out.stdout.strip() == "{'sklearn'}"
     assert np.allclose(np.load(tmp_path / "p.npy"), fast.p, rtol=1e-6, atol=1e-12)
-
-
-def test_a_search_is_accelerated_too(case, eager):
-    pytest.importorskip("sklearnex")
-    search = {
-        "space": {"C": [1e-3, 1.0]},
-        "iterations": None,
-        "folds": 2,
-        "score": "neg_log_loss",
-    }
-    plain, fast = (
-        case.fit("svm", search=search, accelerate=mode, threads=2) for mode in ("never", "auto")
-    )
-    assert "intelex" in fast.notes
-    for result in (plain, fast):
-        assert "best C = 1.0 " in result.notes
-    assert (fast.table["predicted"] == plain.table["predicted"]).mean() >= 0.999
 
 
 def test_a_forest_is_not_replaced_unasked(case, eager, monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from darkroom.config import Settings, View, source_name
+from darkroom.config import REMOVED, Settings, View, source_name
 from darkroom.errors import UserError
 
 BASE: dict[str, Any] = {
@@ -145,6 +145,26 @@ def test_the_file_and_line_of_a_mistake_are_those_of_the_last_file_that_says_it(
     said = mistake(config, [str(first), str(second)])
     assert f"{second}:4: models.cnn.epochs is 0" in said
     assert f"{first}:4: models.cnn.batch is 0" in said
+
+
+@pytest.mark.parametrize("pattern", REMOVED)
+def test_a_removed_setting_is_told_with_what_to_write(pattern: str, tmp_path: Path) -> None:
+    kind, *rest = pattern.split(".")
+    name = {"classifiers": "svm", "models": "cnn", "datasets": "pets"}.get(kind, "")
+    path = ".".join([kind, *(name if part == "*" else part for part in rest)])
+    config = with_value(path, 1)
+    file = tmp_path / "mine.yaml"
+    file.write_text("# mine\n" + yaml.safe_dump(config, sort_keys=False))
+    said = mistake(config, [str(file)])
+    line = file.read_text().splitlines().index(f"{'  ' * path.count('.')}{rest[-1]}: 1") + 1
+    assert said == f"{file}:{line}: {path}: {REMOVED[pattern]}"
+
+
+def test_a_removed_setting_is_known_by_its_whole_path() -> None:
+    config = with_value("classifiers", {"svm-1.5": {"kind": "svm", "search": {}}})
+    assert f"classifiers.svm-1.5.search: {REMOVED['classifiers.*.search']}" in mistake(config)
+    config = with_value("classifiers.svm.tune.search", {})
+    assert "classifiers.svm.tune.search: unknown key" in mistake(config)
 
 
 def test_short_forms_of_layers_and_variants() -> None:
@@ -539,12 +559,6 @@ def test_a_classifiers_space_reaches_its_own_settings() -> None:
     assert "tune" not in told["classifier"]
     config["classifiers"]["svm"]["tune"]["space"] = {"pca": [0.5, 2.5]}
     assert "pca with 2.5: a fraction must lie between 0 and 1" in mistake(config)
-    config["classifiers"]["svm"] = {
-        "kind": "svm",
-        "tune": {"space": {"settings.C": [1, 2]}},
-        "search": {"space": {"C": [1, 2]}},
-    }
-    assert "tune and search exclude each other" in mistake(config)
 
 
 BACKBONE = {"kind": "backbone", "application": "MobileNet"}

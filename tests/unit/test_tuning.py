@@ -185,7 +185,7 @@ def test_the_training_takes_what_was_chosen(
 # ---------------------------------------------------------------- classifiers
 
 KNN: dict[str, Any] = {
-    "kind": "knn", "scale": None, "pca": None, "settings": {"n_neighbors": 3}, "search": None,
+    "kind": "knn", "scale": None, "pca": None, "settings": {"n_neighbors": 3},
     "max_rows": None, "memory_mb": 2000, "seed": 0, "accelerate": "never",
 }  # fmt: skip
 NEIGHBOURS = {"settings.n_neighbors": [1, 3, 9, 400], "settings.weights": ["uniform", "distance"]}
