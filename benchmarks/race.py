@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from darkroom import batches, images, index, models, partition, sources, training
+from darkroom import batches, images, index, models, partition, training
 from darkroom.config import Settings
+from darkroom.sources import download
 
 ROOT = Path(__file__).resolve().parent.parent
 DATASET, PUBLISHED, OURS = "cifar10", "cifar10_cnn", "cifar10_fast"
@@ -83,7 +84,7 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
     def cfg(stage: str) -> dict[str, Any]:
         return settings.stage(stage, wildcards)
 
-    sources.download(path["source"], cfg=cfg("download"), mirror=None)
+    download.download_source(path["source"], cfg=cfg("download"), mirror=None)
     index.write_manifest(path["source"], path["manifest"], cfg=cfg("index"), threads=threads)
     partition.write_splits(
         path["manifest"], path["splits"], indices=str(folder / "i.json"), cfg=cfg("split")

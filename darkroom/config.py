@@ -27,10 +27,10 @@ from pydantic import (
 )
 
 from darkroom import comparisons
-from darkroom.addresses import addresses
 from darkroom.errors import UserError, nearest
 from darkroom.mistakes import in_words
 from darkroom.overrides import override, value_at
+from darkroom.sources.addresses import addresses
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 RESERVED = {

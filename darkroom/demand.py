@@ -24,11 +24,12 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from darkroom import remembered, sources, threads, unseen
+from darkroom import remembered, threads, unseen
 from darkroom.commands import said
 from darkroom.config import Classifier, FineTune, Model, Settings, drawn
 from darkroom.errors import UserError
 from darkroom.provenance import ROOT
+from darkroom.sources import download
 from darkroom.threads import Work
 
 MB = 1e6  # Snakemake and Slurm count so, or by 2^20, which is more
@@ -120,8 +121,8 @@ def _listed(source: str) -> Size:
     if source == "bundled:digits":
         return Size(1797, 700_000, "listing")
     try:
-        paths = sources.listing(source)
-        archive = sources.local_input(source)
+        paths = download.listing(source)
+        archive = download.local_input(source)
     except (UserError, OSError):
         return Size(ASSUMED_FILES, ASSUMED_FILES * FILE_BYTES, "assumed")
     files = len(paths) if paths else ASSUMED_FILES
@@ -266,7 +267,7 @@ Stage = Callable[[_Data, Mapping[str, str], int, bool], Need]
 def _download(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
     """A folder is looked through, a local archive unpacked, anything else fetched first."""
     try:
-        what = sources.kind(data.settings.datasets[data.dataset].source)
+        what = download.kind(data.settings.datasets[data.dataset].source)
     except UserError:  # the check of the settings says so
         what = ""
     if what == "folder":

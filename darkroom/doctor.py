@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from darkroom import cards, demand, disk, forecast, gpu, installed, machine, sources
+from darkroom import cards, demand, disk, forecast, gpu, installed, machine
 from darkroom.comparisons import merged
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.gpu import Finding
 from darkroom.provenance import ROOT
+from darkroom.sources import download
 
 PYTHONS = ((3, 11), (3, 13))
 SHOWN = 5  # packages, data sets, addresses that are named
@@ -162,7 +163,7 @@ def _sources(asked: Asked) -> Iterator[Finding]:
     for name in settings.run.datasets:
         source = settings.datasets[name].source
         try:
-            kind = sources.kind(source)
+            kind = download.kind(source)
         except UserError:
             continue  # the settings' section says so
         if kind in REMOTE and not (asked.folder / "data" / name / "source.json").exists():
@@ -193,17 +194,17 @@ def _uses_kaggle(settings: Settings) -> bool:
 
 
 def _token(needed: bool) -> Finding:
-    from darkroom import kaggle_source
+    from darkroom.sources import kaggle
 
     try:
-        found = kaggle_source.credentials()
+        found = kaggle.credentials()
     except UserError as error:
         return Finding("problem", str(error))
     if found is not None:
         return Finding("ok", f"a Kaggle token, from {found.where}")
     return Finding(
         "problem" if needed else "note",
-        f"no Kaggle token: make one at {kaggle_source.TOKENS} and save it as ~/.kaggle/access_token",
+        f"no Kaggle token: make one at {kaggle.TOKENS} and save it as ~/.kaggle/access_token",
     )
 
 

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from darkroom import cards, demand, disk, remembered, sources, survival, unseen, weights
+from darkroom import cards, demand, disk, remembered, survival, unseen, weights
 from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
 from darkroom.overrides import override
 from darkroom.provenance import code
+from darkroom.sources import download
 
 WIDTH = 128  # features a row, for the forecast: a network's last hidden layer, about
 
@@ -194,7 +195,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
     for dataset in settings.run.datasets:
         for name in settings.classifiers_of(dataset):
             _check_classifier(name, settings.classifiers[name])
-        sources.kind(settings.datasets[dataset].source)
+        download.kind(settings.datasets[dataset].source)
         for name in settings.backbones_of(dataset):
             backbone = settings.features[name]
             try:
@@ -346,7 +347,7 @@ def _listed(settings: Settings, dataset: str) -> Any:
 
     None where only a download would tell, or where the file names alone do not.
     """
-    paths = sources.listing(settings.datasets[dataset].source)
+    paths = download.listing(settings.datasets[dataset].source)
     if not paths:
         return None
     import pandas

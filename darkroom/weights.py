@@ -148,15 +148,15 @@ def _in_mirror(mirror: str | None, name: str) -> Path | None:
 
 
 def _fetched(address: str, name: str, path: str, digest: str | None, mirror: str | None) -> Path:
-    from darkroom import transfer
+    from darkroom.sources import http
 
     host = urlsplit(address).netloc
     where = f"the mirror {mirror}" if mirror else "a folder and name that folder as mirror"
     hint = f"put the file as {name} into {where}"
-    session = transfer.session()
+    session = http.session()
 
     def check_secure(url: str) -> None:
-        plain = url.lower().startswith("http:") and not transfer.is_loopback(url)
+        plain = url.lower().startswith("http:") and not http.is_loopback(url)
         if plain and digest is None:
             raise UserError(
                 f"weights {address!r} come over http, where they can be changed on the way: use "
@@ -175,12 +175,12 @@ def _fetched(address: str, name: str, path: str, digest: str | None, mirror: str
 
     check_secure(address)
     with session:
-        got = transfer.fetch(
+        got = http.fetch(
             opened,
             path,
             key=address,
             name=name,
-            patience=transfer.Patience(host, hint),
+            patience=http.Patience(host, hint),
             explain=explain,
             sha256=digest if digest and len(digest) == 64 else None,
         )

@@ -11,7 +11,8 @@ from snakemake.exceptions import WorkflowError
 if str(workflow.basedir) not in sys.path:
     sys.path.insert(0, str(workflow.basedir))
 
-from darkroom import demand, preflight, sources, survival, threads, unseen, weights
+from darkroom import demand, preflight, survival, threads, unseen, weights
+from darkroom.sources import download
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.provenance import code

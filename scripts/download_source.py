@@ -1,10 +1,10 @@
 """Bring a data set's files to data/{dataset}, and say in source.json what and where they are."""
 
-from darkroom import sources
+from darkroom.sources import download
 from darkroom.stage import stage
 
 with stage(snakemake):
-    sources.download(
+    download.download_source(
         snakemake.output[0],
         cfg=snakemake.params.cfg,
         mirror=snakemake.config.get("mirror"),

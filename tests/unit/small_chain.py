@@ -20,10 +20,10 @@ from darkroom import (
     images,
     index,
     partition,
-    sources,
     training,
 )
 from darkroom.config import Settings
+from darkroom.sources import download
 from tests.pictures import class_folders
 
 CONFIG: dict[str, Any] = {
@@ -64,7 +64,7 @@ class Chain:
         """Every stage from the source to the evaluation; the current folder is `root`."""
         source, manifest = "data/shapes/source.json", self.results("manifest.parquet")
         Path("data/shapes").mkdir(parents=True)
-        sources.download(source, cfg=self.cfg("download"))
+        download.download_source(source, cfg=self.cfg("download"))
         Path(self.results()).mkdir(parents=True)
         index.write_manifest(source, manifest, cfg=self.cfg("index"), threads=1)
         indices = self.results("class_indices.json")

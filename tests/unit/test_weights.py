@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from darkroom import backbones, models, transfer, weights
+from darkroom import backbones, models, weights
 from darkroom.errors import UserError
+from darkroom.sources import http
 from tests.kaggle_server import Server
 from tests.unit.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
 
@@ -27,7 +28,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def server(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Serves the file that the application is taken to ask for; its md5 is known."""
-    monkeypatch.setattr(transfer, "sleep", lambda seconds: None)
+    monkeypatch.setattr(http, "sleep", lambda seconds: None)
     with Server({f"/{NAME}": content, "/mine.h5": content}) as running:
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         said = backbones.Official(f"{running.url}/{NAME}", NAME, md5)
@@ -90,14 +91,14 @@ def test_a_download_that_broke_off_goes_on(
 ) -> None:
     half = len(content) // 2
 
-    def cut(self: Any, chunk: bytes, add: Any = transfer._Part._add) -> None:
+    def cut(self: Any, chunk: bytes, add: Any = http._Part._add) -> None:
         add(self, chunk)
         if self.at >= half and self.at < len(content):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(transfer._Part, "_add", cut)
-        patch.setattr(transfer, "CHUNK", 1 << 14)
+        patch.setattr(http._Part, "_add", cut)
+        patch.setattr(http, "CHUNK", 1 << 14)
         download(tmp_path)
     assert download(tmp_path) == content
     assert "Range" in server.gets()[-1]

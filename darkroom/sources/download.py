@@ -10,12 +10,12 @@ a local archive                       zip, tar, tar.gz, tar.bz2, tar.xz, tar.zst
 `kaggle-competition:name`             the data of a competition of Kaggle
 ====================================  ===========================================================
 
-`download` ends with `data/{dataset}/source.json`. What has to be unpacked lies beside it in
+`download_source` ends with `data/{dataset}/source.json`. What has to be unpacked lies beside it in
 `files/`, and `.receipt.json` says what was verified and how the folder looked then, so that a
 rerun (the code changed, source.json is gone) takes what is already there. Nothing is renamed to
 `files` before it is whole, and no receipt is written before that.
 
-Images in array files (`darkroom.published`: MNIST's, CIFAR's) become PNG class folders in `files/`,
+Images in array files (`darkroom.sources.published`: MNIST's, CIFAR's) become PNG class folders in `files/`,
 and the array files are not kept; those of a local folder stay as they are where they are.
 
 A `mirror:` folder is looked into before the network. There an https archive has the name that
@@ -39,12 +39,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from darkroom import archive, arrays, disk, published
-from darkroom.addresses import KAGGLE, addresses, kind, local_path, mirror_names
+from darkroom import disk
 from darkroom.errors import UserError
-from darkroom.folders import files, survey
+from darkroom.sources import arrays, published, unpack
+from darkroom.sources.addresses import KAGGLE, addresses, kind, local_path, mirror_names
+from darkroom.sources.folders import files, survey
 
-__all__ = ["download", "kind", "listing", "local_input", "mirror_names", "tree_digest"]
+__all__ = ["download_source", "kind", "listing", "local_input", "mirror_names", "tree_digest"]
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def listing(source: str, limit: int = 200_000) -> list[str] | None:
     what = kind(source)
     paths: list[str] = []
     if what == "archive":
-        paths = archive.listing(str(local_path(source)), limit) or []
+        paths = unpack.listing(str(local_path(source)), limit) or []
     elif what == "folder":
         for path, _, _ in files(_folder(source)):
             if len(paths) >= limit:
@@ -113,7 +114,7 @@ def _folder(source: str) -> str:
 # ---------------------------------------------------------------- the download stage
 
 
-def download(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> None:
+def download_source(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> None:
     """Bring a data set's files to the folder of `output`, and say there what and where they are.
 
     Parameters
@@ -259,7 +260,7 @@ class _Place:
 
     def _install(
         self,
-        unpacked: archive.Unpacked,
+        unpacked: unpack.Unpacked,
         told: dict[str, Any],
         mark: dict[str, int] | None = None,
     ) -> dict[str, Any]:
@@ -295,18 +296,18 @@ class _Place:
 
     def _unpack(
         self, got: list[tuple[Path, dict[str, Any]]]
-    ) -> tuple[archive.Unpacked, dict[str, Any]]:
+    ) -> tuple[unpack.Unpacked, dict[str, Any]]:
         """Unpack each file that was got, and write out the images of array files.
 
         Returns
         -------
         Counts, and what source.json says of the files.
         """
-        done = archive.Unpacked(0, 0, {})
+        done = unpack.Unpacked(0, 0, {})
         for path, told in got:
             one = self._place(path, str(told["archive"]), done, alone=len(got) == 1)
             skipped = Counter(done.skipped) + Counter(one.skipped)
-            done = archive.Unpacked(done.files + one.files, done.bytes + one.bytes, dict(skipped))
+            done = unpack.Unpacked(done.files + one.files, done.bytes + one.bytes, dict(skipped))
         several = {key: [told[key] for _, told in got] for key in ("archive", "sha256")}
         said = got[0][1] if len(got) == 1 else several
         there = [path for path, _, _ in files(str(self.partial))]
@@ -316,26 +317,26 @@ class _Place:
         images = self._write(found, self.written)
         shutil.rmtree(self.partial)
         self.written.rename(self.partial)
-        done = archive.Unpacked(images.files, images.bytes, done.skipped)
+        done = unpack.Unpacked(images.files, images.bytes, done.skipped)
         return done, {**said, "written_from": found.sentence}
 
     def _place(
-        self, path: Path, name: str, done: archive.Unpacked, *, alone: bool
-    ) -> archive.Unpacked:
+        self, path: Path, name: str, done: unpack.Unpacked, *, alone: bool
+    ) -> unpack.Unpacked:
         """Unpack one file; of several, each archive into a folder of its name."""
         target = self.partial
         max_bytes, max_files = self._limits()
         if not alone:
-            packed = archive.recognise(str(path))
+            packed = unpack.recognise(str(path))
             plain = published.is_array_file(name) or PLAIN.search(name)
-            if packed is None and plain and not archive.is_web_page(str(path)):
+            if packed is None and plain and not unpack.is_web_page(str(path)):
                 target.mkdir(exist_ok=True)
                 with disk.full_disc_in_words(str(self.folder)):
                     shutil.copyfile(path, target / name)
-                return archive.Unpacked(1, path.stat().st_size, {})
+                return unpack.Unpacked(1, path.stat().st_size, {})
             if packed == "zip" or (packed and packed.startswith("tar")):
-                target = target / archive.stem(name)
-        return archive.unpack(
+                target = target / unpack.stem(name)
+        return unpack.unpack(
             str(path),
             str(target),
             max_bytes=max_bytes - done.bytes,
@@ -343,7 +344,7 @@ class _Place:
             name=name,
         )
 
-    def _write(self, found: arrays.Arrays, target: Path) -> archive.Unpacked:
+    def _write(self, found: arrays.Arrays, target: Path) -> unpack.Unpacked:
         log.info("%s", found.sentence)
         max_bytes, max_files = self._limits()
         inside = target / (self.chosen or "")
@@ -354,11 +355,11 @@ class _Place:
         return int(limits["max_gb"] * 1e9), int(limits["max_files"])
 
     def _verified(self, path: Path, sha256: str | None) -> str:
-        from darkroom import transfer
+        from darkroom.sources import http
 
-        found = transfer.sha256_of(str(path), f"Verifying {path.name}")
+        found = http.sha256_of(str(path), f"Verifying {path.name}")
         if sha256 not in (None, found):
-            raise transfer.mismatch(
+            raise http.mismatch(
                 str(path), str(sha256), found, "put the right file there, or correct sha256"
             )
         return found
@@ -377,7 +378,7 @@ class _Place:
             )
         try:
             unpacked, told = self._unpack(got)
-        except archive.Damaged:
+        except unpack.Damaged:
             shutil.rmtree(self.incoming, ignore_errors=True)  # else it would be taken again
             raise
         return self._install(unpacked, told)
@@ -412,10 +413,10 @@ class _Place:
     def _https(
         self, address: str, sha256: str | None, path: str, name: str, hint: str
     ) -> tuple[Path, dict[str, Any]]:
-        from darkroom import transfer
+        from darkroom.sources import http
 
         host = urlsplit(address).netloc
-        session = transfer.session()
+        session = http.session()
 
         def opened(headers: dict[str, str]) -> Any:
             response = session.get(address, headers=headers, stream=True)
@@ -439,12 +440,12 @@ class _Place:
 
         self._check_secure(address, sha256)
         with session:
-            got = transfer.fetch(
+            got = http.fetch(
                 opened,
                 path,
                 key=address,
                 name=name,
-                patience=transfer.Patience(host, hint),
+                patience=http.Patience(host, hint),
                 explain=explain,
                 sha256=sha256,
             )
@@ -453,9 +454,9 @@ class _Place:
 
     def _check_secure(self, url: str, sha256: str | None) -> None:
         """Plain http can be changed on the way: it takes a sha256, or this very machine."""
-        from darkroom import transfer
+        from darkroom.sources import http
 
-        plain = url.lower().startswith("http:") and not transfer.is_loopback(url)
+        plain = url.lower().startswith("http:") and not http.is_loopback(url)
         if plain and sha256 is None:
             raise UserError(
                 f"source {self.source!r} comes over http, where it can be changed on the way:"
@@ -463,17 +464,17 @@ class _Place:
             )
 
     def _kaggle(self, path: str, hint: str) -> tuple[Path, dict[str, Any]]:
-        from darkroom import kaggle_source
+        from darkroom.sources import kaggle
 
         match = KAGGLE.match(self.source)
         if match:
-            wanted = kaggle_source.Wanted(
+            wanted = kaggle.Wanted(
                 self.source, match[1], match[2], int(match[3]) if match[3] else None
             )
         else:
             name = self.source.partition(":")[2]
-            wanted = kaggle_source.Wanted(self.source, None, name, None)
-        got = kaggle_source.download(
+            wanted = kaggle.Wanted(self.source, None, name, None)
+        got = kaggle.download(
             wanted,
             path,
             sha256=self.sha256[0],
@@ -542,7 +543,7 @@ def _now() -> str:
 # ---------------------------------------------------------------- bundled data
 
 
-def _write_digits(target: Path) -> tuple[archive.Unpacked, dict[str, Any]]:
+def _write_digits(target: Path) -> tuple[unpack.Unpacked, dict[str, Any]]:
     """scikit-learn's digits as PNG class folders: 8×8 grey, 0..16 stretched to 0..255.
 
     The test part of E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
@@ -569,4 +570,4 @@ def _write_digits(target: Path) -> tuple[archive.Unpacked, dict[str, Any]]:
         "sha256": digest.hexdigest(),
         "license": "CC BY 4.0, Alpaydin and Kaynak (1998), doi:10.24432/C50P49",
     }
-    return archive.Unpacked(len(pixels), size, {}), told
+    return unpack.Unpacked(len(pixels), size, {}), told

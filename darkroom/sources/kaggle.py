@@ -24,8 +24,9 @@ from typing import Any, TypeVar
 
 import requests
 
-from darkroom import __version__, transfer
+from darkroom import __version__
 from darkroom.errors import UserError
+from darkroom.sources import http
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Wanted:
 class Got:
     """The archive, and what Kaggle says about it."""
 
-    file: transfer.Fetched
+    file: http.Fetched
     version: str | None
     license: str | None
 
@@ -168,7 +169,7 @@ def _signed_in_by_browser(environment: Any) -> Credentials | None:
     if not path.is_file():
         return None
     with KaggleClient(env=environment) as client:
-        transfer.prepare(client.http_client()._session)
+        http.prepare(client.http_client()._session)
         saved = KaggleCredentials.load(client, str(path))
         token = saved.get_access_token() if saved is not None else None
     return Credentials(str(path), token=token) if token else None
@@ -215,7 +216,7 @@ def download(wanted: Wanted, path: str, *, sha256: str | None, hint: str) -> Got
         ) from None
     given = credentials()
     secrets = given.secrets if given else []
-    patience = transfer.Patience("Kaggle", hint)
+    patience = http.Patience("Kaggle", hint)
     try:
         if given is None:
             given = _signed_in_by_browser(environment)
@@ -238,7 +239,7 @@ def download(wanted: Wanted, path: str, *, sha256: str | None, hint: str) -> Got
             error.response.status_code if error.response is not None else 0, ""
         ) from None
     except requests.RequestException as error:
-        raise UserError(f"Kaggle: {transfer.reason(error)}; {hint}") from None
+        raise UserError(f"Kaggle: {http.reason(error)}; {hint}") from None
     except OSError:
         raise
     except Exception as error:  # its text may quote what was sent
@@ -250,12 +251,12 @@ def _ask(
     client: Any,
     wanted: Wanted,
     given: Credentials,
-    patience: transfer.Patience,
+    patience: http.Patience,
     path: str,
     sha256: str | None,
 ) -> Got:
     """What is it, in which version; then the archive of just that version."""
-    session = transfer.prepare(client.http_client()._session)
+    session = http.prepare(client.http_client()._session)
     explain = _explain(wanted, given.where)
     about = patience.attempt(lambda: _call(lambda: _about(client, wanted), explain))
     version = wanted.version
@@ -277,7 +278,7 @@ def _ask(
             return _refusal(error)
         return response
 
-    file = transfer.fetch(
+    file = http.fetch(
         opened,
         path,
         key=f"{wanted.source} version {version}",
@@ -322,28 +323,28 @@ def _archive(client: Any, wanted: Wanted, version: int | None) -> Any:
     return client.datasets.dataset_api_client.download_dataset(request)
 
 
-def _call(call: Callable[[], T], explain: transfer.Explain) -> T:
+def _call(call: Callable[[], T], explain: http.Explain) -> T:
     def once() -> T:
         try:
             return call()
         except requests.HTTPError as error:
-            transfer.check(_refusal(error), explain)
-            raise transfer.Retry(f"status {error.response.status_code}") from None
+            http.check(_refusal(error), explain)
+            raise http.Retry(f"status {error.response.status_code}") from None
 
-    return transfer.connect(once, "Kaggle")
+    return http.connect(once, "Kaggle")
 
 
 def _refusal(error: requests.HTTPError) -> requests.Response:
     """The answer behind a refusal; Kaggle sometimes tells the status in the JSON alone."""
     response: requests.Response | None = error.response
     if response is None:
-        raise transfer.Retry("no answer")
+        raise http.Retry("no answer")
     if response.status_code < 400:
         response.status_code = int(response.json().get("code", 500))
     return response
 
 
-def _explain(wanted: Wanted, where: str) -> transfer.Explain:
+def _explain(wanted: Wanted, where: str) -> http.Explain:
     competition = wanted.owner is None
 
     def explain(status: int, text: str) -> UserError:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from darkroom import cifar, idx
-from darkroom.arrays import Arrays
 from darkroom.errors import UserError, nearest
+from darkroom.sources import cifar, idx
+from darkroom.sources.arrays import Arrays
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 CIFAR_FILES = {

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from darkroom import archive
 from darkroom.errors import UserError
+from darkroom.sources import unpack
 
 FORMS = (
     "bundled:digits, a folder, an archive, https://…, kaggle:owner/name[@version],"
@@ -141,7 +141,7 @@ def file_name(address: str) -> str:
     """The name that the file of an https address is given here."""
     last = unquote(urlsplit(address).path).rstrip("/")
     try:
-        return (archive.safe_name(last) or "archive").rpartition("/")[2]
+        return (unpack.safe_name(last) or "archive").rpartition("/")[2]
     except ValueError:
         return "archive"
 

@@ -1,6 +1,6 @@
 """Images that are published as arrays in a few large files, written out as PNG class folders.
 
-`darkroom.idx` and `darkroom.cifar` know the formats, `darkroom.published` finds them. `write`
+`darkroom.sources.idx` and `darkroom.sources.cifar` know the formats, `darkroom.sources.published` finds them. `write`
 makes `train/<class>/<number>.png` and `test/<class>/<number>.png`, where the number is the image's
 place in its file (in all training batches one after another). Classes have the names that come
 with the files, and else their labels as they are: `0`, `1`, …
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from darkroom import disk
-from darkroom.archive import Damaged, Unpacked
 from darkroom.errors import UserError
 from darkroom.progress import progress
+from darkroom.sources.unpack import Damaged, Unpacked
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,16 +17,16 @@ from typing import Any
 
 import pytest
 
-from darkroom import kaggle_source, transfer
 from darkroom.errors import UserError
+from darkroom.sources import http, kaggle
 from tests.kaggle_server import KEY, SIGNATURE, TOKEN, USERNAME, Server
 
 DATA = bytes(range(256)) * 1024
 OTHER = DATA[::-1]
 SHA = hashlib.sha256(DATA).hexdigest()
-PETS = kaggle_source.Wanted("kaggle:ada/pets", "ada", "pets", None)
-OLD_PETS = kaggle_source.Wanted("kaggle:ada/pets@2", "ada", "pets", 2)
-CUP = kaggle_source.Wanted("kaggle-competition:cup", None, "cup", None)
+PETS = kaggle.Wanted("kaggle:ada/pets", "ada", "pets", None)
+OLD_PETS = kaggle.Wanted("kaggle:ada/pets@2", "ada", "pets", 2)
+CUP = kaggle.Wanted("kaggle-competition:cup", None, "cup", None)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     out: list[float] = []
-    monkeypatch.setattr(transfer, "sleep", out.append)
+    monkeypatch.setattr(http, "sleep", out.append)
     return out
 
 
@@ -66,10 +66,8 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
 
 
-def download(
-    folder: Path, wanted: kaggle_source.Wanted = PETS, sha256: str | None = None
-) -> kaggle_source.Got:
-    return kaggle_source.download(wanted, str(folder / "x"), sha256=sha256, hint="use a mirror")
+def download(folder: Path, wanted: kaggle.Wanted = PETS, sha256: str | None = None) -> kaggle.Got:
+    return kaggle.download(wanted, str(folder / "x"), sha256=sha256, hint="use a mirror")
 
 
 def test_the_newest_version_with_todays_token(
@@ -173,7 +171,7 @@ def test_a_data_set_that_is_refused(server: Server, tmp_path: Path, token: None)
 
 
 def test_no_such_data_set(server: Server, tmp_path: Path, token: None) -> None:
-    wanted = kaggle_source.Wanted("kaggle:ada/cats@7", "ada", "cats", 7)
+    wanted = kaggle.Wanted("kaggle:ada/cats@7", "ada", "cats", 7)
     with pytest.raises(UserError, match=r"no kaggle:ada/cats@7 \(404\), or no version 7"):
         download(tmp_path, wanted)
 
@@ -263,7 +261,7 @@ def test_a_defect_of_the_client_shows_no_secret(
     def broken(*_: object) -> None:
         raise ValueError(f"cannot send {TOKEN} to https://storage/x?X-Goog-Signature={SIGNATURE}")
 
-    monkeypatch.setattr(kaggle_source, "_about", broken)
+    monkeypatch.setattr(kaggle, "_about", broken)
     with pytest.raises(RuntimeError, match=r"cannot send \*\*\* to https://storage/x\?\*\*\*") as e:
         download(tmp_path)
     assert e.value.__cause__ is None and e.value.__suppress_context__
@@ -307,7 +305,7 @@ def test_where_credentials_are_looked_for(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found() -> tuple[Any, ...]:
-        it = kaggle_source.credentials()
+        it = kaggle.credentials()
         return (it.token, it.username, it.key) if it else ()
 
     assert found() == ()
@@ -342,23 +340,23 @@ def test_what_cannot_be_a_credential(home: Path, monkeypatch: pytest.MonkeyPatch
     for content in ("no json", "[]", '{"username": "ada"}'):
         path.write_text(content)
         with pytest.raises(UserError, match=r"kaggle.json is not the file that Kaggle gives"):
-            kaggle_source.credentials()
+            kaggle.credentials()
     monkeypatch.setenv("KAGGLE_API_TOKEN", "two\nwords")
     with pytest.raises(UserError, match="KAGGLE_API_TOKEN holds no Kaggle token") as caught:
-        kaggle_source.credentials()
+        kaggle.credentials()
     assert "words" not in str(caught.value)
 
 
 def test_a_key_that_others_can_read_is_told(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     older(home / ".kaggle")
     path = home / ".kaggle" / "kaggle.json"
-    assert kaggle_source.credentials() and "chmod" not in caplog.text
+    assert kaggle.credentials() and "chmod" not in caplog.text
     path.chmod(stat.S_IRUSR | stat.S_IROTH)
-    assert kaggle_source.credentials() and f"chmod 600 {path}" in caplog.text
+    assert kaggle.credentials() and f"chmod 600 {path}" in caplog.text
 
 
 def test_credentials_never_print_themselves() -> None:
-    it = kaggle_source.Credentials("here", token="t0ken", username="u", key="k3y")
+    it = kaggle.Credentials("here", token="t0ken", username="u", key="k3y")
     assert repr(it) == str(it) == "Credentials(where='here')"
     assert it.secrets == ["t0ken", "k3y"]
 
@@ -366,12 +364,11 @@ def test_credentials_never_print_themselves() -> None:
 def test_scrub() -> None:
     text = "Authorization: Bearer abc.def, https://a/b?sig=1&x=2 Basic Zm9v s3cret"
     assert (
-        kaggle_source.scrub(text, ["s3cret"])
-        == "Authorization: Bearer ***, https://a/b?*** Basic *** ***"
+        kaggle.scrub(text, ["s3cret"]) == "Authorization: Bearer ***, https://a/b?*** Basic *** ***"
     )
 
 
 def test_nothing_signs_in_or_is_imported_before_a_download() -> None:
-    code = "import sys; from darkroom.kaggle_source import scrub; print('kaggle' in sys.modules, 'kagglesdk' in sys.modules)"
+    code = "import sys; from darkroom.sources.kaggle import scrub; print('kaggle' in sys.modules, 'kagglesdk' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]

@@ -17,9 +17,11 @@ import cv2
 import numpy as np
 import pytest
 
-from darkroom import addresses, arrays, layout, published, sources, transfer
+from darkroom import layout
 from darkroom.config import Settings
 from darkroom.errors import UserError
+from darkroom.sources import addresses, arrays, http, published
+from darkroom.sources import download as sources
 from tests.kaggle_server import Server
 from tests.published_layouts import cifar10_binary, cifar10_python, digits, idx, mnist_idx
 
@@ -35,7 +37,7 @@ PAGE = "/mnist/{" + ",".join(NAMES) + "}.gz"
 
 @pytest.fixture(autouse=True)
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(transfer, "sleep", lambda _: None)
+    monkeypatch.setattr(http, "sleep", lambda _: None)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "work"
@@ -65,7 +67,7 @@ def download(source: str, mirror: str | None = None, **more: Any) -> dict[str, A
         "tree": sources.tree_digest(source),
         **more,
     }
-    sources.download(str(output), cfg=cfg, mirror=mirror)
+    sources.download_source(str(output), cfg=cfg, mirror=mirror)
     told: dict[str, Any] = json.loads(output.read_text())
     return told
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from darkroom import arrays, published
 from darkroom.errors import UserError
+from darkroom.sources import arrays, published
 from tests.published_layouts import digits, idx, mnist_idx
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -83,7 +83,7 @@ def put(path: Path, data: bytes) -> None:
 def test_oblong_images_keep_their_shape_over_several_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from darkroom import idx as module
+    from darkroom.sources import idx as module
 
     monkeypatch.setattr(module, "BATCH", 7 * 5 * 3)  # three images at a time
     rng = np.random.default_rng(0)

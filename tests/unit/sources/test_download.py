@@ -23,11 +23,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darkroom import archive, disk, kaggle_source, sources, transfer
+from darkroom import disk
 from darkroom.errors import UserError
+from darkroom.sources import download as sources
+from darkroom.sources import http, kaggle, unpack
 from tests.kaggle_server import SIGNATURE, TOKEN, Server
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -51,7 +53,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("KAGGLE_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(transfer, "sleep", lambda _: None)
+    monkeypatch.setattr(http, "sleep", lambda _: None)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "work"
@@ -84,7 +86,7 @@ def cfg(source: str, **more: Any) -> dict[str, Any]:
 def download(source: str, mirror: str | None = None, **more: Any) -> dict[str, Any]:
     output = Path("data/pets/source.json")
     output.unlink(missing_ok=True)  # as Snakemake does before a job
-    sources.download(str(output), cfg=cfg(source, **more), mirror=mirror)
+    sources.download_source(str(output), cfg=cfg(source, **more), mirror=mirror)
     told: dict[str, Any] = json.loads(output.read_text())
     return told
 
@@ -330,9 +332,9 @@ def test_a_local_archive_is_unpacked_anew_only_when_it_changed(
     path.write_bytes(PETS)
     first = download(str(path))
     unpacked: list[str] = []
-    unpack = archive.unpack
+    original = unpack.unpack
     monkeypatch.setattr(
-        archive, "unpack", lambda *a, **k: (unpacked.append(a[0]), unpack(*a, **k))[1]
+        unpack, "unpack", lambda *a, **k: (unpacked.append(a[0]), original(*a, **k))[1]
     )
     assert download(str(path)) == first
     os.utime(path, (1, 1))
@@ -584,8 +586,8 @@ def test_addresses_without_a_name(source: str) -> None:
 JOB = """
 import sys
 sys.path.insert(0, {root!r})
-from darkroom import sources
-sources.download("data/pets/source.json", cfg={cfg!r}, mirror=None)
+from darkroom.sources.download import download_source
+download_source("data/pets/source.json", cfg={cfg!r}, mirror=None)
 """
 
 
@@ -711,7 +713,7 @@ def test_a_defect_keeps_its_traceback_but_no_secret(
     def broken(*_: object) -> None:
         raise ValueError(f"header {TOKEN}")
 
-    monkeypatch.setattr(kaggle_source, "_about", broken)
+    monkeypatch.setattr(kaggle, "_about", broken)
     with pytest.raises(RuntimeError):
         run_script(source="kaggle:ada/pets")
     assert "Traceback" in (said := Path("log.txt").read_text()) and TOKEN not in said

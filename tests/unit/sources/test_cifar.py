@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from darkroom import published
 from darkroom.errors import UserError
+from darkroom.sources import published
 from tests.published_layouts import (
     CIFAR10,
     cifar10_binary,
@@ -23,7 +23,7 @@ from tests.published_layouts import (
     objects,
     pickled_by_python_2,
 )
-from tests.unit.test_idx import paths, refused, written
+from tests.unit.sources.test_idx import paths, refused, written
 
 COUNTS = {"train": 50, "test": 20}
 

@@ -24,15 +24,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from darkroom.archive import Damaged, safe_name
-from darkroom.arrays import BATCH, Arrays, Part, opened, wrong_length
 from darkroom.errors import UserError
+from darkroom.sources.arrays import BATCH, Arrays, Part, opened, wrong_length
+from darkroom.sources.unpack import Damaged, safe_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from darkroom.arrays import Batch, Read
+    from darkroom.sources.arrays import Batch, Read
 
 TRAINING = re.compile(r"^data_batch_(\d+)(\.bin)?$")
 SIDE = 32

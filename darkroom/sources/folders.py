@@ -11,8 +11,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from darkroom import archive
 from darkroom.errors import UserError
+from darkroom.sources import unpack
 
 
 def files(root: str) -> Iterator[tuple[str, int, int]]:
@@ -38,7 +38,7 @@ def files(root: str) -> Iterator[tuple[str, int, int]]:
             with os.scandir(Path(root, folder)) as entries:
                 for entry in entries:
                     path = f"{folder}/{entry.name}" if folder else entry.name
-                    if entry.name.startswith(".") or archive.is_junk(path):
+                    if entry.name.startswith(".") or unpack.is_junk(path):
                         continue
                     if entry.is_dir():
                         todo.append((path, above | {identity}))

@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from darkroom import archive
 from darkroom.errors import UserError
+from darkroom.sources import unpack as archive
 
 FILES = {"a/1.png": b"one" * 999, "a/2.png": b"two", "b/3.png": b"", "read me.txt": b"hello"}
 LOTS = {"max_bytes": 10**9, "max_files": 10**6}

@@ -21,12 +21,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
-from darkroom.archive import Damaged
-from darkroom.arrays import BATCH, DAMAGED, Arrays, Part, damaged, opened, wrong_length
 from darkroom.errors import UserError
+from darkroom.sources.arrays import BATCH, DAMAGED, Arrays, Part, damaged, opened, wrong_length
+from darkroom.sources.unpack import Damaged
 
 if TYPE_CHECKING:
-    from darkroom.arrays import Batch, Read
+    from darkroom.sources.arrays import Batch, Read
 
 NAME = re.compile(
     r"^(?P<prefix>(?:.*[-_. ])?)(?P<part>train|t10k|test|val|valid|validation)[-_. ]?"

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import requests
 
-from darkroom import transfer
 from darkroom.errors import UserError
+from darkroom.sources import http
 from tests.kaggle_server import Server
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -37,7 +37,7 @@ def server() -> Any:
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that would have been slept."""
     out: list[float] = []
-    monkeypatch.setattr(transfer, "sleep", out.append)
+    monkeypatch.setattr(http, "sleep", out.append)
     return out
 
 
@@ -45,15 +45,15 @@ def explain(status: int, text: str) -> UserError:
     return UserError(f"status {status}: {text}")
 
 
-def fetch(server: Server, path: Path, **settings: Any) -> transfer.Fetched:
-    with transfer.session() as session:
-        return transfer.fetch(
+def fetch(server: Server, path: Path, **settings: Any) -> http.Fetched:
+    with http.session() as session:
+        return http.fetch(
             lambda headers: session.get(f"{server.url}/a.zip", headers=headers, stream=True),
             str(path),
             **{
                 "key": "a",
                 "name": "a.zip",
-                "patience": transfer.Patience("here", "or else"),
+                "patience": http.Patience("here", "or else"),
                 "explain": explain,
                 **settings,
             },
@@ -241,11 +241,11 @@ def test_it_does_not_wait_for_ever(server: Server, tmp_path: Path, naps: list[fl
 
 
 def test_retry_after_may_be_a_date() -> None:
-    soon = transfer.retry_after(formatdate(time.time() + 30, usegmt=True))
+    soon = http.retry_after(formatdate(time.time() + 30, usegmt=True))
     assert soon is not None and 25 < soon < 31
-    assert transfer.retry_after(formatdate(0, usegmt=True)) == 0
-    assert transfer.retry_after("when it suits") is None
-    assert transfer.retry_after(None) is None
+    assert http.retry_after(formatdate(0, usegmt=True)) == 0
+    assert http.retry_after("when it suits") is None
+    assert http.retry_after(None) is None
 
 
 def test_nobody_listens(tmp_path: Path, naps: list[float]) -> None:
@@ -272,7 +272,7 @@ def test_a_disc_that_fills_up_is_told(
     def full(_: object) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(transfer, "_chunks", full)
+    monkeypatch.setattr(http, "_chunks", full)
     with pytest.raises(UserError, match=r"no space: .*run the same command again"):
         fetch(server, tmp_path / "x")
 
@@ -307,7 +307,7 @@ def test_what_cannot_get_better_is_said_at_once(error: Exception, words: str) ->
         raise error
 
     with pytest.raises(UserError, match=words) as caught:
-        transfer.connect(call, "there")
+        http.connect(call, "there")
     assert "secret" not in str(caught.value)
 
 
@@ -321,12 +321,12 @@ def test_what_cannot_get_better_is_said_at_once(error: Exception, words: str) ->
     ],
 )
 def test_reasons_never_quote_an_address(text: str, words: str) -> None:
-    said = transfer.reason(requests.ConnectionError(f"{text} https://x/?sig=1"))
+    said = http.reason(requests.ConnectionError(f"{text} https://x/?sig=1"))
     assert words in said and "sig" not in said
 
 
 def test_loopback() -> None:
     for url in ("http://localhost:7777/x", "http://127.0.0.1", "http://[::1]:80/"):
-        assert transfer.is_loopback(url)
+        assert http.is_loopback(url)
     for url in ("http://example.org", "https://10.0.0.1/", "not an address"):
-        assert not transfer.is_loopback(url)
+        assert not http.is_loopback(url)
