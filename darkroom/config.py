@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Collection
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -811,6 +812,12 @@ class Model(Strict):
         description="models that differ from this one, by name: {adam: {optimizer: adam}, …}; `run` then takes {this}-{name}",
     )
 
+    @property
+    def as_embedded(self) -> bool:
+        """Whether its features are those of its backbone: that is frozen, and no layer changes them."""
+        changing = [layer for layer in self.layers if layer.kind != "dropout"]
+        return self.backbone is not None and self.fine_tune is None and not changing
+
     @model_validator(mode="after")
     def _head_on_a_backbone(self) -> Self:
         if self.backbone is None:
@@ -1144,14 +1151,24 @@ class Settings(Strict):
         k = self.datasets[dataset].split.folds
         return [f"fold-{i}" for i in range(1, k + 1)] if k else ["holdout"]
 
+    def fits_of(self, dataset: str) -> list[tuple[str, str]]:
+        """Each (feature set, classifier) that is fitted, each different feature set once.
+
+        A network whose features are those of its frozen backbone leaves them to the backbone's
+        own feature set, also where `features` does not name that.
+        """
+        sets = [
+            model.backbone if model.backbone and model.as_embedded else f"{name}-seed{seed}"
+            for name, model in ((name, self.models[name]) for name in self.models_of(dataset))
+            for seed in model.seeds
+        ]
+        different = dict.fromkeys(sets + self.features_of(dataset))
+        return [(f, c) for f in different for c in self.classifiers_of(dataset)]
+
     def predictors_of(self, dataset: str) -> dict[str, tuple[str, str]]:
         """Each (feature set, classifier) of a data set by its name: `cnn-seed0`, `cnn-seed0/svm`."""
-        runs = self.runs_of(dataset)
-        found = {run: (run, "head") for run in runs}
-        for features in runs + self.features_of(dataset):
-            for name in self.classifiers_of(dataset):
-                found[f"{features}/{name}"] = (features, name)
-        return found
+        heads = {run: (run, "head") for run in self.runs_of(dataset)}
+        return heads | {"/".join(fit): fit for fit in self.fits_of(dataset)}
 
     def view_of(self, dataset: str, user: str) -> View:
         """The view that a model or feature set of this data set reads."""
@@ -1171,11 +1188,14 @@ class Settings(Strict):
         return View(**{**base, **asked.model_dump(exclude_none=True)})
 
     def views_of(self, dataset: str) -> dict[str, View]:
-        """Views by name; the data set's own stands first: the report shows it."""
-        views = [self.datasets[dataset].view]
+        """Views by name that models and feature sets read; the report shows the first.
+
+        That is the data set's own where any of them reads it, or where there is none of them.
+        """
+        own = self.datasets[dataset].view
         users = self.models_of(dataset) + self.features_of(dataset)
-        views += [self.view_of(dataset, user) for user in users]
-        return {view.name: view for view in views}
+        used = {view.name: view for view in (self.view_of(dataset, user) for user in users)}
+        return {own.name: own} | used if own.name in used or not used else used
 
     # -- what one stage reads: the whole of it, and nothing else
 
@@ -1192,12 +1212,16 @@ class Settings(Strict):
         UserError
             A wildcard, so a target on the command line, names nothing in the configuration.
         """
-        for wildcard, catalogue in (
-            ("dataset", self.datasets),
-            ("model", self.models),
-        ):
+        for wildcard in ("dataset", "model", "view"):
             asked = wildcards.get(wildcard)
-            if asked is not None and asked not in catalogue:
+            if asked is None:
+                continue
+            catalogue: Collection[str] = (
+                self.views_of(wildcards["dataset"])
+                if wildcard == "view"
+                else getattr(self, f"{wildcard}s")
+            )
+            if asked not in catalogue:
                 raise UserError(
                     f"{asked!r} is not in {wildcard}s of the configuration"
                     + nearest(asked, catalogue)

@@ -161,10 +161,8 @@ class _Data:
         """Have the files of one of several shards only."""
         self.files, self.bytes = -(-self.files // shards), -(-self.bytes // shards)
 
-    def shape(self, user: str | None = None) -> tuple[int, int, int]:
-        """(height, width, channels) of a model's or a feature set's images, else of the data set's."""
-        if user is None:
-            return self.settings.datasets[self.dataset].view.shape
+    def shape(self, user: str) -> tuple[int, int, int]:
+        """(height, width, channels) of a model's or a feature set's images."""
         return self.settings.view_of(self.dataset, user).shape
 
     def width(self, features: str) -> int:
@@ -469,9 +467,7 @@ def _choose(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Ne
 
 def _runs(data: _Data) -> int:
     settings, name = data.settings, data.dataset
-    runs, fits = settings.runs_of(name), settings.classifiers_of(name)
-    sets = len(runs) + len(settings.features_of(name))
-    return max(1, len(settings.folds_of(name)) * (len(runs) + sets * len(fits)))
+    return max(1, len(settings.folds_of(name)) * len(settings.predictors_of(name)))
 
 
 def _evaluate(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:

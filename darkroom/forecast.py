@@ -79,17 +79,16 @@ def _of_fold(settings: Settings, of: dict[str, str], cores: int) -> Iterator[Job
             yield Job("train_model", {**trained, "seed": str(seed)}, training)
             yield Job("extract_features", {**trained, "seed": str(seed)}, running)
     every = threads.work_of_fits(settings)
-    for name in settings.classifiers_of(dataset):
+    for features, name in settings.fits_of(dataset):
         tune = settings.classifiers[name].tune
         work = threads.work_of_fit(settings, name)
         own = threads.of_share(work, max(work, every), cores, settings.threads)
-        for features in settings.runs_of(dataset) + settings.features_of(dataset):
-            fitted = {**of, "features": features, "classifier": name}
-            if tune is not None:
-                for n in range(1, tune.trials + 1):
-                    yield Job("try_classifier", {**fitted, "n": str(n)}, own)
-                yield Job("choose_classifier_setting", fitted, 1)
-            yield Job("fit_classifier", fitted, own)
+        fitted = {**of, "features": features, "classifier": name}
+        if tune is not None:
+            for n in range(1, tune.trials + 1):
+                yield Job("try_classifier", {**fitted, "n": str(n)}, own)
+            yield Job("choose_classifier_setting", fitted, 1)
+        yield Job("fit_classifier", fitted, own)
 
 
 class Forecast(NamedTuple):

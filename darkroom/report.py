@@ -56,7 +56,7 @@ def write_report(
     Parameters
     ----------
     source, manifest, unusable, splits, metrics, summary, classes, thresholds, predictions, images :
-        paths as in docs/formats.md; `images` in the data set's own view.
+        paths as in docs/formats.md; `images` in the view that the report shows.
     histories : every `history.csv`, at `{fold}/{model}-seed{seed}/history.csv`.
     tuning : every `best.json` of a search for settings; `trials.csv` stands beside each.
     augmented : the variants in the same view; None or empty where none are stored.

@@ -85,9 +85,8 @@ def work_of_fits(settings: Settings) -> float:
     """Work of all fits of the data sets in `run`."""
     total = 0.0
     for dataset in settings.run.datasets:
-        sets = len(settings.runs_of(dataset) + settings.features_of(dataset))
-        each = sum(work_of_fit(settings, name) for name in settings.classifiers_of(dataset))
-        total += len(settings.folds_of(dataset)) * sets * each
+        work = sum(work_of_fit(settings, name) for _, name in settings.fits_of(dataset))
+        total += len(settings.folds_of(dataset)) * work
     return total
 
 

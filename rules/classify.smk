@@ -1,7 +1,7 @@
 rule classify:
     """Target: the classifiers of all data sets in `run`."""
     input:
-        each("results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet"),
+        each("results/{dataset}/{fold}/{fit}/predictions.parquet"),
 
 
 rule extract_features:

@@ -128,8 +128,7 @@ def each(pattern):
                 fold=settings.folds_of(dataset),
                 run=settings.runs_of(dataset),
                 view=list(settings.views_of(dataset)),
-                features=settings.runs_of(dataset) + settings.features_of(dataset),
-                classifier=settings.classifiers_of(dataset),
+                fit=["/".join(fit) for fit in settings.fits_of(dataset)],
             )
         return list(dict.fromkeys(files))
 
@@ -137,11 +136,11 @@ def each(pattern):
 
 
 def view_of(wildcards):
-    """The view of a network or of a feature set; else of the data set."""
+    """The view of a network or of a feature set; else the one that the report shows."""
     user = wildcards.get("model") or wildcards.get("features")
     if user:
         return settings.view_of(wildcards.dataset, user).name
-    return settings.datasets[wildcards.dataset].view.name
+    return next(iter(settings.views_of(wildcards.dataset)))
 
 
 @called
@@ -315,13 +314,12 @@ def searches_of(wildcards):
     """The chosen settings of all searches of a data set."""
     dataset = wildcards.dataset
     models = [m for m in settings.models_of(dataset) if settings.models[m].tune]
-    classifiers = [c for c in settings.classifiers_of(dataset) if settings.classifiers[c].tune]
-    features = settings.runs_of(dataset) + settings.features_of(dataset)
+    fits = ["/".join(fit) for fit in settings.fits_of(dataset) if settings.classifiers[fit[1]].tune]
     folder = f"results/{dataset}/{{fold}}/tuning"
     return collect(
         f"{folder}/{{of}}/best.json",
         fold=settings.folds_of(dataset),
-        of=[*models, *(f"{f}/{c}" for f in features for c in classifiers)],
+        of=models + fits,
     )
 
 

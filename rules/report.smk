@@ -15,7 +15,7 @@ rule evaluate_dataset:
     """
     input:
         predictions=lambda w: each("results/{dataset}/{fold}/{run}/head/predictions.parquet")(w)
-        + each("results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet")(w),
+        + each("results/{dataset}/{fold}/{fit}/predictions.parquet")(w),
         manifest="results/{dataset}/manifest.parquet",
         splits="results/{dataset}/splits.parquet",
     output:

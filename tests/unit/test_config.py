@@ -281,6 +281,19 @@ def test_models_of_one_data_set_share_a_view_or_have_their_own() -> None:
     settings = Settings.load(config)
     assert list(settings.views_of("pets")) == ["64x64-rgb-squash", "96x96-rgb-squash"]
     assert settings.view_of("pets", "big").shape == (96, 96, 3)
+    config["run"]["models"] = ["big", "same"]  # the data set's own stands first wherever it is used
+    assert next(iter(Settings.load(config).views_of("pets"))) == "64x64-rgb-squash"
+
+
+def test_a_view_that_nothing_reads_is_not_prepared() -> None:
+    config = with_value("models.big", {"layers": ["flatten"], "view": {"size": 96}})
+    config["run"] |= {"models": ["big"], "features": []}
+    settings = Settings.load(config)
+    assert list(settings.views_of("pets")) == ["96x96-rgb-squash"]
+    with pytest.raises(UserError, match="'64x64-rgb-squash' is not in views of"):
+        settings.stage("prepare", {"dataset": "pets", "view": "64x64-rgb-squash"})
+    config["run"]["models"] = []  # the report needs images all the same
+    assert list(Settings.load(config).views_of("pets")) == ["64x64-rgb-squash"]
 
 
 def test_view_names_tell_every_setting() -> None:
@@ -598,6 +611,27 @@ def test_a_head_needs_no_layers_and_reads_the_backbones_view() -> None:
     assert settings.view_of("pets", "head_alone").shape == (96, 96, 3)
     assert settings.backbone_of("head_alone") == "net"
     assert trained(settings, "head_alone")["fine_tune"]["learning_rate"] == 1e-5
+
+
+def test_classifiers_are_fitted_once_on_what_a_frozen_backbone_makes() -> None:
+    head = {"backbone": "net", "layers": [{"dropout": 0.3}], "seeds": [0, 1]}
+    config = with_value("features.net", BACKBONE)
+    config["models"] |= {
+        "plain": head,
+        "hidden": head | {"layers": [{"dense": 4}], "seeds": [0]},
+        "tuned": head | {"fine_tune": {"blocks": 1}, "seeds": [0]},
+    }
+    config["run"] |= {"models": ["plain", "hidden", "tuned"], "features": ["net"]}
+    config["run"]["classifiers"] = ["svm"]
+    settings = Settings.load(config)
+    fits = [("net", "svm"), ("hidden-seed0", "svm"), ("tuned-seed0", "svm")]
+    assert settings.fits_of("pets") == fits
+    heads = ["plain-seed0", "plain-seed1", "hidden-seed0", "tuned-seed0"]
+    names = ["net/svm", "hidden-seed0/svm", "tuned-seed0/svm"]
+    assert list(settings.predictors_of("pets")) == heads + names
+    config["run"]["features"] = []  # the backbone's features are made for the head anyway
+    assert Settings.load(config).fits_of("pets") == fits
+    assert "net" in settings.stage("report", {"dataset": "pets"})["settings"]["features"]
 
 
 def test_a_backbone_s_stages_read_what_they_need() -> None:
