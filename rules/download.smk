@@ -17,7 +17,7 @@ rule download_source:
          The files stand beside it in data/{dataset}/files; a folder is never copied.
     """
     input:
-        archive=lambda w: sources.local_input(settings.datasets[w.dataset].source) or [],
+        archive=lambda w: download.local_input(settings.datasets[w.dataset].source) or [],
     output:
         "data/{dataset}/source.json",
     log:
@@ -30,7 +30,7 @@ rule download_source:
         **NEEDS,
     params:
         cfg=cfg("download"),
-        tree=lambda w: sources.tree_digest(settings.datasets[w.dataset].source),
+        tree=lambda w: download.tree_digest(settings.datasets[w.dataset].source),
         code=code("download_source"),
     script:
         "../scripts/download_source.py"

@@ -25,7 +25,7 @@ def told(*presets: str, cores: int = 2, **values: Any) -> forecast.Forecast:
 def photographs(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the thousand photographs of benchmarks/README.md were at hand."""
     monkeypatch.setattr(demand, "size", lambda *_: demand.Size(1000, 44_800_000, "listing"))
-    monkeypatch.setattr(demand.sources, "kind", lambda _: "archive")
+    monkeypatch.setattr(demand.download, "kind", lambda _: "archive")
 
 
 def test_the_time_of_a_run_is_near_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
