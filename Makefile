@@ -119,4 +119,4 @@ lock: ## renew envs/*.lock, envs/*.yaml and schemas/ from their sources (needs u
 
 .PHONY: generated
 generated: $(VENV)/.dev ## rewrite envs/*.yaml and schemas/ from the lock and the settings
-	@$(BIN)/python -m darkroom.generated
+	@$(BIN)/python -m darkroom.workflow.generated

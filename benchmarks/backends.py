@@ -27,11 +27,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from darkroom import batches, models, steps, training
+from darkroom import ROOT, batches, models, steps, training
 from darkroom.config import Layer, Settings
-from darkroom.progress import progress
-from darkroom.provenance import ROOT
-from darkroom.threads import multiplications
+from darkroom.machine.progress import progress
+from darkroom.workflow.threads import multiplications
 
 NETWORKS = {"cifar10_cnn": (32, 32, 3), "imagenette_cnn": (224, 224, 3)}
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {

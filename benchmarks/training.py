@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import archives
 from darkroom import batches, models, steps, training
-from darkroom.progress import progress
+from darkroom.machine.progress import progress
 
 CONV: dict[str, Any] = {
     "size": 3,

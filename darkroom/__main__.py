@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import UserError
-from darkroom.survival import lock_no_arrays
+from darkroom.machine.process import lock_no_arrays
 
 if TYPE_CHECKING:
     from darkroom.predict import Answer
@@ -111,7 +111,7 @@ def _add_doctor(commands: Any) -> None:
 def _doctor(given: argparse.Namespace) -> int:
     import yaml
 
-    from darkroom import doctor
+    from darkroom.workflow import doctor
 
     values = {}
     for word in given.config:
@@ -131,8 +131,9 @@ def _doctor(given: argparse.Namespace) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from darkroom import machine, predict, trained
-    from darkroom.progress import progress
+    from darkroom import predict, trained
+    from darkroom.machine import hardware
+    from darkroom.machine.progress import progress
 
     model = trained.find(given.model)
     threshold, how = given.threshold, ""
@@ -151,7 +152,7 @@ def _predict(given: argparse.Namespace) -> int:
     with nullcontext() if quiet else progress("predicting", len(found.paths), "pictures") as bar:
         asked = {
             "threshold": threshold,
-            "threads": min(MOST_THREADS, machine.cores()),
+            "threads": min(MOST_THREADS, hardware.cores()),
             "backend": given.backend,
         }
         for answer in predict.answers(model, found, **asked):

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from darkroom import images as prepared
-from darkroom import store, workers
+from darkroom import store
 from darkroom.errors import UserError
+from darkroom.machine import workers
 from darkroom.shards import forget
 
 log = logging.getLogger(__name__)

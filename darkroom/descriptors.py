@@ -13,7 +13,7 @@ import numpy as np
 
 from darkroom import store
 from darkroom.errors import UserError
-from darkroom.progress import progress
+from darkroom.machine.progress import progress
 from darkroom.shards import forget
 
 log = logging.getLogger(__name__)

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom import disk
 from darkroom import metrics as measure
 from darkroom import predictions as stored
 from darkroom import splits as places
 from darkroom.errors import UserError
-from darkroom.progress import progress
+from darkroom.machine import disk
+from darkroom.machine.progress import progress
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ import numpy as np
 from darkroom import batches, models, store
 from darkroom.backbones import EMBEDDING
 from darkroom.errors import UserError
+from darkroom.machine.progress import progress
 from darkroom.predictions import write_predictions
-from darkroom.progress import progress
 from darkroom.shards import forget
 
 log = logging.getLogger(__name__)

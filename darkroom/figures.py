@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom import disk
+from darkroom.machine import disk
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from darkroom import decode, disk, shards, store, workers
+from darkroom import decode, shards, store
 from darkroom.errors import UserError
+from darkroom.machine import disk, workers
 
 log = logging.getLogger(__name__)
 

@@ -29,9 +29,10 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from darkroom import decode, disk, layout, shards, workers
+from darkroom import decode, layout, shards
 from darkroom.errors import UserError
-from darkroom.progress import Bar, progress
+from darkroom.machine import disk, workers
+from darkroom.machine.progress import Bar, progress
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import gpu
 from darkroom.errors import UserError
+from darkroom.machine import gpu
 
 BACKENDS = ("tensorflow", "jax", "torch")  # the first is installed by `make run`
 CUT_DEVIATION = 0.87962566103423978  # of a standard normal cut at ±2

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from darkroom import figures as draw
-from darkroom import findings, inventory, machine, side_by_side
+from darkroom import findings, inventory, side_by_side
 from darkroom.curves import MOST_MODELS, Curve
 from darkroom.findings import number, plural
 from darkroom.inventory import Near
+from darkroom.machine import hardware
 from darkroom.outcome import Told
 from darkroom.pictures import Pictures
 
@@ -96,10 +97,10 @@ def page(
         "notes": told.notes,
         "settings": _yaml(side_by_side.condensed(told.settings, told.compared)),
         "source": told.source,
-        "commit": machine.commit(),
-        "versions": machine.versions(),
-        "hardware": machine.hardware(),
-        "costs": machine.costs(benchmarks),
+        "commit": hardware.commit(),
+        "versions": hardware.versions(),
+        "hardware": hardware.hardware(),
+        "costs": hardware.costs(benchmarks),
     }
     return environment.from_string(text).render(context)
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import disk, evaluate, metrics, predictions, trained, unseen
+from darkroom import evaluate, metrics, predictions, trained, unseen
 from darkroom.errors import UserError
-from darkroom.progress import progress
+from darkroom.machine import disk
+from darkroom.machine.progress import progress
 from darkroom.trained import Trained
 
 log = logging.getLogger(__name__)

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from darkroom import curves, disk, findings, side_by_side, tuning_figures
+from darkroom import ROOT, curves, findings, side_by_side, tuning_figures
 from darkroom import figures as draw
 from darkroom.figure_names import FIGURES
 from darkroom.findings import number
+from darkroom.machine import disk
 from darkroom.outcome import Key, Told
 from darkroom.page import page
 from darkroom.pictures import Pictures
-from darkroom.provenance import ROOT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,8 +20,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from darkroom import __version__, disk
+from darkroom import __version__
 from darkroom.errors import UserError
+from darkroom.machine import disk
 from darkroom.shards import Array, Shards
 
 PAGE = 4096  # arrays start on a page, so that a mapped block touches no other array

@@ -26,20 +26,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from darkroom import (
-    backbones,
-    batches,
-    disk,
-    heads,
-    kernels,
-    models,
-    online,
-    overrides,
-    steps,
-    store,
-)
+from darkroom import backbones, batches, heads, kernels, models, online, overrides, steps, store
 from darkroom.errors import UserError
-from darkroom.progress import Bar, progress
+from darkroom.machine import disk
+from darkroom.machine.progress import Bar, progress
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import disk
 from darkroom.errors import UserError
+from darkroom.machine import disk
 from darkroom.overrides import in_words, value_at
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from darkroom import disk
 from darkroom.errors import UserError
+from darkroom.machine import disk
 from darkroom.overrides import cell, in_words
 from darkroom.trials import SMALLER_IS_BETTER, coded, distributions, write
 

@@ -148,7 +148,8 @@ def decoding(
     """
     import numpy as np
 
-    from darkroom import batches, decode, images, workers
+    from darkroom import batches, decode, images
+    from darkroom.machine import workers
 
     decode.one_thread()
     shape = images.size_of(view)

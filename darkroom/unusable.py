@@ -7,8 +7,8 @@ import logging
 import os
 from typing import Any
 
-from darkroom import disk
 from darkroom.errors import UserError
+from darkroom.machine import disk
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from darkroom import backbones, disk
+from darkroom import backbones
 from darkroom.errors import UserError
+from darkroom.machine import disk
 
 log = logging.getLogger(__name__)
 

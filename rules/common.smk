@@ -11,11 +11,12 @@ from snakemake.exceptions import WorkflowError
 if str(workflow.basedir) not in sys.path:
     sys.path.insert(0, str(workflow.basedir))
 
-from darkroom import demand, preflight, survival, threads, unseen, weights
+from darkroom import unseen, weights
+from darkroom.workflow import demand, preflight, stale_locks, threads
 from darkroom.sources import download
 from darkroom.config import Settings
 from darkroom.errors import UserError
-from darkroom.provenance import code
+from darkroom.workflow.code import code
 
 tell = functools.partial(print, file=sys.stderr)
 # Whether jobs share this machine; not on a cluster (--jobs), nor in one of its jobs, which has its place to itself.
@@ -28,9 +29,9 @@ try:
     GPUS = preflight.gpus(settings.gpus) if HERE or settings.gpus != "auto" else 0
     if workflow.is_main_process:
         preflight.check_folders(settings, Path.cwd())
-        if survival.clear_stale_lock(Path.cwd(), say=tell):
+        if stale_locks.clear_stale_lock(Path.cwd(), say=tell):
             tell("The last run here was cut off; going on from what it left.")
-        ALONE = survival.alone(Path.cwd())
+        ALONE = stale_locks.alone(Path.cwd())
         preflight.check_targets(settings, sys.argv[1:])
         preflight.check(settings, say=tell)
         # A card for each training, as far as they go. A cluster counts its own.
@@ -47,7 +48,7 @@ except UserError as error:
 
 
 onstart:  # no dry run comes here, nor what only looks
-    if ALONE and (ended := survival.end_leftover_jobs(Path.cwd())):
+    if ALONE and (ended := stale_locks.end_leftover_jobs(Path.cwd())):
         tell(f"Jobs of that run were still with Slurm, and are cancelled: {', '.join(ended)}")
 
 

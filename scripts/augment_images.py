@@ -1,7 +1,7 @@
 """Make the stored variants of prepared images."""
 
 from darkroom import augmentation
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     augmentation.write_augmented(

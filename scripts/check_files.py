@@ -1,7 +1,7 @@
 """List the unusable files, and stop where there are too many."""
 
 from darkroom import unusable
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     unusable.check(

@@ -1,7 +1,7 @@
 """Choose the best of a tuning's trials."""
 
 from darkroom import tuning
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     tuning.choose(

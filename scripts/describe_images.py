@@ -1,7 +1,7 @@
 """Describe every image and variant by a feature set that no network makes."""
 
 from darkroom import descriptors
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     descriptors.describe(

@@ -1,7 +1,7 @@
 """Bring a data set's files to data/{dataset}, and say in source.json what and where they are."""
 
+from darkroom.machine.stage import stage
 from darkroom.sources import download
-from darkroom.stage import stage
 
 with stage(snakemake):
     download.download_source(

@@ -1,7 +1,7 @@
 """Compute the frozen features of every image and variant by a pretrained backbone."""
 
 from darkroom import embedding
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     embedding.embed(

@@ -1,7 +1,7 @@
 """Score all predictions of a data set."""
 
 from darkroom import evaluate
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     evaluate.write_evaluation(

@@ -1,7 +1,7 @@
 """Read features and predictions of a trained network in one pass."""
 
 from darkroom import features
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     features.extract(

@@ -1,7 +1,7 @@
 """Fit a classifier to the training rows of a feature set and predict the others."""
 
 from darkroom import classifiers
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     classifiers.fit(

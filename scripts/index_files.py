@@ -1,7 +1,7 @@
 """Index every file of a source: what it is, its label, and whether it can be used."""
 
 from darkroom import index
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     index.write_manifest(

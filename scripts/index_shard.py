@@ -1,7 +1,7 @@
 """Index the files of one shard."""
 
 from darkroom import index
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     index.write_findings(

@@ -1,7 +1,7 @@
 """Join the shards of prepared images."""
 
 from darkroom import images
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     images.join(list(snakemake.input.parts), snakemake.output[0])

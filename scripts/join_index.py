@@ -1,7 +1,7 @@
 """Join the shards of an index."""
 
 from darkroom import index
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     index.join(

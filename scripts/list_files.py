@@ -1,7 +1,7 @@
 """List all files of a source with what their names tell."""
 
 from darkroom import index
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     index.write_listing(

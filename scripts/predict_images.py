@@ -1,7 +1,7 @@
 """Predict new pictures."""
 
 from darkroom import predict
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     predict.write_predictions(

@@ -1,7 +1,7 @@
 """Decode and resize every usable image once a view."""
 
 from darkroom import images
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     images.write_images(

@@ -1,7 +1,7 @@
 """Figures and the page of one data set."""
 
 from darkroom import report
-from darkroom.stage import stage
+from darkroom.machine.stage import stage
 
 with stage(snakemake):
     report.write_report(

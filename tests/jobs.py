@@ -28,7 +28,7 @@ import h5py
 import numpy as np
 import pyarrow.parquet as pq
 
-from darkroom.provenance import ROOT
+from darkroom import ROOT
 from tests.pictures import class_folders
 from tests.unit.backbone_weights import mobilenet_weights
 from tests.workflow.conftest import Workspace, make_workspace

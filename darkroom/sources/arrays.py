@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from darkroom import disk
 from darkroom.errors import UserError
-from darkroom.progress import progress
+from darkroom.machine import disk
+from darkroom.machine.progress import progress
 from darkroom.sources.unpack import Damaged, Unpacked
 
 if TYPE_CHECKING:

@@ -39,8 +39,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from darkroom import disk
 from darkroom.errors import UserError
+from darkroom.machine import disk
 from darkroom.sources import arrays, published, unpack
 from darkroom.sources.addresses import KAGGLE, addresses, kind, local_path, mirror_names
 from darkroom.sources.folders import files, survey

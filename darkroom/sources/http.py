@@ -27,9 +27,10 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from darkroom import __version__, disk
+from darkroom import __version__
 from darkroom.errors import UserError
-from darkroom.progress import progress
+from darkroom.machine import disk
+from darkroom.machine.progress import progress
 
 log = logging.getLogger(__name__)
 

@@ -47,9 +47,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from darkroom import disk
 from darkroom.errors import UserError
-from darkroom.progress import progress
+from darkroom.machine import disk
+from darkroom.machine.progress import progress
 
 log = logging.getLogger(__name__)
 

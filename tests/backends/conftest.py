@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.provenance import ROOT
+from darkroom import ROOT
 from tests.workflow.conftest import workspace
 
 __all__ = ["workspace"]

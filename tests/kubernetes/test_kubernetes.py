@@ -21,7 +21,7 @@ import pytest
 import requests
 import yaml
 
-from darkroom.provenance import ROOT
+from darkroom import ROOT
 from tests.kubernetes.api import Api, serving
 from tests.workflow.conftest import Workspace, make_workspace
 

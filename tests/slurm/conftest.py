@@ -199,7 +199,7 @@ def digits(cluster: slurm.Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
     """
     made = make_workspace(tmp_path_factory.mktemp("digits"))
     made.config = SMALL
-    edit(made.root / "darkroom/demand.py",
+    edit(made.root / "darkroom/workflow/demand.py",
          "memory, works = NETWORK_MB + card * CARD_MB, list[Work]()",
          "memory, works = 250.0 if asked['seed'] == '0' else NETWORK_MB, list[Work]()")  # fmt: skip
     return OnCluster(made, cluster)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from darkroom.provenance import ROOT
+from darkroom import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from darkroom import decode, disk, index, unusable, workers
+from darkroom import decode, index, unusable
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
+from darkroom.machine import disk, workers
 from tests.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph
 
 Rows = dict[str, dict[str, Any]]

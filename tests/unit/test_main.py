@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas
 import pytest
 
+from darkroom import ROOT
 from darkroom.__main__ import main
-from darkroom.provenance import ROOT
 from tests.unit.small_chain import Chain
 
 NETWORK = "results/shapes/fold-1/tiny-seed0/model.keras"

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import trials, tuning
+from darkroom import ROOT, trials, tuning
 from darkroom.errors import UserError
-from darkroom.provenance import ROOT
 
 SPACE: dict[str, Any] = {
     "rate": {"low": 1e-4, "high": 1e-1, "log": True, "step": None},

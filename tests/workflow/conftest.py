@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from darkroom.provenance import ROOT
+from darkroom import ROOT
 from tests.pictures import class_folders
 
 PARTS = ["Snakefile", "config.yaml", "darkroom", "rules", "scripts", "profiles", "report", "envs"]

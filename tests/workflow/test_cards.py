@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom import cards
+from darkroom.machine import cards
 from tests import fake_cards
 from tests.workflow.conftest import Workspace, make_workspace
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import fake_cards
-from tests.unit.test_survival import SCANCEL, SQUEUE
+from tests.unit.workflow.test_stale_locks import SCANCEL, SQUEUE
 from tests.workflow.conftest import Workspace
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from darkroom import doctor, forecast
-from darkroom.provenance import ROOT
+from darkroom import ROOT
+from darkroom.workflow import doctor, forecast
 from tests.workflow.conftest import Workspace
 
 

@@ -19,7 +19,7 @@ import pandas
 import pytest
 import yaml
 
-from darkroom.provenance import ROOT
+from darkroom import ROOT
 from tests import published_layouts, published_trees
 from tests.workflow.conftest import Workspace, make_workspace
 

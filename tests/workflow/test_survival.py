@@ -14,7 +14,7 @@ import time
 import pandas
 import pytest
 
-from darkroom.provenance import ROOT
+from darkroom import ROOT
 from tests import jobs
 from tests.refusing import UNSHARE, needs_mounts
 from tests.workflow.conftest import Workspace

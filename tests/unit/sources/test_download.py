@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darkroom import disk
 from darkroom.errors import UserError
+from darkroom.machine import disk
 from darkroom.sources import download as sources
 from darkroom.sources import http, kaggle, unpack
 from tests.kaggle_server import SIGNATURE, TOKEN, Server

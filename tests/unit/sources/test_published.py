@@ -174,7 +174,7 @@ def test_pictures_beside_array_files_are_the_images(tmp_path: Path, mnist: Path)
 def test_what_is_known_before_the_download_refuses_nothing(
     tmp_path: Path, mnist: Path, work: Path
 ) -> None:
-    from darkroom import preflight
+    from darkroom.workflow import preflight
 
     archive = zipped(tmp_path / "mnist.zip", mnist)
     cifar = cifar10_binary(tmp_path / "cifar.tar.gz", images=COUNTS)

@@ -1,0 +1,179 @@
+"""What every script does around its one call: the log, and words for a mistake."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import UserError
+from darkroom.machine import cards, disk
+from darkroom.machine.process import die_with_parent
+
+log = logging.getLogger("darkroom")
+
+# Rules in the order of the data; benchmark files are named after them too.
+STAGES = {
+    "download_source": "download",
+    "download_weights": "weights",
+    "index_files": "index",
+    "list_files": "list",
+    "index_shard": "index",
+    "join_index": "join",
+    "check_files": "check",
+    "split_rows": "split",
+    "prepare_images": "prepare",
+    "prepare_shard": "prepare",
+    "join_images": "join",
+    "augment_images": "augment",
+    "embed_images": "embed",
+    "try_model": "try",
+    "try_classifier": "try",
+    "choose_setting": "choose",
+    "choose_classifier_setting": "choose",
+    "train_model": "train",
+    "extract_features": "features",
+    "describe_images": "describe",
+    "fit_classifier": "classify",
+    "evaluate_dataset": "evaluate",
+    "write_report": "report",
+    "predict_images": "predict",
+}
+
+
+def name(snakemake: Any) -> str:
+    """What a job is called on the terminal, where several write at once: its stage and wildcards."""
+    asked = dict(getattr(snakemake, "wildcards", {}).items())
+    words = [str(value) for key, value in asked.items() if value != "holdout"]
+    if "seed" in asked:
+        words[-2:] = [f"{asked['model']}-seed{asked['seed']}"]
+    return " ".join([STAGES.get(snakemake.rule, snakemake.rule), *words])
+
+
+class _Named(logging.Formatter):
+    """`job: message`, without the words of the job where the message opens with them again."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__("%(message)s")
+        self.job = job
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        for word in self.job.split():
+            text = text.removeprefix(f"{word}: ")
+        return f"{self.job}: {text}"
+
+
+class _LogFile(logging.FileHandler):
+    """A log that a full disk stops: said once, where every line would bring a traceback."""
+
+    stopped = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.stopped:
+            self.stopped = True
+            print(f"{self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
+
+
+@contextmanager
+def stage(snakemake: Any) -> Iterator[None]:
+    """Log to the rule's file and to stderr, take the job's cards, and end a mistake, or what the disk refuses, in one sentence.
+
+    Parameters
+    ----------
+    snakemake : the object that Snakemake gives a script; its first `log` is written, and so
+        many cards as its resource `gpu` says are taken, as its configuration says.
+
+    Raises
+    ------
+    SystemExit
+        Status 1 after a `UserError`, or an error of the system that `disk.in_words` knows: a
+        sentence stands in the log and on stderr.
+    Exception
+        Any other error, with its traceback in the log too, and what is known of the cards
+        where they may be its cause.
+    """
+    die_with_parent()
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(_Named(name(snakemake)))
+    refused = None
+    try:
+        if snakemake.log:
+            file = _LogFile(str(snakemake.log[0]), mode="w", encoding="utf-8")
+            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+            handlers.append(file)
+    except OSError as error:
+        refused = disk.in_words(error) or str(error)
+    log.handlers[:] = handlers
+    log.setLevel(logging.INFO)
+    # Of a failed job Snakemake shows no log that follows an empty one, such as a cluster's.
+    words = (name(snakemake), socket.gethostname())
+    began = log.makeRecord(log.name, logging.INFO, "", 0, "%s on %s", words, None)
+    for handler in handlers[1:]:
+        handler.handle(began)
+    log.propagate = False
+    logging.captureWarnings(True)
+    warned = logging.getLogger("py.warnings")
+    warned.handlers[:], warned.propagate = handlers[1:] or handlers, False
+    try:
+        if refused:
+            raise UserError(refused)
+        _take_cards(snakemake)
+        yield
+    except UserError as error:
+        log.error("%s", error)
+        sys.exit(1)
+    except Exception as error:
+        said = disk.in_words(error, _folders(snakemake))
+        if said is not None:
+            log.error("%s", said)
+            sys.exit(1)
+        log.exception("%s failed", snakemake.rule)
+        if cards.asked().count:
+            from darkroom.machine import (
+                gpu,  # only where it is needed: every job imports this module
+            )
+
+            told = gpu.explain(error)
+            if told is not None:
+                log.error("%s", told)
+        raise
+    finally:
+        for logger in (log, warned):
+            logger.handlers.clear()
+            logger.propagate = True
+        for handler in handlers[1:]:
+            with suppress(OSError):  # a full disk takes the last line no more than those before
+                handler.close()
+
+
+def _folders(snakemake: Any) -> list[str]:
+    """Where a job writes: beside its outputs, and where libraries put what is in between."""
+    outputs = [str(Path(str(path)).parent) for path in getattr(snakemake, "output", [])]
+    return list(dict.fromkeys([*outputs, tempfile.gettempdir()]))
+
+
+def _take_cards(snakemake: Any) -> None:
+    """Take the cards of a rule that has the resource `gpu`.
+
+    How is read from the configuration itself, not from the rule's params: which card a job runs
+    on, and beside how many others, reruns nothing.
+    """
+    count = dict(getattr(snakemake, "resources", {}).items()).get("gpu")
+    if count is None:
+        return
+    settings = getattr(snakemake, "config", {})
+    taken = cards.take(
+        int(count),
+        jobs=settings.get("jobs_per_gpu", 1),
+        part=settings.get("gpu_memory"),
+        required=settings.get("gpus", "auto") != "auto",
+        say=log.info,
+    )
+    for card in taken.cards:
+        log.info("on %s (%s)", card.model, card.name)

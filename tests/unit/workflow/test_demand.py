@@ -1,0 +1,273 @@
+"""What a job asks a cluster for follows the size of the data, the settings and the attempt."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from darkroom import ROOT
+from darkroom.config import Settings
+from darkroom.descriptors import describer
+from darkroom.machine.stage import STAGES
+from darkroom.workflow import demand
+
+HOLDOUT = {"dataset": "pets", "fold": "holdout"}
+WILDCARDS = HOLDOUT | {
+    "model": "cnn", "seed": "0", "features": "cnn-seed0", "classifier": "svm",
+    "view": "64x64-rgb-squash", "n": "1", "name": "new", "shard": "1",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demand, "said", lambda *_, **__: None)  # what no backbone is asked by
+    demand._listed.cache_clear()  # of a folder of this name elsewhere
+    demand._pictures.cache_clear()
+
+
+def settings(**over: Any) -> Settings:
+    base: dict[str, Any] = {
+        "run": {"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm", "forest"]},
+        "datasets": {"pets": {"source": "https://example.org/pets.zip"}},
+        "models": {"cnn": {"layers": [{"conv": 8}, {"pool": 2}, "flatten", {"dense": 32}]}},
+        "features": {
+            "raw": {"kind": "pixels"},
+            "net": {"kind": "backbone", "application": "VGG16"},
+        },
+        "classifiers": {"svm": {"kind": "svm"}, "forest": {"kind": "random_forest"}},
+        "predict": {"new": "new pictures"},
+    }
+    return Settings.load(base | over)
+
+
+def downloaded(files: int, size: int, dataset: str = "pets") -> None:
+    told = Path("data") / dataset / "source.json"
+    told.parent.mkdir(parents=True, exist_ok=True)
+    told.write_text(json.dumps({"files": files, "bytes": size}))
+
+
+def test_every_rule_with_a_script_asks_for_what_it_needs() -> None:
+    """The rules name their needs, and each is known."""
+    found = []
+    for path in (ROOT / "rules").glob("*.smk"):
+        for part in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            if "    script:" in part:
+                found.append(part.split(":")[0])
+                assert "        **NEEDS,\n" in part, f"{found[-1]} names no needs"
+    assert set(STAGES) <= set(found)
+    made = settings()
+    for rule in found:
+        own = {"describe_images": "raw", "embed_images": "net", "download_weights": "net"}
+        features = own.get(rule, "cnn-seed0")
+        needed = demand.need(made, rule, WILDCARDS | {"features": features})
+        assert needed.memory > 200 and needed.seconds > 0 <= needed.disk, rule
+
+
+def test_the_download_tells_the_size(tmp_path: Path) -> None:
+    made = settings()
+    assert demand.size(made, "pets").known == "assumed"
+    downloaded(300, 9_000_000)
+    assert demand.size(made, "pets") == (300, 9_000_000, "download")
+    downloaded(3_000_000, 90_000_000_000)
+    assert demand.size(made, "pets").files == 3_000_000
+
+
+def test_a_folder_is_counted_before_it_is_taken(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        Path("pictures", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("pictures", name).touch()
+    made = settings(datasets={"pets": {"source": "pictures"}})
+    assert demand.size(made, "pets")[::2] == (3, "listing")
+
+
+@pytest.mark.parametrize(
+    "rule", ["index_files", "split_rows", "prepare_images", "train_model", "extract_features",
+             "fit_classifier", "evaluate_dataset", "write_report"],
+)  # fmt: skip
+def test_more_images_need_more(rule: str) -> None:
+    """Of memory only what is not streamed grows; time and disk always do."""
+    made = settings()
+    downloaded(1_000, 100_000_000)
+    few = demand.need(made, rule, WILDCARDS)
+    downloaded(1_000_000, 100_000_000_000)
+    many = demand.need(made, rule, WILDCARDS)
+    assert many.memory > few.memory
+    assert demand.runtime(many) > demand.runtime(few)
+
+
+@pytest.mark.parametrize(
+    ("shard", "whole"), [("index_shard", "index_files"), ("prepare_shard", "prepare_images")]
+)
+def test_a_shard_needs_its_share(shard: str, whole: str) -> None:
+    downloaded(10_000_000, 10**12)
+    made = settings(datasets={"pets": {"source": "https://example.org/p.zip", "shards": 20}})
+    own, all_of_it = (demand.need(made, rule, WILDCARDS) for rule in (shard, whole))
+    assert own.seconds < all_of_it.seconds / 15
+    assert own.disk == pytest.approx(all_of_it.disk / 20)
+    assert own.memory < all_of_it.memory
+
+
+@pytest.mark.parametrize("kind", ["linear_svm", "random_forest", "knn", "svm"])
+def test_a_classifier_asks_for_its_budget_and_not_for_all_rows(kind: str) -> None:
+    downloaded(20_000_000, 10**12)
+    small, large = (
+        demand.need(
+            settings(
+                run={"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]},
+                classifiers={"svm": {"kind": kind, "memory_mb": mb}},
+            ),
+            "fit_classifier",
+            WILDCARDS,
+        )
+        for mb in (10, 100_000)
+    )
+    assert small.memory < large.memory / 1.5 and small.seconds > 10
+
+
+def test_a_training_holds_no_more_pixels_than_its_budget() -> None:
+    downloaded(10_000_000, 10**12)
+    made = settings()
+    free = {"cnn": {"layers": ["flatten"], "memory_mb": 500}}
+    few = demand.need(settings(models=free), "train_model", WILDCARDS)
+    assert demand.need(made, "train_model", WILDCARDS).memory - few.memory >= 1500
+
+
+def test_each_attempt_asks_for_twice_as_much() -> None:
+    needed = demand.Need(memory=1000, seconds=3600, disk=50)
+    assert [demand.mem_mb(needed, a) for a in (1, 2, 3)] == [1700, 3400, 6800]
+    assert [demand.runtime(needed, a) for a in (1, 2, 3)] == [310, 620, 1240]
+    assert [demand.disk_mb(needed, a) for a in (1, 2, 3)] == [1100, 2200, 4400]
+
+
+def test_many_attempts_ask_for_no_more_than_a_node_has() -> None:
+    """`--retries 9`, with which a training goes on where its time was up, would double to 512 times."""
+    needed = demand.Need(memory=1000, seconds=3600, disk=50)
+    for ask in (demand.mem_mb, demand.runtime, demand.disk_mb):
+        assert ask(needed, 10) == ask(needed, 3)
+
+
+def test_a_card_shortens_and_more_cores_do_too() -> None:
+    downloaded(100_000, 10**10)
+    deep = {"cnn": {"layers": [{"conv": 256}, {"conv": 256}, "flatten", {"dense": 32}]}}
+    made = settings(models=deep)
+    one = demand.need(made, "train_model", WILDCARDS, cores=1)
+    assert demand.need(made, "train_model", WILDCARDS, cores=4).seconds < one.seconds / 3
+    assert demand.need(made, "train_model", WILDCARDS, cores=4, card=True).seconds < one.seconds / 9
+
+
+def test_the_published_network_as_it_was_measured() -> None:
+    """benchmarks/README.md: 789 images a second on two cores, and 1.42 GB."""
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    preset = yaml.safe_load((ROOT / "presets/cifar10_cnn.yaml").read_text())
+    for key, value in preset.items():
+        base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
+    made = Settings.load(base)
+    name = made.run.datasets[0]
+    downloaded(60_000, 80_000_000, name)
+    asked = {"dataset": name, "fold": "holdout", "model": "cifar10_cnn", "seed": "0"}
+    told = demand.need(made, "train_model", asked, cores=2)
+    took = 10 * 48_000 / 789
+    assert 0.6 * took < told.seconds < 1.6 * took
+    assert demand.mem_mb(told) > 1420 + demand.AROUND_MB
+    assert told.memory < 2 * 1420
+
+
+def test_a_resource_reads_the_job_and_the_attempt() -> None:
+    downloaded(50_000, 5 * 10**9)
+    made = settings()
+    asked = demand.resources(made, gpus=0)
+    assert set(asked) == {"mem_mb", "runtime", "disk_mb"}
+
+    def of(rule: str, attempt: int = 1, cores: int = 2) -> int:
+        return asked["mem_mb"](WILDCARDS, threads=cores, attempt=attempt, rulename=rule)
+
+    assert of("train_model", 2) == 2 * of("train_model")
+    assert of("prepare_images", cores=8) > of("prepare_images")
+    assert of("train_model") == demand.mem_mb(demand.need(made, "train_model", WILDCARDS, 2))
+
+
+def test_tables_of_few_images_are_work_for_the_submitting_host() -> None:
+    made = settings()
+    assert not demand.small(made)  # nothing is known of it yet: it may be millions
+    downloaded(2_000, 10**8)
+    assert demand.small(made)
+    downloaded(2_000_000, 10**11)
+    assert not demand.small(made)
+
+
+def test_the_width_of_features_is_that_of_the_layer_they_are_read_from() -> None:
+    layers = [
+        {"conv": 8},
+        "flatten",
+        {"dense": 40, "name": "wide"},
+        {"dense": 20},
+        {"dropout": 0.5},
+    ]
+    for name, width in ((None, 20), ("wide", 40)):
+        downloaded(1_000_000, 10**9)
+        made = settings(models={"cnn": {"layers": layers, "features": name}})
+        assert demand.need(made, "extract_features", WILDCARDS).disk == 1_000_000 * width * 4 / 1e6
+    pixels = WILDCARDS | {"features": "raw"}
+    assert demand.need(made, "describe_images", pixels).disk == 64 * 64 * 3 * 4
+
+
+@pytest.mark.parametrize("size", [8, 12, 30, 64, 224])
+def test_hog_is_as_wide_as_it_is_made(size: int) -> None:
+    made = settings(features={"hog": {"kind": "hog", "view": {"size": size}}})
+    downloaded(1_000_000, 10**9)
+    _, width, _, _ = describer("hog", (size, size, 3), "hog")
+    told = demand.need(made, "describe_images", WILDCARDS | {"features": "hog"})
+    assert told.disk == 1_000_000 * width * 4 / 1e6
+
+
+def test_classes_are_counted_once_the_split_has_found_them() -> None:
+    """A row of predictions has a probability of each."""
+    downloaded(1_000_000, 10**10)
+    few = demand.need(settings(), "evaluate_dataset", WILDCARDS)
+    found = Path("results/pets/class_indices.json")
+    found.parent.mkdir(parents=True)
+    found.write_text(json.dumps({f"kind {n}": n for n in range(1000)}))
+    assert demand.need(settings(), "evaluate_dataset", WILDCARDS).memory > few.memory + 10_000
+
+
+def test_a_search_asks_for_the_most_that_it_may_draw() -> None:
+    """In its trials, and in the training by the best of them."""
+    downloaded(20_000, 10**9)
+    layers = [{"conv": 64}, {"pool": 2}, "flatten", {"dense": 32}]
+    plain: dict[str, Any] = {"layers": layers, "batch": 32}
+
+    def of(rule: str, model: dict[str, Any]) -> demand.Need:
+        return demand.need(settings(models={"cnn": model}), rule, WILDCARDS | {"n": "1"})
+
+    tuned = plain | {"tune": {"space": {"batch": [16, 512]}}}
+    assert of("train_model", tuned).memory == of("train_model", plain | {"batch": 512}).memory
+    assert of("try_model", tuned).memory == of("train_model", tuned).memory
+    longer = plain | {"tune": {"space": {"epochs": {"low": 5, "high": 200}}}}
+    assert of("try_model", longer).seconds > 5 * of("train_model", plain).seconds
+
+    def fit(classifier: dict[str, Any]) -> demand.Need:
+        run = {"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]}
+        made = settings(run=run, classifiers={"svm": classifier})
+        return demand.need(made, "try_classifier", WILDCARDS | {"n": "1"})
+
+    forest: dict[str, Any] = {"kind": "random_forest", "settings": {"n_estimators": 100}}
+    more = forest | {"tune": {"space": {"settings.n_estimators": [100, 2000]}}}
+    assert fit(more) == fit({"kind": "random_forest", "settings": {"n_estimators": 2000}})
+
+
+def test_many_new_pictures_need_more_time() -> None:
+    few = demand.need(settings(), "predict_images", WILDCARDS)
+    folder = Path("new pictures")
+    folder.mkdir()
+    for n in range(50):
+        (folder / f"{n}.jpg").touch()
+    demand._pictures.cache_clear()
+    many = demand.need(settings(), "predict_images", WILDCARDS)
+    assert many.seconds >= few.seconds + 0.5
+    assert demand.need(settings(), "predict_images", WILDCARDS, cores=8).seconds < many.seconds

@@ -1,0 +1,361 @@
+"""What is said before anything runs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+
+from darkroom.config import Settings
+from darkroom.errors import UserError
+from darkroom.machine import cards, process
+from darkroom.workflow import preflight
+from tests.refusing import UNSHARE, needs_mounts
+
+BASE: dict[str, Any] = {
+    "run": {"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]},
+    "datasets": {"pets": {"source": "pictures"}},
+    "models": {"cnn": {"layers": ["flatten"]}},
+    "classifiers": {"svm": {"kind": "svm"}},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for label in ("cat", "dog"):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for i in range(10):
+            (tmp_path / f"pictures/{label}/{label}-p{i % 3}-{i}.jpg").touch()
+    return tmp_path
+
+
+def settings(**dataset: Any) -> Settings:
+    config = copy.deepcopy(BASE)
+    config["datasets"]["pets"] |= dataset
+    return Settings.load(config)
+
+
+def said(made: Settings) -> list[str]:
+    told: list[str] = []
+    preflight.check(made, say=told.append)
+    return told
+
+
+def test_a_folder_that_can_be_split_is_silent(folder: Path) -> None:
+    assert said(settings()) == []
+
+
+def test_folds_that_the_file_names_cannot_give(folder: Path) -> None:
+    with pytest.raises(UserError, match="cat"):
+        said(settings(split={"folds": 11}))
+
+
+def test_groups_by_an_expression_count(folder: Path) -> None:
+    """Ten images of three patients are not enough for five folds."""
+    said(settings(split={"folds": 5}))
+    with pytest.raises(UserError, match="group"):
+        said(settings(split={"folds": 5}, group=r"-(p\d)-"))
+
+
+@pytest.mark.parametrize("source", ["pictures", "kaggle:owner/name"])
+def test_an_older_index_refuses_nothing_that_is_there_now(folder: Path, source: str) -> None:
+    """Whoever adds the images that were missing must not be held up by the last index."""
+    manifest = folder / "results/pets/manifest.parquet"
+    manifest.parent.mkdir(parents=True)
+    pandas.DataFrame(
+        {
+            "row": range(4),
+            "path": [f"{label}/{i}.jpg" for i in range(2) for label in ("cat", "dog")],
+            "label": ["cat", "dog"] * 2,
+            "group": None,
+            "split": None,
+            "sha256": list("abcd"),
+            "status": "ok",
+        }
+    ).to_parquet(manifest)
+    assert said(settings(source=source, split={"folds": 5})) == []
+
+
+def index(folder: Path, copies: int, unusable: int = 0) -> Path:
+    """A manifest of `copies` usable images of each class."""
+    manifest = folder / "results/pets/manifest.parquet"
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    n = 2 * copies + unusable
+    pandas.DataFrame(
+        {
+            "row": range(n),
+            "path": [f"{('cat', 'dog')[i % 2]}/{i}.jpg" for i in range(n)],
+            "label": ["cat", "dog"] * (n // 2) + ["cat"] * (n % 2),
+            "group": None,
+            "split": None,
+            "sha256": [f"{i:064x}" for i in range(n)],
+            "status": ["ok"] * (2 * copies) + ["unusable"] * unusable,
+        }
+    ).to_parquet(manifest)
+    return manifest
+
+
+def test_unusable_files_of_the_last_index_against_another_limit(folder: Path) -> None:
+    assert preflight.within_limit(settings(), "pets"), "nothing is known yet"
+    (folder / ".snakemake").mkdir()
+    index(folder, 20, unusable=1)
+    for _ in range(2):
+        assert preflight.within_limit(settings(max_unusable=0.1), "pets")
+        assert not preflight.within_limit(settings(max_unusable=0.01), "pets")
+    index(folder, 20)
+    assert preflight.within_limit(settings(max_unusable=0.01), "pets")
+
+
+def test_a_class_that_no_folder_has(folder: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'cat'"):
+        said(settings(classes=["cta", "dog"]))
+
+
+def test_a_table_inside_the_folder_is_read(folder: Path) -> None:
+    lines = [f"cat/cat-p{i % 3}-{i}.jpg,{'ab'[i % 2]}" for i in range(10)]
+    (folder / "pictures/labels.csv").write_text("\n".join(["file,label", *lines]))
+    layout = {"kind": "table", "table": "labels.csv"}
+    assert said(settings(layout=layout)) == []
+    with pytest.raises(UserError, match="'c'"):
+        said(settings(layout=layout, classes=["a", "c"]))
+
+
+def test_a_source_that_only_a_download_would_tell_is_not_checked(folder: Path) -> None:
+    assert said(settings(source="kaggle:owner/name", split={"folds": 5000})) == []
+
+
+def test_a_setting_that_no_classifier_has(folder: Path) -> None:
+    config = copy.deepcopy(BASE)
+    config["classifiers"]["svm"]["settings"] = {"gama": 1}
+    with pytest.raises(UserError, match="did you mean 'gamma'"):
+        said(Settings.load(config))
+
+
+@pytest.mark.parametrize("target", ["results/pest/report.html", "data/pest/source.json"])
+def test_a_target_of_an_unknown_data_set(target: str) -> None:
+    with pytest.raises(UserError, match="did you mean 'pets'"):
+        preflight.check_targets(settings(), ["-n", target])
+
+
+def test_targets_that_are_fine() -> None:
+    preflight.check_targets(
+        settings(), ["results/pets/report.html", "train", "--directory", "results/elsewhere"]
+    )
+
+
+READ_ONLY = (
+    "import sys; from pathlib import Path; from darkroom.errors import UserError\n"
+    "from darkroom.workflow import preflight; from tests.unit.workflow.test_preflight import settings\n"
+    "try: preflight.check_folders(settings(), Path(sys.argv[1]))\n"
+    "except UserError as error: print(error)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "fill", "words"),
+    [("ro", 0, "read-only file system"), ("size=64k", 1, "no space: writing below")],
+)
+def test_a_folder_that_takes_nothing_is_told_before_anything_runs(
+    tmp_path: Path, options: str, fill: int, words: str
+) -> None:
+    needs_mounts()
+    place = tmp_path / "results/pets"
+    place.mkdir(parents=True)
+    script = (
+        'mount -t tmpfs -o "$3" tmpfs "$1" && if [ "$4" = 1 ]; then cat /dev/zero >"$1/fill"; fi '
+        '2>/dev/null; exec "$0" -c "$2" "$5"'
+    )
+    done = subprocess.run(
+        [*UNSHARE, "sh", "-c", script, sys.executable, str(place), READ_ONLY, options, str(fill),
+         str(tmp_path)],
+        capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert words in done.stdout and str(place) in done.stdout, done
+    preflight.check_folders(settings(), tmp_path)
+    assert [p.name for p in tmp_path.rglob("*")] == ["results", "pets"], "nothing is left"
+
+
+def test_cards() -> None:
+    assert preflight.gpus(0) == 0 and preflight.gpus(3) == 3
+    assert preflight.gpus("auto") in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("there", "shared", "asked", "slots"), [(2, 1, 1, 2), (2, 3, 2, 6), (0, 2, 1, 2)]
+)
+def test_as_many_trainings_side_by_side_as_there_are_cards(
+    monkeypatch: pytest.MonkeyPatch, there: int, shared: int, asked: int, slots: int
+) -> None:
+    found = [cards.Card(str(n), str(n), "") for n in range(there)]
+    monkeypatch.setattr(cards, "found", lambda: found)
+    given = settings().model_copy(update={"jobs_per_gpu": shared})
+    assert preflight.card_slots(given, asked) == slots
+
+
+def test_more_cards_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "found", lambda: [cards.Card("0", "0", "")])
+    with pytest.raises(UserError, match="asks for 2 cards and this machine has one"):
+        preflight.card_slots(settings(), 2)
+
+
+def test_jobs_find_the_project_and_their_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    monkeypatch.setenv(process.PARENT, "")
+    monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "")
+    monkeypatch.delenv("HDF5_USE_FILE_LOCKING")
+    for _ in range(2):
+        preflight.export_to_jobs("/project")
+    assert os.environ["PYTHONPATH"].split(os.pathsep) == ["/project", "/elsewhere"]
+    assert os.environ[process.PARENT] == str(os.getpid())
+    assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"
+
+
+# ---------------------------------------------------------------- two classes, and new pictures
+
+
+def test_what_two_classes_alone_can_have(folder: Path) -> None:
+    said(settings(threshold="f1"))
+    (folder / "pictures/fox").mkdir()
+    for i in range(10):
+        (folder / f"pictures/fox/fox-{i}.jpg").touch()
+    for asked in ({"threshold": "f1"}, {"threshold": 0.3}):
+        with pytest.raises(UserError, match=r"pets\.threshold.*there are 3 \(cat, dog, fox\)"):
+            said(settings(**asked))
+    said(settings(threshold=0.3, classes=["cat", "dog"]))
+    with pytest.raises(UserError, match="there are 3"):  # known without a look at the files
+        said(settings(source="kaggle:owner/name", threshold=0.3, classes=["a", "b", "c"]))
+
+
+def test_a_sigmoid_for_three_classes_is_told_before_anything_runs(folder: Path) -> None:
+    made = settings(source="kaggle:owner/name", classes=["a", "b", "c"])
+    made.models["cnn"].__dict__["head"] = "sigmoid"
+    with pytest.raises(
+        UserError, match=r"models\.cnn\.head: a sigmoid unit.*pets has 3 \(a, b, c\)"
+    ):
+        said(made)
+
+
+def predicting(**asked: Any) -> Settings:
+    config = copy.deepcopy(BASE)
+    config["predict"] = {"new": {"source": "unseen", **asked}}
+    return Settings.load(config)
+
+
+TARGET = "results/pets/predictions/new.csv"
+
+
+@pytest.mark.parametrize(
+    ("asked", "target", "words"),
+    [
+        ({}, "results/pets/predictions/news.csv", "'news' is not in predict.*did you mean 'new'"),
+        ({"source": "unsen"}, TARGET, "unsen: there is no such folder.*did you mean 'unseen'"),
+        ({"source": "empty"}, TARGET, "no picture in this folder"),
+        ({"source": "."}, TARGET, "the folder that this runs in"),
+        ({"model": "cnn-seed0/svn"}, TARGET, r"predict\.new\.model: pets has no.*'cnn-seed0/svm'"),
+        ({"model": "cnn-seed1"}, TARGET, "did you mean 'cnn-seed0'"),
+        ({"fold": "fold-1"}, TARGET, r"predict\.new\.fold: pets has no 'fold-1'; known: holdout"),
+        ({"fold": "fold-1"}, "predict", "predict.new.fold"),
+    ],
+)
+def test_predictions_that_cannot_be(
+    folder: Path, asked: dict[str, str], target: str, words: str
+) -> None:
+    (folder / "unseen").mkdir()
+    (folder / "unseen/a.jpg").touch()
+    (folder / "empty").mkdir()
+    preflight.check_targets(predicting(), ["predict", TARGET])
+    preflight.check_targets(predicting(model="cnn-seed0/head", fold="holdout"), [TARGET])
+    with pytest.raises(UserError, match=words):
+        preflight.check_targets(predicting(**asked), [target])
+    # what is not asked for is not looked at
+    preflight.check_targets(predicting(**asked), ["results/pets/report.html"])
+
+
+def test_no_new_pictures_are_named(folder: Path) -> None:
+    with pytest.raises(UserError, match="names no new pictures"):
+        preflight.check_targets(settings(), ["predict"])
+
+
+# ---------------------------------------------------------------- on a cluster
+
+
+def test_millions_of_files_would_gain_by_shards(folder: Path) -> None:
+    told: list[str] = []
+    preflight.check_shards(settings(), told.append)
+    assert told == []
+    (folder / "data/pets").mkdir(parents=True)
+    size = {"files": 14_000_000, "bytes": 14_000_000 * 110_000}
+    (folder / "data/pets/source.json").write_text(json.dumps(size))
+    preflight.check_shards(settings(), told.append)
+    assert len(told) == 1 and "14,000,000 files" in told[0]
+    shards = int(re.findall(r"shards: (\d+)", told[0])[0])
+    assert 20 < shards <= 500
+    preflight.check_shards(settings(shards=shards), told.append)
+    assert len(told) == 1
+
+
+# ---------------------------------------------------------------- what is known is not looked up again
+
+
+def test_a_split_is_tried_once_for_the_same_index(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from darkroom import partition
+
+    tries: list[str] = []
+    plain = partition.check
+
+    def counted(table: Any, **more: Any) -> Any:
+        tries.append(more["dataset"])
+        return plain(table, **more)
+
+    monkeypatch.setattr(partition, "check", counted)
+    rows = [
+        (f"{c}/{i}.jpg", c, None, None, f"{c}{i}", "ok") for c in ("cat", "dog") for i in range(9)
+    ]
+    table = pandas.DataFrame(rows, columns=["path", "label", "group", "split", "sha256", "status"])
+    place = folder / "results/pets/manifest.parquet"
+    place.parent.mkdir(parents=True)
+    (folder / ".snakemake").mkdir()
+
+    def indexed(n: int) -> None:
+        table[:n].assign(row=range(n)).to_parquet(place)
+
+    indexed(18)
+    for _ in range(3):
+        assert said(settings()) == []
+    assert len(tries) == 1
+    said(settings(split={"seed": 1}))
+    assert len(tries) == 2
+    with pytest.raises(UserError, match="11"):
+        said(settings(split={"folds": 11}))
+    with pytest.raises(UserError):  # a refusal is not kept
+        said(settings(split={"folds": 11}))
+    assert len(tries) > 4
+    before = len(tries)
+    said(settings())  # as it was before
+    assert len(tries) == before
+    indexed(17)
+    said(settings())
+    assert len(tries) == before + 1
+
+
+def test_a_threshold_is_refused_from_memory_too(folder: Path) -> None:
+    rows = [(f"{c}/{i}.jpg", c, None, None, f"{c}{i}", "ok") for c in "abc" for i in range(9)]
+    table = pandas.DataFrame(rows, columns=["path", "label", "group", "split", "sha256", "status"])
+    place = folder / "results/pets/manifest.parquet"
+    place.parent.mkdir(parents=True)
+    table.assign(row=range(27)).to_parquet(place)
+    (folder / ".snakemake").mkdir()
+    said(settings())
+    with pytest.raises(UserError, match="a threshold is for two classes, and there are 3"):
+        said(settings(threshold=0.3))
