@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from darkroom import decode, shards, store
+from darkroom import shards, store
+from darkroom.decode import header as decode
 from darkroom.errors import UserError
 from darkroom.machine import disk, workers
 

@@ -29,7 +29,8 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from darkroom import decode, layout, shards
+from darkroom import layout, shards
+from darkroom.decode import header as decode
 from darkroom.errors import UserError
 from darkroom.machine import disk, workers
 from darkroom.machine.progress import Bar, progress

@@ -148,7 +148,8 @@ def decoding(
     """
     import numpy as np
 
-    from darkroom import batches, decode, images
+    from darkroom import batches, images
+    from darkroom.decode import header as decode
     from darkroom.machine import workers
 
     decode.one_thread()
@@ -205,7 +206,8 @@ def examine(
     status (`ok`, `converted`, `unusable`) and the reason in words. It never raises for what
     is in the file.
     """
-    from darkroom import decode, images, index
+    from darkroom import images, index
+    from darkroom.decode import header as decode
 
     try:
         with decode.quiet:

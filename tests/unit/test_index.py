@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from darkroom import decode, index, unusable
+from darkroom import index, unusable
 from darkroom.config import Decode, Layout
+from darkroom.decode import header as decode
 from darkroom.errors import UserError
 from darkroom.machine import disk, workers
 from tests.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph

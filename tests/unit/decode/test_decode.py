@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darkroom import decode
 from darkroom.config import Decode
+from darkroom.decode import header as decode
 from tests.awful import bomb_png, encoded, padded_jpeg, photograph, sixteen_bit_png
 
 
@@ -525,7 +525,7 @@ def test_stderr_is_left_as_it_was(capfd: Any) -> None:
 
 def test_without_stderr() -> None:
     code = (
-        "import os, sys; os.close(2); from darkroom import decode, config; "
+        "import os, sys; os.close(2); from darkroom import config; from darkroom.decode import header as decode; "
         "p = decode.probe(sys.stdin.buffer.read(), 'a.jpg', config.Decode().model_dump()); "
         "print(p.status, p.width)"
     )
