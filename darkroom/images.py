@@ -15,7 +15,10 @@ import cv2
 import numpy as np
 
 from darkroom import shards, store
-from darkroom.decode import header as decode
+from darkroom.decode.file import decode
+from darkroom.decode.header import DecodeError
+from darkroom.decode.policy import Policy
+from darkroom.decode.quiet import quiet
 from darkroom.errors import UserError
 from darkroom.machine import disk, workers
 
@@ -84,7 +87,7 @@ def _resized(image: np.ndarray, w: int, h: int, method: int) -> np.ndarray:
     return np.asarray(cv2.resize(image, (w, h), interpolation=method)).reshape(h, w, -1)
 
 
-def render(data: bytes, out: np.ndarray, *, view: dict[str, Any], policy: dict[str, Any]) -> None:
+def render(data: bytes, out: np.ndarray, *, view: dict[str, Any], policy: Policy) -> None:
     """Decode and resize the bytes of an image file into the place that it is given.
 
     The one way from a file to pixels: of the images of a data set and of new pictures alike.
@@ -95,13 +98,13 @@ def render(data: bytes, out: np.ndarray, *, view: dict[str, Any], policy: dict[s
 
     Raises
     ------
-    decode.DecodeError
+    DecodeError
         The file cannot be decoded, or the policy refuses it.
     """
     # The plain linear filter is kept exact; the others may start from a JPEG that the
     # decoder has averaged down already.
     target = None if view["filter"] == "linear" else (out.shape[0], out.shape[1])
-    image = decode.decode(data, color=view["color"], policy=policy, target=target)
+    image = decode(data, color=view["color"], policy=policy, target=target)
     resize_into(image, out, how=view["resize"], kernel=view["filter"])
 
 
@@ -217,12 +220,12 @@ def write_images(
             square = np.asarray(draft.map("mean_square", start, stop))
             paths = [rows.path[i].as_py() for i in rows.place[start:stop].tolist()]
             sizes = rows.bytes[start:stop].tolist()
-            with decode.quiet:
+            with quiet:
                 for i, (path, size) in enumerate(zip(paths, sizes, strict=True)):
                     data = read(f"{root}/{path}", size, manifest)
                     try:
                         render(data, images[i], view=view, policy=policy)
-                    except decode.DecodeError as error:
+                    except DecodeError as error:
                         raise changed(f"{root}/{path}", f"{error}", manifest) from None
                     mean[i], square[i] = channel_sums(images[i])
 

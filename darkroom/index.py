@@ -30,7 +30,9 @@ import cv2
 import numpy as np
 
 from darkroom import layout, shards
-from darkroom.decode import header as decode
+from darkroom.decode.file import THUMBNAIL, Probe, probe, trouble_of
+from darkroom.decode.header import DecodeError
+from darkroom.decode.policy import Policy
 from darkroom.errors import UserError
 from darkroom.machine import disk, workers
 from darkroom.machine.progress import Bar, progress
@@ -94,7 +96,7 @@ def _examined(
     root: str,
     paths: list[str],
     trouble: list[str],
-    policy: dict[str, Any],
+    policy: Policy,
     threads: int,
 ) -> _Findings:
     """What the content of files tells; those that are missing are left as they are."""
@@ -228,7 +230,7 @@ class _Findings:
         return end
 
 
-def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
+def examine(root: str, paths: list[str], policy: Policy) -> _Block:
     """Read, hash and decode some files; never raises for what is in them or their access.
 
     Raises
@@ -237,22 +239,17 @@ def examine(root: str, paths: list[str], policy: dict[str, Any]) -> _Block:
         A file that was listed went away, or its file server did: of it nothing is known.
     """
     block = _Block()
-    thumbnails = np.zeros((len(paths), decode.THUMBNAIL, decode.THUMBNAIL), np.uint8)
+    thumbnails = np.zeros((len(paths), THUMBNAIL, THUMBNAIL), np.uint8)
     for k, path in enumerate(paths):
         size, inode, digest = 0, (0, 0), b""
         try:
             data, size, inode = read_file(f"{root}/{path}")
             digest = hashlib.sha256(data).digest() if data else b""
-            found = decode.probe(data, path, policy)
-        except decode.DecodeError as error:
-            found = decode.Probe(trouble=str(error))
-        except (OSError, ValueError) as error:
+            found = probe(data, path, policy)
+        except (OSError, ValueError, MemoryError) as error:
             if _went_away(error, f"{root}/{path}"):
                 raise
-            words = getattr(error, "strerror", None) or str(error)
-            found = decode.Probe(trouble=f"cannot be read: {words[:1].lower()}{words[1:]}")
-        except MemoryError:
-            found = decode.Probe(trouble="cannot be read: not enough memory")
+            found = Probe(trouble=trouble_of(error))
         block.size.append(size)
         block.inode.append(inode)
         block.sha256.append(digest)
@@ -288,7 +285,7 @@ def read_file(path: str) -> tuple[bytes, int, tuple[int, int]]:
 
     Raises
     ------
-    decode.DecodeError
+    DecodeError
         Not a regular file, or larger than `MAX_BYTES`. Else an `OSError` or `ValueError`.
     """
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not wait for a writer
@@ -296,11 +293,9 @@ def read_file(path: str) -> tuple[bytes, int, tuple[int, int]]:
         info = os.fstat(file)
         identity = (info.st_dev, info.st_ino)
         if not stat.S_ISREG(info.st_mode):
-            raise decode.DecodeError("cannot be read: not a regular file")
+            raise DecodeError("cannot be read: not a regular file")
         if info.st_size > MAX_BYTES:
-            raise decode.DecodeError(
-                f"too large: {info.st_size:,} bytes; a file may have {MAX_BYTES:,}"
-            )
+            raise DecodeError(f"too large: {info.st_size:,} bytes; a file may have {MAX_BYTES:,}")
         parts = []
         while part := os.read(file, max(info.st_size, 1 << 16) + 1):
             parts.append(part)
@@ -343,7 +338,7 @@ def _examine_all(
     root: str,
     paths: list[str],
     places: list[int],
-    policy: dict[str, Any],
+    policy: Policy,
     threads: int,
     found: _Findings,
 ) -> None:
@@ -357,7 +352,7 @@ def _examine_all(
     todo = deque((start, min(start + size, n)) for start in range(0, n, size))
     crew: dict[Connection, BaseProcess] = {}
     doing: dict[Connection, tuple[int, int]] = {}
-    decode.one_thread()
+    cv2.setNumThreads(1)
     with progress("index", n, "files") as bar:
         try:
             while todo or doing:
@@ -400,7 +395,7 @@ def _crashed(found: _Findings, place: int, code: int, bar: Bar) -> None:
 
 
 def _hire(
-    crew: dict[Connection, BaseProcess], root: str, paths: list[str], policy: dict[str, Any]
+    crew: dict[Connection, BaseProcess], root: str, paths: list[str], policy: Policy
 ) -> Connection:
     """Start one worker; forked, it has the list of paths already."""
     context = multiprocessing.get_context("fork")
@@ -423,7 +418,7 @@ def _serve(
     others: list[Connection],
     root: str,
     paths: list[str],
-    policy: dict[str, Any],
+    policy: Policy,
 ) -> None:
     """A worker: one chunk after another until the parent closes its end, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop

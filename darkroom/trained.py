@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from darkroom.classifiers import Fitted
+    from darkroom.decode.policy import Policy
 
 HEAD = "head"  # the classifier that a network itself is
 
@@ -50,7 +51,7 @@ class Trained:
     classifier: str
     classes: list[str]
     view: dict[str, Any]
-    policy: dict[str, Any]
+    policy: Policy
     files: list[str]
     network: str | None = None
     layer: str | None = None

@@ -19,6 +19,8 @@ from darkroom.listing import Listing
 if TYPE_CHECKING:
     import numpy as np
 
+    from darkroom.decode.policy import Policy
+
 CHUNK_BYTES = 32_000_000  # of pixels that are decoded, and then looked at, at a time
 BATCH = 64
 
@@ -133,7 +135,7 @@ def batch_of(shape: tuple[int, int, int]) -> int:
 
 @contextmanager
 def decoding(
-    files: list[str], *, view: dict[str, Any], policy: dict[str, Any], threads: int
+    files: list[str], *, view: dict[str, Any], policy: Policy, threads: int
 ) -> Iterator[Iterator[Chunk]]:
     """Read, check and decode pictures in worker processes while the caller looks at others.
 
@@ -146,13 +148,13 @@ def decoding(
     files : paths. view : size, color, resize, filter. policy : the settings `decode`.
     threads : worker processes.
     """
+    import cv2
     import numpy as np
 
     from darkroom import batches, images
-    from darkroom.decode import header as decode
     from darkroom.machine import workers
 
-    decode.one_thread()
+    cv2.setNumThreads(1)
     shape = images.size_of(view)
     one, n, batch = int(np.prod(shape)), len(files), batch_of(shape)
     size = min(batch * max(1, CHUNK_BYTES // (one * batch)), -(-n // batch) * batch)
@@ -192,9 +194,7 @@ def decoding(
         yield ready
 
 
-def examine(
-    path: str, out: np.ndarray, *, view: dict[str, Any], policy: dict[str, Any]
-) -> tuple[str, str]:
+def examine(path: str, out: np.ndarray, *, view: dict[str, Any], policy: Policy) -> tuple[str, str]:
     """Read a picture and check all of it, as the index does; then decode it as `prepare` does.
 
     Parameters
@@ -207,22 +207,18 @@ def examine(
     is in the file.
     """
     from darkroom import images, index
-    from darkroom.decode import header as decode
+    from darkroom.decode.file import probe, trouble_of
+    from darkroom.decode.quiet import quiet
 
     try:
-        with decode.quiet:
+        with quiet:
             data, _, _ = index.read_file(path)
-            found = decode.probe(data, Path(path).name, policy)
+            found = probe(data, Path(path).name, policy)
             if not found.trouble:
                 images.render(data, out, view=view, policy=policy)
                 return found.status, found.conversions
             reason = found.trouble
-    except decode.DecodeError as error:
-        reason = str(error)
-    except MemoryError:
-        reason = "cannot be read: not enough memory"
-    except (OSError, ValueError) as error:
-        words = getattr(error, "strerror", None) or str(error)
-        reason = f"cannot be read: {words[:1].lower()}{words[1:]}"
+    except (OSError, ValueError, MemoryError) as error:
+        reason = trouble_of(error)
     out[:] = 0
     return "unusable", reason

@@ -1,54 +1,20 @@
-"""Bytes of an image file to pixels, by one stated policy.
-
-`probe` looks once and thoroughly: what the file is by its content, whether all of it is
-there, what has to be converted. `decode` gives the pixels, and is quick: it trusts that
-`probe` passed the file. Both go through the same plan, so the receipt that the index
-writes is what later happens.
-
-Ordinary 8-bit JPEG and PNG files are decoded by OpenCV, everything else by Pillow.
-The rules:
-
-- orientation: EXIF orientation 1 to 8 is applied (or ignored), never by the decoder on its own;
-- 16 bits: divided by 257 and rounded, or the image's own range stretched to 0..255 (all
-  channels by one range, so hues stay), alpha always divided by 257;
-- palette: each index replaced by its colour, with its transparency;
-- alpha: laid on white or black, or dropped; an alpha channel that is opaque throughout is dropped;
-- CMYK and YCCK: (255 - ink) * (255 - black) / 255 without a colour profile; JPEG inks are
-  taken as inverted, as Adobe writes them and browsers read them;
-- grey: the one channel stands for all three where the view is rgb;
-- colour where the view is gray: ITU-R BT.601 luma, which for a JPEG is its own Y channel;
-- animations and multi-page files: the first frame;
-- floating point and 32-bit integers have no stated range and are refused.
-"""
+"""What an image file says of itself, by its content: format, size, depth, and what is wrong."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
-import tempfile
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import cv2
-import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-Color = Literal["rgb", "gray"]
+from darkroom.decode.quiet import quiet
 
 MAX_PIXELS = 178_956_970
 """Pixels that one image may have (about 0.5 GB as rgb; where Pillow calls it a bomb)."""
-
-MAX_SHIFT = 1 / 12
-"""Of a target pixel, that an edge may move by when a JPEG is decoded at a reduced scale."""
-
-THUMBNAIL = 32
-"""Side of the grey thumbnail that the perceptual hash is made from."""
 
 SUFFIXES = {
     "jpeg": ("jpg", "jpeg", "jpe", "jfif", "jif", "mpo"),
@@ -63,7 +29,7 @@ SUFFIXES = {
     "avif": ("avif", "avifs"),
     "tga": ("tga",),
 }
-_PILLOW = ["BMP", "GIF", "TIFF", "WEBP", "PPM", "ICO", "JPEG2000", "AVIF"]
+PILLOW = ["BMP", "GIF", "TIFF", "WEBP", "PPM", "ICO", "JPEG2000", "AVIF"]
 _MODES = {
     "1": "bilevel",
     "L": "gray",
@@ -134,116 +100,6 @@ class Header(NamedTuple):
     refusal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What the index writes of one file.
-
-    `width` and `height` are as shown (after the orientation, if it is applied); fields are
-    None where they could not be found out. `trouble` says why the file is unusable,
-    `conversions` what is converted and how; both are empty for an ordinary image.
-    `thumbnail` is a (32, 32) uint8 grey image as shown, None for an unusable file.
-    """
-
-    format: str | None = None
-    width: int | None = None
-    height: int | None = None
-    mode: str | None = None
-    bit_depth: int | None = None
-    frames: int = 1
-    orientation: int = 1
-    trouble: str = ""
-    conversions: str = ""
-    thumbnail: np.ndarray | None = None
-
-    @property
-    def status(self) -> str:
-        return "unusable" if self.trouble else "converted" if self.conversions else "ok"
-
-
-def probe(data: bytes, name: str, policy: dict[str, Any]) -> Probe:
-    """Find out what a file is and whether all of it can be used; decodes every pixel.
-
-    Parameters
-    ----------
-    data : the file's bytes.
-    name : its name, for its suffix.
-    policy : the settings `decode`, every key given.
-
-    Returns
-    -------
-    Probe. It never raises for what is in the file: that is its `trouble`.
-    """
-    try:
-        header = read_header(data, name)
-    except DecodeError as error:
-        return Probe(trouble=str(error))
-    except MemoryError:
-        return Probe(trouble="cannot be read: not enough memory")
-    width, height = _shown(header, policy)
-    found = Probe(
-        header.format, width, height, header.mode, header.bit_depth, header.frames, header.orientation
-    )  # fmt: skip
-    size = (THUMBNAIL, THUMBNAIL)
-    try:
-        notes = _plan(header, name, policy)
-        pixels, more = _pixels(data, header, "gray", policy, size, True)
-    except DecodeError as error:
-        return replace(found, trouble=str(error))
-    except MemoryError:
-        return replace(found, trouble="cannot be read: not enough memory")
-    thumbnail = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return replace(found, conversions="; ".join(notes + more), thumbnail=thumbnail)
-
-
-def decode(
-    source: bytes | str | Path,
-    *,
-    color: Color,
-    policy: dict[str, Any],
-    target: tuple[int, int] | None = None,
-) -> np.ndarray:
-    """Pixels of one image as shown.
-
-    Parameters
-    ----------
-    source : the file's bytes, or its path.
-    color : `rgb` or `gray`.
-    policy : the settings `decode`, every key given.
-    target : (height, width) that the image will be resized to. A large JPEG is then decoded
-        at 1/2, 1/4 or 1/8 of its size, as long as that leaves at least twice the target on
-        each side and moves no edge by more than 1/12 of a target pixel. Resized by area, 334
-        photographs 412 pixels wide on average and 40 of four times that differ from the
-        full decode by 49 to 57 dB PSNR on average at 32, 64 and 224 pixels, 38 dB at worst
-        (for comparison: the linear filter differs from the area filter by 31 dB on average).
-
-    Returns
-    -------
-    np.ndarray (H, W, 3) or (H, W, 1) uint8, C-contiguous; channels in rgb order.
-
-    Raises
-    ------
-    DecodeError
-        The file cannot be decoded, or the policy refuses it. Truncation is found for
-        certain by `probe` only.
-    """
-    if isinstance(source, bytes):
-        data, name = source, ""
-    else:
-        data, name = Path(source).read_bytes(), Path(source).name
-    header = read_header(data, name)
-    _plan(header, "", policy)
-    pixels, _ = _pixels(data, header, color, policy, target, False)
-    return pixels
-
-
-def one_thread() -> None:
-    """Keep OpenCV to one thread: to be called in each worker process, whose number counts."""
-    cv2.setNumThreads(1)
-
-
-# ---------------------------------------------------------------- what the file says
-
-
 def read_header(data: bytes, name: str = "") -> Header:
     """Read what a file says of itself, by content; `name` counts only where it says TGA or is ''.
 
@@ -260,8 +116,8 @@ def read_header(data: bytes, name: str = "") -> Header:
         header = _png_header(data)
     else:
         # TGA has no mark of its own, so anything might be taken for one.
-        tga = ["TGA"] if _suffix(name) == "tga" or not name else []
-        header = _pillow_header(data, _PILLOW + tga)
+        tga = ["TGA"] if suffix_of(name) == "tga" or not name else []
+        header = _pillow_header(data, PILLOW + tga)
     if header.width * header.height > MAX_PIXELS:
         raise DecodeError(
             f"too large: {header.width:,} x {header.height:,} pixels; an image may have {MAX_PIXELS:,}"
@@ -363,7 +219,7 @@ def _png_header(data: bytes) -> Header:
     if last != b"IEND" or at > len(data):
         raise DecodeError("truncated: the file ends before its image does")
     if text and not orientation:  # EXIF as older programs wrote it
-        with _pillow(data, ["PNG"]) as image:
+        with pillow(data, ["PNG"]) as image:
             orientation = image.getexif().get(0x0112, 1)
     route = "pillow"
     if depth == 8 and kind in (0, 2) and not alpha and frames == 1:
@@ -379,7 +235,7 @@ def _png_header(data: bytes) -> Header:
 
 
 @contextmanager
-def _pillow(data: bytes, formats: list[str]) -> Iterator[Image.Image]:
+def pillow(data: bytes, formats: list[str]) -> Iterator[Image.Image]:
     """An image opened by Pillow, silent, its failures as reasons."""
     with warnings.catch_warnings(), quiet:
         warnings.simplefilter("ignore")
@@ -389,21 +245,21 @@ def _pillow(data: bytes, formats: list[str]) -> Iterator[Image.Image]:
         except (DecodeError, MemoryError):
             raise
         except UnidentifiedImageError:
-            raise DecodeError(_unreadable(data)) from None
+            raise DecodeError(_why_unreadable(data)) from None
         except Exception as error:  # Pillow raises many kinds for broken files
-            raise DecodeError(_say(error)) from None
+            raise DecodeError(_failure(error)) from None
 
 
-def _say(error: Exception) -> str:
-    said = str(error)
+def _failure(error: Exception) -> str:
+    text = str(error)
     if isinstance(error, EOFError) or re.search(
-        "truncat|incomplete|not enough|unexpected end|buffer overrun|end of file", said, re.I
+        "truncat|incomplete|not enough|unexpected end|buffer overrun|end of file", text, re.I
     ):
         return "truncated: the file ends before its image does"
-    return f"damaged: {said or type(error).__name__}"
+    return f"damaged: {text or type(error).__name__}"
 
 
-def _unreadable(data: bytes) -> str:
+def _why_unreadable(data: bytes) -> str:
     """Why no decoder takes the file."""
     for kind, mark in _MARKS.items():
         if re.match(mark, data, re.DOTALL):
@@ -438,7 +294,7 @@ def _what(data: bytes) -> str:
 
 
 def _pillow_header(data: bytes, formats: list[str]) -> Header:
-    with _pillow(data, formats) as image:
+    with pillow(data, formats) as image:
         kind = {"dib": "bmp"}.get(str(image.format).lower(), str(image.format).lower())
         if image.width * image.height > MAX_PIXELS:  # before counting frames decodes any
             return Header(kind, *image.size, "unknown", 8, 1, 1, False, "pillow")
@@ -479,303 +335,7 @@ def _ppm_maximum(data: bytes) -> int:
     return int(tokens[3]) if len(tokens) > 3 and tokens[3].isdigit() else 255
 
 
-def _suffix(name: str) -> str:
+def suffix_of(name: str) -> str:
+    """The suffix of a file's name, without its dot, in lower case; empty where it has none."""
     stem, _, suffix = name[name.rfind("/") + 1 :].rpartition(".")
     return suffix.lower() if stem else ""
-
-
-# ---------------------------------------------------------------- the policy
-
-
-def _shown(header: Header, policy: dict[str, Any]) -> tuple[int, int]:
-    turned = policy["orientation"] == "apply" and header.orientation > 4
-    return (header.height, header.width) if turned else (header.width, header.height)
-
-
-def _plan(header: Header, name: str, policy: dict[str, Any]) -> list[str]:
-    """Sentences of what is converted that the header alone tells.
-
-    Raises
-    ------
-    DecodeError
-        The policy, or this module, refuses such files.
-    """
-
-    def rule(key: str, what: str, how: str) -> str:
-        if policy[key] == "refuse":
-            raise DecodeError(f"{what}, and decode.{key} is refuse")
-        return f"{what}: {how}"
-
-    if header.refusal:
-        raise DecodeError(f"cannot be used: {header.refusal}")
-    notes = []
-    suffix = _suffix(name)
-    if suffix and suffix not in SUFFIXES.get(header.format, ()):
-        notes.append(
-            rule("wrong_suffix", f"wrong suffix: a {header.format} named .{suffix}",
-                 "read by its content")
-        )  # fmt: skip
-    if header.frames > 1:
-        unit = "pages" if header.format == "tiff" else "frames"
-        notes.append(rule("animated", f"{header.frames} {unit}", "the first is taken"))
-    if policy["orientation"] == "apply" and header.orientation != 1:
-        notes.append(f"EXIF orientation {header.orientation}: applied")
-    if header.bit_depth == 16:
-        how = "divided by 257" if policy["sixteen_bit"] == "scale" else "own range to 0..255"
-        notes.append(rule("sixteen_bit", "16-bit", how))
-    if header.mode == "palette":
-        notes.append(rule("palette", "palette", "converted to rgb"))
-    elif header.mode == "cmyk":
-        notes.append(rule("cmyk", "cmyk", "converted to rgb, no colour profile used"))
-    elif header.mode == "bilevel":
-        notes.append("bilevel: 0 and 255")
-    if header.mode in ("gray", "gray+alpha", "bilevel") and policy["gray"] == "refuse":
-        raise DecodeError("gray, and decode.gray is refuse")
-    return notes
-
-
-# ---------------------------------------------------------------- pixels
-
-
-def _pixels(
-    data: bytes,
-    header: Header,
-    color: Color,
-    policy: dict[str, Any],
-    target: tuple[int, int] | None,
-    thorough: bool,
-) -> tuple[np.ndarray, list[str]]:
-    """Pixels as shown, (H, W, C) uint8, and sentences of what was found only now."""
-    notes: list[str] = []
-    turn = header.orientation if policy["orientation"] == "apply" else 1
-    if header.route == "opencv":
-        if turn > 4 and target is not None:
-            target = (target[1], target[0])
-        pixels, notes = _by_opencv(data, header, color, target, thorough)
-    else:
-        if header.route == "opencv16":
-            raw = _sixteen_bit_color(data, thorough)
-        else:
-            raw = _by_pillow(data, header)
-        if header.format == "tiff":  # both libraries have applied it already
-            turn = 1 if policy["orientation"] == "apply" else {6: 8, 8: 6}.get(
-                header.orientation, header.orientation
-            )  # fmt: skip
-        pixels, notes = _flatten(raw, policy)
-        if color == "gray" and pixels.shape[2] == 3:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]
-        elif color == "rgb" and pixels.shape[2] == 1:
-            pixels = np.repeat(pixels, 3, axis=2)
-    return np.ascontiguousarray(_turn(pixels, turn)), notes
-
-
-def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Apply an EXIF orientation (CIPA DC-008, tag 0x0112)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels
-
-
-def _scale(header: Header, target: tuple[int, int] | None, shift: float) -> int:
-    """Largest reduction of the JPEG decoder that leaves the resized image as good.
-
-    The reduced image has at least twice the target on each side; and what it has too much or
-    too little of the image (at most half a reduced pixel, at its right and lower edge) is at
-    most `shift` of a target pixel: the loss of quality comes from that alone.
-    """
-    if target is None or header.format != "jpeg":
-        return 1
-    for scale in (8, 4, 2):
-        if all(
-            side >= 2 * wanted * scale
-            and abs(_reduced(side, scale) * scale - side) * wanted <= shift * side
-            for side, wanted in zip((header.height, header.width), target, strict=True)
-        ):
-            return scale
-    return 1
-
-
-def _reduced(side: int, scale: int) -> int:
-    """Pixels of a reduced side that cover the side best; the decoder rounds up."""
-    return (side + scale // 2) // scale
-
-
-def _by_opencv(
-    data: bytes, header: Header, color: Color, target: tuple[int, int] | None, thorough: bool
-) -> tuple[np.ndarray, list[str]]:
-    # The orientation is never left to OpenCV: applied here, once, as the policy says.
-    flags = cv2.IMREAD_IGNORE_ORIENTATION
-    scale = _scale(header, target, 1.0 if thorough else MAX_SHIFT)
-    if scale > 1:
-        flags |= {
-            2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-            4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-            8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-        }[scale]
-    # A JPEG's grey is its own Y channel; a PNG's is made here, by the same rule as Pillow's files.
-    own_gray = color == "gray" and (header.format == "jpeg" or header.mode == "gray")
-    if not own_gray:
-        flags |= cv2.IMREAD_COLOR_RGB
-    with quiet as said:
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error as error:
-            raise DecodeError(f"damaged: {error.err or error}") from None
-        words = said.text() if pixels is None or thorough else ""
-    if pixels is None:
-        raise DecodeError(_complaint(words) or "damaged: the decoder gives no image")
-    notes = []
-    if complaint := _complaint(words):
-        # Padding before the end mark: many cameras write it, and the image is whole.
-        if "extraneous bytes before marker 0xd9" not in complaint:
-            raise DecodeError(complaint)
-        notes.append(f"odd JPEG: {complaint.removeprefix('damaged: ')}")
-    if scale > 1:
-        pixels = pixels[: _reduced(header.height, scale), : _reduced(header.width, scale)]
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    elif color == "gray":
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]
-    return pixels, notes
-
-
-def _complaint(words: str) -> str:
-    """The first line that a C library wrote, as a reason; empty where it wrote none."""
-    for line in words.splitlines():
-        line = re.sub(r"^\[.*?\]\s*(global\s+\S+\s+\S+\s+)?", "", line.strip())
-        line = re.sub(r"^(Corrupt JPEG data|libpng (error|warning)|Error|warning):\s*", "", line)
-        if re.search("incomplete|Not enough|Read Error|premature end of (JPEG )?file", line, re.I):
-            return "truncated: the file ends before its image does"
-        if re.search("iCCP|sRGB|gAMA|cHRM|known incorrect|tEXt|zTXt|iTXt|pHYs|tIME", line):
-            continue  # of the description, not of the pixels
-        if line:
-            return f"damaged: {line}"
-    return ""
-
-
-def _sixteen_bit_color(data: bytes, thorough: bool) -> np.ndarray:
-    """(H, W, 3 or 4) uint16 in rgb order; Pillow would cut these to 8 bits."""
-    with quiet as said:
-        try:
-            flags = cv2.IMREAD_UNCHANGED
-            raw = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error as error:
-            raise DecodeError(f"damaged: {error.err or error}") from None
-        words = said.text() if raw is None or thorough else ""
-    if raw is None or raw.dtype != np.uint16 or raw.ndim != 3:
-        raise DecodeError(_complaint(words) or "damaged: the decoder gives no 16-bit image")
-    if data[:1] == b"\x89" and (complaint := _complaint(words)):
-        raise DecodeError(complaint)
-    return cv2.cvtColor(raw, cv2.COLOR_BGRA2RGBA if raw.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-
-
-def _by_pillow(data: bytes, header: Header) -> np.ndarray:
-    """(H, W, 1 to 4) uint8, or (H, W, 1) uint16: the first frame, without palette or inks."""
-    formats = {"jpeg": ["JPEG"], "png": ["PNG"], "tga": ["TGA"]}.get(header.format, _PILLOW)
-    with _pillow(data, formats) as image:
-        image.load()
-        if header.bit_depth == 16 and image.mode.startswith("I"):
-            return np.asarray(image).astype(np.uint16)[..., None]
-        if header.alpha:
-            gray = image.mode in ("L", "LA", "La", "1")
-            image = image.convert("LA" if gray and image.mode != "1" else "RGBA")
-        elif image.mode in ("1", "L"):
-            image = image.convert("L")
-        else:
-            image = image.convert("RGB")
-        pixels = np.asarray(image)
-    return pixels if pixels.ndim == 3 else pixels[..., None]
-
-
-def _flatten(raw: np.ndarray, policy: dict[str, Any]) -> tuple[np.ndarray, list[str]]:
-    """(H, W, 1 or 3) uint8 from any depth, laid on the background; and what was done of alpha."""
-    channels = raw.shape[2]
-    paint = 1 if channels == 2 else min(channels, 3)
-    colors, alpha = raw[..., :paint], raw[..., paint:]
-    if raw.dtype == np.uint16:
-        colors, alpha = _eight_bit(colors, policy["sixteen_bit"]), _eight_bit(alpha, "scale")
-    if not alpha.size:
-        return colors, []
-    if alpha.min() == 255:
-        return colors, ["alpha: opaque, dropped"]
-    rule = policy["alpha"]
-    if rule == "refuse":
-        raise DecodeError("transparent, and decode.alpha is refuse")
-    if rule == "drop":
-        return colors, ["alpha: dropped"]
-    back = 255 if rule == "white" else 0
-    share = alpha.astype(np.uint32)
-    mixed = (colors * share + back * (255 - share) + 127) // 255
-    return mixed.astype(np.uint8), [f"alpha: laid on {rule}"]
-
-
-def _eight_bit(values: np.ndarray, rule: str) -> np.ndarray:
-    """uint16 to uint8: divided by 257 and rounded, or the own range stretched to 0..255."""
-    wide = values.astype(np.uint32)
-    if rule == "stretch" and wide.size:
-        low, high = int(wide.min()), int(wide.max())
-        if high > low:
-            return (((wide - low) * 255 + (high - low) // 2) // (high - low)).astype(np.uint8)
-    return ((wide + 128) // 257).astype(np.uint8)
-
-
-# ---------------------------------------------------------------- what C libraries print
-
-
-class _Quiet:
-    """Take what C libraries write to stderr (libjpeg, libpng, libtiff) instead of showing it.
-
-    libjpeg tells of damaged data in no other way. Counted, so that nested and concurrent
-    uses leave file descriptor 2 as they found it (a block of images in one `with quiet` spares
-    each of them the change); the words are certain only where one
-    thread decodes at a time, as in worker processes.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._saved = -1
-        self._sink = -1
-        self._owner = 0
-
-    def __enter__(self) -> _Quiet:
-        with self._lock:
-            if self._depth == 0:
-                if self._owner != os.getpid():  # a fork shares the file's position
-                    with tempfile.TemporaryFile() as file:
-                        self._sink = os.dup(file.fileno())
-                    self._owner = os.getpid()
-                self._saved = _dup(2)
-                os.dup2(self._sink, 2)
-            self._depth += 1
-        return self
-
-    def text(self) -> str:
-        """What was written since it was last empty."""
-        size = os.fstat(self._sink).st_size
-        return os.pread(self._sink, min(size, 10_000), 0).decode("utf-8", "replace") if size else ""
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._depth -= 1
-            if self._depth == 0:
-                if os.fstat(self._sink).st_size:
-                    os.ftruncate(self._sink, 0)
-                    os.lseek(self._sink, 0, os.SEEK_SET)
-                if self._saved >= 0:
-                    os.dup2(self._saved, 2)
-                    os.close(self._saved)
-
-
-def _dup(number: int) -> int:
-    try:
-        return os.dup(number)
-    except OSError:  # stderr is closed
-        return -1
-
-
-quiet = _Quiet()

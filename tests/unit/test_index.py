@@ -19,7 +19,6 @@ from PIL import Image
 
 from darkroom import index, unusable
 from darkroom.config import Decode, Layout
-from darkroom.decode import header as decode
 from darkroom.errors import UserError
 from darkroom.machine import disk, workers
 from tests.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph
@@ -222,14 +221,14 @@ def test_a_source_that_goes_away_is_not_taken_for_bad_files(
 ) -> None:
     """Its index would stay when the source is back as it was."""
     root = good(tmp_path / "d", n=20)
-    really = decode.probe
+    really = index.probe
 
-    def probe(data: bytes, name: str, policy: dict[str, Any]) -> decode.Probe:
+    def probe(data: bytes, name: str, policy: dict[str, Any]) -> index.Probe:
         if root.exists():
             root.rename(tmp_path / "unplugged")
         return really(data, name, policy)
 
-    monkeypatch.setattr(decode, "probe", probe)
+    monkeypatch.setattr(index, "probe", probe)
     with pytest.raises(FileNotFoundError) as told:
         indexed(root, tmp_path / "o", threads=threads)
     assert str(disk.in_words(told.value)).startswith(f"{root}/cat/")
@@ -245,14 +244,14 @@ def test_a_file_beyond_the_limit(tmp_path: Path, monkeypatch: Any) -> None:
 def test_a_worker_that_dies_costs_its_file_only(tmp_path: Path, monkeypatch: Any) -> None:
     root = good(tmp_path / "d", n=20)
     bad = {(root / f"{c}/7.jpg").read_bytes() for c in ("cat", "dog")}
-    really = decode.probe
+    really = index.probe
 
-    def probe(data: bytes, name: str, policy: dict[str, Any]) -> decode.Probe:
+    def probe(data: bytes, name: str, policy: dict[str, Any]) -> index.Probe:
         if data in bad:
             os.kill(os.getpid(), signal.SIGKILL)
         return really(data, name, policy)
 
-    monkeypatch.setattr(decode, "probe", probe)
+    monkeypatch.setattr(index, "probe", probe)
     rows, _ = indexed(root, tmp_path / "o", threads=2)
     broken = {p: r["reason"] for p, r in rows.items() if r["status"] != "ok"}
     said = "crashed: the decoder ended by signal SIGKILL"
@@ -264,14 +263,14 @@ def test_a_file_on_which_the_decoder_hangs_costs_that_file_only(
 ) -> None:
     root = good(tmp_path / "d", n=8)
     bad = (root / "cat/7.jpg").read_bytes()
-    really = decode.probe
+    really = index.probe
 
-    def probe(data: bytes, name: str, policy: dict[str, Any]) -> decode.Probe:
+    def probe(data: bytes, name: str, policy: dict[str, Any]) -> index.Probe:
         while data == bad:
             pass
         return really(data, name, policy)
 
-    monkeypatch.setattr(decode, "probe", probe)
+    monkeypatch.setattr(index, "probe", probe)
     monkeypatch.setattr(workers, "LIMIT", 1.0)
     rows, _ = indexed(root, tmp_path / "o", threads=2)
     broken = {p: r["reason"] for p, r in rows.items() if r["status"] != "ok"}
@@ -280,10 +279,10 @@ def test_a_file_on_which_the_decoder_hangs_costs_that_file_only(
 
 
 def test_a_defect_is_no_reason(tmp_path: Path, monkeypatch: Any) -> None:
-    def probe(*_: Any) -> decode.Probe:
+    def probe(*_: Any) -> index.Probe:
         raise ZeroDivisionError("a defect of ours")
 
-    monkeypatch.setattr(decode, "probe", probe)
+    monkeypatch.setattr(index, "probe", probe)
     with pytest.raises(ZeroDivisionError, match="a defect of ours"):
         indexed(good(tmp_path / "d"), tmp_path / "o")
 

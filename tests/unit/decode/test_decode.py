@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,7 +17,10 @@ import pytest
 from PIL import Image
 
 from darkroom.config import Decode
-from darkroom.decode import header as decode
+from darkroom.decode.file import Probe
+from darkroom.decode.file import decode as decoded
+from darkroom.decode.file import probe as probed
+from darkroom.decode.header import DecodeError
 from tests.awful import bomb_png, encoded, padded_jpeg, photograph, sixteen_bit_png
 
 
@@ -27,15 +29,15 @@ def policy(**changes: str) -> dict[str, Any]:
 
 
 def rgb(data: bytes, target: tuple[int, int] | None = None, **changes: str) -> np.ndarray:
-    return decode.decode(data, color="rgb", policy=policy(**changes), target=target)
+    return decoded(data, color="rgb", policy=policy(**changes), target=target)
 
 
 def gray(data: bytes, **changes: str) -> np.ndarray:
-    return decode.decode(data, color="gray", policy=policy(**changes))
+    return decoded(data, color="gray", policy=policy(**changes))
 
 
-def probe(data: bytes, name: str = "", **changes: str) -> decode.Probe:
-    return decode.probe(data, name, policy(**changes))
+def probe(data: bytes, name: str = "", **changes: str) -> Probe:
+    return probed(data, name, policy(**changes))
 
 
 def by_pillow(data: bytes, mode: str = "RGB") -> np.ndarray:
@@ -93,13 +95,11 @@ def test_gray_files() -> None:
     assert found.trouble == "gray, and decode.gray is refuse"
 
 
-def test_a_path_is_as_good_as_bytes(tmp_path: Path) -> None:
-    place = tmp_path / "a.tga"
-    place.write_bytes(encoded(COLORS, "TGA"))
-    for source in (place, str(place)):
-        assert (decode.decode(source, color="rgb", policy=policy()) == COLORS).all()
-    with pytest.raises(decode.DecodeError, match="not an image"):
-        decode.decode(bytes(range(200)), color="rgb", policy=policy())
+def test_a_tga_without_a_name_is_read_by_its_content() -> None:
+    tga = encoded(COLORS, "TGA")
+    assert (decoded(tga, color="rgb", policy=policy()) == COLORS).all()
+    with pytest.raises(DecodeError, match="not an image"):
+        decoded(bytes(range(200)), color="rgb", policy=policy())
 
 
 # ---------------------------------------------------------------- orientation
@@ -206,7 +206,7 @@ def test_alpha(kind: str) -> None:
         assert probe(data, alpha=rule).conversions == f"alpha: laid on {rule}"
     assert (rgb(data, alpha="drop") == COLORS).all()
     assert probe(data, alpha="refuse").trouble == "transparent, and decode.alpha is refuse"
-    with pytest.raises(decode.DecodeError, match=r"decode\.alpha is refuse"):
+    with pytest.raises(DecodeError, match=r"decode\.alpha is refuse"):
         rgb(data, alpha="refuse")
 
 
@@ -340,7 +340,7 @@ def test_the_last_bytes_count(kind: str) -> None:
     for missing in (1, 2, 5):
         said = probe(WHOLE[kind][:-missing]).trouble
         assert said == "truncated: the file ends before its image does", missing
-        with pytest.raises(decode.DecodeError):
+        with pytest.raises(DecodeError):
             rgb(WHOLE[kind][:-missing])
 
 
@@ -497,18 +497,6 @@ def test_decoding_is_deterministic() -> None:
         assert (first.thumbnail == second.thumbnail).all()
 
 
-def test_workers_use_one_thread() -> None:
-    before = cv2.getNumThreads()
-    try:
-        decode.one_thread()
-        assert cv2.getNumThreads() == 1
-    finally:
-        cv2.setNumThreads(before)
-
-
-# ---------------------------------------------------------------- silence
-
-
 def test_stderr_is_left_as_it_was(capfd: Any) -> None:
     damaged = WHOLE["jpeg"][:4000] + b"\xff\xd9"
     threads = [
@@ -525,8 +513,8 @@ def test_stderr_is_left_as_it_was(capfd: Any) -> None:
 
 def test_without_stderr() -> None:
     code = (
-        "import os, sys; os.close(2); from darkroom import config; from darkroom.decode import header as decode; "
-        "p = decode.probe(sys.stdin.buffer.read(), 'a.jpg', config.Decode().model_dump()); "
+        "import os, sys; os.close(2); from darkroom import config; from darkroom.decode.file import probe; "
+        "p = probe(sys.stdin.buffer.read(), 'a.jpg', config.Decode().model_dump()); "
         "print(p.status, p.width)"
     )
     done = subprocess.run([sys.executable, "-c", code], input=WHOLE["jpeg"], stdout=subprocess.PIPE)
