@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from darkroom import intelex, store
-from darkroom.predictions import read_predictions
+from darkroom.features.predictions import read_predictions
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAPS = {"apart": 2.0, "overlapping": 1.0, "mixed": 0.5}  # distance of the clusters' centres

@@ -36,23 +36,24 @@ STAGES = {
     "split_rows": "partition.write_splits(manifest, splits, indices='indices.json', cfg=cfg('split'))",
     "prepare_images": "images.write_images(source, manifest, pixels, cfg=cfg('prepare', view=view), threads=cores)",
     "augment_images": "augmentation.write_augmented(pixels, manifest, variants, cfg=cfg('augment'), threads=cores)",
-    "describe_images": "descriptors.describe(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe', features='hog'))",
-    "embed_images": "embedding.embed(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed', features='net'), threads=cores)",
+    "describe_images": "describe.describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe', features='hog'))",
+    "embed_images": "backbone.embed_images(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed', features='net'), threads=cores)",
     "train_model": "training.train(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
-    "extract_features": "features.extract('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('features', fold='holdout', model='cnn'), name='cnn-seed0', threads=cores)",
+    "extract_features": "network.extract_features('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('features', fold='holdout', model='cnn'), name='cnn-seed0', threads=cores)",
     "fit linear_svm": "fit('linear_svm')",
     "fit logistic_regression": "fit('logistic_regression')",
     "fit svm": "fit('svm')",
     "fit random_forest": "fit('random_forest')",
     "fit knn": "fit('knn')",
-    "evaluate_dataset": "evaluate.write_evaluation(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.csv', summary='summary.csv', classes='class_metrics.csv', thresholds='thresholds.csv', predictions_out='predictions.parquet', cfg=cfg('evaluate'))",
+    "evaluate_dataset": "evaluate.evaluate_dataset(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.csv', summary='summary.csv', classes='class_metrics.csv', thresholds='thresholds.csv', predictions_out='predictions.parquet', cfg=cfg('evaluate'))",
     "write_report": "report_()",
 }
 MODULES = {
     "index_files": "index", "split_rows": "partition", "prepare_images": "images",
-    "augment_images": "augmentation", "describe_images": "descriptors",
-    "embed_images": "embedding", "train_model": "training", "extract_features": "features",
-    "evaluate_dataset": "evaluate", "write_report": "report",
+    "augment_images": "augmentation", "describe_images": "features.describe",
+    "embed_images": "features.backbone", "train_model": "training",
+    "extract_features": "features.network", "evaluate_dataset": "evaluate.evaluate",
+    "write_report": "report.report",
 }  # fmt: skip
 # A process imports what a job of the stage does, and no settings.
 PROGRAM = """
@@ -70,14 +71,13 @@ def cfg(name, **_):
 
 
 def fit(name):
-    from darkroom import classifiers
     cfg = stages['classify'][name]
     classifiers.fit('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
                     cfg=cfg, threads=cores)
 
 
 def report_():
-    from darkroom.figure_names import FIGURES
+    from darkroom.report.figure_names import FIGURES
     Path('holdout/cnn-seed0').mkdir(parents=True, exist_ok=True)
     history = Path('holdout/cnn-seed0/history.csv')
     history.write_bytes(Path('history.csv').read_bytes())
@@ -153,8 +153,8 @@ def settings(memory_mb: int | None) -> dict[str, Any]:
 
 def measure(folder: Path, stage: str, cores: int) -> Cost:
     """Run a stage in a process of its own."""
-    imports = MODULES.get(stage)
-    program = (f"from darkroom import {imports}\n" if imports else "") + PROGRAM + STAGES[stage]
+    package, _, module = f"darkroom.{MODULES.get(stage, 'classifiers')}".rpartition(".")
+    program = f"from {package} import {module}\n" + PROGRAM + STAGES[stage]
     before = size(folder)
     command = [sys.executable, "-c", program, str(cores)]
     with (folder / "log.txt").open("ab") as log:

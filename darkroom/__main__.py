@@ -17,9 +17,9 @@ from darkroom.errors import UserError
 from darkroom.machine.process import lock_no_arrays
 
 if TYPE_CHECKING:
-    from darkroom.predict import Answer
-    from darkroom.trained import Trained
-    from darkroom.unseen import Found
+    from darkroom.predict.predict import Answer
+    from darkroom.predict.trained import Trained
+    from darkroom.predict.unseen import Found
 
 MOST_THREADS = 8
 OTHERS = 4  # classes that are named beside the predicted one
@@ -131,9 +131,9 @@ def _doctor(given: argparse.Namespace) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from darkroom import predict, trained
     from darkroom.machine import hardware
     from darkroom.machine.progress import progress
+    from darkroom.predict import predict, trained
 
     model = trained.find(given.model)
     threshold, how = given.threshold, ""
@@ -166,7 +166,7 @@ def _predict(given: argparse.Namespace) -> int:
 
 def _pictures(images: Sequence[str]) -> Found:
     """Pictures by the names that they are given by, folders opened; one that is missing is listed."""
-    from darkroom import unseen
+    from darkroom.predict import unseen
 
     paths: list[str] = []
     for image in images:
@@ -181,7 +181,7 @@ class _Lines:
     """Answers as a table for a person: file, class, its probability, those of the others."""
 
     def __init__(self, model: Trained, found: Found) -> None:
-        from darkroom import unseen
+        from darkroom.predict import unseen
 
         self.model = model
         self.file = min(WIDEST, max(len(unseen.shown(path)) for path in (*found.paths, "file")))

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import classifiers, metrics, store, trials
+from darkroom import classifiers, store, trials
 from darkroom.errors import UserError
+from darkroom.features import metrics
 from darkroom.overrides import override
 from darkroom.shards import forget
 from darkroom.splits import read_splits

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import intelex, machines, outofcore, overrides, predictions, splits, store
+from darkroom import intelex, machines, outofcore, overrides, splits, store
 from darkroom.errors import UserError, nearest
+from darkroom.features import predictions
 from darkroom.machine import disk
 from darkroom.shards import forget
 

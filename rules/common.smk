@@ -11,11 +11,12 @@ from snakemake.exceptions import WorkflowError
 if str(workflow.basedir) not in sys.path:
     sys.path.insert(0, str(workflow.basedir))
 
-from darkroom import unseen, weights
+from darkroom import weights
 from darkroom.workflow import demand, preflight, stale_locks, threads
 from darkroom.sources import download
 from darkroom.config import Settings
 from darkroom.errors import UserError
+from darkroom.predict import unseen
 from darkroom.workflow.code import code
 
 tell = functools.partial(print, file=sys.stderr)

@@ -1,4 +1,4 @@
-from darkroom.figure_names import FIGURES
+from darkroom.report.figure_names import FIGURES
 
 
 rule report:

@@ -1,10 +1,10 @@
 """Describe every image and variant by a feature set that no network makes."""
 
-from darkroom import descriptors
+from darkroom.features.describe import describe_images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    descriptors.describe(
+    describe_images(
         snakemake.input.images,
         snakemake.output[0],
         augmented=snakemake.input.get("augmented") or None,

@@ -1,10 +1,10 @@
 """Compute the frozen features of every image and variant by a pretrained backbone."""
 
-from darkroom import embedding
+from darkroom.features.backbone import embed_images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    embedding.embed(
+    embed_images(
         *(snakemake.input[key] for key in ("images", "weights")),
         snakemake.output[0],
         augmented=snakemake.input.get("augmented") or None,

@@ -1,10 +1,10 @@
 """Read features and predictions of a trained network in one pass."""
 
-from darkroom import features
+from darkroom.features.network import extract_features
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    features.extract(
+    extract_features(
         *(snakemake.input[key] for key in ("model", "images", "splits")),
         snakemake.input.get("augmented") or None,
         features_path=snakemake.output.features,

@@ -1,10 +1,10 @@
 """Predict new pictures."""
 
-from darkroom import predict
 from darkroom.machine.stage import stage
+from darkroom.predict.predict import predict_images
 
 with stage(snakemake):
-    predict.write_predictions(
+    predict_images(
         snakemake.output[0],
         models=list(snakemake.input.models),
         said=list(snakemake.input.said),

@@ -1,10 +1,10 @@
 """Figures and the page of one data set."""
 
-from darkroom import report
 from darkroom.machine.stage import stage
+from darkroom.report.report import write_report
 
 with stage(snakemake):
-    report.write_report(
+    write_report(
         **{k: v for k, v in snakemake.input.items() if k != "shards"},
         output=snakemake.output.page,
         figures=snakemake.output.figures,

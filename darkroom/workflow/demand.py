@@ -24,10 +24,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from darkroom import ROOT, unseen
+from darkroom import ROOT
 from darkroom.config import Classifier, FineTune, Model, Settings, drawn
 from darkroom.errors import UserError
 from darkroom.machine.commands import said
+from darkroom.predict import unseen
 from darkroom.sources import download
 from darkroom.workflow import remembered, threads
 from darkroom.workflow.threads import Work

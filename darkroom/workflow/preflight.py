@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from darkroom import unseen, weights
+from darkroom import weights
 from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
 from darkroom.machine import cards, disk, process
 from darkroom.overrides import override
+from darkroom.predict import unseen
 from darkroom.sources import download
 from darkroom.workflow import demand, remembered
 from darkroom.workflow.code import code

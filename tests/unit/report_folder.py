@@ -81,7 +81,7 @@ class Folder:
 
     def arguments(self, **changes: Any) -> dict[str, Any]:
         """Keyword arguments of `report.write_report`."""
-        from darkroom.figure_names import FIGURES
+        from darkroom.report.figure_names import FIGURES
 
         plan = self.plan
         settings = {

@@ -12,17 +12,11 @@ from typing import Any
 
 import pandas
 
-from darkroom import (
-    classifiers,
-    descriptors,
-    evaluate,
-    features,
-    images,
-    index,
-    partition,
-    training,
-)
+from darkroom import classifiers, images, index, partition, training
 from darkroom.config import Settings
+from darkroom.evaluate.evaluate import evaluate_dataset
+from darkroom.features.describe import describe_images
+from darkroom.features.network import extract_features
 from darkroom.sources import download
 from tests.pictures import class_folders
 
@@ -78,7 +72,7 @@ class Chain:
         for name in self.settings.features_of("shapes"):
             view = self.settings.view_of("shapes", name).name
             cfg = self.cfg("describe", features=name)
-            descriptors.describe(self.pixels(view), self.results(f"features/{name}.h5"), cfg=cfg)
+            describe_images(self.pixels(view), self.results(f"features/{name}.h5"), cfg=cfg)
         for fold in self.settings.folds_of("shapes"):
             for name in ("tiny-seed0", *self.settings.features_of("shapes")):
                 for classifier in self.settings.classifiers_of("shapes"):
@@ -103,7 +97,7 @@ class Chain:
             code="",
             threads=1,
         )
-        features.extract(
+        extract_features(
             f"{run}/model.keras",
             *data,
             features_path=f"{run}/features.h5",
@@ -127,7 +121,7 @@ class Chain:
 
     def evaluate(self, **changes: Any) -> None:
         told = sorted(map(str, Path(self.results()).glob("*/*/*/predictions.parquet")))
-        evaluate.write_evaluation(
+        evaluate_dataset(
             told,
             self.results("manifest.parquet"),
             self.results("splits.parquet"),

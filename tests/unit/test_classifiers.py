@@ -14,7 +14,7 @@ import pytest
 
 from darkroom import classifiers, store
 from darkroom.errors import UserError
-from darkroom.predictions import probabilities, read_predictions
+from darkroom.features.predictions import probabilities, read_predictions
 
 KINDS = ["svm", "linear_svm", "random_forest", "logistic_regression", "knn"]
 FEW_TREES = {"random_forest": {"n_estimators": 60}}

@@ -342,9 +342,9 @@ def test_no_backend_is_imported_before_it_is_asked_for() -> None:
     code = (
         "import sys\n"
         "from darkroom.training import train\n"
-        "from darkroom.features import extract\n"
-        "from darkroom.embedding import embed\n"
-        "from darkroom.predict import write_predictions\n"
+        "from darkroom.features.network import extract_features\n"
+        "from darkroom.features.backbone import embed_images\n"
+        "from darkroom.predict.predict import predict_images\n"
         "print(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

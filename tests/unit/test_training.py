@@ -387,8 +387,8 @@ TWO = ["low", "middle"]
 
 
 def test_a_sigmoid_network_learns_and_says_both_probabilities(tmp_path: Path) -> None:
-    from darkroom import features
-    from darkroom.predictions import probabilities, read_predictions
+    from darkroom.features.network import extract_features
+    from darkroom.features.predictions import probabilities, read_predictions
 
     run = Run(tmp_path, variants=False, names=TWO)
     run(epochs=8, batch=16, head="auto")
@@ -397,7 +397,7 @@ def test_a_sigmoid_network_learns_and_says_both_probabilities(tmp_path: Path) ->
     assert float(history[-1]["val_loss"]) < float(history[0]["val_loss"]) < 2
     network = keras.models.load_model(run.model, safe_mode=True)
     assert network.output_shape == (None, 1) and network.layers[-1].name == "sigmoid"
-    features.extract(
+    extract_features(
         str(run.model),
         run.images,
         run.splits,

@@ -9,21 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import (
-    classifier_trials,
-    classifiers,
-    figures,
-    metrics,
-    model_trials,
-    models,
-    predictions,
-    report,
-    store,
-    training,
-    tuning,
-    tuning_figures,
-)
+from darkroom import classifier_trials, classifiers, model_trials, models, store, training, tuning
 from darkroom.errors import UserError
+from darkroom.features import metrics, predictions
+from darkroom.report import figures, tuning_figures
+from darkroom.report.report import write_report
 from tests.unit import tiny_data
 from tests.unit.report_folder import Folder, Plan
 from tests.unit.test_trials import no_sync  # noqa: F401  (for every test here too)
@@ -323,9 +313,9 @@ def test_the_page_has_a_part_on_tuning_where_there_was_any(tmp_path: Path) -> No
     best = choose(tmp_path / "search", 1, 2, 3)
     folder = Folder(tmp_path / "report", Plan())
     without = folder.arguments()
-    report.write_report(**without)
+    write_report(**without)
     assert 'id="tuning"' not in Path(without["output"]).read_text()
-    report.write_report(**folder.arguments(tuning=str(tmp_path / "search" / "best.json")))
+    write_report(**folder.arguments(tuning=str(tmp_path / "search" / "best.json")))
     page = Path(without["output"]).read_text()
     assert 'id="tuning"' in page and 'href="#tuning"' in page
     shown = f"<code>settings.n_neighbors</code> {best['params']['settings.n_neighbors']}"

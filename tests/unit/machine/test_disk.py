@@ -158,7 +158,7 @@ def reserved(place):
 
 def figure(place):
     import matplotlib.figure
-    from darkroom import figures
+    from darkroom.report import figures
     made = matplotlib.figure.Figure((20, 20))
     made.add_subplot().imshow(many[:, :3].reshape(500, 200, 3))
     figures.save(made, str(place))

@@ -12,7 +12,7 @@ import yaml
 
 from darkroom import ROOT
 from darkroom.config import Settings
-from darkroom.descriptors import describer
+from darkroom.features.describe import describer
 from darkroom.machine.stage import STAGES
 from darkroom.workflow import demand
 

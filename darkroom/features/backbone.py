@@ -1,0 +1,94 @@
+"""Frozen features: a pretrained backbone looks once at each image and variant of a data set."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from darkroom import backbones, batches, models, store
+from darkroom.errors import UserError
+from darkroom.machine.progress import progress
+from darkroom.shards import forget
+
+log = logging.getLogger(__name__)
+
+
+def embed_images(
+    images: str,
+    weights: str,
+    features: str,
+    *,
+    augmented: str | None = None,
+    cfg: dict[str, Any],
+    threads: int,
+) -> None:
+    """Compute the features of every image and of every variant.
+
+    They depend on no fold, so one file serves all. Of images and features only a few
+    batches are in memory.
+
+    Parameters
+    ----------
+    images : the view's `images/{view}.h5`. weights : the backbone's HDF5 file.
+    features : the file to write: (M, D) float32, the M images first, then the variants. A
+        map of (h, w, C) is one row of D = h·w·C, its shape in `made`.
+    augmented : the view's `augmented/{view}.h5`, where there is one.
+    cfg : `name` of the feature set, `application`, `settings`, `pool`, `batch`,
+        `backend` (of Keras).
+    threads : cores to use.
+
+    Raises
+    ------
+    UserError
+        A backbone that cannot be built for these images, or of which these are no weights.
+    """
+    models.backend(threads, cfg.get("backend"))
+    files = [store.open_images(path) for path in (images, augmented) if path]
+    what = {key: cfg[key] for key in ("application", "settings", "pool")}
+    try:
+        network = backbones.build(**what, shape=files[0].images.shape[1:], weights=weights)
+    except UserError as error:
+        raise UserError(f"features.{cfg['name']}: {error}") from None
+    shape = [int(side) for side in network.output_shape[1:]]
+    row = np.concatenate([f.row for f in files])
+    variant = np.concatenate([f.variant for f in files])
+    every = batches.Rows(
+        [f.images for f in files], [np.arange(len(f)) for f in files], np.zeros(len(row), np.int64)
+    )
+    made = {
+        "kind": "backbone",
+        "view": files[0].view,
+        "decode": files[0].decode,
+        "weights": weights,
+        "shape": shape,
+        **what,
+    }
+    given = [f"{key} {value}" for key, value in cfg["settings"].items()]
+    layer = ", ".join([cfg["application"], *given, f"pool: {cfg['pool']}"])
+    width = int(np.prod(shape))
+    with (
+        store.features_writer(
+            features, len(row), width, row, variant, name=cfg["name"], layer=layer, made=made
+        ) as out,
+        progress(f"{cfg['name']}: embedding", len(row)) as bar,
+        batches.ahead(batches.in_order(every, cfg["batch"])) as ready,
+    ):
+        done = unwritten = 0
+        for pixels, _ in ready:
+            found = np.asarray(network.predict_on_batch(pixels), np.float32)
+            out[done : done + len(pixels)] = found.reshape(len(pixels), width)
+            done, unwritten = done + len(pixels), unwritten + found.nbytes
+            if unwritten > batches.BLOCK_BYTES:
+                forget(out)
+                unwritten = 0
+            bar.update(len(pixels))
+    log.info(
+        "%s: %s values (%s) of each of %d images and %d variants",
+        cfg["name"],
+        "×".join(map(str, shape)),
+        layer,
+        len(files[0]),
+        len(row) - len(files[0]),
+    )

@@ -1,0 +1,189 @@
+"""Feature sets that no network makes: `pixels` and `hog`.
+
+They depend on no fold, so each is computed once for all images and variants.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from darkroom import store
+from darkroom.errors import UserError
+from darkroom.machine.progress import progress
+from darkroom.shards import forget
+
+log = logging.getLogger(__name__)
+
+ORIENTATIONS = 9
+CELL = 8  # pixels; the person detector of the paper
+CLIP = 0.2
+CHUNK_BYTES = 64_000_000  # of working memory; a chunk has as many images as fit
+
+
+def describe_images(
+    images: str, features: str, *, augmented: str | None = None, cfg: dict[str, Any]
+) -> None:
+    """Compute one feature vector of every image and of every variant.
+
+    Memory holds a chunk of images and of their features, however many there are.
+
+    Parameters
+    ----------
+    images : the view's `images/{view}.h5`.
+    features : the file to write: (M, D) float32, the M images first, then the variants.
+    augmented : the view's `augmented/{view}.h5`, where there is one.
+    cfg : `kind` (`pixels` or `hog`), `name` of the feature set.
+
+    Raises
+    ------
+    UserError
+        The images are too small for the cells of `hog`.
+    """
+    files = [store.open_images(path) for path in (images, augmented) if path]
+    shape = files[0].images.shape[1:]
+    compute, d, layer, bytes_each = describer(cfg["kind"], shape, cfg["name"])
+    row = np.concatenate([f.row for f in files])
+    variant = np.concatenate([f.variant for f in files])
+    chunk = max(1, CHUNK_BYTES // bytes_each)
+    made = {"kind": cfg["kind"], "view": files[0].view, "decode": files[0].decode}
+    writer = store.features_writer(
+        features, len(row), d, row, variant, name=cfg["name"], layer=layer, made=made
+    )
+    with writer as out, progress(f"{cfg['name']}: describing", len(row)) as bar:
+        at = 0
+        for file in files:
+            for start in range(0, len(file.row), chunk):
+                # mapped anew, and given back: memory holds a chunk of either file
+                part = np.asarray(file.block(start, min(start + chunk, len(file))))
+                out[at : at + len(part)] = compute(part)
+                at += len(part)
+                forget(out)
+                bar.update(len(part))
+    log.info(
+        "%s: %d values (%s) of each of %d images and %d variants",
+        cfg["name"],
+        d,
+        layer,
+        len(files[0].row),
+        len(row) - len(files[0].row),
+    )
+
+
+def describer(
+    kind: str, shape: tuple[int, ...], name: str
+) -> tuple[Callable[[np.ndarray], np.ndarray], int, str, int]:
+    """The function, its vector's length, words for it, and its working memory an image."""
+    height, width, channels = shape
+    values = height * width * channels
+    if kind == "pixels":
+        return pixels, values, f"pixels / 255, {height}×{width}×{channels}", 5 * values
+    cell = cell_size(height, width)
+    if cell < 2:
+        raise UserError(
+            f"features.{name}: hog needs images of at least 8×8 pixels, but the view is "
+            f"{height}×{width}: set features.{name}.view.size"
+        )
+    d = (height // cell - 1) * (width // cell - 1) * 4 * ORIENTATIONS
+    words = f"hog, cells of {cell}×{cell} pixels, {ORIENTATIONS} orientations"
+    working = 4 * height * width * (ORIENTATIONS + 6 * channels + 8)
+    return lambda part: hog(part, cell), d, words, working
+
+
+def pixels(images: np.ndarray) -> np.ndarray:
+    """Pixels as they are, in 0..1.
+
+    Parameters
+    ----------
+    images : (N, H, W, C) uint8.
+
+    Returns
+    -------
+    (N, H·W·C) float32.
+    """
+    flat: np.ndarray = images.reshape(len(images), -1).astype(np.float32)
+    flat /= 255
+    return flat
+
+
+def cell_size(height: int, width: int) -> int:
+    """Side in pixels of the cells of `hog`: 8, or a quarter of a smaller image's side."""
+    return min(CELL, min(height, width) // 4)
+
+
+def hog(images: np.ndarray, cell: int) -> np.ndarray:
+    """Histograms of oriented gradients (Dalal and Triggs, CVPR 2005).
+
+    As in the paper: square root of the pixels, centred differences [-1, 0, 1] without
+    smoothing, at each pixel the channel of the largest gradient, nine unsigned
+    orientations, votes by magnitude shared linearly between neighbouring orientations and
+    between neighbouring cells, blocks of 2×2 cells one cell apart, L2-Hys normalisation
+    (clipped at 0.2). Left out: the Gaussian weight within a block. Columns and lines beyond
+    the last whole cell are cut off evenly on both sides.
+
+    Parameters
+    ----------
+    images : (N, H, W, C) uint8. cell : side of a cell in pixels, at most half of H and W.
+
+    Returns
+    -------
+    (N, D) float32 in 0..1, D = (H // cell - 1) · (W // cell - 1) · 36, in the order of
+    block line, block column, cell line, cell column, orientation.
+    """
+    n, height, width, _ = images.shape
+    lines, columns = height // cell, width // cell
+    top, left = (height - lines * cell) // 2, (width - columns * cell) // 2
+    cut = images[:, top : top + lines * cell, left : left + columns * cell]
+    votes = _votes(np.sqrt(cut, dtype=np.float32))
+    across, down = _shares(columns, cell), _shares(lines, cell)
+    # (lines, H) · (N, H, W·9), then (columns, W) · (N, lines, W, 9)
+    cells = np.matmul(down, votes.reshape(n, lines * cell, -1))
+    cells = np.matmul(across, cells.reshape(n, lines, columns * cell, ORIENTATIONS))
+    blocks = np.stack(
+        [cells[:, y : lines - 1 + y, x : columns - 1 + x] for y in (0, 1) for x in (0, 1)],
+        axis=3,
+    ).reshape(n, lines - 1, columns - 1, 4 * ORIENTATIONS)
+    blocks = np.minimum(_unit(blocks), CLIP)
+    return _unit(blocks).reshape(n, -1)
+
+
+def _votes(image: np.ndarray) -> np.ndarray:
+    """(N, H, W, 9) gradient magnitudes by orientation of (N, H, W, C) images."""
+    dy, dx = np.zeros_like(image), np.zeros_like(image)
+    dy[:, 1:-1] = image[:, 2:] - image[:, :-2]
+    dx[:, :, 1:-1] = image[:, :, 2:] - image[:, :, :-2]
+    if image.shape[3] > 1:
+        strongest = np.argmax(dy * dy + dx * dx, axis=3, keepdims=True)
+        dy = np.take_along_axis(dy, strongest, axis=3)
+        dx = np.take_along_axis(dx, strongest, axis=3)
+    dy, dx = dy[..., 0], dx[..., 0]
+    size = np.sqrt(dy * dy + dx * dx)
+    # place between the centres of the bins: bin b is centred at (b + 1/2) · 20 degrees
+    place = np.arctan2(dy, dx) * (ORIENTATIONS / np.pi) - 0.5
+    low = np.floor(place)
+    share = place - low
+    low = low.astype(np.intp)
+    votes = np.zeros((*size.shape, ORIENTATIONS), np.float32)
+    for bin_, weight in ((low, 1 - share), (low + 1, share)):
+        at = (bin_ % ORIENTATIONS)[..., None]
+        np.put_along_axis(votes, at, (size * weight)[..., None], axis=3)
+    return votes
+
+
+def _shares(cells: int, side: int) -> np.ndarray:
+    """(cells, cells·side) share of each line of pixels in the two cells nearest to it."""
+    centre = (np.arange(cells) + 0.5) * side
+    pixel = np.arange(cells * side) + 0.5
+    distance = np.abs(centre[:, None] - pixel[None, :]) / side
+    shares: np.ndarray = np.maximum(0, 1 - distance).astype(np.float32)
+    return shares
+
+
+def _unit(blocks: np.ndarray) -> np.ndarray:
+    """Blocks of length one; the small number keeps a flat block at zero."""
+    length = np.sqrt(np.sum(blocks * blocks, axis=-1, keepdims=True) + 1e-6)
+    unit: np.ndarray = blocks / length
+    return unit

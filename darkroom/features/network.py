@@ -1,0 +1,164 @@
+"""What a trained network says of each image: the features of a layer, and its own predictions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+
+from darkroom import batches, models, store
+from darkroom.backbones import EMBEDDING
+from darkroom.errors import UserError
+from darkroom.features.predictions import write_predictions
+from darkroom.machine.progress import progress
+from darkroom.shards import forget
+
+log = logging.getLogger(__name__)
+
+
+def extract_features(
+    model_path: str,
+    images: str,
+    splits: str,
+    augmented: str | None,
+    *,
+    features_path: str,
+    predictions_path: str,
+    cfg: dict[str, Any],
+    name: str,
+    threads: int,
+    embedded: str | None = None,
+) -> None:
+    """Run a network once over the images of a fold; write its features and its predictions.
+
+    Features are of every row that is not unused, and of the variants that are trained on,
+    ascending by (row, variant). Predictions are of the validation and test rows.
+
+    Parameters
+    ----------
+    model_path, images, splits, augmented : the network and the files of the data set.
+    features_path, predictions_path : what to write; see docs/formats.md.
+    cfg : `dataset`, `fold`, `balance`, `balance_seed`; `layer`, the name of the one to read
+        (None: the last hidden one, the input of the head); `batch`; `backend`, of Keras.
+    name : of the features, `{model}-seed{seed}`. threads : cores to use.
+    embedded : features of all images by the network's backbone, where that is frozen: it then
+        does not run again.
+
+    Raises
+    ------
+    UserError
+        The network has no such layer.
+    """
+    keras = models.backend(threads, cfg.get("backend"))
+    network = keras.models.load_model(model_path, compile=False, safe_mode=True)
+    layer, output = feature_layer(network, cfg["layer"])
+    fold = batches.open_fold(
+        images,
+        splits,
+        augmented,
+        fold=cfg["fold"],
+        balance=cfg["balance"],
+        balance_seed=cfg["balance_seed"],
+    )
+    if embedded is None:
+        both = keras.Model(network.input, [output, network.output])
+    else:
+        both = head_alone(network, output)
+        fold = fold.embedded(embedded)
+    positions = [fold.originals("train", "validation", "test"), *fold.chosen[1:]]
+    rows = fold.rows(positions)
+    row = np.concatenate([f.row[p] for f, p in zip(fold.files, positions, strict=True)])
+    variant = np.concatenate([f.variant[p] for f, p in zip(fold.files, positions, strict=True)])
+    order = np.lexsort((variant, row))
+    place = np.empty_like(order)  # where each row goes in the file
+    place[order] = np.arange(len(order))
+
+    part = fold.part[positions[0]]
+    held_out = np.zeros(len(rows), bool)
+    held_out[: len(part)] = np.isin(part.astype(str), ("validation", "test"))
+    probabilities = np.empty((int(held_out.sum()), len(fold.classes)), np.float32)
+    start, done, told, unwritten = time.perf_counter(), 0, 0, 0
+    width = int(np.prod(output.shape[1:]))
+    with (
+        store.features_writer(
+            features_path,
+            len(rows),
+            width,
+            row[order],
+            variant[order],
+            name=name,
+            layer=layer,
+            made={"kind": "network"},
+        ) as array,
+        progress(f"features of {name}", len(rows)) as bar,
+        batches.ahead(batches.in_order(rows, cfg["batch"])) as ready,
+    ):
+        for pixels, _ in ready:
+            found, said = both.predict_on_batch(pixels)
+            here = slice(done, done + len(pixels))
+            array[place[here]] = np.asarray(found, np.float32).reshape(len(pixels), -1)
+            asked = models.probabilities(np.asarray(said))[held_out[here]]
+            probabilities[told : told + len(asked)] = asked
+            done, told = here.stop, told + len(asked)
+            unwritten += 4 * width * len(pixels)
+            if unwritten > batches.BLOCK_BYTES:
+                forget(array)
+                unwritten = 0
+            bar.update(len(pixels))
+    write_predictions(
+        predictions_path,
+        row[held_out],
+        part[held_out[: len(part)]],
+        rows.label[held_out],
+        probabilities,
+        dataset=cfg["dataset"],
+        fold=cfg["fold"],
+        features=name,
+        classifier="head",
+        classes=fold.classes,
+        seconds={"predict": time.perf_counter() - start},
+    )
+    log.info("%d × %d features of layer %s", len(rows), width, layer)
+
+
+def head_alone(network: Any, output: Any) -> Any:
+    """What stands on the backbone of a network.
+
+    Parameters
+    ----------
+    network : from `darkroom.heads`. output : of the layer to be read, of the head or `embedding`.
+
+    Returns
+    -------
+    keras.Model from (B, …) float32, the backbone's features, to [output, probabilities].
+    """
+    import keras
+
+    features = network.get_layer(EMBEDDING).output
+    if output is features:  # a model cannot give what it takes as it is
+        output = keras.layers.Identity()(features)
+    return keras.Model(features, [output, network.output])
+
+
+def feature_layer(network: Any, name: str | None) -> tuple[str, Any]:
+    """Name and output of a layer.
+
+    Parameters
+    ----------
+    network : its last layer gives probabilities. name : of the layer to read; None: the last
+        hidden one, whose output is the input of the last (a dropout there passes all through).
+
+    Raises
+    ------
+    UserError
+        There is no layer of this name.
+    """
+    names = {layer.name: layer for layer in network.layers}
+    if name is None:
+        hidden = network.layers[-1].input
+        return next((n, hidden) for n, layer in names.items() if layer.output is hidden)
+    if name not in names:
+        raise UserError(f"features: the network has no layer {name!r}; it has {', '.join(names)}")
+    return name, names[name].output

@@ -1,0 +1,365 @@
+"""A trained classifier in its place on the disk, and what it takes to ask it about a picture.
+
+A network's file says by itself what its classes are and how a picture becomes its input. A
+classifier on features says what the features are of; their network, or the weights of
+their backbone, stand beside it in `results` and `data`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from darkroom.errors import UserError, nearest
+from darkroom.features import predictions
+from darkroom.report import findings
+from darkroom.training import FACTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from darkroom.classifiers import Fitted
+    from darkroom.decode.policy import Policy
+
+HEAD = "head"  # the classifier that a network itself is
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained classifier.
+
+    Attributes
+    ----------
+    dataset, fold, features, classifier : what it is called there; `classifier` is `head` for
+        a network's own predictions.
+    classes : K names in order. view, policy : how a picture becomes its input.
+    files : that it consists of. network : its file, None where there is no network. layer : of
+        the network, whose output the classifier reads. fitted : the classifier, None for `head`.
+    weights : of the backbone, None where there is none.
+    """
+
+    dataset: str
+    fold: str
+    features: str
+    classifier: str
+    classes: list[str]
+    view: dict[str, Any]
+    policy: Policy
+    files: list[str]
+    network: str | None = None
+    layer: str | None = None
+    fitted: Fitted | None = None
+    weights: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`cnn-seed0`, `cnn-seed0/svm`, and in a cross-validation `fold-2/cnn-seed0/svm`."""
+        parts = [self.fold] if self.fold != "holdout" else []
+        parts += [self.features] + ([self.classifier] if self.classifier != HEAD else [])
+        return "/".join(parts)
+
+    def digest(self) -> str:
+        """sha256 of its file; of a classifier's and of what makes its features, joined by `+`."""
+        return "+".join(_sha256(path) for path in self.files)
+
+    def open(self, threads: int, backend: str | None = None) -> Callable[[np.ndarray], np.ndarray]:
+        """Load it.
+
+        Parameters
+        ----------
+        threads : cores to use. backend : of Keras, see `models.backend`.
+
+        Returns
+        -------
+        A function from (B, H, W, C) uint8 to (B, K) float32 probabilities, as they would be
+        stored in `predictions.parquet`.
+
+        Raises
+        ------
+        UserError
+            A file that is damaged; probabilities that are no numbers.
+        """
+        ask = (self._network if self.fitted is None else self._classifier)(threads, backend)
+
+        def probabilities(pixels: np.ndarray) -> np.ndarray:
+            found = ask(pixels)
+            if not np.isfinite(found).all():
+                raise UserError(
+                    f"{self.files[0]}: what it says is no number: its training diverged; lower "
+                    "its learning_rate or set clip_norm"
+                )
+            return predictions.as_stored(found)
+
+        return probabilities
+
+    def _network(self, threads: int, backend: str | None) -> Callable[[np.ndarray], np.ndarray]:
+        from darkroom import models
+
+        assert self.network is not None
+        network = _load(self.network, threads, backend)
+        return lambda pixels: models.probabilities(np.asarray(network.predict_on_batch(pixels)))
+
+    def _classifier(self, threads: int, backend: str | None) -> Callable[[np.ndarray], np.ndarray]:
+        assert self.fitted is not None
+        fitted, describe = self.fitted, self._features(threads, backend)
+
+        def ask(pixels: np.ndarray) -> np.ndarray:
+            found = np.asarray(describe(pixels), np.float32).reshape(len(pixels), -1)
+            return fitted.probabilities(found, threads)
+
+        return ask
+
+    def _features(self, threads: int, backend: str | None) -> Callable[[np.ndarray], Any]:
+        """From (B, H, W, C) uint8 to features, as the stage that made the feature set does it."""
+        from darkroom import images, models
+        from darkroom.features.describe import describer
+        from darkroom.features.network import feature_layer
+
+        assert self.fitted is not None
+        made, shape = self.fitted.about["made"], images.size_of(self.view)
+        if self.network is not None:
+            network = _load(self.network, threads, backend)
+            _, output = feature_layer(network, self.layer)
+            inner = models.backend(threads, backend).Model(network.input, output)
+            return lambda pixels: inner.predict_on_batch(pixels)
+        if self.weights is not None:
+            from darkroom import backbones
+
+            models.backend(threads, backend)
+            what = {key: made[key] for key in ("application", "settings", "pool")}
+            backbone = backbones.build(**what, shape=shape, weights=self.weights)
+            return lambda pixels: backbone.predict_on_batch(pixels)
+        return describer(made["kind"], shape, self.features)[0]
+
+
+def _sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _load(path: str, threads: int, backend: str | None) -> Any:
+    from darkroom import models
+
+    keras = models.backend(threads, backend)
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for broken files
+        said = " ".join(str(error).split())[:300]
+        raise UserError(f"{path} cannot be loaded as a network: {said}") from error
+
+
+# ---------------------------------------------------------------- finding it
+
+
+def find(path: str) -> Trained:
+    """What a path names: a model's file, its folder, or a data set's results.
+
+    Parameters
+    ----------
+    path : `model.keras`, wherever it is; `model.skops` in its place in `results`; the folder of
+        either; or `results/{dataset}`: the best by its validation images.
+
+    Raises
+    ------
+    UserError
+        Nothing of the kind is there, or what belongs to it is missing.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        for name in ("model.keras", "model.skops"):
+            if (place / name).is_file():
+                return find(str(place / name))
+        if (place / "summary.csv").is_file():
+            return find(best(str(place)))
+        inside = sorted(str(p.parent.relative_to(place)) for p in place.rglob("model.[ks]*"))
+        few = ", ".join(inside[:4]) + (", …" if len(inside) > 4 else "")
+        raise UserError(
+            f"{path}: no model stands in this folder, and it is not that of a data set's finished "
+            "results" + (f"; name one of its folders: {few}" if inside else "")
+        )
+    if not place.is_file():
+        there = [p.name for p in place.parent.iterdir()] if place.parent.is_dir() else []
+        near = nearest(place.name, there)
+        raise UserError(f"{path}: there is no such model" + (near if "did you" in near else ""))
+    if place.suffix == ".skops":
+        return _of_classifier(place)
+    if place.suffix == ".keras":
+        return _of_network(place)
+    raise UserError(
+        f"{path} is no model: one is called model.keras (a network) or model.skops (a classifier)"
+    )
+
+
+def _of_network(place: Path) -> Trained:
+    facts = _facts(place)
+    run = place.parent.name
+    return Trained(
+        dataset=str(facts["dataset"]),
+        fold=str(facts["fold"]),
+        features=run if re.search(r"-seed\d+$", run) else place.stem,
+        classifier=HEAD,
+        classes=list(facts["classes"]),
+        view=facts["view"],
+        policy=facts["decode"],
+        files=[str(place)],
+        network=str(place),
+    )
+
+
+def _facts(place: Path) -> dict[str, Any]:
+    """What a network's file says of itself."""
+    try:
+        with zipfile.ZipFile(place) as file:
+            facts = json.loads(file.read(FACTS))
+        missing = {"dataset", "fold", "classes", "view", "decode"} - set(facts)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{place} is no network, or is damaged: {error}") from None
+    except (KeyError, ValueError, TypeError):
+        missing = {FACTS}
+    if missing:
+        raise UserError(
+            f"{place} does not say what its classes are and how a picture becomes its input "
+            f"({FACTS} is not in it): train it with this version of Darkroom"
+        )
+    return dict(facts)
+
+
+def _of_classifier(place: Path) -> Trained:
+    from darkroom import classifiers
+
+    fitted = classifiers.load(str(place))
+    about = fitted.about
+    made = about.get("made") or {}
+    features, kind = str(about["features"]), made.get("kind")
+    common: dict[str, Any] = {
+        "dataset": str(about["dataset"]),
+        "fold": str(about["fold"]),
+        "features": features,
+        "classifier": place.parent.name,
+        "classes": list(fitted.classes),
+        "fitted": fitted,
+    }
+    if kind == "network":
+        network = place.parent.parent / "model.keras"
+        if not network.is_file():
+            raise UserError(
+                f"{place} reads the features of a network, which is not at {network}: keep the "
+                "two as they stand in results"
+            )
+        facts = _facts(network)
+        return Trained(
+            **common,
+            view=facts["view"],
+            policy=facts["decode"],
+            files=[str(place), str(network)],
+            network=str(network),
+            layer=str(about["layer"]),
+        )
+    if kind == "backbone":
+        weights = place.absolute().parents[5] / made["weights"]
+        if not weights.is_file():
+            raise UserError(
+                f"{place} reads the features of {made['application']}, whose weights are not at "
+                f"{weights}: snakemake --cores all {made['weights']}"
+            )
+        return Trained(
+            **common,
+            view=made["view"],
+            policy=made["decode"],
+            files=[str(place), str(weights)],
+            weights=str(weights),
+        )
+    if kind is None:
+        raise UserError(
+            f"{place} does not say what its features are: fit it with this version of Darkroom"
+        )
+    return Trained(**common, view=made["view"], policy=made["decode"], files=[str(place)])
+
+
+# ---------------------------------------------------------------- the best one
+
+
+def file_of(results: str, fold: str, features: str, classifier: str) -> str:
+    """Where the classifier of a run stands."""
+    own = "model.keras" if classifier == HEAD else f"{classifier}/model.skops"
+    return f"{results}/{fold}/{features}/{own}"
+
+
+def best(results: str, fold: str | None = None) -> str:
+    """The best classifier of a data set by its validation images, as its report names it.
+
+    The model and classifier are those that the report looks at closely (`findings.choose`);
+    of its seeds and folds the one with the best balanced accuracy on its own validation
+    images is taken, then the one with the lowest log loss.
+
+    Parameters
+    ----------
+    results : folder with `summary.csv` and `metrics.csv`. fold : the only one to be taken.
+
+    Returns
+    -------
+    Path of its file.
+
+    Raises
+    ------
+    UserError
+        There is none.
+    """
+    folder = Path(results).expanduser()
+    choice = findings.choose(_table(folder / "summary.csv", ("model", "classifier", "part")))
+    runs = _table(folder / "metrics.csv", ("features", "model", "classifier", "fold", "part"))
+    if choice is None:
+        raise UserError(f"{folder}: nothing was evaluated there")
+    model, classifier = choice.key
+    runs = runs[(runs["model"] == model) & (runs["classifier"] == classifier)]
+    if fold is not None:
+        runs = runs[runs["fold"] == fold]
+    if not len(runs):
+        raise UserError(f"{folder}: {classifier} on {model} has no run in {fold}")
+    judged = runs[runs["part"] == "validation"]
+    if len(judged):
+        order = np.lexsort((judged["log_loss"], -judged["balanced_accuracy"]))
+        runs = judged.iloc[order]
+    first = runs.iloc[0]
+    return file_of(str(folder), str(first["fold"]), str(first["features"]), classifier)
+
+
+def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
+    """The threshold of a run and how it was chosen, from a data set's `thresholds.csv`.
+
+    Returns
+    -------
+    None where the file is not there or does not name the run.
+    """
+    if not Path(path).is_file():
+        return None
+    text = ("features", "classifier", "fold", "positive", "how")
+    table = _table(Path(path), text)
+    own = [(table[key] == getattr(trained, key)) for key in ("features", "classifier", "fold")]
+    found = table[own[0] & own[1] & own[2]]
+    if not len(found):
+        return None
+    return float(found["threshold"].iloc[0]), str(found["how"].iloc[0])
+
+
+def _table(path: Path, text: Sequence[str]) -> pd.DataFrame:
+    """A CSV for people: names stay text (a class may be called NA or 01), the rest are numbers."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, pd.errors.EmptyDataError) as error:
+        raise UserError(f"{path} cannot be read ({error}): run the workflow to make it") from None
+    if missing := [name for name in text if name not in table]:
+        raise UserError(f"{path} has no column {missing[0]!r}: delete it and run again")
+    for column in table.columns.difference(list(text)):
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+    return table

@@ -1,0 +1,473 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import accuracy_score, recall_score
+
+from darkroom import partition, splits
+from darkroom.errors import UserError
+from darkroom.evaluate.evaluate import evaluate_dataset
+from darkroom.features import predictions
+
+CLASSES = ["a", "b", "c"]
+
+
+class Study:
+    """A data set in a folder, split for real, with made-up predictions of known skill."""
+
+    def __init__(
+        self, folder: Path, n: int = 300, classes: list[str] = CLASSES, **split: Any
+    ) -> None:
+        self.folder = folder
+        self.classes = classes
+        k = len(classes)
+        self.table = pd.DataFrame(
+            {
+                "row": np.arange(n),
+                "path": [f"{classes[i % k]}/{i}.png" for i in range(n)],
+                "label": [classes[i % k] for i in range(n)],
+                "group": None,
+                "split": None,
+                "sha256": [str(i) for i in range(n)],
+                "status": "ok",
+            }
+        )
+        self.cfg = {
+            "dataset": "d",
+            "classes": None,
+            "split": {
+                "given": "use",
+                "validation": 0.15,
+                "test": 0.2,
+                "folds": None,
+                "stratify": True,
+                "seed": 0,
+                "quotas": {},
+                **split,
+            },
+        }
+        self.files: list[str] = []
+
+    def split(self) -> splits.Splits:
+        self.table.to_parquet(self.folder / "manifest.parquet")
+        manifest, output = self.folder / "manifest.parquet", self.folder / "splits.parquet"
+        indices = str(self.folder / "class_indices.json")
+        partition.write_splits(str(manifest), str(output), indices=indices, cfg=self.cfg)
+        self.splits = splits.read_splits(str(output))
+        return self.splits
+
+    def predict(
+        self,
+        features: str,
+        classifier: str,
+        fold: str = "holdout",
+        skill: float = 2,
+        seed: int = 0,
+        shift: float = 0,
+    ) -> None:
+        table = self.splits.table
+        rows = table[table[fold].isin(["validation", "test"])]
+        rng = np.random.default_rng([seed, len(self.files)])
+        z = rng.normal(size=(len(rows), len(self.classes)))
+        z[np.arange(len(rows)), rows["class"]] += skill
+        z[:, -1] += shift
+        path = str(self.folder / fold / features / classifier / "predictions.parquet")
+        predictions.write_predictions(
+            path,
+            rows["row"],
+            rows[fold],
+            rows["class"],
+            np.exp(z),
+            dataset="d",
+            fold=fold,
+            features=features,
+            classifier=classifier,
+            classes=self.classes,
+        )
+        self.files.append(path)
+
+    def evaluate(
+        self, bootstrap: int = 200, threshold: float | str = 0.5
+    ) -> dict[str, pd.DataFrame]:
+        out = self.folder / "out"
+        evaluate_dataset(
+            self.files,
+            str(self.folder / "manifest.parquet"),
+            str(self.folder / "splits.parquet"),
+            metrics=str(out / "metrics.csv"),
+            summary=str(out / "summary.csv"),
+            classes=str(out / "class_metrics.csv"),
+            predictions_out=str(out / "predictions.parquet"),
+            thresholds=str(out / "thresholds.csv"),
+            cfg={
+                "dataset": "d",
+                "evaluate": {"bootstrap": bootstrap, "seed": 0},
+                "threshold": threshold,
+            },
+        )
+        names = ["metrics", "summary", "class_metrics", "thresholds"]
+        assert sorted(p.name for p in out.iterdir()) == sorted(
+            [*(f"{n}.csv" for n in names), "predictions.parquet"]
+        )
+        tables = {f"{n}.csv": pd.read_csv(out / f"{n}.csv", dtype={"class": str}) for n in names}
+        return {**tables, "predictions.parquet": pd.read_parquet(out / "predictions.parquet")}
+
+
+METRICS = [
+    f"{metric}{end}"
+    for metric in (
+        "accuracy",
+        "balanced_accuracy",
+        "precision_macro",
+        "recall_macro",
+        "f1_macro",
+        "f1_weighted",
+        "roc_auc",
+        "log_loss",
+    )
+    for end in ("", "_low", "_high")
+]
+
+
+def test_the_files(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.split()
+    for seed in (0, 1):
+        study.predict(f"cnn-seed{seed}", "head")
+        study.predict(f"cnn-seed{seed}", "svm", skill=1)
+    study.predict("pixels", "svm", skill=0.5)
+    tables = study.evaluate()
+
+    metrics = tables["metrics.csv"]
+    names = ["features", "model", "seed", "classifier", "fold", "part", "n"]
+    assert list(metrics.columns) == names + METRICS
+    assert len(metrics) == 5 * 2
+    assert metrics["features"].drop_duplicates().tolist() == ["cnn-seed0", "cnn-seed1", "pixels"]
+    assert metrics.loc[metrics["model"] == "pixels", "seed"].isna().all()
+    assert set(metrics.loc[metrics["model"] == "cnn", "seed"]) == {0, 1}
+    assert metrics.groupby("part")["n"].unique().map(list).to_dict() == {
+        "test": [60],
+        "validation": [36],
+    }
+    together = tables["predictions.parquet"]
+    front = ["fold", "features", "classifier", "path", "row", "part", "class", "predicted"]
+    assert list(together.columns) == [*front, "p:a", "p:b", "p:c"]
+    assert len(together) == 5 * 96
+    path = study.table.set_index("row")["path"]
+    assert (together["path"].to_numpy() == path[together["row"]].to_numpy()).all()
+
+    for _, line in metrics.iterrows():
+        same = together[
+            (together["features"] == line["features"])
+            & (together["classifier"] == line["classifier"])
+            & (together["part"] == line["part"])
+        ]
+        assert line["accuracy"] == pytest.approx(
+            accuracy_score(same["class"], same["predicted"]), abs=1e-6
+        )
+        for metric in METRICS[::3]:
+            assert line[f"{metric}_low"] <= line[metric] <= line[f"{metric}_high"]
+
+    assert tables["thresholds.csv"].empty, "three classes have no threshold"
+    by_class = tables["class_metrics.csv"]
+    assert list(by_class.columns) == [
+        "features", "classifier", "fold", "part", "class", "n",
+        "precision", "precision_low", "precision_high", "recall", "recall_low", "recall_high",
+        "f1", "f1_low", "f1_high", "roc_auc", "roc_auc_low", "roc_auc_high",
+    ]  # fmt: skip
+    assert len(by_class) == 5 * 2 * 3
+    first = together[:96][together["part"][:96] == "test"]
+    recall = by_class[(by_class["features"] == "cnn-seed0") & (by_class["part"] == "test")][:3]
+    assert recall["recall"].to_numpy() == pytest.approx(
+        recall_score(first["class"], first["predicted"], average=None), abs=1e-6
+    )
+    assert recall["class"].tolist() == CLASSES and recall["n"].tolist() == [20, 20, 20]
+
+    summary = tables["summary.csv"]
+    ends = ("", "_sd", "_low", "_high")
+    assert list(summary.columns) == ["model", "classifier", "part", "runs"] + [
+        f"{metric}{end}" for metric in METRICS[::3] for end in ends
+    ]
+    assert summary[["model", "classifier"]].drop_duplicates().to_numpy().tolist() == [
+        ["cnn", "head"],
+        ["cnn", "svm"],
+        ["pixels", "svm"],
+    ]
+    assert summary["runs"].tolist() == [2, 2, 2, 2, 1, 1]
+    for _, line in summary.iterrows():
+        runs = metrics[
+            (metrics["model"] == line["model"])
+            & (metrics["classifier"] == line["classifier"])
+            & (metrics["part"] == line["part"])
+        ]
+        assert line["accuracy"] == pytest.approx(runs["accuracy"].mean(), abs=1e-6)
+        if line["runs"] == 2:
+            assert line["accuracy_sd"] == pytest.approx(runs["accuracy"].std(), abs=1e-6)
+        else:
+            assert np.isnan(line["accuracy_sd"])
+
+
+def widths(tables: dict[str, pd.DataFrame]) -> tuple[float, float]:
+    """Mean width of the runs' accuracy intervals on the test, and of their mean's."""
+    runs, means = (tables[n].query("part == 'test'") for n in ("metrics.csv", "summary.csv"))
+    assert len(means) == 1
+    width = runs["accuracy_high"] - runs["accuracy_low"]
+    return float(width.mean()), float((means["accuracy_high"] - means["accuracy_low"]).item())
+
+
+def test_equal_seeds_tell_no_more_than_one(tmp_path: Path) -> None:
+    # Three seeds with the very same predictions: the mean is as uncertain as each.
+    study = Study(tmp_path)
+    study.split()
+    study.predict("cnn-seed0", "head")
+    table, meta = predictions.read_predictions(study.files[0])
+    for seed in (1, 2):
+        path = str(tmp_path / f"{seed}.parquet")
+        meta |= {"features": f"cnn-seed{seed}"}
+        p = predictions.probabilities(table, CLASSES)
+        predictions.write_predictions(path, table["row"], table["part"], table["class"], p, **meta)
+        study.files.append(path)
+    one, mean = widths(study.evaluate())
+    assert mean == pytest.approx(one, abs=1e-6)
+
+
+def test_folds_pool_to_the_whole_data_set(tmp_path: Path) -> None:
+    # Five folds test each of 300 images once: a fifth of a fold's variance for the mean.
+    study = Study(tmp_path, folds=5)
+    for fold in study.split().folds:
+        study.predict("cnn-seed0", "svm", fold=fold, skill=1)
+    tables = study.evaluate(bootstrap=500)
+    one, mean = widths(tables)
+    assert mean == pytest.approx(one / np.sqrt(5), rel=0.15)
+    summary = tables["summary.csv"].query("part == 'test'").iloc[0]
+    assert summary["runs"] == 5
+    expected = 2 * 1.96 * np.sqrt(summary["accuracy"] * (1 - summary["accuracy"]) / 300)
+    assert mean == pytest.approx(expected, rel=0.15)
+
+
+def test_whole_groups_are_resampled(tmp_path: Path) -> None:
+    # Ten images of each patient, right or wrong together: wider than for single images.
+    found = []
+    for grouped in (False, True):
+        folder = tmp_path / str(grouped)
+        folder.mkdir()
+        study = Study(folder, n=900)
+        study.table["label"] = [CLASSES[i // 10 % 3] for i in range(900)]
+        if grouped:
+            study.table["group"] = [f"p{i // 10}" for i in range(900)]
+        rows = study.split().table
+        rows = rows[rows["holdout"] == "test"]
+        right = (rows["row"] // 10 * 7 % 10 < 7).to_numpy()
+        p = np.full((len(rows), 3), 0.1)
+        p[np.arange(len(rows)), np.where(right, rows["class"], (rows["class"] + 1) % 3)] = 0.8
+        study.files = [str(folder / "p.parquet")]
+        names = {"dataset": "d", "fold": "holdout", "features": "x", "classifier": "svm"}
+        predictions.write_predictions(
+            study.files[0],
+            rows["row"],
+            rows["holdout"],
+            rows["class"],
+            p,
+            classes=CLASSES,
+            **names,  # type: ignore[arg-type]
+        )
+        found.append(widths(study.evaluate())[0])
+    assert found[1] == pytest.approx(found[0] * np.sqrt(10), rel=0.3)
+
+
+def test_perfect_predictions_keep_an_interval(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.split()
+    study.predict("cnn-seed0", "head", skill=50)
+    tables = study.evaluate()
+    for name in ("metrics.csv", "summary.csv"):
+        line = tables[name].query("part == 'test'").iloc[0]
+        assert line["accuracy"] == line["accuracy_high"] == 1
+        assert line["accuracy_low"] == pytest.approx(0.025 ** (1 / 60), abs=1e-6)
+    by_class = tables["class_metrics.csv"].query("part == 'test'")
+    assert by_class["recall_low"].to_numpy() == pytest.approx([0.025 ** (1 / 20)] * 3, abs=1e-6)
+
+
+def test_without_resamples_there_are_no_intervals(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "darkroom")
+    study = Study(tmp_path)
+    study.split()
+    study.predict("pixels", "svm")
+    caplog.clear()
+    tables = study.evaluate(bootstrap=0)
+    for table in tables.values():
+        bounds = [c for c in table.columns if c.endswith(("_low", "_high"))]
+        assert table[bounds].isna().all(axis=None)
+        assert "accuracy" not in table or table["accuracy"].notna().all()
+    assert "interval" not in caplog.text and "[" not in caplog.messages[-1]
+
+
+def test_the_table_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "darkroom")
+    study = Study(tmp_path)
+    study.split()
+    for features in ("cnn-seed0", "cnn-seed1", "a_long_name"):
+        study.predict(features, "svm")
+    caplog.clear()
+    summary = study.evaluate()["summary.csv"].query("part == 'test'")
+    title, head, first, second = caplog.messages
+    assert title == "d: 60 test images, 95 % intervals"
+    assert head.split("  ")[1] == "model" and "balanced accuracy" in head and "ROC AUC" in head
+    line = summary.iloc[0]
+    cell = f"{line['accuracy']:.3f} [{line['accuracy_low']:.3f}, {line['accuracy_high']:.3f}]"
+    assert first.split()[:3] == ["cnn", "svm", "2"] and cell in first
+    assert second.split()[:3] == ["a_long_name", "svm", "1"]
+    assert first.index(cell) == head.index("accuracy") == second.index("0.")
+
+
+def test_validation_is_told_where_there_is_no_test(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "darkroom")
+    study = Study(tmp_path, test=0)
+    study.split()
+    study.predict("pixels", "svm")
+    caplog.clear()
+    assert set(study.evaluate()["metrics.csv"]["part"]) == {"validation"}
+    assert "validation images, as there is no test set" in caplog.messages[0]
+
+
+def test_mistakes_leave_nothing_behind(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.split()
+    with pytest.raises(UserError, match="d: nothing to evaluate"):
+        study.evaluate()
+    study.predict("pixels", "svm")
+    table, meta = predictions.read_predictions(study.files[0])
+    p = predictions.probabilities(table, CLASSES)
+    meta["classes"] = ["a", "b", "other"]
+    predictions.write_predictions(
+        study.files[0], table["row"], table["part"], table["class"], p, **meta
+    )
+    with pytest.raises(ValueError, match="other classes"):
+        study.evaluate()
+    meta["classes"] = CLASSES
+    wrong = np.where(table["part"] == "test", "validation", "test")
+    predictions.write_predictions(study.files[0], table["row"], wrong, table["class"], p, **meta)
+    with pytest.raises(ValueError, match="not validation rows"):
+        study.evaluate()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_notes_of_the_classifiers_are_handed_on_each_once(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.split()
+    for seed in range(2):
+        study.predict(f"cnn-seed{seed}", "svm", seed=seed)
+        table, meta = predictions.read_predictions(study.files[-1])
+        p = predictions.probabilities(table, CLASSES)
+        meta |= {"notes": ["fitted on a sample of 100 rows", f"seed {seed}"]}
+        predictions.write_predictions(
+            study.files[-1], table["row"], table["part"], table["class"], p, **meta
+        )
+    study.evaluate()
+    metadata = pq.read_metadata(tmp_path / "out/predictions.parquet").metadata
+    notes = json.loads(metadata[b"darkroom"])["notes"]
+    assert notes == ["svm: fitted on a sample of 100 rows", "svm: seed 0", "svm: seed 1"]
+
+
+# ---------------------------------------------------------------- thresholds of two classes
+
+
+def two_classes(folder: Path, **split: Any) -> Study:
+    """Dogs are seen too seldom: a threshold below 0.5 serves better."""
+    study = Study(folder, classes=["cat", "dog"], **split)
+    for fold in study.split().folds:
+        study.predict("cnn-seed0", "head", fold, skill=1.5, shift=-2)
+        study.predict("pixels", "svm", fold, skill=1, shift=-1)
+    return study
+
+
+def test_a_given_threshold_decides_every_table(tmp_path: Path) -> None:
+    study = two_classes(tmp_path)
+    usual, low = study.evaluate(), study.evaluate(threshold=0.2)
+    for tables, threshold in ((usual, 0.5), (low, 0.2)):
+        told = tables["thresholds.csv"]
+        assert told[["features", "classifier", "fold", "positive", "how"]].to_numpy().tolist() == [
+            ["cnn-seed0", "head", "holdout", "dog", "given"],
+            ["pixels", "svm", "holdout", "dog", "given"],
+        ]
+        assert told["threshold"].tolist() == [threshold] * 2
+        said = tables["predictions.parquet"]
+        assert ((said["p:dog"] >= threshold) == (said["predicted"] == 1)).all()
+        for _, line in told.iterrows():
+            for part in ("validation", "test"):
+                same = said[(said["features"] == line["features"]) & (said["part"] == part)]
+                cat, dog = (
+                    tables["class_metrics.csv"]
+                    .query(f"features == '{line['features']}' and part == '{part}'")
+                    .itertuples()
+                )
+                assert dog.recall == pytest.approx(line[f"{part}_sensitivity"], abs=1e-6)
+                assert cat.recall == pytest.approx(line[f"{part}_specificity"], abs=1e-6)
+                assert dog.precision == pytest.approx(line[f"{part}_precision"], abs=1e-6)
+                metrics = tables["metrics.csv"].query(
+                    f"features == '{line['features']}' and part == '{part}'"
+                )
+                right = accuracy_score(same["class"], same["predicted"])
+                assert metrics["accuracy"].item() == pytest.approx(right, abs=1e-6)
+    assert (
+        low["thresholds.csv"]["test_sensitivity"] > usual["thresholds.csv"]["test_sensitivity"]
+    ).all()
+    # what the threshold cannot change
+    for metric in ("roc_auc", "log_loss"):
+        assert (low["metrics.csv"][metric] == usual["metrics.csv"][metric]).all()
+    # the runs' own files stay as they were
+    table, _ = predictions.read_predictions(study.files[0])
+    assert (table["predicted"] == (table["p:dog"] > table["p:cat"])).all()
+
+
+@pytest.mark.parametrize("how", ["accuracy", "balanced_accuracy", "f1"])
+def test_a_threshold_is_chosen_by_validation_and_never_by_the_test(
+    tmp_path: Path, how: str
+) -> None:
+    study = two_classes(tmp_path, folds=3)
+    told = study.evaluate(threshold=how)["thresholds.csv"]
+    assert (told["how"] == how).all() and told["threshold"].nunique() > 1
+    assert (told["threshold"] < 0.5).all()
+    # the test rows' answers turned around: the same thresholds, other scores
+    for path in study.files:
+        table, meta = predictions.read_predictions(path)
+        p = predictions.probabilities(table, meta["classes"])
+        p[table["part"] == "test"] = p[table["part"] == "test"][:, ::-1]
+        predictions.write_predictions(path, table["row"], table["part"], table["class"], p, **meta)
+    again = study.evaluate(threshold=how)["thresholds.csv"]
+    assert again["threshold"].tolist() == told["threshold"].tolist()
+    assert (again["validation_sensitivity"] == told["validation_sensitivity"]).all()
+    assert (again["test_sensitivity"] != told["test_sensitivity"]).any()
+
+
+def test_a_threshold_raises_what_it_was_chosen_for(tmp_path: Path) -> None:
+    study = two_classes(tmp_path)
+    usual = study.evaluate()["metrics.csv"].query("part == 'validation'")
+    for how in ("accuracy", "balanced_accuracy"):
+        best = study.evaluate(threshold=how)["metrics.csv"].query("part == 'validation'")
+        assert (best[how].to_numpy() > usual[how].to_numpy() + 0.02).all()
+
+
+def test_thresholds_that_cannot_be(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.split()
+    study.predict("pixels", "svm")
+    for asked in (0.4, "f1"):
+        with pytest.raises(UserError, match=r"d\.threshold: a threshold is for two classes.*are 3"):
+            study.evaluate(threshold=asked)
+    (tmp_path / "two").mkdir()
+    study = two_classes(tmp_path / "two", validation=0)
+    with pytest.raises(UserError, match=r"needs validation rows of both classes.*has none"):
+        study.evaluate(threshold="accuracy")
+    assert study.evaluate(threshold=0.4)["thresholds.csv"]["validation_sensitivity"].isna().all()
