@@ -19,8 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests import jobs
-from tests.refusing import UNSHARE, why_no_mounts
+from tests.support import jobs
+from tests.support.refusing import UNSHARE, why_no_mounts
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,7 +57,7 @@ def main() -> None:
             if why_no_mounts():
                 sys.exit(f"no file system may be mounted here: {why_no_mounts()}")
             done = subprocess.run(
-                [*UNSHARE, sys.executable, "-m", "tests.jobs", str(root), "full", *(asked.rules or [])],
+                [*UNSHARE, sys.executable, "-m", "tests.support.jobs", str(root), "full", *(asked.rules or [])],
                 cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
             )  # fmt: skip
             tried = [json.loads(line) for line in done.stdout.splitlines()]

@@ -14,7 +14,7 @@ from typing import Any
 
 from darkroom import models
 from tests.backends.worker import SAME, Data, killed_at
-from tests.unit import tiny_data
+from tests.support import tiny_data
 
 SHORT = {"epochs": 3, "batch": 23}
 WAYS: dict[str, dict[str, Any]] = {

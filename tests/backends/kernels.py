@@ -20,7 +20,7 @@ import numpy as np
 
 from darkroom import kernels, models, steps, training
 from darkroom.errors import UserError
-from tests.unit import tiny_data
+from tests.support import tiny_data
 
 OPTIMIZERS: list[dict[str, Any]] = [
     {"name": "sgd"},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.backends.conftest import BACKENDS, process
-from tests.workflow.conftest import Workspace
+from tests.support.workspace import Workspace
 
 OTHERS = ("jax", "torch")
 

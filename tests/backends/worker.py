@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 
 from darkroom import models, training
-from tests.unit import tiny_data
+from tests.support import tiny_data
 
 # nothing that draws on the backend: batch norm, a shortcut, weight decay, weights of classes,
 # random changes, a last batch that is smaller

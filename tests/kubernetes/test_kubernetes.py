@@ -23,7 +23,7 @@ import yaml
 
 from darkroom import ROOT
 from tests.kubernetes.api import Api, serving
-from tests.workflow.conftest import Workspace, make_workspace
+from tests.support.workspace import Workspace, make_workspace
 
 SNAKEMAKE = ROOT / ".venv-kubernetes/bin/snakemake"
 KEY = "AKIADARKROOM"

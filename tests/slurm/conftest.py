@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.slurm import cluster as slurm
-from tests.workflow.conftest import Workspace, make_workspace
+from tests.support.workspace import Workspace, make_workspace
 
 # Snakemake itself, but that it looks after its jobs each second: Slurm's plugin waits ten seconds longer after each look.
 SNAKEMAKE = """

@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(scope="session")
 def trained_chain(tmp_path_factory: pytest.TempPathFactory) -> object:
     """Two classes in two folds, taken through every stage once; do not change its files."""
-    from tests.unit.small_chain import Chain
+    from tests.support.small_chain import Chain
 
     chain = Chain(tmp_path_factory.mktemp("chain"), dataset={"split": {"folds": 2}})
     before = Path.cwd()

@@ -12,8 +12,8 @@ import pytest
 from darkroom import augmentation, images, store
 from darkroom.config import Augment
 from darkroom.errors import UserError
-from tests.indexed import POLICY, indexed
-from tests.pictures import class_folders
+from tests.support.indexed import POLICY, indexed
+from tests.support.pictures import class_folders
 
 ALL = [
     {"power_law": {"gamma": 0.4}},

@@ -12,7 +12,7 @@ import pytest
 
 from darkroom import backbones, models
 from darkroom.errors import UserError
-from tests.unit.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
+from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
 
 keras = models.backend(1)
 

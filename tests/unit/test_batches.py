@@ -13,7 +13,7 @@ import pytest
 
 from darkroom import batches
 from darkroom.errors import UserError
-from tests.unit import tiny_data
+from tests.support import tiny_data
 
 SIZE = 4 * 4 * 3
 

@@ -16,8 +16,8 @@ import pytest
 
 from darkroom import images, store
 from darkroom.errors import UserError
-from tests.indexed import POLICY, indexed
-from tests.pictures import class_folders
+from tests.support.indexed import POLICY, indexed
+from tests.support.pictures import class_folders
 
 VIEW = {"size": 16, "color": "rgb", "resize": "squash", "filter": "auto"}
 

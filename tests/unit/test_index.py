@@ -21,7 +21,7 @@ from darkroom import index, unusable
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
 from darkroom.machine import disk, workers
-from tests.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph
+from tests.support.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph
 
 Rows = dict[str, dict[str, Any]]
 

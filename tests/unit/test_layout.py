@@ -8,7 +8,7 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.layout import given_part
-from tests.unit.listings import counted, many, read, rows
+from tests.support.listings import counted, many, read, rows
 
 # ---------------------------------------------------------------- folders
 

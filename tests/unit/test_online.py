@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from darkroom import online
-from tests.unit.tiny_data import STILL
+from tests.support.tiny_data import STILL
 
 
 def batch(n: int = 32, shape: tuple[int, int, int] = (9, 11, 3)) -> np.ndarray:

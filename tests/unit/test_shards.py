@@ -17,9 +17,9 @@ from darkroom import augmentation, batches, images, index, store
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
 from darkroom.shards import Shards, bounds, take
-from tests.awful import awful_folder
-from tests.indexed import POLICY, indexed
-from tests.pictures import class_folders
+from tests.support.awful import awful_folder
+from tests.support.indexed import POLICY, indexed
+from tests.support.pictures import class_folders
 
 VIEW = {"size": 9, "color": "rgb", "resize": "squash", "filter": "auto"}
 

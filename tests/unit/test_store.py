@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from darkroom import store
+from darkroom import ROOT, store
 from darkroom.errors import UserError
-from tests.refusing import UNSHARE, needs_mounts
+from tests.support.refusing import UNSHARE, needs_mounts
 
 SHAPE = (5, 4, 3)
 
@@ -183,7 +183,7 @@ def test_a_file_system_that_promises_no_room(tmp_path: Path) -> None:
     script = 'mount -t ramfs ramfs "$1" && exec "$0" -c "$2" "$1/f.h5"'
     done = subprocess.run(
         [*UNSHARE, "sh", "-c", script, sys.executable, str(tmp_path), code],
-        capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, timeout=120, cwd=ROOT,
     )  # fmt: skip
     assert done.stdout == "8000.0\n", done.stderr
 

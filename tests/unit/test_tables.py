@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from darkroom.errors import UserError
-from tests.unit.listings import counted, many, read, rows
+from tests.support.listings import counted, many, read, rows
 
 IMAGES = [f"images/{i:03d}.png" for i in range(10)]
 

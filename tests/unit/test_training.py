@@ -19,7 +19,7 @@ import pytest
 
 from darkroom import models, steps, training
 from darkroom.errors import UserError
-from tests.unit import tiny_data
+from tests.support import tiny_data
 
 keras = models.backend(1)
 

@@ -312,7 +312,7 @@ TRIAL = """
 import sys, time, os
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from tests.unit.test_trials import attempt, by_value
+from {module} import attempt, by_value
 def run(now):
     Path({folder!r}, f"runs-{{sys.argv[1]}}").touch()
     if sys.argv[2:] == ["hang"]:
@@ -326,7 +326,7 @@ attempt(Path({folder!r}), int(sys.argv[1]), run)
 
 
 def start(folder: Path, number: int, *how: str) -> subprocess.Popen[bytes]:
-    text = TRIAL.format(root=str(ROOT), folder=str(folder))
+    text = TRIAL.format(root=str(ROOT), module=__name__, folder=str(folder))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen([sys.executable, "-c", text, str(number), *how], env=environment)
 

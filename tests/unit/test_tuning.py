@@ -14,8 +14,8 @@ from darkroom.errors import UserError
 from darkroom.features import metrics, predictions
 from darkroom.report import figures, tuning_figures
 from darkroom.report.report import write_report
-from tests.unit import tiny_data
-from tests.unit.report_folder import Folder, Plan
+from tests.support import tiny_data
+from tests.support.report_folder import Folder, Plan
 from tests.unit.test_trials import no_sync  # noqa: F401  (for every test here too)
 
 LOG = {"log": True, "step": None}

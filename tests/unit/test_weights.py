@@ -13,8 +13,8 @@ import pytest
 from darkroom import backbones, models, weights
 from darkroom.errors import UserError
 from darkroom.sources import http
-from tests.kaggle_server import Server
-from tests.unit.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
+from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
+from tests.support.kaggle_server import Server
 
 models.backend(1)
 NAME = "small_no_top.h5"

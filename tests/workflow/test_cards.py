@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.machine import cards
-from tests import fake_cards
-from tests.workflow.conftest import Workspace, make_workspace
+from tests.support import fake_cards
+from tests.support.workspace import Workspace, make_workspace
 
 
 @pytest.fixture

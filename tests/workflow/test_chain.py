@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas
 
-from tests.awful import awful_folder
-from tests.workflow.conftest import Workspace
+from tests.support.awful import awful_folder
+from tests.support.workspace import Workspace
 
 
 def test_the_chain_leaves_what_it_promises(finished: Workspace) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import fake_cards
-from tests.unit.workflow.test_stale_locks import SCANCEL, SQUEUE
-from tests.workflow.conftest import Workspace
+from tests.support import fake_cards, fake_slurm
+from tests.support.workspace import Workspace
 
 
 def planned(workspace: Workspace, *arguments: str) -> dict[str, dict[str, int]]:
@@ -63,13 +62,7 @@ def test_only_a_run_cancels_what_a_killed_one_left(
 ) -> None:
     """A dry run changes nothing, and neither does a look at what there is."""
     root = workspace.root
-    for name, text in (("squeue", SQUEUE), ("scancel", SCANCEL)):
-        command = root / "bin" / name
-        command.parent.mkdir(exist_ok=True)
-        command.write_text(text)
-        command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    (root / "queue").mkdir()
+    fake_slurm.install(root, monkeypatch)
     (root / "queue/7").write_text(f"{root}|rule_train_model_wildcards_a")
     mark = root / ".snakemake/incomplete/mark"
     mark.parent.mkdir(parents=True)

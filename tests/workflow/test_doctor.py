@@ -8,7 +8,7 @@ import pytest
 
 from darkroom import ROOT
 from darkroom.workflow import doctor, forecast
-from tests.workflow.conftest import Workspace
+from tests.support.workspace import Workspace
 
 
 @pytest.mark.parametrize("shards", [1, 3])

@@ -12,8 +12,8 @@ import numpy as np
 import pandas
 import pytest
 
-from tests.pictures import picture
-from tests.workflow.conftest import Workspace
+from tests.support.pictures import picture
+from tests.support.workspace import Workspace
 
 TARGET = "results/shapes/predictions/new.csv"
 CLASSES = ["p:cross", "p:disc", "p:stripes"]

@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from darkroom import ROOT
-from tests import published_layouts, published_trees
-from tests.workflow.conftest import Workspace, make_workspace
+from tests.support import published_layouts, published_trees
+from tests.support.workspace import Workspace, make_workspace
 
 PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 

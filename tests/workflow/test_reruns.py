@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pictures import picture
-from tests.workflow.conftest import Workspace
+from tests.support.pictures import picture
+from tests.support.workspace import Workspace
 
 REPORTED = {"evaluate_dataset", "write_report"}
 FITTED = {"fit_classifier"} | REPORTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tests.workflow.conftest import Workspace
+from tests.support.workspace import Workspace
 from tests.workflow.test_reruns import PREPARED, SPLIT, VARIED
 
 INDEX = {"list_files", "index_shard", "join_index"}

@@ -15,9 +15,9 @@ import pandas
 import pytest
 
 from darkroom import ROOT
-from tests import jobs
-from tests.refusing import UNSHARE, needs_mounts
-from tests.workflow.conftest import Workspace
+from tests.support import jobs
+from tests.support.refusing import UNSHARE, needs_mounts
+from tests.support.workspace import Workspace
 
 
 def kill_after(workspace: Workspace, target: str, seconds: float) -> bool:
@@ -133,7 +133,7 @@ def test_a_full_disk_at_any_stage_is_a_sentence_and_the_next_run_goes_on(
 ) -> None:
     needs_mounts()
     rules = sorted({job.rule for job in recorded} - REST)
-    command = [sys.executable, "-m", "tests.jobs", str(recorded[0].root)]
+    command = [sys.executable, "-m", "tests.support.jobs", str(recorded[0].root)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for what, asked in (("full", rules), ("read-only", ["split_rows", "prepare_images"])):
         done = subprocess.run(

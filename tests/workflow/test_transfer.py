@@ -13,8 +13,8 @@ import h5py
 import pandas
 import pytest
 
-from tests.unit.backbone_weights import mobilenet_weights
-from tests.workflow.conftest import Workspace, make_workspace
+from tests.support.backbone_weights import mobilenet_weights
+from tests.support.workspace import Workspace, make_workspace
 
 OFFICIAL = "mobilenet_2_5_224_tf_no_top.h5"  # what Keras asks for, whatever the size
 HEAD = {"backbone": "small", "layers": [{"dense": 4}], "epochs": 2, "batch": 16}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflow.conftest import Workspace, make_workspace
+from tests.support.workspace import Workspace, make_workspace
 
 MODEL = {
     "space": {

@@ -21,7 +21,7 @@ from darkroom.decode.file import Probe
 from darkroom.decode.file import decode as decoded
 from darkroom.decode.file import probe as probed
 from darkroom.decode.header import DecodeError
-from tests.awful import bomb_png, encoded, padded_jpeg, photograph, sixteen_bit_png
+from tests.support.awful import bomb_png, encoded, padded_jpeg, photograph, sixteen_bit_png
 
 
 def policy(**changes: str) -> dict[str, Any]:

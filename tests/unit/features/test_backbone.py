@@ -16,8 +16,8 @@ from darkroom.errors import UserError
 from darkroom.features.backbone import embed_images
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
-from tests.unit import tiny_data
-from tests.unit.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
+from tests.support import tiny_data
+from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
 
 keras = models.backend(1)
 HEAD: dict[str, Any] = {

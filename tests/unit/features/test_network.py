@@ -12,7 +12,7 @@ from darkroom import models, store, training
 from darkroom.errors import UserError
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
-from tests.unit import tiny_data
+from tests.support import tiny_data
 
 keras = models.backend(1)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.machine import cards
 from darkroom.workflow import code
-from tests import fake_cards
+from tests.support import fake_cards
 
-ROOT = Path(__file__).parents[3]
 A, B, C = "GPU-aaaa1111", "GPU-bbbb2222", "GPU-cccc3333"
 VISIBLE = (*cards.ALLOCATED, "SLURM_JOB_ID", "CUDA_DEVICE_ORDER",
            "XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_MEM_FRACTION")  # fmt: skip

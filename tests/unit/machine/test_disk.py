@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darkroom import store
+from darkroom import ROOT, store
 from darkroom.errors import UserError
 from darkroom.machine import disk
-from tests.refusing import UNSHARE, needs_mounts
+from tests.support.refusing import UNSHARE, needs_mounts
 
 
 def test_a_file_takes_its_name_when_whole(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_full_disc_is_told_whatever_writes(tmp_path: Path) -> None:
     script = 'mount -t tmpfs -o size=128k tmpfs "$1" && exec "$0" -c "$2" "$1"'
     done = subprocess.run(
         [*UNSHARE, "sh", "-c", script, sys.executable, str(disc), FULL],
-        capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[3],
+        capture_output=True, text=True, timeout=300, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -203,7 +203,7 @@ def test_arrays_need_no_lock(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys, numpy as np; from tests.refusing import refuse_locks; refuse_locks()\n"
+        "import sys, numpy as np; from tests.support.refusing import refuse_locks; refuse_locks()\n"
         "from darkroom import store\n"
         "store.write_features(sys.argv[1], np.ones((3, 2), 'f4'), np.arange(3), np.zeros(3),\n"
         "                     name='a', layer='b')\n"
@@ -211,6 +211,6 @@ def test_arrays_need_no_lock(tmp_path: Path) -> None:
     )
     subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "f.h5")],
-        check=True, timeout=120, cwd=Path(__file__).parents[3],
+        check=True, timeout=120, cwd=ROOT,
     )  # fmt: skip
     assert np.asarray(store.open_features(str(tmp_path / "f.h5")).features).sum() == 6

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.machine import cards, gpu
 from darkroom.machine.stage import stage
-from tests import fake_cards
+from tests.support import fake_cards
 
 A, B = "GPU-aaaa1111", "GPU-bbbb2222"
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)

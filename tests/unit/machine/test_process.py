@@ -15,7 +15,7 @@ from darkroom import ROOT
 from darkroom.machine import process
 
 OPEN = (
-    "import sys; from tests.refusing import refuse_locks; refuse_locks()\n"
+    "import sys; from tests.support.refusing import refuse_locks; refuse_locks()\n"
     "from darkroom.machine import process; process.lock_no_arrays()\n"
     "import h5py\n"
     "h5py.File(sys.argv[1], 'w').close()\n"  # as a library opens it, which knows of no option

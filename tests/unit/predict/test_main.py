@@ -13,7 +13,7 @@ import pytest
 
 from darkroom import ROOT
 from darkroom.__main__ import main
-from tests.unit.small_chain import Chain
+from tests.support.small_chain import Chain
 
 NETWORK = "results/shapes/fold-1/tiny-seed0/model.keras"
 

@@ -18,9 +18,9 @@ from darkroom import classifiers, images
 from darkroom.errors import UserError
 from darkroom.features import predictions
 from darkroom.predict import predict, trained, unseen
-from tests.awful import awful_folder, kind_of
-from tests.pictures import picture
-from tests.unit.small_chain import Chain
+from tests.support.awful import awful_folder, kind_of
+from tests.support.pictures import picture
+from tests.support.small_chain import Chain
 
 BAD = ["empty", "truncated", "damaged", "not an image", "cannot be used", "too large"]
 
@@ -85,7 +85,7 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
 ) -> None:
     from darkroom.features.backbone import embed_images
     from darkroom.features.predictions import read_predictions
-    from tests.unit.backbone_weights import MOBILENET, mobilenet_weights
+    from tests.support.backbone_weights import MOBILENET, mobilenet_weights
 
     shutil.copytree(chain.root, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")

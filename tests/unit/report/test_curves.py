@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from darkroom.report import curves, figures
-from tests.unit.report.test_figures import drawn, history, words
+from tests.support.figures import drawn, history, words
 
 
 def test_curves_without_validation_have_no_validation_line(tmp_path: Path) -> None:

@@ -14,31 +14,9 @@ from PIL import Image
 
 from darkroom.report import curves, figures
 from darkroom.report.figure_names import FIGURES
+from tests.support.figures import drawn, history, words
 
 HOSTILE = ["<script>x</script>", "日本語", "$a_1$", "قطة", "🐶", "a\x00b\n", "long" * 30, "&amp;"]
-
-
-def history(epochs: int = 5, validation: bool = True) -> pd.DataFrame:
-    epoch = np.arange(1, epochs + 1)
-    table = pd.DataFrame({"epoch": epoch, "loss": 1 / epoch, "accuracy": 1 - 0.5 / epoch})
-    table["val_loss"] = 1.1 / epoch if validation else np.nan
-    table["val_accuracy"] = 1 - 0.6 / epoch if validation else np.nan
-    return table
-
-
-def drawn(figure: Figure, path: Path) -> str:
-    """The file that a figure gives, checked to be whole."""
-    figures.save(figure, str(path))
-    if path.suffix == ".svg":
-        ET.parse(path)
-        return path.read_text(encoding="utf-8")
-    with Image.open(path) as image:
-        image.load()
-    return ""
-
-
-def words(svg: str) -> str:
-    return " ".join(t.text or "" for t in ET.fromstring(svg).iter() if t.tag.endswith("}text"))
 
 
 def table_of_scores(n: int = 3) -> pd.DataFrame:

@@ -6,9 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -20,56 +18,8 @@ from darkroom.errors import UserError
 from darkroom.report import inventory, outcome, page, pictures
 from darkroom.report.figure_names import FIGURES
 from darkroom.report.report import write_report
-from tests.unit.report_folder import Folder, Plan
-
-VOID = {"meta", "img", "br", "wbr", "hr", "link", "input"}
-
-
-class Page(HTMLParser):
-    """What a browser would make of the page: elements, their text, what they point to."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.html = html
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.crossed: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.crossed.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        if not {"script", "style"} & set(self.open):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def count(self, tag: str) -> int:
-        return sum(1 for name, _ in self.tags if name == tag)
-
-
-def write(folder: Folder, **changes: Any) -> Page:
-    arguments = folder.arguments(**changes)
-    write_report(**arguments)
-    path = Path(arguments["output"])
-    assert path.stat().st_size < 15e6
-    for figure in arguments["figures"]:
-        assert Path(figure).stat().st_size > 200
-    return Page(path.read_text(encoding="utf-8"))
+from tests.support.report_folder import Folder, Plan
+from tests.support.report_page import Page, write
 
 
 @pytest.fixture(scope="module")

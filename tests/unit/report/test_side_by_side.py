@@ -15,8 +15,8 @@ from darkroom.report import figures, side_by_side
 from darkroom.report.outcome import Told
 from darkroom.report.pictures import Pictures
 from darkroom.report.report import _figure
-from tests.unit.report.test_report import Page, write
-from tests.unit.report_folder import Folder, Plan
+from tests.support.report_folder import Folder, Plan
+from tests.support.report_page import Page, write
 
 NAMES = ("net-sgd", "net-momentum", "net-adam")
 DIFFER = {m: {"optimizer.name": m.removeprefix("net-"), "batch": i} for i, m in enumerate(NAMES)}

@@ -14,7 +14,8 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.sources import published
-from tests.published_layouts import (
+from tests.support.array_files import paths, refused, written
+from tests.support.published_layouts import (
     CIFAR10,
     cifar10_binary,
     cifar10_python,
@@ -23,7 +24,6 @@ from tests.published_layouts import (
     objects,
     pickled_by_python_2,
 )
-from tests.unit.sources.test_idx import paths, refused, written
 
 COUNTS = {"train": 50, "test": 20}
 

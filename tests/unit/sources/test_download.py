@@ -23,13 +23,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.sources import download as sources
 from darkroom.sources import http, kaggle, unpack
-from tests.kaggle_server import SIGNATURE, TOKEN, Server
-
-ROOT = Path(__file__).parents[3]
+from tests.support.kaggle_server import SIGNATURE, TOKEN, Server
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

@@ -21,7 +21,7 @@ import requests
 
 from darkroom.errors import UserError
 from darkroom.sources import http
-from tests.kaggle_server import Server
+from tests.support.kaggle_server import Server
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 SHA = hashlib.sha256(DATA).hexdigest()

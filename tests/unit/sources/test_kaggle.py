@@ -19,7 +19,7 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.sources import http, kaggle
-from tests.kaggle_server import KEY, SIGNATURE, TOKEN, USERNAME, Server
+from tests.support.kaggle_server import KEY, SIGNATURE, TOKEN, USERNAME, Server
 
 DATA = bytes(range(256)) * 1024
 OTHER = DATA[::-1]

@@ -22,8 +22,8 @@ from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.sources import addresses, arrays, http, published
 from darkroom.sources import download as sources
-from tests.kaggle_server import Server
-from tests.published_layouts import cifar10_binary, cifar10_python, digits, idx, mnist_idx
+from tests.support.kaggle_server import Server
+from tests.support.published_layouts import cifar10_binary, cifar10_python, digits, idx, mnist_idx
 
 COUNTS = {"train": 30, "test": 20}
 NAMES = [

@@ -22,8 +22,8 @@ from darkroom.__main__ import main
 from darkroom.machine import cards, gpu, hardware, installed
 from darkroom.machine.gpu import Finding
 from darkroom.workflow import doctor
-from tests import fake_cards
-from tests.pictures import class_folders
+from tests.support import fake_cards
+from tests.support.pictures import class_folders
 
 SECRET = "KGAT_0123456789abcdef"
 

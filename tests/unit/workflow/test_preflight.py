@@ -14,11 +14,12 @@ from typing import Any
 import pandas
 import pytest
 
+from darkroom import ROOT
 from darkroom.config import Settings
 from darkroom.errors import UserError
 from darkroom.machine import cards, process
 from darkroom.workflow import preflight
-from tests.refusing import UNSHARE, needs_mounts
+from tests.support.refusing import UNSHARE, needs_mounts
 
 BASE: dict[str, Any] = {
     "run": {"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]},
@@ -154,7 +155,7 @@ def test_targets_that_are_fine() -> None:
 
 READ_ONLY = (
     "import sys; from pathlib import Path; from darkroom.errors import UserError\n"
-    "from darkroom.workflow import preflight; from tests.unit.workflow.test_preflight import settings\n"
+    f"from darkroom.workflow import preflight; from {__name__} import settings\n"
     "try: preflight.check_folders(settings(), Path(sys.argv[1]))\n"
     "except UserError as error: print(error)\n"
 )
@@ -177,7 +178,7 @@ def test_a_folder_that_takes_nothing_is_told_before_anything_runs(
     done = subprocess.run(
         [*UNSHARE, "sh", "-c", script, sys.executable, str(place), READ_ONLY, options, str(fill),
          str(tmp_path)],
-        capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[3],
+        capture_output=True, text=True, timeout=120, cwd=ROOT,
     )  # fmt: skip
     assert words in done.stdout and str(place) in done.stdout, done
     preflight.check_folders(settings(), tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from darkroom import ROOT
 from darkroom.workflow import stale_locks
+from tests.support import fake_slurm
 
 HOLD = (
     "import sys, time; from pathlib import Path; from darkroom.workflow import stale_locks; "
@@ -65,7 +65,7 @@ def test_the_lock_of_another_machine_stays(folder: Path) -> None:
 
 
 REFUSED = (
-    "import sys; from pathlib import Path; from tests.refusing import refuse_locks; refuse_locks(); "
+    "import sys; from pathlib import Path; from tests.support.refusing import refuse_locks; refuse_locks(); "
     "from darkroom.workflow import stale_locks; print(stale_locks.clear_stale_lock(Path(sys.argv[1])))"
 )
 
@@ -83,26 +83,12 @@ def test_where_locks_are_refused_a_lock_stays_and_that_is_told(folder: Path) -> 
     assert said == "False\n", "without a lock there is nothing to tell"
 
 
-SQUEUE = """#!/bin/sh
-for file in queue/*; do [ -f "$file" ] && echo "${file#queue/}|$(cat "$file")"; done
-exit 0
-"""
-SCANCEL = """#!/bin/sh
-for number; do rm "queue/$number"; done
-"""
-
-
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder after a killed run, and a queue of Slurm's that holds a file a job in `queue/`."""
-    for name, text in (("squeue", SQUEUE), ("scancel", SCANCEL)):
-        command = tmp_path / "bin" / name
-        command.parent.mkdir(exist_ok=True)
-        command.write_text(text)
-        command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    fake_slurm.install(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
-    for folder in ("queue", ".snakemake/incomplete/a", ".snakemake/locks"):
+    for folder in (".snakemake/incomplete/a", ".snakemake/locks"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / ".snakemake/incomplete/a/mark").write_text("{}")
     (tmp_path / "queue/7").write_text(f"{tmp_path}|rule_train_model_wildcards_a")

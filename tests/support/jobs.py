@@ -29,9 +29,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from darkroom import ROOT
-from tests.pictures import class_folders
-from tests.unit.backbone_weights import mobilenet_weights
-from tests.workflow.conftest import Workspace, make_workspace
+from tests.support.backbone_weights import mobilenet_weights
+from tests.support.pictures import class_folders
+from tests.support.workspace import Workspace, make_workspace
 
 NOTE = """
 import atexit as _atexit, pickle as _pickle, sys as _sys, time as _time
@@ -183,7 +183,7 @@ class Job:
 
 
 WITHOUT_LOCKS = (
-    "import os, sys; from tests.refusing import refuse_locks; refuse_locks(); "
+    "import os, sys; from tests.support.refusing import refuse_locks; refuse_locks(); "
     "os.chdir(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])"
 )
 

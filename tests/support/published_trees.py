@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.pictures import picture
+from tests.support.pictures import picture
 
 Files = Iterable[tuple[str, bytes]]
 SYNSETS = ("n01440764", "n02102040", "n02979186", "n03000684", "n03028079",
@@ -23,7 +23,7 @@ SYNSETS = ("n01440764", "n02102040", "n02979186", "n03000684", "n03028079",
 
 
 def jpeg(kind: str, number: int, size: tuple[int, int], *, gray: bool = False) -> bytes:
-    """A picture of `tests.pictures`, or of a class 0 … 9 by its colour, as a JPEG file."""
+    """A picture of `tests.support.pictures`, or of a class 0 … 9 by its colour, as a JPEG file."""
     height, width = size
     if kind.isdigit():
         rng = np.random.default_rng([number, int(kind)])
@@ -127,7 +127,7 @@ def imagenette(path: Path, per_class: int = 8) -> Path:
 
 def mnist_png(path: Path, per_class: int = 12) -> Path:
     """Kaggle's MNIST as PNG class folders: mnist_png/{training,testing}/0 … 9."""
-    from tests.published_layouts import digits
+    from tests.support.published_layouts import digits
 
     def files() -> Iterator[tuple[str, bytes]]:
         for part, n in (("training", 10 * per_class), ("testing", 5 * per_class)):
@@ -141,7 +141,7 @@ def mnist_png(path: Path, per_class: int = 12) -> Path:
 
 def cifar10_folders(path: Path, per_class: int = 12) -> Path:
     """CIFAR-10 as class folders: {train,test}/airplane/0001.png …."""
-    from tests.published_layouts import CIFAR10, objects
+    from tests.support.published_layouts import CIFAR10, objects
 
     def files() -> Iterator[tuple[str, bytes]]:
         for part, n in (("train", 10 * per_class), ("test", 5 * per_class)):

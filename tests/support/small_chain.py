@@ -18,7 +18,7 @@ from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
 from darkroom.sources import download
-from tests.pictures import class_folders
+from tests.support.pictures import class_folders
 
 CONFIG: dict[str, Any] = {
     "run": {"datasets": ["shapes"], "models": ["tiny"], "features": ["pixels", "hog"],
