@@ -14,13 +14,12 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from darkroom import intelex, machines, outofcore, overrides, splits, store
+from darkroom import machines, outofcore, overrides, splits, store
 from darkroom.errors import UserError, nearest
 from darkroom.features import predictions
 from darkroom.machine import disk
@@ -197,17 +196,10 @@ def check_settings(name: str, classifier: Mapping[str, Any]) -> None:
     Raises
     ------
     UserError
-        An unknown name, with the nearest known one, or one that is set elsewhere;
-        acceleration asked for of a kind or settings that know none.
+        An unknown name, with the nearest known one, or one that is set elsewhere.
     """
     known = SETTINGS[classifier["kind"]].split()
-    given = classifier.get("settings") or {}
-    if classifier.get("accelerate") == "always" and not intelex.takes(classifier["kind"], given):
-        raise UserError(
-            f"classifiers.{name}: accelerate is 'always', but {intelex.PACKAGE} has "
-            f"nothing for {classifier['kind']} with these settings: write auto or never"
-        )
-    for key in given:
+    for key in classifier["settings"]:
         where = f"classifiers.{name}.settings: {key!r}"
         if key in OWN:
             raise UserError(f"{where} cannot be set here: {OWN[key]}")
@@ -393,7 +385,7 @@ def fit(
     features, splits_path : the files `features.h5` and `splits.parquet`.
     model_path, predictions_path : the files to write.
     cfg : `dataset`, `fold`, `features`, `name` (of the classifier), `classifier` (its
-        settings: kind, scale, pca, settings, max_rows, memory_mb, seed, accelerate),
+        settings: kind, scale, pca, settings, max_rows, memory_mb, seed),
         `balance`, `balance_seed`.
     tuned : `best.json` of a search for its settings; None where there was none.
     threads : cores to use.
@@ -402,7 +394,7 @@ def fit(
     ------
     UserError
         A setting that scikit-learn does not take; too few rows, groups or classes;
-        features that are not numbers; acceleration demanded, but not installed.
+        features that are not numbers.
     """
     from threadpoolctl import threadpool_limits
 
@@ -420,8 +412,6 @@ def fit(
     # work on folds, candidates, trees and chunks of rows instead.
     with threadpool_limits(1):
         recipe = _Recipe.of(classifier, data.training.names, cfg["name"])
-        recipe, told_of = _engine(recipe, classifier["accelerate"], data.training)
-        notes += told_of
         start = time.monotonic()
         pipeline = _fit_pipeline(recipe, data.training, threads, notes)
         seconds["fit"] = time.monotonic() - start
@@ -437,7 +427,7 @@ def fit(
                 "dataset": cfg["dataset"],
                 "fold": cfg["fold"],
                 "notes": notes,
-                "versions": _versions(recipe),
+                "versions": _versions(),
             },
         )
         start = time.monotonic()
@@ -498,7 +488,6 @@ def validate(
     own = data.held_part == "validation"
     with threadpool_limits(1):
         recipe = _Recipe.of(cfg["classifier"], data.training.names, cfg["name"])
-        recipe, _ = _engine(recipe, cfg["classifier"]["accelerate"], data.training)
         pipeline = _fit_pipeline(recipe, data.training, threads, notes)
         fitted = Fitted(pipeline, data.known, data.classes, {})
         with _sentences(recipe.where):
@@ -647,21 +636,18 @@ def _sample(label: np.ndarray, n: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def _versions(recipe: _Recipe) -> dict[str, str]:
+def _versions() -> dict[str, str]:
     import sklearn
     import skops
 
     from darkroom import __version__
 
-    versions = {
+    return {
         "darkroom": __version__,
         "numpy": np.__version__,
         "scikit-learn": sklearn.__version__,
         "skops": skops.__version__,
     }
-    if recipe.accelerated:
-        versions[intelex.PACKAGE] = str(intelex.version())
-    return versions
 
 
 @contextmanager
@@ -691,7 +677,6 @@ class _Recipe:
     seed: int
     where: str
     memory_mb: int
-    accelerate: bool = False
 
     @classmethod
     def of(cls, classifier: Mapping[str, Any], names: Sequence[str], name: str) -> _Recipe:
@@ -725,11 +710,6 @@ class _Recipe:
     def calibrated(self) -> bool:
         """Has no probabilities of its own."""
         return self.kind in CALIBRATED
-
-    @property
-    def accelerated(self) -> bool:
-        """Fitted by oneDAL's solver."""
-        return self.accelerate and intelex.takes(self.kind, self.settings)
 
     def before(self, rows: int, values: int) -> list[tuple[str, Any]]:
         """The steps before the estimator."""
@@ -793,12 +773,10 @@ class _Recipe:
                 passes = self.settings.get("max_iter")
                 return outofcore.fit(self.kind, estimator, x, y, subsets, threads, passes)
             if self.kind == "svm":
-                return machines.fit(
-                    estimator, x, y, subsets, threads=threads, accelerated=self.accelerated
-                )
+                return machines.fit(estimator, x, y, subsets, threads=threads)
             if self.kind == "random_forest":
-                grow = partial(intelex.forest, estimator) if self.accelerated else estimator.fit
-                return [grow(x, y) if s is None else grow(x[s], y[s]) for s in subsets]
+                (subset,) = subsets
+                return [estimator.fit(*((x, y) if subset is None else (x[subset], y[subset])))]
 
             def one(s: np.ndarray | None) -> Any:
                 return self.estimator().fit(*((x, y) if s is None else (x[s], y[s])))
@@ -807,51 +785,6 @@ class _Recipe:
                 delayed(one)(s) for s in subsets
             )
             return found
-
-
-def _engine(recipe: _Recipe, mode: str, data: _Training) -> tuple[_Recipe, list[str]]:
-    """Whether oneDAL's solver is used, with what is to be said of it.
-
-    Parameters
-    ----------
-    mode : `never`; `auto`, where scikit-learn-intelex is installed, gives equal predictions
-        and is faster; `always`, which demands it.
-    """
-    rows = len(data.y)
-    if mode == "never" or not intelex.takes(recipe.kind, recipe.settings):
-        return recipe, []
-    if mode == "auto" and (recipe.kind != "svm" or rows < intelex.ROWS):
-        return recipe, []
-    version = intelex.version()
-    if version is None:
-        if mode == "auto":
-            return recipe, []
-        raise UserError(
-            f"{recipe.where}: accelerate is 'always', but {intelex.PACKAGE} is not installed, or "
-            f"not for this scikit-learn: pip install {intelex.PACKAGE}, or write auto or never"
-        )
-    if mode == "auto":
-        sample = _sample(data.y, max(intelex.SAMPLE, len(data.names)), recipe.seed)
-        steps = recipe.before(len(sample), data.x.shape[1])
-        x = _prepared(steps, data.x[sample])
-        machine = recipe.coded(data.names).fitted(x, data.y[sample])
-        share = float(machine.n_support_.sum() / len(sample))
-        if share < intelex.SHARE:
-            log.info(
-                "%s: scikit-learn's own solver: %.0f %% of a sample are support vectors, and %s "
-                "pays from %.0f %% on",
-                recipe.where,
-                100 * share,
-                intelex.PACKAGE,
-                100 * intelex.SHARE,
-            )
-            return recipe, []
-    note = f"fitted by {intelex.PACKAGE} {version}: " + (
-        "scikit-learn's solution, up to the tolerance of both"
-        if recipe.kind == "svm"
-        else "another forest than scikit-learn's, as one of another seed is"
-    )
-    return replace(recipe, accelerate=True), [note]
 
 
 def _fit_pipeline(recipe: _Recipe, data: _Training, threads: int, notes: list[str]) -> Any:

@@ -53,6 +53,7 @@ Fraction = Field(ge=0, lt=1)
 
 # Settings of earlier versions: what to write in their place. `*` is any name.
 REMOVED = {
+    "classifiers.*.accelerate": "this setting was removed; leave it out: scikit-learn alone fits",
     "classifiers.*.search": "this setting was removed; write tune: {space: {settings.C: [1, 10, 100]}}, which compares settings by the validation rows",
 }
 
@@ -908,10 +909,6 @@ class Classifier(Strict):
         description="training features beyond this are not held: linear_svm and logistic_regression go over the file in passes, the others learn from a stratified sample that fits; told in the report",
     )
     seed: NonNegativeInt = 0
-    accelerate: Literal["auto", "always", "never"] = Field(
-        "auto",
-        description="scikit-learn-intelex. auto: where it is installed, gives equal predictions and is faster (svm); always: demands it, for a random_forest too, which is then another forest; never: scikit-learn alone",
-    )
     tune: TuneClassifier | None = None
 
     @model_validator(mode="after")

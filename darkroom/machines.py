@@ -3,8 +3,8 @@
 scikit-learn's SVC fits a machine to each pair of classes, one after the other on one core,
 and decides row by row. Here the pairs of several fits share the cores, and decision values
 are products of matrices: the same numbers as SVC's, to the last bit in the fit and to 1e-12
-in the decision, in a fraction of the time. The solver of each pair is libsvm, or oneDAL's
-(`darkroom.intelex`). What comes out is a plain SVC.
+in the decision, in a fraction of the time. What
+comes out is a plain SVC.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-
-from darkroom import intelex
 
 # Below, a pair is fitted in less time than scikit-learn's checks of it take.
 PAIRWISE_ROWS, PAIRWISE_CLASSES = 5000, 100
@@ -31,7 +29,6 @@ def fit(
     subsets: Sequence[np.ndarray | None],
     *,
     threads: int = 1,
-    accelerated: bool = False,
 ) -> list[Any]:
     """Fit a machine to each of several sets of rows.
 
@@ -41,11 +38,10 @@ def fit(
     x : (N, D) float32. y : (N,) class codes.
     subsets : places of the rows of each fit, ascending; None for all.
     threads : pairs fitted at the same time; changes no bit of the result.
-    accelerated : by oneDAL's solver, where `intelex.takes` the machine.
 
     Returns
     -------
-    Fitted SVCs. By libsvm each is what `machine.fit(x[subset], y[subset])` gives.
+    Fitted SVCs, each what `machine.fit(x[subset], y[subset])` gives.
     """
     from joblib import Parallel, delayed
     from sklearn.base import clone
@@ -54,7 +50,7 @@ def fit(
     places = [whole if subset is None else subset for subset in subsets]
     classes = len(np.unique(y))
     pairwise = len(x) >= PAIRWISE_ROWS and 2 < classes <= PAIRWISE_CLASSES
-    if not accelerated and not pairwise:
+    if not pairwise:
         plain: list[Any] = Parallel(n_jobs=threads, backend="threading")(
             delayed(clone(machine).fit)(x if len(at) == len(x) else x[at], y[at]) for at in places
         )
@@ -62,9 +58,8 @@ def fit(
     problems = [_Problem.of(machine, x, y, at) for at in places]
     work = [(p, pair) for p in problems for pair in combinations(range(len(p.rows)), 2)]
     work.sort(key=lambda w: -sum(len(w[0].rows[k]) for k in w[1]))  # the longest first
-    # oneDAL does not let go of Python's lock, so its fits need processes
-    found = Parallel(n_jobs=threads, backend="loky" if accelerated else "threading")(
-        delayed(_solve)(p.of_pair(machine, *pair), x, *(p.rows[k] for k in pair), accelerated)
+    found = Parallel(n_jobs=threads, backend="threading")(
+        delayed(_solve)(p.of_pair(machine, *pair), x, *(p.rows[k] for k in pair))
         for p, pair in work
     )
     for (problem, pair), solution in zip(work, found, strict=True):
@@ -83,14 +78,10 @@ class _Solution:
     converged: bool
 
 
-def _solve(
-    machine: Any, x: np.ndarray, first: np.ndarray, second: np.ndarray, accelerated: bool
-) -> _Solution:
+def _solve(machine: Any, x: np.ndarray, first: np.ndarray, second: np.ndarray) -> _Solution:
     """The machine of one pair of classes."""
     rows = x[np.concatenate([first, second])]
     y = np.repeat([0, 1], [len(first), len(second)])
-    if accelerated and (done := intelex.machine(machine, rows, y)) is not None:
-        return _Solution(*done, converged=True)
     fitted = machine.fit(rows, y)
     return _Solution(
         fitted.support_,

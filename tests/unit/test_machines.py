@@ -1,4 +1,4 @@
-"""Kernel machines pair by pair: SVC's own numbers, and oneDAL's where it is installed."""
+"""Kernel machines pair by pair: SVC's own numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import intelex, machines
+from darkroom import machines
 
 
 def clusters(classes: int, rows: int = 900, apart: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -76,31 +76,3 @@ def test_a_pair_that_ran_out_of_iterations_marks_the_machine() -> None:
         found = machines.fit(machine(max_iter=3), x, y, [None])[0]
     assert found.fit_status_ == 1
     assert found.n_iter_.max() == 3
-
-
-def test_settings_that_onedal_takes() -> None:
-    assert intelex.takes("svm", {"C": 10, "class_weight": "balanced"})
-    assert not intelex.takes("svm", {"kernel": "poly"})
-    assert not intelex.takes("svm", {"max_iter": 100})
-    assert intelex.takes("random_forest", {"n_estimators": 10, "max_depth": 4})
-    assert not intelex.takes("random_forest", {"criterion": "entropy"})
-    assert not intelex.takes("knn", {})
-
-
-@pytest.mark.parametrize(("classes", "apart"), [(2, 0.3), (6, 1.0)])
-def test_onedal_finds_the_same_machine(classes: int, apart: float) -> None:
-    pytest.importorskip("sklearnex")
-    x, y = clusters(classes, 2000, apart)
-    template = machine(class_weight="balanced")
-    some = np.arange(0, 1500)
-    own = machine(class_weight="balanced").fit(x[some], y[some])
-    (once,) = machines.fit(template, x, y, [some], accelerated=True)
-    (again,) = machines.fit(template, x, y, [some], accelerated=True, threads=2)
-    assert type(once) is type(own)
-    assert vars(once).keys() == vars(own).keys()
-    assert once.n_iter_.max() < 50  # oneDAL's rounds; libsvm has hundreds
-    assert own.n_iter_.max() > 100
-    # the numbers of SVC itself on oneDAL's solution
-    assert (once.predict(x) == own.predict(x)).mean() >= 0.999
-    for name in ("dual_coef_", "intercept_", "support_"):
-        assert np.array_equal(vars(once)[name], vars(again)[name]), name
