@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import machines, outofcore, overrides, splits, store
+from darkroom import machines, overrides, splits, store
 from darkroom.errors import UserError, nearest
 from darkroom.features import predictions
 from darkroom.machine import disk
@@ -58,6 +58,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 CALIBRATED = ("svm", "linear_svm")  # have no probabilities of their own
 CALIBRATION_FOLDS = 3
 CALIBRATION_ROWS = 5000
+FORGET_BYTES = 16 << 20  # of mapped features read before their pages are given back
 CHUNK = 1024  # rows predicted at once; fixed, so that no result depends on the threads
 
 # What a model file may hold besides the types that skops trusts by itself (scikit-learn's
@@ -105,7 +106,6 @@ def forecast(
     kind: str,
     rows: int,
     dims: int,
-    settings: Mapping[str, Any] | None = None,
     max_rows: int | None = None,
     memory_mb: int | None = None,
 ) -> Forecast:
@@ -114,7 +114,7 @@ def forecast(
 
     Parameters
     ----------
-    kind, settings, max_rows, memory_mb : of the classifier, as in the configuration.
+    kind, max_rows, memory_mb : of the classifier, as in the configuration.
     rows : training rows, variants included. dims : values of each.
 
     Returns
@@ -122,20 +122,18 @@ def forecast(
     seconds for `svm` (calibration included; right within a factor of three), else
     None; a message where they are more than half an hour.
     """
-    used = min(rows, max_rows or rows)
-    held = None
-    if memory_mb is not None:
-        held = outofcore.warning(kind, used, dims, memory_mb, settings or {})
+    used, sample = min(rows, max_rows or rows), None
+    if memory_mb is not None and used > (fit := rows_that_fit(dims, memory_mb)):
+        reason = too_many(used, dims, memory_mb)
+        used, sample = fit, f"{reason}: it is fitted to a sample of {fit:,} of them"
     if kind != "svm":
-        return Forecast(None, held)
-    if held:
-        used = outofcore.rows_held(dims, memory_mb or 1)
+        return Forecast(None, sample)
 
     def seconds(n: float) -> float:
         return FACTOR * n**2 * (dims + OFFSET) * FITS
 
     if seconds(used) <= SENSIBLE:
-        return Forecast(seconds(used), held)
+        return Forecast(seconds(used), sample)
     few = math.sqrt(SENSIBLE / 3 / FACTOR / (dims + OFFSET) / FITS)
     few = max(100, _round_down(few))
     return Forecast(
@@ -164,7 +162,7 @@ def work(
     """
     rows, values = min(max_rows or 50_000, 50_000), 250
     if kind == "svm":
-        return forecast(kind, rows, values, settings).seconds or 0
+        return forecast(kind, rows, values).seconds or 0
     if kind == "random_forest":
         given = DEFAULTS[kind] | dict(settings or {})
         trees = given["n_estimators"] if isinstance(given["n_estimators"], int) else 300
@@ -172,6 +170,19 @@ def work(
     else:
         seconds = 1.4e-4 * rows
     return seconds * (FITS if kind in CALIBRATED else 1)
+
+
+def rows_that_fit(values: int, memory_mb: int) -> int:
+    """How many rows of float32 features `memory_mb` holds, at least one."""
+    return max(1, int(memory_mb / (4e-6 * values)))
+
+
+def too_many(rows: int, values: int, memory_mb: int) -> str:
+    """Why not all rows are used, as a part of a sentence."""
+    return (
+        f"the {rows:,} training rows of {values} values take {4e-6 * rows * values:,.0f} MB, "
+        f"more than memory_mb ({memory_mb:,})"
+    )
 
 
 def _round_down(value: float) -> int:
@@ -374,11 +385,10 @@ def fit(
 ) -> None:
     """Fit a classifier to a fold's training rows and predict its validation and test rows.
 
-    The result depends on data, settings and seed, not on the number of threads. Memory, where
-    the training rows take no more than `memory_mb` (else see `darkroom.outofcore`):
-    the training rows once in float32 and once more while they are scaled; `linear_svm`
-    copies them to float64 in each of the at most `threads` fits at a time, `svm` those of
-    two classes.
+    The result depends on data, settings and seed, not on the number of threads. Training rows
+    that take more than `memory_mb` are replaced by a stratified sample that fits. Memory: the
+    rows once in float32 and once more while they are scaled; `linear_svm` copies them to
+    float64 in each of the at most `threads` fits at a time, `svm` those of two classes.
 
     Parameters
     ----------
@@ -401,10 +411,10 @@ def fit(
     classifier, searched = overrides.chosen(cfg["classifier"], tuned)
     cfg = {**cfg, "classifier": classifier}
     check_settings(cfg["name"], classifier)
-    data, notes = _training_data(features, splits_path, cfg, threads)
+    data, notes = _training_data(features, splits_path, cfg)
     notes += [searched] if searched else []
     rows, values = data.training.x.shape
-    told = forecast(classifier["kind"], rows, values, classifier["settings"])
+    told = forecast(classifier["kind"], rows, values)
     if told.message or (told.seconds or 0) > 60:
         log.info("%s: %s", cfg["name"], told.message or f"about {_duration(told.seconds or 0)}")
     seconds = {}
@@ -484,7 +494,7 @@ def validate(
     from threadpoolctl import threadpool_limits
 
     check_settings(cfg["name"], cfg["classifier"])
-    data, notes = _training_data(features, splits_path, cfg, threads)
+    data, notes = _training_data(features, splits_path, cfg)
     own = data.held_part == "validation"
     with threadpool_limits(1):
         recipe = _Recipe.of(cfg["classifier"], data.training.names, cfg["name"])
@@ -509,7 +519,7 @@ class _Rows:
     def __getitem__(self, part: slice) -> np.ndarray:
         chosen: np.ndarray = self.array[self.at[part]]
         self.read += chosen.nbytes
-        if self.read > outofcore.FORGET_BYTES:  # mapped pages count as this process's memory
+        if self.read > FORGET_BYTES:  # mapped pages count as this process's memory
             forget(self.array)
             self.read = 0
         return chosen
@@ -519,7 +529,7 @@ class _Rows:
 class _Training:
     """Rows to learn from."""
 
-    x: np.ndarray | outofcore.Blocks  # (M, D) float32
+    x: np.ndarray  # (M, D) float32
     y: np.ndarray  # (M,) 0 … k-1, each of them at least once
     names: list[str]  # of these k classes
     group: np.ndarray  # (M,) code of the group; a variant has its parent's
@@ -539,9 +549,7 @@ class _Data:
     held_label: np.ndarray
 
 
-def _training_data(
-    features: str, splits_path: str, cfg: dict[str, Any], threads: int
-) -> tuple[_Data, list[str]]:
+def _training_data(features: str, splits_path: str, cfg: dict[str, Any]) -> tuple[_Data, list[str]]:
     import pandas
 
     classifier, where = cfg["classifier"], f"{cfg['dataset']}, {cfg['fold']}"
@@ -562,12 +570,10 @@ def _training_data(
         )
         train = train[chosen]
     values, budget = opened.features.shape[1], classifier["memory_mb"]
-    streamed = outofcore.megabytes(len(train), values) > budget
-    if streamed and not outofcore.in_passes(classifier["kind"], classifier["settings"]):
-        reason = outofcore.too_many(len(train), values, budget)
-        few = max(outofcore.rows_held(values, budget), len(np.unique(label[train])))
-        chosen = _sample(label[train], few, classifier["seed"])
-        train, streamed = train[chosen], False
+    if len(train) > (fit := rows_that_fit(values, budget)):
+        reason = too_many(len(train), values, budget)
+        few = max(fit, len(np.unique(label[train])))
+        train = train[_sample(label[train], few, classifier["seed"])]
         notes.append(f"trained on a stratified sample of {len(train):,} rows: {reason}")
     known = np.unique(label[train])
     if len(known) < 2:
@@ -578,17 +584,8 @@ def _training_data(
     absent = [name for k, name in enumerate(table.classes) if k not in known]
     if absent:
         notes.append(f"no training rows of {', '.join(absent)}: probability 0")
-    x: np.ndarray | outofcore.Blocks
-    if streamed:
-        x = outofcore.Blocks(opened.features, train)
-        finite = x.finite(threads)
-        notes.append(
-            f"fitted in passes over the file: {outofcore.too_many(len(train), values, budget)}"
-        )
-    else:
-        x = np.asarray(opened.features[train], dtype=np.float32)
-        finite = bool(np.isfinite(x).all())
-    if not finite:
+    x = np.asarray(opened.features[train], dtype=np.float32)
+    if not np.isfinite(x).all():
         raise UserError(
             f"{features}: some features are not numbers, so the training of {cfg['features']} "
             "diverged: lower its learning_rate or set clip_norm"
@@ -676,7 +673,6 @@ class _Recipe:
     settings: dict[str, Any]
     seed: int
     where: str
-    memory_mb: int
 
     @classmethod
     def of(cls, classifier: Mapping[str, Any], names: Sequence[str], name: str) -> _Recipe:
@@ -695,7 +691,6 @@ class _Recipe:
             settings=classifier["settings"],
             seed=classifier["seed"],
             where=f"classifiers.{name}",
-            memory_mb=classifier["memory_mb"],
         )
 
     def coded(self, names: Sequence[str]) -> _Recipe:
@@ -753,13 +748,13 @@ class _Recipe:
 
         return KNeighborsClassifier(**given)
 
-    def fitted(self, x: np.ndarray | outofcore.Blocks, y: np.ndarray, threads: int = 1) -> Any:
+    def fitted(self, x: np.ndarray, y: np.ndarray, threads: int = 1) -> Any:
         """The estimator fitted to prepared rows; what it refuses is a setting."""
         return self.fitted_to(x, y, [None], threads)[0]
 
     def fitted_to(
         self,
-        x: np.ndarray | outofcore.Blocks,
+        x: np.ndarray,
         y: np.ndarray,
         subsets: Sequence[np.ndarray | None],
         threads: int,
@@ -769,9 +764,6 @@ class _Recipe:
 
         estimator = self.estimator(threads)
         with _sentences(self.where):
-            if isinstance(x, outofcore.Blocks):
-                passes = self.settings.get("max_iter")
-                return outofcore.fit(self.kind, estimator, x, y, subsets, threads, passes)
             if self.kind == "svm":
                 return machines.fit(estimator, x, y, subsets, threads=threads)
             if self.kind == "random_forest":
@@ -793,10 +785,7 @@ def _fit_pipeline(recipe: _Recipe, data: _Training, threads: int, notes: list[st
 
     recipe = recipe.coded(data.names)
     steps = recipe.before(*data.x.shape)
-    if isinstance(data.x, outofcore.Blocks):
-        data.x = outofcore.prepared(steps, data.x, recipe.memory_mb, threads)
-    else:
-        data.x = _prepared(steps, data.x)
+    data.x = _prepared(steps, data.x)
     if recipe.calibrated:
         last = _calibrated(recipe, data, threads, notes)
         machine = last.calibrated_classifiers_[0].estimator
@@ -922,11 +911,7 @@ def _calibration_folds(
     if len(originals) > CALIBRATION_ROWS:
         n = max(CALIBRATION_ROWS, len(np.unique(y[originals])))
         originals = originals[_sample(y[originals], n, seed)]
-    if isinstance(data.x, outofcore.Blocks):
-        folds = _drawn_folds(data.group, CALIBRATION_FOLDS, seed)
-    else:
-        folds = _folds(y, data.group, CALIBRATION_FOLDS, seed)
-    folds = folds or [(everything[:0], everything)]
+    folds = _folds(y, data.group, CALIBRATION_FOLDS, seed) or [(everything[:0], everything)]
     out: list[tuple[np.ndarray, np.ndarray]] = []
     small: set[int] = set()
     for train, test in folds:
@@ -955,13 +940,3 @@ def _folds(
     else:
         folds = StratifiedGroupKFold(k, shuffle=True, random_state=seed).split(y, y, group)
     return [(train, test) for train, test in folds if len(train) and len(test)]
-
-
-def _drawn_folds(group: np.ndarray, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`k` folds of whole groups by lot; of so many rows each class gets its share all the same.
-
-    Stratifying looks at each group in turn, and counts each one's classes in a table.
-    """
-    fold = np.random.default_rng(seed).integers(0, k, int(group.max()) + 1)[group]
-    pairs = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(k)]
-    return [(train, test) for train, test in pairs if len(train) and len(test)]

@@ -902,11 +902,11 @@ class Classifier(Strict):
     settings: dict[str, Any] = Field({}, description="of the scikit-learn estimator, e.g. {C: 10}")
     max_rows: PositiveInt | None = Field(
         None,
-        description="train on a stratified sample of at most so many rows; told in the report",
+        description="train on a stratified sample of at most so many rows; the report says so",
     )
     memory_mb: PositiveInt = Field(
         2000,
-        description="training features beyond this are not held: linear_svm and logistic_regression go over the file in passes, the others learn from a stratified sample that fits; told in the report",
+        description="beyond this, training learns from a stratified sample of rows whose features fit, and the report says so",
     )
     seed: NonNegativeInt = 0
     tune: TuneClassifier | None = None

@@ -70,7 +70,6 @@ MAPS = (
 TABLE_MB = (
     1.2e-3  # of a file's line in the manifest while it is made, or split (benchmarks/scale.py)
 )
-ROW_MB = 9e-4  # of a row's number, variant, class, part and group in memory
 CLASSES = 10  # where neither the settings nor the split say
 
 
@@ -425,17 +424,13 @@ def _fit(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
 
 
 def _fit_as(given: Classifier, data: _Data, asked: Mapping[str, str], cores: int) -> Need:
-    from darkroom import outofcore  # only where a fit is to be run
-    from darkroom.classifiers import forecast, work
+    # only where a fit is to be run
+    from darkroom.classifiers import forecast, rows_that_fit, work
 
     rows, width = data.training, data.width(asked["features"])
-    used = min(rows, given.max_rows or rows)
-    if outofcore.megabytes(used, width) > given.memory_mb:
-        if outofcore.in_passes(given.kind, given.settings):
-            return _fit_in_passes(data, given.kind, used, width, cores)
-        used = outofcore.rows_held(width, given.memory_mb)
+    used = min(rows, given.max_rows or rows, rows_that_fit(width, given.memory_mb))
     if given.kind == "svm":
-        fit = forecast("svm", used, width, given.settings).seconds or 0.0
+        fit = forecast("svm", used, width).seconds or 0.0
     else:
         few = max(1, min(used, 50_000))
         fit = work(given.kind, given.settings, few) * used / few
@@ -451,16 +446,6 @@ def _fit_as(given: Classifier, data: _Data, asked: Mapping[str, str], cores: int
     return Need(
         memory, CLASSIC_START + fit / max(1, min(cores, 4)) + predicted, 10 + used * width * 8 / MB
     )
-
-
-def _fit_in_passes(data: _Data, kind: str, rows: int, width: int, cores: int) -> Need:
-    """Some 60 passes, of which each reads and multiplies all rows, for each fit of the calibration too."""
-    fits = 4 if kind == "linear_svm" else 1
-    weights = fits * data.classes * width * 8 / MB
-    products = 4.0 * rows * width * data.classes * fits
-    once = rows * width * 4 / 3e8 + products / (4e9 * cores)
-    memory = CLASSIC_MB + 40 * cores + 30 * weights + rows * ROW_MB
-    return Need(memory, CLASSIC_START + 60 * once, 10 + weights)
 
 
 def _choose(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:

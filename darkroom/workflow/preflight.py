@@ -392,7 +392,6 @@ def _forecast(settings: Settings, dataset: str, rows: int, say: Callable[[str], 
             classifier.kind,
             training,
             WIDTH,
-            classifier.settings,
             classifier.max_rows,
             classifier.memory_mb,
         )

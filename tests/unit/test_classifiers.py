@@ -120,7 +120,7 @@ def case(tmp_path_factory):
 def test_is_light_while_the_workflow_is_read():
     code = (
         "import sys; from darkroom.classifiers import forecast, check_settings;"
-        "forecast('svm', 9, 9, {}, None); check_settings('a', {'kind': 'svm', 'settings': {}});"
+        "forecast('svm', 9, 9); check_settings('a', {'kind': 'svm', 'settings': {}});"
         "print([m for m in ('sklearn', 'skops', 'cv2', 'pandas') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -253,7 +253,7 @@ def test_pca_by_count_and_by_variance(case):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_known_settings_are_those_of_scikit_learn(kind):
-    recipe = classifiers._Recipe(kind, True, None, {}, 0, "here", 2000)
+    recipe = classifiers._Recipe(kind, True, None, {}, 0, "here")
     real = set(recipe.estimator().get_params())
     assert set(classifiers.SETTINGS[kind].split()) == real - set(classifiers.OWN)
 
@@ -336,6 +336,44 @@ def test_sample_has_the_size_asked_and_every_class():
         assert len(chosen) == len(set(chosen)) == n
         assert set(label[chosen]) == {0, 1, 2, 3}
         assert (np.diff(chosen) > 0).all()
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """Overlapping classes in 200 features: 1.4 MB of them are training rows."""
+    random = np.random.default_rng(0)
+    label = np.arange(3600) % 3
+    x = random.normal(0, 0.13, (3, 200))[label] + random.normal(0, 1, (3600, 200))
+    return Case(tmp_path_factory.mktemp("wide"), x, [f"c{k}" for k in label], parts(3600))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_beyond_memory_mb_are_replaced_by_a_stratified_sample(wide, kind):
+    few = wide.fit(kind, tag="sample", memory_mb=1)
+    train = int((wide.table["holdout"] == "train").sum())
+    reason = f"the {train:,} training rows of 200 values take 1 MB, more than memory_mb (1)"
+    note = f"trained on a stratified sample of 1,250 rows: {reason}"
+    assert note in few.meta["notes"]
+    assert note in classifiers.load(few.model).about["notes"]
+    whole = wide.fit(kind, tag="whole", memory_mb=2)
+    assert "sample" not in whole.notes
+    assert few.accuracy > whole.accuracy - 0.08
+    assert not np.array_equal(few.p, whole.p)
+    same = wide.fit(kind, tag="whole", memory_mb=2000)
+    assert np.array_equal(same.p, whole.p)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "words"),
+    [
+        ("linear_svm", 5_000_000, "to a sample of 3,906,250"),
+        ("random_forest", 5_000_000, "to a sample of 3,906,250"),
+        ("knn", 1_000, None),
+    ],
+)
+def test_a_sample_is_forecast(kind, rows, words):
+    message = classifiers.forecast(kind, rows, 128, memory_mb=2000).message
+    assert (words in message) if words else message is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -501,14 +539,14 @@ def test_calibration_of_many_rows_takes_a_sample(monkeypatch, case):
 
 
 def test_forecast_grows_and_offers_what_to_use():
-    small, large = (classifiers.forecast("svm", n, 250, {}, None) for n in (2_000, 1_000_000))
+    small, large = (classifiers.forecast("svm", n, 250) for n in (2_000, 1_000_000))
     assert small.message is None
     assert small.seconds < 10
     assert large.seconds > 1000 * small.seconds
     assert "linear_svm" in large.message
     assert "days" in large.message or "hours" in large.message
     offered = int(large.message.split("max_rows: ")[1].split(" ")[0])
-    fine = classifiers.forecast("svm", 1_000_000, 250, {}, offered)
+    fine = classifiers.forecast("svm", 1_000_000, 250, offered)
     assert fine.message is None
     assert 300 < fine.seconds <= 600  # seconds
 
@@ -523,7 +561,7 @@ def test_work_is_in_proportion():
 
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_forecast_warns_of_kernel_machines_only(kind):
-    assert classifiers.forecast(kind, 10**7, 1000, {}, None) == classifiers.Forecast(None, None)
+    assert classifiers.forecast(kind, 10**7, 1000) == classifiers.Forecast(None, None)
 
 
 def test_a_long_fit_says_how_long(case, monkeypatch, caplog):
