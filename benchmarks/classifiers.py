@@ -35,10 +35,10 @@ OVERLAPS = {"apart": 2.0, "overlapping": 1.0, "mixed": 0.5}  # distance of the c
 
 STAGE = """
 import json, sys
-from darkroom import classifiers
+from darkroom.classify import fitting
 
 features, splits, folder, cfg, threads = sys.argv[1:]
-classifiers.fit(
+fitting.fit(
     features, splits, model_path=f"{folder}/model.skops",
     predictions_path=f"{folder}/predictions.parquet", cfg=json.loads(cfg), threads=int(threads),
 )

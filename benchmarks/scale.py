@@ -72,7 +72,7 @@ def cfg(name, **_):
 
 def fit(name):
     cfg = stages['classify'][name]
-    classifiers.fit('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
+    fitting.fit('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
                     cfg=cfg, threads=cores)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import classifiers, store, trials
+from darkroom import store, trials
+from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features import metrics
 from darkroom.overrides import override
@@ -34,7 +35,7 @@ def try_classifier(
     features, splits : a feature set, and `splits.parquet`.
     output : the file to write; the search's journal stands beside it.
     number : of the trial, from 1.
-    cfg : as for `classifiers.fit`, and `tune`: space, objective, seed.
+    cfg : as for `fitting.fit`, and `tune`: space, objective, seed.
     code : digest of the code. threads : cores to use; they change no result.
 
     Raises
@@ -67,7 +68,7 @@ def try_classifier(
     def run(now: trials.Attempt) -> float:
         start = time.monotonic()
         spec = override(cfg["classifier"], now.params)
-        truth, said = classifiers.validate(
+        truth, said = fitting.validate(
             features, splits, cfg={**rest, "classifier": spec}, threads=threads
         )
         now.seconds += time.monotonic() - start

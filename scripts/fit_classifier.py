@@ -1,10 +1,10 @@
 """Fit a classifier to the training rows of a feature set and predict the others."""
 
-from darkroom import classifiers
+from darkroom.classify import fitting
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    classifiers.fit(
+    fitting.fit(
         snakemake.input.features,
         snakemake.input.splits,
         model_path=snakemake.output.model,

@@ -26,7 +26,7 @@ from darkroom.training import FACTS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from darkroom.classifiers import Fitted
+    from darkroom.classify.fitting import Fitted
     from darkroom.decode.policy import Policy
 
 HEAD = "head"  # the classifier that a network itself is
@@ -233,9 +233,9 @@ def _facts(place: Path) -> dict[str, Any]:
 
 
 def _of_classifier(place: Path) -> Trained:
-    from darkroom import classifiers
+    from darkroom.classify import fitting
 
-    fitted = classifiers.load(str(place))
+    fitted = fitting.load(str(place))
     about = fitted.about
     made = about.get("made") or {}
     features, kind = str(about["features"]), made.get("kind")

@@ -425,7 +425,7 @@ def _fit(data: _Data, asked: Mapping[str, str], cores: int, card: bool) -> Need:
 
 def _fit_as(given: Classifier, data: _Data, asked: Mapping[str, str], cores: int) -> Need:
     # only where a fit is to be run
-    from darkroom.classifiers import forecast, rows_that_fit, work
+    from darkroom.classify.fitting import forecast, rows_that_fit, work
 
     rows, width = data.training, data.width(asked["features"])
     used = min(rows, given.max_rows or rows, rows_that_fit(width, given.memory_mb))

@@ -266,7 +266,7 @@ def _by_index(dataset: str, *of: Any) -> str | None:
 
 def _check_classifier(name: str, classifier: Classifier) -> None:
     """Refuse names of settings that the classifier does not have, in its `tune` too."""
-    from darkroom.classifiers import check_settings
+    from darkroom.classify.fitting import check_settings
 
     plain = classifier.model_dump(exclude={"tune"})
     check_settings(name, plain)
@@ -378,7 +378,7 @@ def _listed(settings: Settings, dataset: str) -> Any:
 
 
 def _forecast(settings: Settings, dataset: str, rows: int, say: Callable[[str], Any]) -> None:
-    from darkroom.classifiers import forecast
+    from darkroom.classify.fitting import forecast
 
     augment = settings.datasets[dataset].augment
     split = settings.datasets[dataset].split

@@ -75,10 +75,10 @@ def of_share(work: float, total: float, cores: int | None, most: int) -> int:
 
 def work_of_fit(settings: Settings, name: str) -> float:
     """Work of one fit of a classifier of the settings."""
-    from darkroom import classifiers  # only where a fit is to be run
+    from darkroom.classify import fitting  # only where a fit is to be run
 
     given = settings.classifiers[name]
-    return classifiers.work(given.kind, given.settings, given.max_rows)
+    return fitting.work(given.kind, given.settings, given.max_rows)
 
 
 def work_of_fits(settings: Settings) -> float:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas
 
-from darkroom import classifiers, images, index, partition, training
+from darkroom import images, index, partition, training
+from darkroom.classify import fitting
 from darkroom.config import Settings
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features.describe import describe_images
@@ -111,7 +112,7 @@ class Chain:
         frozen = name in self.settings.features
         own = self.results(f"features/{name}.h5" if frozen else f"{fold}/{name}/features.h5")
         place = self.results(f"{fold}/{name}/{classifier}")
-        classifiers.fit(
+        fitting.fit(
             own,
             self.results("splits.parquet"),
             model_path=f"{place}/model.skops",

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import classifier_trials, classifiers, model_trials, models, store, training, tuning
+from darkroom import classifier_trials, model_trials, models, store, training, tuning
+from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features import metrics, predictions
 from darkroom.report import figures, tuning_figures
@@ -217,7 +218,7 @@ class Fitted:
 
     def fit(self, settings: dict[str, Any], tuned: str | None = None) -> tuple[Any, Any]:
         path = str(self.folder / "predictions.parquet")
-        classifiers.fit(
+        fitting.fit(
             self.features,
             self.splits,
             model_path=str(self.folder / "model.skops"),

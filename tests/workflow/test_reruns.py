@@ -77,7 +77,7 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("darkroom.online", TRAINED),
         ("darkroom.training", TRAINED),
         ("darkroom.features.describe", DESCRIBED),
-        ("darkroom.classifiers", FITTED),
+        ("darkroom.classify.fitting", FITTED),
         ("darkroom.features.metrics", REPORTED),
         ("darkroom.evaluate.evaluate", REPORTED),
         ("darkroom.report.figures", {"write_report"}),

@@ -14,7 +14,8 @@ import numpy as np
 import pandas
 import pytest
 
-from darkroom import classifiers, images
+from darkroom import images
+from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features import predictions
 from darkroom.predict import predict, trained, unseen
@@ -109,7 +110,7 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
     )
     place = chain.results("fold-1/mobile/svm")
     cfg = chain.cfg("classify", fold="fold-1", features="pixels", classifier="svm")
-    classifiers.fit(
+    fitting.fit(
         features,
         chain.results("splits.parquet"),
         model_path=f"{place}/model.skops",

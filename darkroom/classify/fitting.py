@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import machines, overrides, splits, store
+from darkroom import overrides, splits, store
+from darkroom.classify import svm_pairs
 from darkroom.errors import UserError, nearest
 from darkroom.features import predictions
 from darkroom.machine import disk
@@ -307,7 +308,7 @@ def _predict_proba(pipeline: Any) -> Callable[[np.ndarray], np.ndarray]:
     """The pipeline's `predict_proba`; of a kernel machine by matrix products, much sooner."""
     last = pipeline.steps[-1][1]
     calibrated = getattr(last, "calibrated_classifiers_", None)
-    if not calibrated or not machines.decides(calibrated[0].estimator):
+    if not calibrated or not svm_pairs.decides(calibrated[0].estimator):
         found: Callable[[np.ndarray], np.ndarray] = pipeline.predict_proba
         return found
     of_scores = copy.copy(calibrated[0])
@@ -317,7 +318,7 @@ def _predict_proba(pipeline: Any) -> Callable[[np.ndarray], np.ndarray]:
     def predict(x: np.ndarray) -> np.ndarray:
         for _, step in pipeline.steps[:-1]:
             x = step.transform(x)
-        scores = machines.decisions(calibrated[0].estimator, x)
+        scores = svm_pairs.decisions(calibrated[0].estimator, x)
         probabilities: np.ndarray = of_scores.predict_proba(scores.reshape(len(x), -1))
         return probabilities
 
@@ -765,7 +766,7 @@ class _Recipe:
         estimator = self.estimator(threads)
         with _sentences(self.where):
             if self.kind == "svm":
-                return machines.fit(estimator, x, y, subsets, threads=threads)
+                return svm_pairs.fit(estimator, x, y, subsets, threads=threads)
             if self.kind == "random_forest":
                 (subset,) = subsets
                 return [estimator.fit(*((x, y) if subset is None else (x[subset], y[subset])))]
@@ -874,8 +875,8 @@ def _calibrated(recipe: _Recipe, data: _Training, threads: int, notes: list[str]
 
 
 def _decisions(machine: Any, x: np.ndarray) -> np.ndarray:
-    if machines.decides(machine):
-        return machines.decisions(machine, x)
+    if svm_pairs.decides(machine):
+        return svm_pairs.decisions(machine, x)
     values: np.ndarray = machine.decision_function(x)
     return values
 

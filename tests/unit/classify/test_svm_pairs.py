@@ -1,4 +1,4 @@
-"""Kernel machines pair by pair: SVC's own numbers."""
+"""Kernel svm_pairs pair by pair: SVC's own numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import machines
+from darkroom.classify import svm_pairs
 
 
 def clusters(classes: int, rows: int = 900, apart: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +27,7 @@ def machine(**settings: Any) -> Any:
 
 @pytest.fixture
 def pairwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machines, "PAIRWISE_ROWS", 1)
+    monkeypatch.setattr(svm_pairs, "PAIRWISE_ROWS", 1)
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -45,7 +45,7 @@ SETTINGS: list[dict[str, Any]] = [
 def test_pairs_make_the_machine_that_svc_fits(settings: dict[str, Any], threads: int) -> None:
     x, y = clusters(5)
     some = np.flatnonzero(np.arange(len(x)) % 3)
-    found = machines.fit(machine(**settings), x, y, [None, some], threads=threads)
+    found = svm_pairs.fit(machine(**settings), x, y, [None, some], threads=threads)
     for subset, mine in zip([slice(None), some], found, strict=True):
         own = machine(**settings).fit(x[subset], y[subset])
         assert vars(mine).keys() == vars(own).keys()
@@ -60,19 +60,19 @@ def test_pairs_make_the_machine_that_svc_fits(settings: dict[str, Any], threads:
 def test_matrix_products_decide_as_svc_does(
     settings: dict[str, Any], classes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machines, "BLOCK", 5000)  # several blocks
+    monkeypatch.setattr(svm_pairs, "BLOCK", 5000)  # several blocks
     x, y = clusters(5)
     y = y % classes
     if isinstance(settings.get("class_weight"), dict):
         settings = {**settings, "class_weight": {0: 5}}
     own = machine(**settings).fit(x[:600], y[:600])
-    assert np.allclose(machines.decisions(own, x), own.decision_function(x), rtol=0, atol=1e-10)
+    assert np.allclose(svm_pairs.decisions(own, x), own.decision_function(x), rtol=0, atol=1e-10)
 
 
 @pytest.mark.usefixtures("pairwise")
 def test_a_pair_that_ran_out_of_iterations_marks_the_machine() -> None:
     x, y = clusters(4)
     with pytest.warns(match="terminated early"):
-        found = machines.fit(machine(max_iter=3), x, y, [None])[0]
+        found = svm_pairs.fit(machine(max_iter=3), x, y, [None])[0]
     assert found.fit_status_ == 1
     assert found.n_iter_.max() == 3

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from darkroom import classifiers, store
+from darkroom import store
+from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features.predictions import probabilities, read_predictions
 
@@ -78,7 +79,7 @@ class Case:
         }
         model = self.folder / tag / "model.skops"
         told = self.folder / tag / "predictions.parquet"
-        classifiers.fit(
+        fitting.fit(
             self.features,
             self.splits,
             model_path=str(model),
@@ -119,7 +120,7 @@ def case(tmp_path_factory):
 
 def test_is_light_while_the_workflow_is_read():
     code = (
-        "import sys; from darkroom.classifiers import forecast, check_settings;"
+        "import sys; from darkroom.classify.fitting import forecast, check_settings;"
         "forecast('svm', 9, 9); check_settings('a', {'kind': 'svm', 'settings': {}});"
         "print([m for m in ('sklearn', 'skops', 'cv2', 'pandas') if m in sys.modules])"
     )
@@ -156,7 +157,7 @@ def test_seed_matters(case):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_model_predicts_the_same(case, kind):
     result = case.fit(kind, pca=20)
-    fitted = classifiers.load(result.model)
+    fitted = fitting.load(result.model)
     place = {row: i for i, row in enumerate(case.row)}
     x = case.x[[place[r] for r in result.table["row"]]]
     before = x.copy()
@@ -179,7 +180,7 @@ def test_a_saved_model_predicts_the_same(case, kind):
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
 def test_trees_of_neighbours_can_be_loaded(case, algorithm, metric):
     result = case.fit("knn", pca=5, settings={"algorithm": algorithm, "metric": metric})
-    assert classifiers.load(result.model).known == list(range(10))
+    assert fitting.load(result.model).known == list(range(10))
 
 
 def test_a_model_that_could_not_be_loaded_is_not_saved(case):
@@ -200,25 +201,25 @@ def test_forged_and_broken_files_are_refused(tmp_path, case):
     about = {"versions": {}}
     skops.io.dump({"pipeline": evil, "known": [0], "classes": ["a"], "about": about}, forged)
     with pytest.raises(UserError, match=r"refused.*system"):
-        classifiers.load(str(forged))
+        fitting.load(str(forged))
     broken = tmp_path / "broken.skops"
     broken.write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(UserError, match="damaged"):
-        classifiers.load(str(broken))
+        fitting.load(str(broken))
     other = tmp_path / "other.skops"
     skops.io.dump({"a": 1}, other)
     with pytest.raises(UserError, match="no model of this workflow"):
-        classifiers.load(str(other))
+        fitting.load(str(other))
     with pytest.raises(UserError, match="no such model"):
-        classifiers.load(str(tmp_path / "none.skops"))
+        fitting.load(str(tmp_path / "none.skops"))
 
 
 def test_another_version_is_told(case, tmp_path, caplog):
-    fitted = classifiers.load(case.fit("knn").model)
+    fitted = fitting.load(case.fit("knn").model)
     fitted.about["versions"]["scikit-learn"] = "1.0"
     fitted.save(str(tmp_path / "old.skops"))
-    with caplog.at_level(logging.WARNING, "darkroom.classifiers"):
-        classifiers.load(str(tmp_path / "old.skops"))
+    with caplog.at_level(logging.WARNING, "darkroom.classify.fitting"):
+        fitting.load(str(tmp_path / "old.skops"))
     assert "1.0" in caplog.text
 
 
@@ -226,7 +227,7 @@ def test_another_version_is_told(case, tmp_path, caplog):
 
 
 def test_settings_reach_the_estimator(case):
-    fitted = classifiers.load(
+    fitted = fitting.load(
         case.fit("svm", settings={"C": 3, "kernel": "poly", "degree": 2}, scale=False).model
     )
     assert list(fitted.pipeline.named_steps) == ["classifier"]
@@ -236,7 +237,7 @@ def test_settings_reach_the_estimator(case):
 
 def test_scaling_is_for_all_but_the_forest(case):
     steps = {
-        kind: list(classifiers.load(case.fit(kind, max_rows=100).model).pipeline.named_steps)
+        kind: list(fitting.load(case.fit(kind, max_rows=100).model).pipeline.named_steps)
         for kind in ("knn", "random_forest")
     }
     assert steps == {"knn": ["scale", "classifier"], "random_forest": ["classifier"]}
@@ -245,7 +246,7 @@ def test_scaling_is_for_all_but_the_forest(case):
 def test_pca_by_count_and_by_variance(case):
     count = case.fit("logistic_regression", pca=12)
     assert "PCA: 12 components of 64" in count.notes
-    some = classifiers.load(case.fit("logistic_regression", pca=0.5).model)
+    some = fitting.load(case.fit("logistic_regression", pca=0.5).model)
     assert 2 < some.pipeline.named_steps["pca"].n_components_ < 12
     with pytest.raises(UserError, match="pca is 65, but there are only 64 values"):
         case.fit("knn", pca=65)
@@ -253,9 +254,9 @@ def test_pca_by_count_and_by_variance(case):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_known_settings_are_those_of_scikit_learn(kind):
-    recipe = classifiers._Recipe(kind, True, None, {}, 0, "here")
+    recipe = fitting._Recipe(kind, True, None, {}, 0, "here")
     real = set(recipe.estimator().get_params())
-    assert set(classifiers.SETTINGS[kind].split()) == real - set(classifiers.OWN)
+    assert set(fitting.SETTINGS[kind].split()) == real - set(fitting.OWN)
 
 
 @pytest.mark.parametrize(
@@ -270,12 +271,12 @@ def test_known_settings_are_those_of_scikit_learn(kind):
 )
 def test_wrong_names_are_told_before_anything_runs(given, words):
     with pytest.raises(UserError, match=r"classifiers\.mine") as error:
-        classifiers.check_settings("mine", {"kind": "svm", **given})
+        fitting.check_settings("mine", {"kind": "svm", **given})
     assert words in str(error.value)
 
 
 def test_right_names_pass():
-    classifiers.check_settings("mine", {"kind": "svm", "settings": {"gamma": 1}})
+    fitting.check_settings("mine", {"kind": "svm", "settings": {"gamma": 1}})
 
 
 @pytest.mark.parametrize(
@@ -318,7 +319,7 @@ def test_max_rows_is_a_stratified_sample(tmp_path):
     keep = (label != "7") | (np.arange(len(label)) % 20 == 0)  # sevens are rare
     case = Case(tmp_path, x[keep], label[keep], parts(keep.sum()))
     result = case.fit("knn", max_rows=90)
-    fitted = classifiers.load(result.model).pipeline[-1]
+    fitted = fitting.load(result.model).pipeline[-1]
     assert fitted.n_samples_fit_ == 90
     counts = np.bincount(fitted._y)
     assert counts[7] == 1
@@ -332,7 +333,7 @@ def test_max_rows_is_a_stratified_sample(tmp_path):
 def test_sample_has_the_size_asked_and_every_class():
     label = np.repeat([0, 1, 2, 3], [1000, 2, 1, 1])
     for n in (4, 5, 10, 999, 1003):
-        chosen = classifiers._sample(label, n, 0)
+        chosen = fitting._sample(label, n, 0)
         assert len(chosen) == len(set(chosen)) == n
         assert set(label[chosen]) == {0, 1, 2, 3}
         assert (np.diff(chosen) > 0).all()
@@ -354,7 +355,7 @@ def test_rows_beyond_memory_mb_are_replaced_by_a_stratified_sample(wide, kind):
     reason = f"the {train:,} training rows of 200 values take 1 MB, more than memory_mb (1)"
     note = f"trained on a stratified sample of 1,250 rows: {reason}"
     assert note in few.meta["notes"]
-    assert note in classifiers.load(few.model).about["notes"]
+    assert note in fitting.load(few.model).about["notes"]
     whole = wide.fit(kind, tag="whole", memory_mb=2)
     assert "sample" not in whole.notes
     assert few.accuracy > whole.accuracy - 0.08
@@ -372,7 +373,7 @@ def test_rows_beyond_memory_mb_are_replaced_by_a_stratified_sample(wide, kind):
     ],
 )
 def test_a_sample_is_forecast(kind, rows, words):
-    message = classifiers.forecast(kind, rows, 128, memory_mb=2000).message
+    message = fitting.forecast(kind, rows, 128, memory_mb=2000).message
     assert (words in message) if words else message is None
 
 
@@ -443,12 +444,12 @@ def test_variants_are_trained_on_only_where_their_parent_is(tmp_path):
         variant=np.repeat([0, 1], n),
     )
     result = case.fit("knn", scale=False)
-    fitted = classifiers.load(result.model).pipeline[-1]
+    fitted = fitting.load(result.model).pipeline[-1]
     train = (part == "train").sum()
     assert fitted.n_samples_fit_ == 2 * train
     assert len(result.table) == n - train
     balanced = case.fit("knn", scale=False, balance=5)
-    assert classifiers.load(balanced.model).pipeline[-1].n_samples_fit_ == 50
+    assert fitting.load(balanced.model).pipeline[-1].n_samples_fit_ == 50
 
 
 # ---------------------------------------------------------------- calibration
@@ -502,14 +503,14 @@ def test_a_class_of_one_group_still_gets_a_probability(tmp_path):
 def test_calibration_folds_keep_groups_and_hold_out_originals_only():
     random = np.random.default_rng(0)
     group = np.repeat(np.arange(40), 6)
-    data = classifiers._Training(
+    data = fitting._Training(
         x=np.zeros((240, 2), np.float32),
         y=random.integers(0, 3, 40)[group],
         names=["a", "b", "c"],
         group=group,
         original=np.tile([True, True, False, False, False, False], 40),
     )
-    folds, small = classifiers._calibration_folds(data, 0)
+    folds, small = fitting._calibration_folds(data, 0)
     assert small == []
     assert len(folds) == 3
     for train, test in folds:
@@ -529,7 +530,7 @@ def test_one_group_in_all_is_calibrated_on_itself(tmp_path):
 
 
 def test_calibration_of_many_rows_takes_a_sample(monkeypatch, case):
-    monkeypatch.setattr(classifiers, "CALIBRATION_ROWS", 200)
+    monkeypatch.setattr(fitting, "CALIBRATION_ROWS", 200)
     result = case.fit("svm")
     assert "of 200 training rows held out" in result.notes
     assert result.accuracy > 0.97
@@ -539,20 +540,20 @@ def test_calibration_of_many_rows_takes_a_sample(monkeypatch, case):
 
 
 def test_forecast_grows_and_offers_what_to_use():
-    small, large = (classifiers.forecast("svm", n, 250) for n in (2_000, 1_000_000))
+    small, large = (fitting.forecast("svm", n, 250) for n in (2_000, 1_000_000))
     assert small.message is None
     assert small.seconds < 10
     assert large.seconds > 1000 * small.seconds
     assert "linear_svm" in large.message
     assert "days" in large.message or "hours" in large.message
     offered = int(large.message.split("max_rows: ")[1].split(" ")[0])
-    fine = classifiers.forecast("svm", 1_000_000, 250, offered)
+    fine = fitting.forecast("svm", 1_000_000, 250, offered)
     assert fine.message is None
     assert 300 < fine.seconds <= 600  # seconds
 
 
 def test_work_is_in_proportion():
-    work = classifiers.work
+    work = fitting.work
     assert work("svm") > work("random_forest") > 5 * work("knn")
     assert work("svm", max_rows=10_000) < work("random_forest") / 3
     assert work("random_forest", {"n_estimators": 30}) == pytest.approx(work("random_forest") / 10)
@@ -561,11 +562,11 @@ def test_work_is_in_proportion():
 
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_forecast_warns_of_kernel_machines_only(kind):
-    assert classifiers.forecast(kind, 10**7, 1000) == classifiers.Forecast(None, None)
+    assert fitting.forecast(kind, 10**7, 1000) == fitting.Forecast(None, None)
 
 
 def test_a_long_fit_says_how_long(case, monkeypatch, caplog):
-    monkeypatch.setattr(classifiers, "FACTOR", 1.0)
-    with caplog.at_level(logging.INFO, "darkroom.classifiers"):
+    monkeypatch.setattr(fitting, "FACTOR", 1.0)
+    with caplog.at_level(logging.INFO, "darkroom.classify.fitting"):
         case.fit("svm", max_rows=100)
     assert "a kernel SVM on 100 rows" in caplog.text
