@@ -1344,12 +1344,12 @@ class Settings(Strict):
         return fit | {"tune": _searched(c, c.tune)}
 
     def stage_choose_setting(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
-        return {"name": f"{model} on {dataset}, {fold}"}
+        return {"dataset": dataset, "fold": fold, "model": model}
 
     def stage_choose_classifier_setting(
         self, dataset: str, fold: str, features: str, classifier: str
     ) -> dict[str, Any]:
-        return {"name": f"{classifier} on {features} of {dataset}, {fold}"}
+        return {"dataset": dataset, "fold": fold, "features": features, "classifier": classifier}
 
     def stage_describe(self, features: str) -> dict[str, Any]:
         return {"name": features, "kind": self.features[features].kind}

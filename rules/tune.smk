@@ -116,6 +116,6 @@ rule choose_classifier_setting:
         **NEEDS,
     params:
         cfg=cfg("choose_classifier_setting"),
-        code=code("choose_setting"),
+        code=code("choose_classifier_setting"),
     script:
-        "../scripts/choose_setting.py"
+        "../scripts/choose_classifier_setting.py"

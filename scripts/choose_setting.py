@@ -1,10 +1,10 @@
-"""Choose the best of a tuning's trials."""
+"""Choose the best of a network's trials."""
 
-from darkroom import tuning
 from darkroom.machine.stage import stage
+from darkroom.tune import choose
 
 with stage(snakemake):
-    tuning.choose(
+    choose.choose_setting(
         list(snakemake.input),
         best=snakemake.output.best,
         table=snakemake.output.table,

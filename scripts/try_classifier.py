@@ -1,7 +1,7 @@
 """Make one trial of a classifier's tuning."""
 
-from darkroom import classifier_trials
 from darkroom.machine.stage import stage
+from darkroom.tune import classifier_trials
 
 with stage(snakemake):
     classifier_trials.try_classifier(

@@ -1,7 +1,7 @@
 """Make one trial of a network's tuning."""
 
-from darkroom import model_trials
 from darkroom.machine.stage import stage
+from darkroom.tune import model_trials
 
 with stage(snakemake):
     model_trials.try_model(

@@ -94,7 +94,7 @@ def every_rule(root: Path, wide: bool = False) -> Workspace:
 
 
 # Of rules that share the script of another.
-SCRIPTS = {"choose_classifier_setting": "choose_setting", "prepare_shard": "prepare_images"}
+SCRIPTS = {"prepare_shard": "prepare_images"}
 
 
 @dataclass

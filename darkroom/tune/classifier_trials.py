@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from darkroom import store, trials
+from darkroom import store
 from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features import metrics
 from darkroom.overrides import override
 from darkroom.shards import forget
 from darkroom.splits import read_splits
+from darkroom.tune import trials
+
+
+class TryClassifier(TypedDict):
+    """What a trial reads: what the fit reads, and the search."""
+
+    dataset: str
+    fold: str
+    features: str
+    name: str
+    classifier: dict[str, Any]
+    balance: int | str | None
+    balance_seed: int
+    tune: trials.Search
 
 
 def try_classifier(
@@ -22,7 +36,7 @@ def try_classifier(
     *,
     output: str,
     number: int,
-    cfg: dict[str, Any],
+    cfg: TryClassifier,
     code: str,
     threads: int,
 ) -> None:
@@ -33,10 +47,11 @@ def try_classifier(
     Parameters
     ----------
     features, splits : a feature set, and `splits.parquet`.
-    output : the file to write; the search's journal stands beside it.
+    output : the file to write; its folder gets the search's journal too.
     number : of the trial, from 1.
-    cfg : as for `fitting.fit`, and `tune`: space, objective, seed.
-    code : digest of the code. threads : cores to use; they change no result.
+    cfg : what the stage reads.
+    code : digest of the code.
+    threads : cores to use; they change no result.
 
     Raises
     ------
@@ -44,7 +59,6 @@ def try_classifier(
         The fold has no validation rows; its files or the journal cannot be read.
     """
     tune = cfg["tune"]
-    rest = {k: v for k, v in cfg.items() if k != "tune"}
     table = read_splits(splits)
     opened = store.open_features(features)
     part, label = table.lookup(opened.row, cfg["fold"])
@@ -68,19 +82,23 @@ def try_classifier(
     def run(now: trials.Attempt) -> float:
         start = time.monotonic()
         spec = override(cfg["classifier"], now.params)
-        truth, said = fitting.validate(
-            features, splits, cfg={**rest, "classifier": spec}, threads=threads
-        )
+        drawn: dict[str, Any] = {**cfg, "classifier": spec}
+        truth, probabilities = fitting.validate(features, splits, cfg=drawn, threads=threads)
         now.seconds += time.monotonic() - start
-        stored = said.astype(np.float32)  # as predictions are stored and scored
+        stored = probabilities.astype(np.float32)  # as predictions are stored and scored
         scores, _ = metrics.scores(truth, stored.argmax(axis=1), stored)
         return float(scores[tune["objective"]][0])
 
     trials.attempt(
         output,
         number=number,
-        subject={k: cfg[k] for k in ("dataset", "fold", "features")} | {"classifier": cfg["name"]},
-        tune={**tune, "prune": False},
+        subject={
+            "dataset": cfg["dataset"],
+            "fold": cfg["fold"],
+            "features": cfg["features"],
+            "classifier": cfg["name"],
+        },
+        tune=tune,
         settings=cfg["classifier"],
         digest=digest,
         run=run,

@@ -8,34 +8,63 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.overrides import cell, in_words
-from darkroom.trials import SMALLER_IS_BETTER, coded, distributions, write
+from darkroom.tune.trials import SMALLER_IS_BETTER, coded, distributions, write
 
 log = logging.getLogger(__name__)
 
-# Fewer finished trials say nothing of which setting matters: of simulated searches over four
-# settings the most important was found in two of three with 6 trials, in nearly all with 12.
+# With fewer finished trials no importance is given. In simulated searches over four settings the
+# most important one was found in two of three searches with 6 trials, in nearly all with 12.
 ENOUGH = 6
 
 
-def choose(trials: Sequence[str], *, best: str, table: str, cfg: dict[str, Any]) -> None:
-    """Choose the setting with the best value; of equals the earliest trial's.
+class ChooseSetting(TypedDict):
+    """Names of a network's search, for messages."""
+
+    dataset: str
+    fold: str
+    model: str
+
+
+class ChooseClassifierSetting(TypedDict):
+    """Names of a classifier's search, for messages."""
+
+    dataset: str
+    fold: str
+    features: str
+    classifier: str
+
+
+def choose_setting(trials: Sequence[str], *, best: str, table: str, cfg: ChooseSetting) -> None:
+    """Choose the setting of a network with the best value; of equals the earliest trial's.
 
     Parameters
     ----------
     trials : every `trial-{n}.json` of a search.
-    best : `best.json` to write. table : `trials.csv` to write, a row a trial.
-    cfg : `name`: of the search, for messages.
+    best : `best.json` to write.
+    table : `trials.csv` to write, a row a trial.
+    cfg : what the stage reads.
 
     Raises
     ------
     UserError
-        No trial came to its end, or trials of different settings stand beside each other.
+        No trial came to its end, or the trials have different settings, inputs or code.
     """
+    _choose(trials, best, table, "{model} on {dataset}, {fold}".format(**cfg))
+
+
+def choose_classifier_setting(
+    trials: Sequence[str], *, best: str, table: str, cfg: ChooseClassifierSetting
+) -> None:
+    """Choose the setting of a classifier; parameters and errors as those of `choose_setting`."""
+    _choose(trials, best, table, "{classifier} on {features} of {dataset}, {fold}".format(**cfg))
+
+
+def _choose(trials: Sequence[str], best: str, table: str, name: str) -> None:
     records = sorted(
         (json.loads(Path(path).read_text(encoding="utf-8")) for path in trials),
         key=lambda r: r["trial"],
@@ -49,9 +78,9 @@ def choose(trials: Sequence[str], *, best: str, table: str, cfg: dict[str, Any])
     finished = [r for r in records if r["state"] == "complete"]
     if not finished:
         reasons = Counter(r["reason"] for r in records)
-        said = "; ".join(f"{reason} ({n} of {len(records)})" for reason, n in reasons.most_common())
+        why = "; ".join(f"{reason} ({n} of {len(records)})" for reason, n in reasons.most_common())
         raise UserError(
-            f"{cfg['name']}: no trial of its tuning came to an end: {said}; change `tune.space`"
+            f"{name}: no trial of its tuning came to an end: {why}; change `tune.space`"
         )
     sign = 1 if records[0]["objective"] in SMALLER_IS_BETTER else -1
     top = min(finished, key=lambda r: (sign * r["value"], r["trial"]))
@@ -90,9 +119,9 @@ def importances(records: Sequence[dict[str, Any]]) -> tuple[dict[str, float] | N
     """How much each setting mattered, as shares of 1, or None and the reason.
 
     PED-ANOVA (Watanabe et al. 2023, IJCAI, arXiv:2304.10255): how far the settings of the
-    better half of the finished trials are from those of all. The better half, as the better
-    tenth of a small search is one trial; so set it named the most important of simulated
-    searches oftener than fANOVA.
+    better half of the finished trials are from those of all. It is the better half because the
+    better tenth of a small search is one trial. With it, PED-ANOVA named the most important
+    setting of simulated searches more often than fANOVA.
 
     Parameters
     ----------

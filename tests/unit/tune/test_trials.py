@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import ROOT, trials, tuning
+from darkroom import ROOT
 from darkroom.errors import UserError
+from darkroom.tune import trials
+from darkroom.tune.choose import choose_setting, importances
 
 SPACE: dict[str, Any] = {
     "rate": {"low": 1e-4, "high": 1e-1, "log": True, "step": None},
@@ -48,6 +50,7 @@ def attempt(
     number: int,
     run: Callable[[trials.Attempt], float] = by_value,
     digest: str = "a",
+    prune_after: int | None = 3,
     **tune: Any,
 ) -> dict[str, Any]:
     output = folder / f"trial-{number}.json"
@@ -55,10 +58,11 @@ def attempt(
         str(output),
         number=number,
         subject={"dataset": "d", "fold": "holdout", "model": "m"},
-        tune={"space": SPACE, "seed": 0, "prune": True, "objective": "loss", "epochs": 10} | tune,
+        tune={"space": SPACE, "seed": 0, "objective": "loss"} | tune,
         settings=SETTINGS,
         digest=digest,
         run=run,
+        prune_after=prune_after,
     )
     return record(folder, number)
 
@@ -69,11 +73,11 @@ def record(folder: Path, number: int) -> dict[str, Any]:
 
 
 def choose(folder: Path, count: int) -> dict[str, Any]:
-    tuning.choose(
+    choose_setting(
         [str(folder / f"trial-{n}.json") for n in range(1, count + 1)],
         best=str(folder / "best.json"),
         table=str(folder / "trials.csv"),
-        cfg={"name": "m on d, holdout"},
+        cfg={"dataset": "d", "fold": "holdout", "model": "m"},
     )
     found: dict[str, Any] = json.loads((folder / "best.json").read_text())
     return found
@@ -188,7 +192,7 @@ def test_a_trial_worse_than_the_others_is_stopped(tmp_path: Path) -> None:
     assert found["state"] == "pruned" and 1 < found["epochs"] < 6
     assert "median" in found["reason"]
     assert attempt(tmp_path, 9, curve(*[0.9 / e for e in range(1, 11)]))["state"] == "complete"
-    found = attempt(tmp_path, 10, curve(*[3 / e for e in range(1, 11)]), prune=False)
+    found = attempt(tmp_path, 10, curve(*[3 / e for e in range(1, 11)]), prune_after=None)
     assert found["state"] == "complete"
     assert choose(tmp_path, 10)["trial"] == 9
 
@@ -253,15 +257,15 @@ def test_importances_name_what_mattered() -> None:
         }
         told = {"params": params, "value": value(params), "state": "complete"}
         records.append(told | {"space": SPACE, "objective": "loss"})
-    weights, _ = tuning.importances(records)
+    weights, _ = importances(records)
     assert weights is not None and set(weights) == set(SPACE)
     assert abs(sum(weights.values()) - 1) < 0.01
     assert min(weights, key=lambda k: weights[k]) == "units"
-    few, why = tuning.importances(records[:5])
+    few, why = importances(records[:5])
     assert few is None and "6 are needed" in why
     for told in records:
         told["value"] = 1.0
-    assert tuning.importances(records)[0] is None
+    assert importances(records)[0] is None
 
 
 # ---------------------------------------------------------------- killed, side by side

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import classifier_trials, model_trials, models, store, training, tuning
+from darkroom import models, store, training
 from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features import metrics, predictions
 from darkroom.report import figures, tuning_figures
 from darkroom.report.report import write_report
+from darkroom.tune import classifier_trials, model_trials
+from darkroom.tune.choose import choose_setting
 from tests.support import tiny_data
 from tests.support.report_folder import Folder, Plan
-from tests.unit.test_trials import no_sync  # noqa: F401  (for every test here too)
+from tests.unit.tune.test_trials import no_sync  # noqa: F401  (for every test here too)
 
 LOG = {"log": True, "step": None}
 SPACE: dict[str, Any] = {
@@ -54,11 +56,11 @@ class Tried:
 
 
 def choose(folder: Path, *numbers: int) -> Any:
-    tuning.choose(
+    choose_setting(
         [str(folder / f"trial-{n}.json") for n in numbers],
         best=str(folder / "best.json"),
         table=str(folder / "trials.csv"),
-        cfg={"name": "it"},
+        cfg={"dataset": "tiny", "fold": "holdout", "model": "it"},
     )
     return json.loads((folder / "best.json").read_text())
 

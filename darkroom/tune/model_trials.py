@@ -7,15 +7,44 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from darkroom import batches, training, trials
+from darkroom import batches, training
 from darkroom.errors import UserError
 from darkroom.overrides import override
+from darkroom.tune import trials
 
 log = logging.getLogger(__name__)
+
+
+class ModelSearch(trials.Search):
+    """The search of a network.
+
+    Attributes
+    ----------
+    prune : whether unpromising trials are stopped early.
+    epochs : of a trial; None: as many as the model's.
+    """
+
+    prune: bool
+    epochs: int | None
+
+
+class TryModel(TypedDict):
+    """What a trial reads: what the training reads, the model's name and its search."""
+
+    dataset: str
+    fold: str
+    model: dict[str, Any]
+    backbone: dict[str, Any] | None
+    seed: int
+    backend: str
+    balance: int | str | None
+    balance_seed: int
+    name: str
+    tune: ModelSearch
 
 
 def try_model(
@@ -25,7 +54,7 @@ def try_model(
     *,
     output: str,
     number: int,
-    cfg: dict[str, Any],
+    cfg: TryModel,
     code: str,
     threads: int,
     cards: int = 1,
@@ -40,10 +69,12 @@ def try_model(
     Parameters
     ----------
     images, splits, augmented : files of the data set; the last only where it has variants.
-    output : the file to write; the search's journal and the trial's state stand beside it.
+    output : the file to write; its folder gets the search's journal and the trial's state too.
     number : of the trial, from 1.
-    cfg : as for `training.train`, and `name` and `tune`: space, objective, prune, epochs, seed.
-    code : digest of the code. threads : cores to use. cards : as for `training.train`.
+    cfg : what the stage reads.
+    code : digest of the code.
+    threads : cores to use.
+    cards : as for `training.train`.
     weights, embedded : of the model's backbone, as for `training.train`.
 
     Raises
@@ -52,22 +83,20 @@ def try_model(
         The fold has no validation rows; its files or the journal cannot be read.
     """
     tune, written = cfg["tune"], cfg["model"]
-    rest = {k: v for k, v in cfg.items() if k not in ("tune", "name")}
     digest = _checked(images, splits, augmented, weights, cfg, code)
     if tune["epochs"]:
         written = {**written, "epochs": tune["epochs"]}
-    tune = {**tune, "epochs": written["epochs"]}
     key = f"val_{tune['objective']}"
 
     def run(now: trials.Attempt) -> float:
-        asked = {**rest, "model": override(written, now.params)}
+        drawn: dict[str, Any] = {**cfg, "model": override(written, now.params)}
         with (
             _quiet(),
             training.prepare(
                 images,
                 splits,
                 augmented,
-                cfg=asked,
+                cfg=drawn,
                 code=code,
                 threads=threads,
                 cards=cards,
@@ -86,11 +115,12 @@ def try_model(
     trials.attempt(
         output,
         number=number,
-        subject={k: cfg[k] for k in ("dataset", "fold")} | {"model": cfg["name"]},
+        subject={"dataset": cfg["dataset"], "fold": cfg["fold"], "model": cfg["name"]},
         tune=tune,
         settings=written,
         digest=digest,
         run=run,
+        prune_after=1 + written["epochs"] // 4 if tune["prune"] else None,
     )
 
 
@@ -99,10 +129,10 @@ def _checked(
     splits: str,
     augmented: str | None,
     weights: str | None,
-    cfg: dict[str, Any],
+    cfg: TryModel,
     code: str,
 ) -> str:
-    """Digest of a search: inputs by what they hold, settings, code. It has validation rows."""
+    """Digest of a search: inputs by what they hold, settings, code. Refuses one without validation rows."""
     fold = batches.open_fold(
         images,
         splits,
@@ -136,7 +166,7 @@ def _number(value: float | None) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """An epoch of a trial is no news; what the trial came to is."""
+    """Log no epoch of a trial: only what the trial came to."""
     level = training.log.level
     training.log.setLevel(logging.WARNING)
     try:

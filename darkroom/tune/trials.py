@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -35,6 +35,21 @@ SMALLER_IS_BETTER = ("loss", "log_loss")
 TOO_LARGE = ("ResourceExhaustedError", "OutOfMemoryError", "XlaRuntimeError")
 
 
+class Search(TypedDict):
+    """A search, as each of its trials reads it.
+
+    Attributes
+    ----------
+    space : by path, a list of values, or `low`, `high`, `log` and `step`.
+    seed : of the drawing.
+    objective : a score of the validation rows.
+    """
+
+    space: dict[str, Any]
+    seed: int
+    objective: str
+
+
 class Pruned(Exception):
     """The trial promises less than others did at this epoch."""
 
@@ -45,8 +60,12 @@ class Attempt:
 
     Attributes
     ----------
-    params : the settings drawn for it, by path. state : folder for what outlives a kill.
-    epochs : whole epochs so far. seconds : that they took, in earlier jobs too.
+    params : the settings drawn for it, by path.
+    state : folder for what outlives a kill.
+    trial : Optuna's.
+    epochs : whole epochs so far.
+    seconds : that they took, in earlier jobs too.
+    reported : the objective after each epoch.
     """
 
     params: dict[str, Any]
@@ -54,7 +73,7 @@ class Attempt:
     trial: Any
     epochs: int = 0
     seconds: float = 0.0
-    told: dict[int, float] = field(default_factory=dict)
+    reported: dict[int, float] = field(default_factory=dict)
 
     def epoch(self, value: float, seconds: float) -> None:
         """Record the objective after a whole epoch, one of an earlier job too.
@@ -70,10 +89,10 @@ class Attempt:
         self.seconds += seconds
         if not math.isfinite(value):
             raise UserError(f"the objective became {value} in epoch {self.epochs}")
-        if self.epochs not in self.told:
+        if self.epochs not in self.reported:
             self.trial.report(value, self.epochs)
-            self.told[self.epochs] = value
-        if self.epochs == max(self.told) and self.trial.should_prune():
+            self.reported[self.epochs] = value
+        if self.epochs == max(self.reported) and self.trial.should_prune():
             raise Pruned
 
 
@@ -82,30 +101,33 @@ def attempt(
     *,
     number: int,
     subject: dict[str, str],
-    tune: dict[str, Any],
+    tune: Search,
     settings: dict[str, Any],
     digest: str,
     run: Callable[[Attempt], float],
+    prune_after: int | None = None,
 ) -> None:
-    """Make trial `number` of a search, or only write what the journal says of it.
+    """Make trial `number` of a search, or only write what the journal has of it.
 
     A trial that is finished in the journal is not run again. One that a killed job left
-    running is taken up with its settings. Else one is drawn: by the tree-structured
+    running goes on with its settings. A new one is drawn: by the tree-structured
     Parzen estimator (Bergstra et al. 2011, NeurIPS; Watanabe 2023, arXiv:2304.11127) with
     a seed of `tune["seed"]` and `number`, so the same history gives the same settings;
     those that run elsewhere count as bad (constant liar), so that two do not try the same.
-    Trial 1 takes the settings as they are written, as far as the space has them.
+    Trial 1 takes the written settings, where the space has them.
 
     Parameters
     ----------
-    output : `trial-{number}.json` in the folder of the search; the journal stands beside it.
+    output : `trial-{number}.json` in the folder of the search, which has the journal too.
+    number : of the trial, from 1.
     subject : what is tuned, by words of the path: `dataset`, `fold`, `model` or `features`
         and `classifier`.
-    tune : `space`, `seed`, `prune`, `objective`, and of what has epochs `epochs`.
+    tune : the search.
     settings : what the space's paths lead into.
     digest : of inputs, settings and code: only trials with an equal one know of each other.
     run : gives the value of the objective; may raise `Pruned`. A `UserError` or a lack of
         memory makes the trial a failed one, with its reason.
+    prune_after : epochs after which an unpromising trial may be stopped; None: none is.
 
     Raises
     ------
@@ -117,7 +139,7 @@ def attempt(
     state = place.with_name(f".trial-{number}")
     space = distributions(tune["space"])
     with _journal(place.parent / JOURNAL) as storage:
-        study = _study(storage, digest, tune, number)
+        study = _study(storage, digest, tune, number, prune_after)
         _remember(study, place.parent, number, digest, space)
         found = _of_job(study, number)
         if found is None or not found.state.is_finished():
@@ -125,7 +147,7 @@ def attempt(
         else:
             log.info("trial %d is in the journal", number)
         record = _record(found, subject, tune, digest)
-        _tell(record, study, tune)
+        _log(record, study, tune)
     write(place, record)
     shutil.rmtree(state, ignore_errors=True)
 
@@ -270,15 +292,14 @@ def _mend(path: Path) -> None:
             file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def _study(storage: Any, digest: str, tune: dict[str, Any], number: int) -> Any:
+def _study(storage: Any, digest: str, tune: Search, number: int, prune_after: int | None) -> Any:
     import optuna
 
     seed = int(np.random.SeedSequence([tune["seed"], number]).generate_state(1)[0])
     # Of small budgets the median rule spares most for least: docs/design.md has the trial.
     pruner: Any = optuna.pruners.NopPruner()
-    if tune["prune"]:
-        warm = 1 + tune["epochs"] // 4
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=warm)
+    if prune_after is not None:
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=prune_after)
     return optuna.create_study(
         study_name=digest,
         storage=storage,
@@ -329,7 +350,7 @@ def _run(
     storage: Any,
     found: Any,
     number: int,
-    tune: dict[str, Any],
+    tune: Search,
     settings: dict[str, Any],
     space: dict[str, Any],
     state: Path,
@@ -340,7 +361,7 @@ def _run(
     from optuna.trial import TrialState
 
     if found is None:
-        # One line of the journal makes the trial and says whose it is: no kill can part them.
+        # One line of the journal makes the trial and names its job: no kill can part the two.
         own = written(settings, tune["space"]) if number == 1 else {}
         fixed = {path: coded(path, value, space) for path, value in own.items()}
         template = optuna.trial.create_trial(
@@ -350,15 +371,15 @@ def _run(
         )
         where = storage.get_study_id_from_name(study.study_name)
         trial = optuna.trial.Trial(study, storage.create_new_trial(where, template))
-        told: dict[int, float] = {}
+        reported: dict[int, float] = {}
     else:
         log.info("trial %d was cut off: it goes on", number)
         trial = optuna.trial.Trial(study, found._trial_id)
-        told = dict(found.intermediate_values)
+        reported = dict(found.intermediate_values)
     drawn = {path: _suggested(trial, path, kind) for path, kind in space.items()}
     params = _decoded(drawn, space)
     log.info("trial %d: %s", number, in_words(params))
-    now = Attempt(params, str(state), trial, told=told)
+    now = Attempt(params, str(state), trial, reported=reported)
     value, reason, how = math.nan, "", "failed"
     try:
         value = float(run(now))
@@ -373,13 +394,13 @@ def _run(
         if not known:
             raise
         reason = str(error).strip().split("\n")[0] or "not enough memory"
-    for key, said in {
+    for key, fact in {
         "epochs": now.epochs,
         "seconds": round(now.seconds, 3),
         "reason": reason,
         "state": how,
     }.items():
-        trial.set_user_attr(key, said)
+        trial.set_user_attr(key, fact)
     if how == "complete":
         study.tell(trial, value)
     else:
@@ -398,7 +419,7 @@ def _suggested(trial: Any, path: str, kind: Any) -> Any:
     return draw(path, kind.low, kind.high, step=kind.step, log=kind.log)
 
 
-def _record(found: Any, subject: dict[str, str], tune: dict[str, Any], digest: str) -> Any:
+def _record(found: Any, subject: dict[str, str], tune: Search, digest: str) -> Any:
     """What `trial-{n}.json` holds; see docs/formats.md."""
     about = found.user_attrs
     values = found.intermediate_values
@@ -420,7 +441,7 @@ def _record(found: Any, subject: dict[str, str], tune: dict[str, Any], digest: s
     }
 
 
-def _tell(record: dict[str, Any], study: Any, tune: dict[str, Any]) -> None:
+def _log(record: dict[str, Any], study: Any, tune: Search) -> None:
     from optuna.trial import TrialState
 
     number, state = record["trial"], record["state"]

@@ -1,0 +1,12 @@
+"""Choose the best of a classifier's trials."""
+
+from darkroom.machine.stage import stage
+from darkroom.tune import choose
+
+with stage(snakemake):
+    choose.choose_classifier_setting(
+        list(snakemake.input),
+        best=snakemake.output.best,
+        table=snakemake.output.table,
+        cfg=snakemake.params.cfg,
+    )
