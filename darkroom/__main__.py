@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import UserError
 from darkroom.machine.process import lock_no_arrays
+from darkroom.sources.folders import printable
 
 if TYPE_CHECKING:
     from darkroom.predict.predict import Answer
@@ -184,7 +185,7 @@ class _Lines:
         from darkroom.predict import unseen
 
         self.model = model
-        self.file = min(WIDEST, max(len(unseen.shown(path)) for path in (*found.paths, "file")))
+        self.file = min(WIDEST, max(len(printable(path)) for path in (*found.paths, "file")))
         self.name = max(map(len, (*model.classes, "class")))
         print(f"{'file':<{self.file}}  {'class':<{self.name}}  probability  others")
 

@@ -19,7 +19,7 @@ import stat
 import unicodedata
 import warnings
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -36,6 +36,7 @@ from darkroom.decode.policy import Policy
 from darkroom.errors import UserError
 from darkroom.machine import disk, workers
 from darkroom.machine.progress import Bar, progress
+from darkroom.sources.folders import printable, walk
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,10 @@ def _listed(root: str, cfg: dict[str, Any]) -> layout.Recognised:
             raise UserError(f"{Path(root, path)} cannot be read: {error.strerror}") from None
 
     rows = layout.recognise(
-        sorted(files(root)), cfg["layout"], group=cfg["group"], open_text=open_text
+        sorted(path for path, _ in walk(root)),
+        cfg["layout"],
+        group=cfg["group"],
+        open_text=open_text,
     )
     log.info("layout: %s", rows.sentence)
     return rows
@@ -119,41 +123,6 @@ def _manifest(
     duplicate_of = _duplicates(found)
     _write(manifest, rows, found, duplicate_of, meta)
     _tell(rows, found, duplicate_of, alike)
-
-
-def files(root: str) -> Iterator[str]:
-    """Relative paths of all files below a folder, in no order; links are followed, once around.
-
-    Hidden files and folders are left out. A link to nothing is a file (that cannot be read).
-
-    Raises
-    ------
-    UserError
-        A folder is not there, or cannot be read.
-    """
-    todo: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
-    while todo:
-        folder, above = todo.pop()
-        place = Path(root, folder)
-        try:
-            info = place.stat()
-            if (info.st_dev, info.st_ino) in above:
-                continue
-            inside = above | {(info.st_dev, info.st_ino)}
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    path = f"{folder}/{entry.name}" if folder else entry.name
-                    if entry.is_dir():
-                        todo.append((path, inside))
-                    else:
-                        yield path
-        except FileNotFoundError:
-            again = " (--forcerun download_source unpacks a source again)" if not folder else ""
-            raise UserError(f"{place} cannot be read: there is no such folder{again}") from None
-        except OSError as error:
-            raise UserError(f"{place} cannot be read: {error.strerror}") from None
 
 
 # ---------------------------------------------------------------- one file
@@ -450,13 +419,8 @@ def _serve(
 
 def _odd_names(paths: list[str], found: _Findings) -> None:
     for i, path in enumerate(paths):
-        if not path.isascii() and _text(path) != path:
+        if not path.isascii() and printable(path) != path:
             found.trouble[i] = "its name is not valid UTF-8: rename it"
-
-
-def _text(name: str) -> str:
-    """A name that any program can write; bytes that are no UTF-8 as `\\xff`."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _one_file_twice(paths: list[str], labels: list[str | None], found: _Findings) -> None:
@@ -539,7 +503,7 @@ def _write(
     import pyarrow.parquet as parquet
 
     def text(values: list[str | None]) -> pa.Array:
-        return pa.array([v if v is None else _text(v) for v in values], pa.string())
+        return pa.array([v if v is None else printable(v) for v in values], pa.string())
 
     def known(values: np.ndarray, kind: pa.DataType) -> pa.Array:
         return pa.array(values, kind, mask=values < 0)
@@ -552,7 +516,7 @@ def _write(
         for t, c in zip(found.trouble, found.conversions, strict=True)
     ]
     labels = sorted({lb for lb, ok in zip(rows.label, usable, strict=True) if ok and lb})
-    meta |= {"layout": _text(rows.sentence), "labels": [_text(lb) for lb in labels]}
+    meta |= {"layout": printable(rows.sentence), "labels": [printable(lb) for lb in labels]}
     digests = zip(found.sha256, found.hashed, strict=True)
     table = pa.table(
         {
@@ -645,7 +609,7 @@ def write_listing(source: str, output: str, *, cfg: dict[str, Any]) -> None:
     rows = _listed(_root(source), cfg)
     names = ("path", "label", "split", "group", "trouble")
     columns = {name: pa.array(_as_bytes(getattr(rows, name)), pa.binary()) for name in names}
-    about = {"kind": rows.kind, "sentence": _text(rows.sentence), "ignored": rows.ignored}
+    about = {"kind": rows.kind, "sentence": printable(rows.sentence), "ignored": rows.ignored}
     _write_parquet(output, columns, about)
 
 

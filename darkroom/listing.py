@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from darkroom.errors import UserError, nearest
+from darkroom.sources.folders import is_junk
 
 
 def words(text: str) -> list[str]:
@@ -61,9 +62,6 @@ _COMPANION_NAMES = frozenset(
         """
     )
 )
-_JUNK = frozenset(
-    {"__macosx", "thumbs.db", "_ds_store", "desktop.ini", "ehthumbs.db", "$recycle.bin", "@eadir"}
-)
 _PART_OF = {word: part for part, names in PARTS.items() for word in names}
 _NOISE = frozenset(
     words(
@@ -102,8 +100,8 @@ class Listing:
             folder, _, name = path.rpartition("/")
             junk = hidden.get(folder)
             if junk is None:
-                junk = hidden[folder] = any(_is_junk(p) for p in folder.split("/"))
-            if junk or _is_junk(name):
+                junk = hidden[folder] = "/." in f"/{folder}" or is_junk(f"{folder}/")
+            if junk or name.startswith(".") or is_junk(name):
                 continue
             matched = [g.matches(path, folder, name) for g in globs]  # each counts its own
             if any(matched):
@@ -164,10 +162,6 @@ class _Glob:
             found = bool(self._match(path) or self._below(path) or (self._top and self._top(path)))
         self.hits += found
         return found
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith((".", "~$")) or name.lower() in _JUNK
 
 
 # ---------------------------------------------------------------- given parts

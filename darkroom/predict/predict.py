@@ -19,6 +19,7 @@ from darkroom.machine import disk
 from darkroom.machine.progress import progress
 from darkroom.predict import trained, unseen
 from darkroom.predict.trained import Trained
+from darkroom.sources.folders import printable
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def _named(models: Sequence[str], said: Sequence[str], asked: float | str) -> tu
 def _left(found: unseen.Found) -> str:
     if not found.left:
         return ""
-    some = ", ".join(map(unseen.shown, found.left[:3])) + (", …" if len(found.left) > 3 else "")
+    some = ", ".join(map(printable, found.left[:3])) + (", …" if len(found.left) > 3 else "")
     count = "one other file is" if len(found.left) == 1 else f"{len(found.left):,} other files are"
     return f"; {count} left out ({some})"
 
@@ -181,7 +182,7 @@ def answers(
             for i, (status, reason) in enumerate(zip(chunk.status, chunk.reason, strict=True)):
                 usable = status != "unusable"
                 yield Answer(
-                    unseen.shown(found.paths[chunk.start + i]),
+                    printable(found.paths[chunk.start + i]),
                     model.classes[called[i]] if usable else "",
                     p[i] if usable else nothing,
                     status,
@@ -205,7 +206,7 @@ class Table:
 
     def write(self, answer: Answer) -> None:
         told = [f"{p:.7g}" for p in answer.probabilities] or [""] * len(self.model.classes)
-        back = (self.model.name, self.digest, answer.status, unseen.shown(answer.reason))
+        back = (self.model.name, self.digest, answer.status, printable(answer.reason))
         self.writer.writerow([answer.file, answer.predicted, *told, *back])
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import UserError, nearest
 from darkroom.listing import Listing
+from darkroom.sources import folders
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,9 +64,7 @@ def find(source: str) -> Found:
             f"{source}: there is no such folder or picture (looked for {path.absolute()})"
             + (near if "did you mean" in near else "")
         )
-    from darkroom import index
-
-    listing = Listing(index.files(str(path)), {"root": None, "ignore": []})
+    listing = Listing((name for name, _ in folders.walk(str(path))), {"root": None, "ignore": []})
     paths = sorted(listing.images + listing.unknown)
     if not paths:
         others = f", only {listing.companions[0]} and the like" if listing.companions else ""
@@ -83,27 +81,10 @@ def digest(source: str) -> str:
         As `find`; or the folder is the one that the results go to.
     """
     path = Path(source).expanduser()
-    if path.is_dir() and Path.cwd().is_relative_to(path.resolve()):
-        raise UserError(
-            f"{source} is the folder that this runs in, or above it, where results are written "
-            "too: give the folder of the pictures, or run elsewhere (snakemake --directory)"
-        )
+    if path.is_dir():
+        folders.refuse_own(path, source, "pictures")
     found = find(source)
-    text = hashlib.sha256()
-    for name in found.paths:
-        try:
-            status = Path(found.root, name).stat()
-        except OSError:  # a link to nothing: a picture that cannot be read
-            text.update(f"{name}\0".encode("utf-8", "surrogateescape"))
-            continue
-        line = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"
-        text.update(line.encode("utf-8", "surrogateescape"))
-    return text.hexdigest()
-
-
-def shown(path: str) -> str:
-    """A name that any program can write; bytes that are no UTF-8 as `\\xff`."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return folders.digest(folders.row(found.root, name) for name in found.paths)
 
 
 # ---------------------------------------------------------------- their pixels

@@ -43,7 +43,7 @@ from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.sources import arrays, published, unpack
 from darkroom.sources.addresses import KAGGLE, addresses, kind, local_path, mirror_names
-from darkroom.sources.folders import files, survey
+from darkroom.sources.folders import files, refuse_own, survey, walk
 
 __all__ = ["download_source", "kind", "listing", "local_input", "mirror_names", "tree_digest"]
 
@@ -102,12 +102,7 @@ def listing(source: str, limit: int = 200_000) -> list[str] | None:
 
 def _folder(source: str) -> str:
     path = local_path(source).absolute()
-    if Path.cwd().is_relative_to(path.resolve()):
-        raise UserError(
-            f"source {source!r} is the folder that this runs in, or above it, where results are"
-            " written too: give the folder of the images, or run elsewhere (snakemake"
-            " --directory)"
-        )
+    refuse_own(path, f"source {source!r}", "images")
     return str(path)
 
 
@@ -246,7 +241,7 @@ class _Place:
                     return None
                 disk.write_json(self.receipt, {**note, "mark": mark})
         if note.get("arrays") != self._arrays() and (
-            told.get("written_from") or published.claimed(p for p, _, _ in files(str(self.root)))
+            told.get("written_from") or published.claimed(p for p, _ in walk(str(self.root)))
         ):
             return None
         log.info("%s is there already, as it was verified", self.root)
@@ -310,7 +305,7 @@ class _Place:
             done = unpack.Unpacked(done.files + one.files, done.bytes + one.bytes, dict(skipped))
         several = {key: [told[key] for _, told in got] for key in ("archive", "sha256")}
         said = got[0][1] if len(got) == 1 else several
-        there = [path for path, _, _ in files(str(self.partial))]
+        there = [path for path, _ in walk(str(self.partial))]
         found = published.find(str(self.partial), there, chosen=self.chosen)
         if found is None:
             return done, said

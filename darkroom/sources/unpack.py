@@ -50,6 +50,7 @@ from typing import IO, Any
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
+from darkroom.sources.folders import is_junk
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,6 @@ BOMB_RATIO, BOMB_BYTES = 1000, 10**9
 PAX_HEADER = 1 << 20
 SLOW_LISTING = 10 * 10**6  # bytes of a compressed tarball, which must be read to be listed
 
-JUNK_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
-JUNK_FILES = {".DS_Store", "_DS_Store", "Thumbs.db", "desktop.ini", "Icon\r", "Icon_"}
 NESTED = re.compile(r"\.(zip|tar|tgz|tbz2?|txz|tzst|tar\.(gz|bz2|xz|zst))$", re.I)
 SUFFIX = re.compile(r"(\.tar)?\.(zip|tar|tgz|tbz2?|txz|tzst|gz|bz2|xz|zst)$", re.I)
 MAGIC = {
@@ -161,17 +160,6 @@ def _component(part: str) -> str:
 
 def _escaped(part: str) -> bool:
     return all("\udc80" <= c <= "\udcff" for c in part if "\ud800" <= c <= "\udfff")
-
-
-def is_junk(path: str) -> bool:
-    """Whether a relative path is litter that file managers leave, not data."""
-    *folders, name = path.split("/")
-    return (
-        name in JUNK_FILES
-        or name in JUNK_FOLDERS
-        or name.startswith("._")
-        or not JUNK_FOLDERS.isdisjoint(folders)
-    )
 
 
 def stem(name: str) -> str:
