@@ -21,6 +21,7 @@ from darkroom.machine import cards, disk, process
 from darkroom.overrides import override
 from darkroom.predict import unseen
 from darkroom.sources import download
+from darkroom.sources.folders import printable
 from darkroom.workflow import demand, remembered
 from darkroom.workflow.code import code
 
@@ -367,13 +368,9 @@ def _listed(settings: Settings, dataset: str) -> Any:
         found = layout.recognise(paths, cfg["layout"], group=cfg["group"], open_text=open_text)
     except (FileNotFoundError, NotADirectoryError):  # a table in an archive: the index reads it
         return None
+    columns = {name: getattr(found, name) for name in ("path", "label", "group", "split")}
     return pandas.DataFrame(
-        {
-            "path": found.path,
-            "label": found.label,
-            "group": found.group,
-            "split": found.split,
-        }
+        {name: [v and printable(v) for v in values] for name, values in columns.items()}
     )
 
 

@@ -121,6 +121,11 @@ def test_a_class_that_no_folder_has(folder: Path) -> None:
         said(settings(classes=["cta", "dog"]))
 
 
+def test_a_name_that_is_not_valid_utf8_is_no_end(folder: Path) -> None:
+    Path(os.fsdecode(b"pictures/cat/caf\xe9.jpg")).write_bytes(b"x")
+    assert said(settings()) == []
+
+
 def test_a_table_inside_the_folder_is_read(folder: Path) -> None:
     lines = [f"cat/cat-p{i % 3}-{i}.jpg,{'ab'[i % 2]}" for i in range(10)]
     (folder / "pictures/labels.csv").write_text("\n".join(["file,label", *lines]))
