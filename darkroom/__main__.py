@@ -182,7 +182,6 @@ class _Lines:
     """Answers as a table for a person: file, class, its probability, those of the others."""
 
     def __init__(self, model: Trained, found: Found) -> None:
-        from darkroom.predict import unseen
 
         self.model = model
         self.file = min(WIDEST, max(len(printable(path)) for path in (*found.paths, "file")))

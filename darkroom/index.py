@@ -7,22 +7,16 @@ ends the run: damage, a crash of the decoder, a name that cannot be opened are t
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
-import signal
 import stat
 import unicodedata
-import warnings
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,7 +29,7 @@ from darkroom.decode.header import DecodeError
 from darkroom.decode.policy import Policy
 from darkroom.errors import UserError
 from darkroom.machine import disk, workers
-from darkroom.machine.progress import Bar, progress
+from darkroom.machine.progress import progress
 from darkroom.sources.folders import printable, walk
 
 log = logging.getLogger(__name__)
@@ -43,7 +37,7 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 1 << 30
 """Size that a file may have: it is read whole."""
 
-CHUNK = 128
+BLOCK = 128
 """Most files that are handed to a worker at a time."""
 
 _COLOR = ("rgb", "rgba", "palette", "cmyk", "ycbcr")
@@ -313,105 +307,30 @@ def _examine_all(
 ) -> None:
     """Examine files in worker processes; a worker that dies costs one file at most.
 
-    The files of its chunk are tried again one by one, each by itself, so that the one which
+    The files of its block are tried again one by one, each by itself, so that the one which
     crashes the decoder (or takes all memory) is known.
     """
     n = len(paths)
-    size = max(1, min(CHUNK, -(-n // (8 * threads))))
-    todo = deque((start, min(start + size, n)) for start in range(0, n, size))
-    crew: dict[Connection, BaseProcess] = {}
-    doing: dict[Connection, tuple[int, int]] = {}
+    size = max(1, min(BLOCK, -(-n // (8 * threads))))
+    blocks = [(start, min(start + size, n)) for start in range(0, n, size)]
     cv2.setNumThreads(1)
-    with progress("index", n, "files") as bar:
-        try:
-            while todo or doing:
-                while todo and len(doing) < threads:
-                    idle = next((c for c in crew if c not in doing), None)
-                    ours = idle or _hire(crew, root, paths, policy)
-                    doing[ours] = todo.popleft()
-                    with contextlib.suppress(OSError):  # of one that just died: seen below
-                        ours.send(doing[ours])
-                for ready in wait(list(doing)):
-                    assert isinstance(ready, Connection)
-                    start, stop = doing.pop(ready)
-                    try:
-                        block = ready.recv()
-                    except (EOFError, OSError):
-                        process = crew.pop(ready)
-                        ready.close()
-                        process.join()
-                        if stop - start > 1:
-                            todo.extendleft((i, i + 1) for i in range(start, stop))
-                        else:
-                            _crashed(found, places[start], process.exitcode or 0, bar)
-                        continue
-                    if isinstance(block, BaseException):
-                        raise block
-                    found.put(places[start:stop], block)
-                    bar.update(stop - start)
-        finally:
-            for connection, process in crew.items():
-                connection.close()  # an idle worker ends by it
-                if connection in doing:
-                    process.terminate()
-            for process in crew.values():
-                process.join()
 
+    def work(start: int, stop: int) -> _Block:
+        return examine(root, paths[start:stop], policy)
 
-def _crashed(found: _Findings, place: int, code: int, bar: Bar) -> None:
-    found.trouble[place] = f"crashed: the decoder ended by {workers.ending(code)}"
-    bar.update(1)
+    def crashed(start: int, how: str) -> str:
+        return f"crashed: the decoder ended by {how}"
 
-
-def _hire(
-    crew: dict[Connection, BaseProcess], root: str, paths: list[str], policy: Policy
-) -> Connection:
-    """Start one worker; forked, it has the list of paths already."""
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    others = [ours, *crew]
-    process = context.Process(
-        target=_serve, args=(theirs, others, root, paths, policy), daemon=True
-    )
-    with warnings.catch_warnings():
-        # Python 3.12 warns of a fork beside threads: the progress bar's, which no worker needs.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process.start()
-    theirs.close()
-    crew[ours] = process
-    return ours
-
-
-def _serve(
-    connection: Connection,
-    others: list[Connection],
-    root: str,
-    paths: list[str],
-    policy: Policy,
-) -> None:
-    """A worker: one chunk after another until the parent closes its end, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for other in others:  # else a dead parent's ends would stay open here
-        other.close()
-    cv2.setNumThreads(1)
-    while True:
-        try:
-            start, stop = connection.recv()
-        except (EOFError, OSError):
-            return
-        answer: Any
-        try:
-            workers.limit(stop - start)
-            answer = examine(root, paths[start:stop], policy)
-            workers.limit(0)
-        except Exception as error:
-            error.add_note(f"while indexing {paths[start]!r} to {paths[stop - 1]!r}")
-            answer = error
-        try:
-            connection.send(answer)
-        except OSError:
-            return
+    with (
+        progress("index", n, "files") as bar,
+        workers.Pool(work, min(threads, len(blocks)), crashed) as pool,
+    ):
+        for start, stop, answer in pool.each(blocks):
+            if isinstance(answer, str):
+                found.trouble[places[start]] = answer
+            else:
+                found.put(places[start:stop], answer)
+            bar.update(stop - start)
 
 
 # ---------------------------------------------------------------- what only all rows tell

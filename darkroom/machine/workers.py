@@ -48,7 +48,7 @@ def in_blocks(work: Work, n: int, *, block: int, threads: int, what: str) -> Non
 
     Raises
     ------
-    UserError
+    UserError, OSError
         Raised by `work`, or a worker was killed (mostly: memory ran out).
     RuntimeError
         Any other error of `work`, with its traceback.
@@ -62,24 +62,24 @@ def in_blocks(work: Work, n: int, *, block: int, threads: int, what: str) -> Non
                 work(start, stop)
                 bar.update(stop - start)
         else:
-            with Crew(work, threads) as crew:
-                for start, stop, _ in crew.each(blocks):
+            with Pool(work, threads) as pool:
+                for start, stop, _ in pool.each(blocks):
                     bar.update(stop - start)
 
 
-class Crew:
-    """Workers that stay for several rounds of blocks; started at once, before any thread is.
+class Pool:
+    """Worker processes that stay for several rounds of blocks; all are started at once.
 
-    Processes that are forked beside the threads of a large library may never wake, so the
-    crew is hired before such a library is imported.
+    A process that is forked beside the threads of a large library may never wake, so the pool
+    is made before such a library is imported.
 
     Parameters
     ----------
     work : called in the workers on a block; what it returns comes back and should be small.
     threads : processes.
-    crashed : what a block of one item is answered with when its worker died of it, given its
-        start and how it died; the items of a larger block are then tried one by one. Without
-        it, a dead worker ends the round.
+    crashed : gives the answer for a block of one item whose worker died, from its start and how
+        the worker died; the items of a larger block are then tried one by one. Without it, a
+        dead worker ends the round.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class Crew:
         self.workers: dict[Connection, BaseProcess] = {}
         self.doing: dict[Connection, tuple[int, int]] = {}
         for _ in range(threads):
-            self._hire()
+            self._start()
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +106,7 @@ class Crew:
         for process in self.workers.values():
             process.join()
 
-    def _hire(self) -> None:
+    def _start(self) -> None:
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe()
         process: BaseProcess = context.Process(
@@ -128,6 +128,8 @@ class Crew:
         ------
         UserError
             Raised by `work`, or a worker was killed (mostly: memory ran out).
+        OSError
+            Raised by `work`, with the worker's traceback as a note.
         RuntimeError
             Any other error of `work`, with its traceback.
         """
@@ -151,7 +153,7 @@ class Crew:
                     how = ending(process.exitcode or 0)
                     if self.crashed is None:
                         raise _killed(how, start, stop) from None
-                    self._hire()
+                    self._start()
                     if stop - start > 1:
                         todo.extendleft((i, i + 1) for i in range(start, stop))
                     else:
@@ -222,6 +224,9 @@ def _serve(
         try:
             answer = work(start, stop)
         except UserError as error:
+            answer = error
+        except OSError as error:  # with its number and file, which say what the disk refused
+            error.add_note(f"items {start} to {stop}:\n{traceback.format_exc()}")
             answer = error
         except Exception:
             answer = RuntimeError(f"images {start} to {stop}:\n{traceback.format_exc()}")

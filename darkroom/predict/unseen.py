@@ -152,13 +152,13 @@ def decoding(
         slots[start // size % 3, start % size] = 0
         return [("unusable", f"crashed: the decoder ended by {how}")]
 
-    def chunks(crew: workers.Crew) -> Iterator[Chunk]:
+    def chunks(pool: workers.Pool) -> Iterator[Chunk]:
         for first in range(0, n, size):
             last = min(first + size, n)
             block = workers.block_size(last - first, one, threads)
             blocks = [(i, min(i + block, last)) for i in range(first, last, block)]
             said: list[tuple[str, str]] = [("", "")] * (last - first)
-            for start, stop, answer in crew.each(blocks):
+            for start, stop, answer in pool.each(blocks):
                 said[start - first : stop - first] = answer
             yield Chunk(
                 first,
@@ -169,8 +169,8 @@ def decoding(
             )
 
     with (
-        workers.Crew(work, max(1, min(threads, n)), crashed) as crew,
-        batches.ahead(chunks(crew), depth=1) as ready,
+        workers.Pool(work, max(1, min(threads, n)), crashed) as pool,
+        batches.ahead(chunks(pool), depth=1) as ready,
     ):
         yield ready
 

@@ -109,15 +109,15 @@ def test_a_crew_answers_round_after_round_and_a_death_costs_one_item() -> None:
     def crashed(start: int, how: str) -> list[object]:
         return [f"{start} {how}"]
 
-    with workers.Crew(work, 2, crashed) as crew:
-        pids = {p.pid for p in crew.workers.values()}
-        first = {a: answer for a, _, answer in crew.each([(0, 2), (2, 4)])}
+    with workers.Pool(work, 2, crashed) as pool:
+        pids = {p.pid for p in pool.workers.values()}
+        first = {a: answer for a, _, answer in pool.each([(0, 2), (2, 4)])}
         assert first == {0: [0, 1], 2: [2, 3]}
-        assert {p.pid for p in crew.workers.values()} == pids
-        second = {a: answer for a, _, answer in crew.each([(4, 8), (8, 9)])}
+        assert {p.pid for p in pool.workers.values()} == pids
+        second = {a: answer for a, _, answer in pool.each([(4, 8), (8, 9)])}
         assert second == {4: [4], 5: ["5 signal SIGKILL"], 6: [6], 7: [7], 8: [8]}
-        assert len(crew.workers) == 2
-        kept = list(crew.workers.values())
+        assert len(pool.workers) == 2
+        kept = list(pool.workers.values())
     assert not any(p.is_alive() for p in kept)
 
 
@@ -128,12 +128,21 @@ def test_an_image_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> N
         return list(range(start, stop))
 
     monkeypatch.setattr(workers, "LIMIT", 0.3)
-    with workers.Crew(work, 2, lambda start, how: [how]) as crew:
-        said = {a: answer for a, _, answer in crew.each([(0, 4), (4, 7)])}
+    with workers.Pool(work, 2, lambda start, how: [how]) as pool:
+        said = {a: answer for a, _, answer in pool.each([(0, 4), (4, 7)])}
     hangs = "the limit of 0.3 s of computing for an image: it hangs"
     assert said == {0: [0, 1, 2, 3], 4: [4], 5: [hangs], 6: [6]}
     with pytest.raises(UserError, match="between images 5 and 6: find the image"):
         workers.in_blocks(work, 8, block=1, threads=2, what="count")  # type: ignore[arg-type]
+
+
+def test_what_the_disk_refuses_a_worker_keeps_its_number_and_file() -> None:
+    def work(start: int, stop: int) -> None:
+        Path("no/such/file").read_bytes()
+
+    with pytest.raises(FileNotFoundError) as caught, workers.Pool(work, 1) as pool:
+        list(pool.each([(0, 1)]))
+    assert caught.value.filename == "no/such/file" and "items 0 to 1" in caught.value.__notes__[0]
 
 
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
