@@ -55,15 +55,30 @@ def sixteen_bit_png(pixels: np.ndarray) -> bytes:
 
 def bomb_png(side: int = 100_000) -> bytes:
     """A few bytes that claim to be side x side pixels."""
+    return png(struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0), zlib.compress(bytes(3001)))
+
+
+def stored_png(pixels: np.ndarray) -> tuple[bytes, bytes]:
+    """A PNG of (H, W, 3) uint8 or uint16 as its header and its stream, which is not compressed.
+
+    So every byte is the same, whichever deflate the machine has.
+    """
+    height, width, _ = pixels.shape
+    head = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, 2, 0, 0, 0)
+    big_endian = pixels.astype(pixels.dtype.newbyteorder(">"))
+    return head, zlib.compress(b"".join(b"\0" + row.tobytes() for row in big_endian), level=0)
+
+
+def png(head: bytes, *pixels: bytes) -> bytes:
+    """A PNG file of its header and of its chunks of pixels; the sums of the chunks are right."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
-    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    data = zlib.compress(bytes(3 * 1000 + 1))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    chunks = [chunk(b"IHDR", head), *(chunk(b"IDAT", part) for part in pixels), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def padded_jpeg(data: bytes) -> bytes:

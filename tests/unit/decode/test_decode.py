@@ -21,7 +21,15 @@ from darkroom.decode.file import Probe
 from darkroom.decode.file import decode as decoded
 from darkroom.decode.file import probe as probed
 from darkroom.decode.header import DecodeError
-from tests.support.awful import bomb_png, encoded, padded_jpeg, photograph, sixteen_bit_png
+from tests.support.awful import (
+    bomb_png,
+    encoded,
+    padded_jpeg,
+    photograph,
+    png,
+    sixteen_bit_png,
+    stored_png,
+)
 
 
 def policy(**changes: str) -> dict[str, Any]:
@@ -364,11 +372,16 @@ def test_padding_before_the_end_is_odd_and_usable(capfd: Any) -> None:
     assert capfd.readouterr().err == ""
 
 
-def test_a_flipped_byte_in_a_png() -> None:
-    for kind in ("png", "png16"):
-        data = bytearray(WHOLE[kind])
-        data[len(data) // 2] ^= 0x10
-        assert probe(bytes(data)).trouble.startswith("damaged: IDAT"), kind
+@pytest.mark.parametrize("pixels", [photograph(4, 200, 260), WIDE], ids=["8 bits", "16 bits"])
+def test_a_flipped_byte_in_a_png(pixels: np.ndarray) -> None:
+    head, stream = stored_png(pixels)
+    encoder = sixteen_bit_png(pixels) if pixels.itemsize == 2 else encoded(pixels, "PNG")
+    assert np.array_equal(rgb(png(head, stream)), rgb(encoder))
+    at = 40  # a pixel of the first row
+    flipped = stream[:at] + bytes([stream[at] ^ 0x10]) + stream[at + 1 :]
+    found = png(head, stream[:2000], stream[2000:]).replace(stream[:2000], flipped[:2000])
+    assert probe(found).trouble == "damaged: IDAT: CRC error"
+    assert probe(png(head, flipped)).trouble == "damaged: IDAT: incorrect data check"
 
 
 @pytest.mark.parametrize(
