@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from darkroom import ROOT, batches, models, steps, training
+from darkroom import ROOT
 from darkroom.config import Layer, Settings
 from darkroom.machine.progress import progress
+from darkroom.train import batches, models, steps, training
 from darkroom.workflow.threads import multiplications
 
 NETWORKS = {"cifar10_cnn": (32, 32, 3), "imagenette_cnn": (224, 224, 3)}

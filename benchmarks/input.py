@@ -24,8 +24,9 @@ import cv2
 import numpy as np
 
 from benchmarks import archives
-from darkroom import batches, models, store, training
+from darkroom import store
 from darkroom.config import Online
+from darkroom.train import batches, models, training
 
 SETTINGS: dict[str, Any] = {"class_weights": "none", "batch": 128, "memory_mb": 2000}
 

@@ -2,7 +2,7 @@
 
 Trains the networks of `presets/cifar10_cnn.yaml` and `presets/cifar10_fast.yaml` one after
 the other in this process, on the same prepared images and the same split, through
-`darkroom.training`. The clock of a network starts before it is built and holds while its
+`darkroom.train.training`. The clock of a network starts before it is built and holds while its
 test accuracy is measured, after each epoch. Nothing is chosen by the test images: each
 network is the one after its last epoch. Prints a Markdown table.
 
@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from darkroom import batches, images, index, models, partition, training
+from darkroom import images, index, partition
 from darkroom.config import Settings
 from darkroom.sources import download
+from darkroom.train import batches, models, training
 
 ROOT = Path(__file__).resolve().parent.parent
 DATASET, PUBLISHED, OURS = "cifar10", "cifar10_cnn", "cifar10_fast"

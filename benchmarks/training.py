@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 
 from benchmarks import archives
-from darkroom import batches, models, steps, training
 from darkroom.machine.progress import progress
+from darkroom.train import batches, models, steps, training
 
 CONV: dict[str, Any] = {
     "size": 3,

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 if str(workflow.basedir) not in sys.path:
     sys.path.insert(0, str(workflow.basedir))
 
-from darkroom import weights
+from darkroom.train import weights
 from darkroom.workflow import demand, preflight, stale_locks, threads
 from darkroom.sources import download
 from darkroom.config import Settings

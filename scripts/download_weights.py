@@ -1,7 +1,7 @@
 """Bring the weights of a backbone to data/weights, verified."""
 
-from darkroom import weights
 from darkroom.machine.stage import stage
+from darkroom.train import weights
 
 with stage(snakemake):
     weights.download(

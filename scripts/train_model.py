@@ -1,7 +1,7 @@
 """Train a network on the training rows of a fold."""
 
-from darkroom import training
 from darkroom.machine.stage import stage
+from darkroom.train import training
 
 with stage(snakemake):
     training.train(

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import batches, models, store
-from darkroom.backbones import EMBEDDING
+from darkroom import store
 from darkroom.errors import UserError
 from darkroom.features.predictions import write_predictions
 from darkroom.machine.progress import progress
 from darkroom.shards import forget
+from darkroom.train import batches, models
+from darkroom.train.backbones import EMBEDDING
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def head_alone(network: Any, output: Any) -> Any:
 
     Parameters
     ----------
-    network : from `darkroom.heads`. output : of the layer to be read, of the head or `embedding`.
+    network : from `darkroom.train.heads`. output : of the layer to be read, of the head or `embedding`.
 
     Returns
     -------

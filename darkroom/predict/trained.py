@@ -21,7 +21,7 @@ import numpy as np
 from darkroom.errors import UserError, nearest
 from darkroom.features import predictions
 from darkroom.report import findings
-from darkroom.training import FACTS
+from darkroom.train.training import FACTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ class Trained:
         return probabilities
 
     def _network(self, threads: int, backend: str | None) -> Callable[[np.ndarray], np.ndarray]:
-        from darkroom import models
+        from darkroom.train import models
 
         assert self.network is not None
         network = _load(self.network, threads, backend)
@@ -119,9 +119,10 @@ class Trained:
 
     def _features(self, threads: int, backend: str | None) -> Callable[[np.ndarray], Any]:
         """From (B, H, W, C) uint8 to features, as the stage that made the feature set does it."""
-        from darkroom import images, models
+        from darkroom import images
         from darkroom.features.describe import describer
         from darkroom.features.network import feature_layer
+        from darkroom.train import models
 
         assert self.fitted is not None
         made, shape = self.fitted.about["made"], images.size_of(self.view)
@@ -131,7 +132,7 @@ class Trained:
             inner = models.backend(threads, backend).Model(network.input, output)
             return lambda pixels: inner.predict_on_batch(pixels)
         if self.weights is not None:
-            from darkroom import backbones
+            from darkroom.train import backbones
 
             models.backend(threads, backend)
             what = {key: made[key] for key in ("application", "settings", "pool")}
@@ -146,7 +147,7 @@ def _sha256(path: str) -> str:
 
 
 def _load(path: str, threads: int, backend: str | None) -> Any:
-    from darkroom import models
+    from darkroom.train import models
 
     keras = models.backend(threads, backend)
     try:

@@ -132,8 +132,9 @@ def decoding(
     import cv2
     import numpy as np
 
-    from darkroom import batches, images
+    from darkroom import images
     from darkroom.machine import workers
+    from darkroom.train import batches
 
     cv2.setNumThreads(1)
     shape = images.size_of(view)

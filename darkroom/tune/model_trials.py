@@ -11,9 +11,9 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from darkroom import batches, training
 from darkroom.errors import UserError
 from darkroom.overrides import override
+from darkroom.train import batches, training
 from darkroom.tune import trials
 
 log = logging.getLogger(__name__)

@@ -195,7 +195,7 @@ class _Data:
 ASK = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from darkroom import backbones, models
+from darkroom.train import backbones, models
 from darkroom.machine import cards
 cards.take(0)
 models.backend(1, sys.argv[2])
@@ -232,7 +232,7 @@ def _asked(backend: str, asked: str) -> dict[str, Work]:
 
 def _tuned(layers: Mapping[str, Work], asked: FineTune) -> Work:
     """Of the layers of a backbone that train in its fine-tuning."""
-    from darkroom import backbones  # only where there is one
+    from darkroom.train import backbones  # only where there is one
 
     try:
         first = backbones.first_trained(list(layers), asked.model_dump())

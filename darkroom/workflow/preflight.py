@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from darkroom import weights
 from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
 from darkroom.machine import cards, disk, process
@@ -22,6 +21,7 @@ from darkroom.overrides import override
 from darkroom.predict import unseen
 from darkroom.sources import download
 from darkroom.sources.folders import printable
+from darkroom.train import weights
 from darkroom.workflow import demand, remembered
 from darkroom.workflow.code import code
 
@@ -192,7 +192,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
         a backbone that Keras does not have, weights that are not there, a threshold or a sigmoid for more than two classes.
     """
     if settings.backend != "tensorflow":  # which alone is in the lock
-        from darkroom import models, steps
+        from darkroom.train import models, steps
 
         models.check_backend(settings.backend)
         steps.check_cards(settings.backend, gpus(settings.gpus))

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from darkroom import models
+from darkroom.train import models
 from tests.backends.worker import SAME, Data, killed_at
 from tests.support import tiny_data
 

@@ -18,8 +18,8 @@ from unittest import mock
 
 import numpy as np
 
-from darkroom import kernels, models, steps, training
 from darkroom.errors import UserError
+from darkroom.train import kernels, models, steps, training
 from tests.support import tiny_data
 
 OPTIMIZERS: list[dict[str, Any]] = [

@@ -14,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 
-from darkroom import models, training
+from darkroom.train import models, training
 from tests.support import tiny_data
 
 # nothing that draws on the backend: batch norm, a shortcut, weight decay, weights of classes,

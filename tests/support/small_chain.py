@@ -12,13 +12,14 @@ from typing import Any
 
 import pandas
 
-from darkroom import images, index, partition, training
+from darkroom import images, index, partition
 from darkroom.classify import fitting
 from darkroom.config import Settings
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
 from darkroom.sources import download
+from darkroom.train import training
 from tests.support.pictures import class_folders
 
 CONFIG: dict[str, Any] = {

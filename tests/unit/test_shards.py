@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from darkroom import augmentation, batches, images, index, store
+from darkroom import augmentation, images, index, store
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
 from darkroom.shards import Shards, bounds, take
+from darkroom.train import batches
 from tests.support.awful import awful_folder
 from tests.support.indexed import POLICY, indexed
 from tests.support.pictures import class_folders

@@ -200,7 +200,7 @@ def test_every_rule_that_runs_a_network_says_how_many_cards() -> None:
     for path in (ROOT / "rules").glob("*.smk"):
         for part in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
             script = re.search(r"scripts/\w+\.py", part)
-            if script and "darkroom.models" in code.reached(ROOT / script[0]):
+            if script and "darkroom.train.models" in code.reached(ROOT / script[0]):
                 found.append(part.split(":")[0])
                 assert re.search(r"^        gpu=", part, re.M), found[-1]
     assert {"train_model", "download_weights"} <= set(found)

@@ -303,7 +303,7 @@ def test_a_network_that_is_to_run_on_a_card_and_cannot_says_so(machine: Path) ->
     """With the real TensorFlow, which sees no pretended card."""
     fake_cards.install(machine / "bin", [A])
     code = (
-        "from pathlib import Path; from darkroom import models; from darkroom.machine import cards; import sys\n"
+        "from pathlib import Path; from darkroom.train import models; from darkroom.machine import cards; import sys\n"
         "cards.LOCKS = Path(sys.argv[1])\n"
         "cards.take(1, required=True)\n"
         "models.backend(1)"

@@ -26,13 +26,13 @@ def test_a_line_goes_to_the_terminal_and_the_log(
     snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with stage(snakemake):
-        logging.getLogger("darkroom.training").info("epoch %d", 3)
-        logging.getLogger("darkroom.training").info("digits: ten classes")
+        logging.getLogger("darkroom.train.training").info("epoch %d", 3)
+        logging.getLogger("darkroom.train.training").info("digits: ten classes")
     assert capsys.readouterr().err.splitlines() == [
         "train digits cnn-seed2: epoch 3",
         "train digits cnn-seed2: ten classes",
     ]
-    assert "darkroom.training: epoch 3" in Path(snakemake.log[0]).read_text()
+    assert "darkroom.train.training: epoch 3" in Path(snakemake.log[0]).read_text()
 
 
 def test_a_mistake_is_one_sentence(

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import models, store, training
+from darkroom import store
 from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features import metrics, predictions
 from darkroom.report import figures, tuning_figures
 from darkroom.report.report import write_report
+from darkroom.train import models, training
 from darkroom.tune import classifier_trials, model_trials
 from darkroom.tune.choose import choose_setting
 from tests.support import tiny_data
@@ -150,7 +151,7 @@ def test_the_training_takes_what_was_chosen(
     tried = Tried(tmp_path)
     tried(1, space={"layers.4.dense.units": [5, 7]})
     tried.choose(1)
-    with caplog.at_level("INFO", "darkroom.training"):
+    with caplog.at_level("INFO", "darkroom.train.training"):
         training.train(
             tried.images,
             tried.splits,

@@ -26,10 +26,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from darkroom import backbones, batches, heads, kernels, models, online, overrides, steps, store
+from darkroom import overrides, store
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.machine.progress import Bar, progress
+from darkroom.train import augment, backbones, batches, heads, kernels, models, steps
 
 log = logging.getLogger(__name__)
 
@@ -295,7 +296,7 @@ def _on_backbone(
         weights,
         fold.training().shape,
     )
-    if embedded is None or online.changes(settings["augment"]):
+    if embedded is None or augment.changes(settings["augment"]):
         return top.on_pixels(), fold, _itself
     rows = fold.embedded(embedded)
     network = top.on_features(rows.training().shape)
@@ -442,7 +443,7 @@ class Feed:
     ) -> None:
         self.seed, self.fill = seed, fill
         self.columns = slice(1 if head == "sigmoid" else 0, None)
-        self.changes = settings["augment"] if online.changes(settings["augment"]) else None
+        self.changes = settings["augment"] if augment.changes(settings["augment"]) else None
         self.one_hot = np.eye(len(classes), dtype=np.float32)
         self.weights = class_weights(settings["class_weights"], training.label, classes)
         self.order = batches.Shuffled(
@@ -461,7 +462,7 @@ class Feed:
         for step, (images, label) in enumerate(self.order.epoch(number)):
             targets = self.one_hot[label]
             if self.changes:
-                images, targets = online.augment(
+                images, targets = augment.augment(
                     images,
                     targets,
                     self.changes,

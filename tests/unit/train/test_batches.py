@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darkroom import batches
 from darkroom.errors import UserError
+from darkroom.train import batches
 from tests.support import tiny_data
 
 SIZE = 4 * 4 * 3

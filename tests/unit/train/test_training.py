@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import models, steps, training
 from darkroom.errors import UserError
+from darkroom.train import models, steps, training
 from tests.support import tiny_data
 
 keras = models.backend(1)
@@ -254,7 +254,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_weights(
     run.history_path.unlink()
     code = (
         "import json, sys\n"
-        "from darkroom import training\n"
+        "from darkroom.train import training\n"
         "training.train(**json.loads(sys.argv[1]))\n"
     )
     command = [sys.executable, "-c", code, json.dumps(run.arguments(**BUSY))]

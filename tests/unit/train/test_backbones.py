@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import backbones, models
 from darkroom.errors import UserError
+from darkroom.train import backbones, models
 from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
 
 keras = models.backend(1)

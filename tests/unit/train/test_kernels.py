@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import kernels, models
+from darkroom.train import kernels, models
 
 keras = models.backend(1)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from darkroom import backbones
 from darkroom.errors import UserError
 from darkroom.machine import disk
+from darkroom.train import backbones
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def download(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> 
         No such application or file, a file that is cut short, of another hash, or whose
         weights do not fit.
     """
-    from darkroom import models
+    from darkroom.train import models
 
     models.backend(1)
     try:

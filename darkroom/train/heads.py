@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom import backbones, models
+from darkroom.train import backbones, models
 
 # Names that the exported network has before its head.
 BEFORE = ("image", "pixels", "preprocess", backbones.EMBEDDING)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from darkroom import backbones, models, weights
 from darkroom.errors import UserError
 from darkroom.sources import http
+from darkroom.train import backbones, models, weights
 from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
 from tests.support.kaggle_server import Server
 

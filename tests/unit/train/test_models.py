@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import models
 from darkroom.config import Layer, Optimizer, Schedule
 from darkroom.errors import UserError
+from darkroom.train import models
 
 keras = models.backend(1)
 
@@ -269,7 +269,7 @@ def test_first_weights_are_distributed_as_those_of_keras(init: str) -> None:
 
 def test_a_fresh_process_says_nothing_and_takes_its_threads() -> None:
     code = (
-        "from darkroom import models\n"
+        "from darkroom.train import models\n"
         "models.backend(3)\n"
         "import tensorflow as tf\n"
         "print(tf.config.threading.get_intra_op_parallelism_threads())\n"
@@ -341,7 +341,7 @@ def test_one_step_is_enough_for_every_schedule() -> None:
 def test_no_backend_is_imported_before_it_is_asked_for() -> None:
     code = (
         "import sys\n"
-        "from darkroom.training import train\n"
+        "from darkroom.train.training import train\n"
         "from darkroom.features.network import extract_features\n"
         "from darkroom.features.backbone import embed_images\n"
         "from darkroom.predict.predict import predict_images\n"

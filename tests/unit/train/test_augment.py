@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import online
+from darkroom.train import augment
 from tests.support.tiny_data import STILL
 
 
@@ -18,7 +18,7 @@ def batch(n: int = 32, shape: tuple[int, int, int] = (9, 11, 3)) -> np.ndarray:
 def change(images: np.ndarray, epoch: int = 1, step: int = 0, seed: int = 0, **asked: Any) -> Any:
     targets = np.eye(4, dtype=np.float32)[np.arange(len(images)) % 4]
     fill = np.full(images.shape[3], 7, np.uint8)
-    return online.augment(
+    return augment.augment(
         images.copy(), targets, STILL | asked, seed=seed, epoch=epoch, step=step, fill=fill
     )
 
@@ -58,14 +58,14 @@ def test_each_change_alters_pixels_and_depends_on_seed_epoch_and_step_alone(
     assert np.array_equal(out, change(images, **asked)[0])
     for other in ({"seed": 1}, {"epoch": 2}, {"step": 1}):
         assert not np.array_equal(out, change(images, **asked, **other)[0]), other
-    assert online.changes(STILL | asked)
+    assert augment.changes(STILL | asked)
 
 
 def test_without_settings_nothing_changes() -> None:
     images = batch()
     out, targets = change(images)
     assert np.array_equal(out, images) and targets.argmax(1).tolist()[:4] == [0, 1, 2, 3]
-    assert not online.changes(STILL)
+    assert not augment.changes(STILL)
 
 
 @pytest.mark.parametrize(("probability", "low", "high"), [(0.5, 70, 130), (0.25, 25, 75)])
@@ -80,12 +80,12 @@ def test_flip_mirrors_its_share_of_the_images(probability: float, low: int, high
 
 def test_affine_of_nothing_is_the_image_and_a_half_turn_mirrors_both_ways() -> None:
     images = batch()
-    assert np.array_equal(online.affine(images, np.random.default_rng(0)), images)
+    assert np.array_equal(augment.affine(images, np.random.default_rng(0)), images)
 
-    turned = online.affine(images, Largest(), rotation=180)
+    turned = augment.affine(images, Largest(), rotation=180)
     assert np.array_equal(turned, images[:, ::-1, ::-1])
     square = batch(shape=(10, 10, 3))
-    moved = online.affine(square, Largest(), shift=0.2)
+    moved = augment.affine(square, Largest(), shift=0.2)
     assert np.array_equal(moved[:, 2:, 2:], square[:, :-2, :-2])  # right and down
 
 
@@ -93,7 +93,7 @@ def test_zoom_in_enlarges_about_the_centre() -> None:
     image = np.zeros((1, 21, 21, 1), np.uint8)
     image[0, 8:13, 8:13] = 255
 
-    larger = online.affine(image, Largest(), zoom=0.9)
+    larger = augment.affine(image, Largest(), zoom=0.9)
     assert (larger > 127).sum() > 2.5 * (image > 127).sum()
     assert np.array_equal(larger, larger[:, ::-1, ::-1])
 
