@@ -71,6 +71,8 @@ def one_group(pattern: str | None) -> str | None:
 
 
 class Strict(BaseModel):
+    """Settings that refuse a key which they do not have, and never change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
@@ -217,6 +219,8 @@ class PowerLaw(Strict):
 
 
 class Mean(Strict):
+    """Mean filter over `size` × `size` pixels."""
+
     size: PositiveInt = 3
 
 
@@ -235,25 +239,35 @@ class Canny(Strict):
 
 
 class Flip(Strict):
+    """The mirror image."""
+
     direction: Literal["horizontal", "vertical"] = "horizontal"
 
 
 class Rotate(Strict):
+    """Rotation by a random angle, to either side."""
+
     degrees: float = Field(15, gt=0, le=180)
     copies: PositiveInt = 1
 
 
 class Zoom(Strict):
+    """Zoom by a random factor, in or out."""
+
     fraction: float = Field(0.15, gt=0, lt=1)
     copies: PositiveInt = 1
 
 
 class Shift(Strict):
+    """Shift by a random fraction of each side."""
+
     fraction: float = Field(0.1, gt=0, lt=1)
     copies: PositiveInt = 1
 
 
 class Shear(Strict):
+    """Shear by a random factor, to either side."""
+
     fraction: float = Field(0.2, gt=0, lt=1)
     copies: PositiveInt = 1
 
@@ -299,12 +313,14 @@ class OneOf(Strict):
 
     @cached_property
     def kind(self) -> str:
+        """The key that is given."""
         return next(
             k for k in type(self).model_fields if k != "name" and getattr(self, k) is not None
         )
 
     @property
     def spec(self) -> Any:
+        """The settings of that kind."""
         return getattr(self, self.kind)
 
 
@@ -339,6 +355,8 @@ Digest = Annotated[str, Field(json_schema_extra={"pattern": SHA256})]
 
 
 class Dataset(Strict):
+    """A data set: its source, and how files become labelled pixels in three parts."""
+
     source: str = Field(
         description="bundled:digits, a folder, an archive, https://…, https://…/{a,b}.gz for several files, kaggle:owner/name[@version], kaggle-competition:name"
     )
@@ -527,6 +545,8 @@ def _as_number(value: Any) -> Any:
 
 
 class TuneModel(Tune):
+    """A search for settings of a network."""
+
     prune: bool = Field(True, description="stop unpromising trials early")
     epochs: PositiveInt | None = Field(
         None, description="of a trial; unset: as many as the model's"
@@ -537,6 +557,8 @@ class TuneModel(Tune):
 
 
 class TuneClassifier(Tune):
+    """A search for settings of a classifier."""
+
     objective: Literal["accuracy", "balanced_accuracy", "log_loss", "f1_macro"] = Field(
         "accuracy", description="of the validation rows"
     )
@@ -608,6 +630,8 @@ def _searched(owner: BaseModel, tune: Tune) -> dict[str, Any]:
 
 
 class Conv(Strict):
+    """A 2-D convolution."""
+
     filters: PositiveInt
     size: PositiveInt = 3
     stride: PositiveInt = 1
@@ -620,35 +644,47 @@ class Conv(Strict):
 
 
 class Pool(Strict):
+    """Pooling over windows of `size` × `size`."""
+
     size: PositiveInt = 2
     stride: PositiveInt | None = None
     kind: Literal["max", "average"] = "max"
 
 
 class BatchNorm(Strict):
+    """Batch normalization."""
+
     momentum: float = Field(0.9, gt=0, lt=1)
     scale: bool = Field(True, description="learn a factor a channel, not the offset alone")
     epsilon: PositiveFloat = 0.001
 
 
 class Dropout(Strict):
+    """Dropout of a fraction of the inputs, in training alone."""
+
     rate: float = Fraction
 
 
 class GlobalPool(Strict):
+    """Pooling of each channel to one number."""
+
     kind: Literal["average", "max"] = "average"
 
 
 class Flatten(Strict):
-    pass
+    """Maps to one vector."""
 
 
 class Dense(Strict):
+    """A fully connected layer."""
+
     units: PositiveInt
     activation: str | None = "relu"
 
 
 class Activation(Strict):
+    """An activation function of Keras by itself."""
+
     function: str = "relu"
 
 
@@ -660,7 +696,7 @@ class Whiten(Strict):
 
 
 class Scale(Strict):
-    """Multiplies by a number; before the head it tempers what the network says."""
+    """Multiplication by a number; before the head it tempers the probabilities."""
 
     factor: PositiveFloat
 
@@ -674,6 +710,8 @@ class Residual(Strict):
 
 
 class Layer(OneOf):
+    """One layer of a network, of exactly one kind."""
+
     conv: Conv | None = None
     pool: Pool | None = None
     batch_norm: BatchNorm | None = None
@@ -689,6 +727,8 @@ class Layer(OneOf):
 
 
 class Optimizer(Strict):
+    """The optimizer and its settings."""
+
     name: Literal["sgd", "momentum", "adam", "adamw", "rmsprop"] = "adam"
     learning_rate: PositiveFloat = 0.001
     momentum: float = Field(0.9, ge=0, lt=1, description="of momentum and rmsprop")
@@ -703,6 +743,8 @@ class Optimizer(Strict):
 
 
 class Schedule(Strict):
+    """How the learning rate changes over a training."""
+
     name: Literal["constant", "cosine", "one_cycle"] = "constant"
     warmup: float = Field(
         0.0, ge=0, lt=1, description="fraction of all steps that the rate rises in"
@@ -757,6 +799,8 @@ class FineTune(Strict):
 
 
 class Model(Strict):
+    """A network: layers, or a head on a backbone, and how they are trained."""
+
     view: ModelView = ModelView()
     backbone: str | None = Field(
         None,
@@ -892,6 +936,8 @@ class FeatureSet(Strict):
 
 
 class Classifier(Strict):
+    """A scikit-learn classifier, on any feature set."""
+
     kind: Literal["svm", "linear_svm", "random_forest", "logistic_regression", "knn"]
     scale: bool | None = Field(
         None, description="standardise features; unset: for all but the forest"
@@ -928,6 +974,8 @@ class Classifier(Strict):
 
 
 class Run(Strict):
+    """What a run makes, by the names of the other sections."""
+
     datasets: list[str] = Field(min_length=1)
     models: list[str] = []
     features: list[str] = []
@@ -935,6 +983,8 @@ class Run(Strict):
 
 
 class Evaluate(Strict):
+    """The evaluation."""
+
     bootstrap: NonNegativeInt = Field(1000, description="resamples for each 95 % interval; 0: none")
     seed: NonNegativeInt = 0
 
@@ -961,11 +1011,15 @@ class Predict(Strict):
 
 
 class Report(Strict):
+    """The report."""
+
     samples: PositiveInt = Field(6, description="sample images of each class")
     mistakes: NonNegativeInt = Field(24, description="most confident mistakes shown")
 
 
 class Settings(Strict):
+    """The whole configuration, checked; docs/design.md says what each stage reads of it."""
+
     data: str | None = Field(
         None,
         description="a source to run by itself, with every default: --config data=FOLDER",
@@ -1138,6 +1192,7 @@ class Settings(Strict):
         return _or(self.datasets[dataset].features, self.run.features)
 
     def classifiers_of(self, dataset: str) -> list[str]:
+        """Names of the classifiers that are fitted to the data set's feature sets."""
         return _or(self.datasets[dataset].classifiers, self.run.classifiers)
 
     def runs_of(self, dataset: str) -> list[str]:
@@ -1145,6 +1200,7 @@ class Settings(Strict):
         return [f"{m}-seed{s}" for m in self.models_of(dataset) for s in self.models[m].seeds]
 
     def folds_of(self, dataset: str) -> list[str]:
+        """Names of the folds: `fold-1` …, or `holdout` alone."""
         k = self.datasets[dataset].split.folds
         return [f"fold-{i}" for i in range(1, k + 1)] if k else ["holdout"]
 
