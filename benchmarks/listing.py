@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from darkroom import layout, partition
+from darkroom import partition
 from darkroom.config import Layout, Split
+from darkroom.index import layout
 
 FILES = 60_000
 FOLDS = 5

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from darkroom import images, index, partition
+from darkroom import images, partition
 from darkroom.config import Settings
+from darkroom.index import manifest
 from darkroom.sources import download
 from darkroom.train import batches, models, training
 
@@ -86,7 +87,7 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
         return settings.stage(stage, wildcards)
 
     download.download_source(path["source"], cfg=cfg("download"), mirror=None)
-    index.write_manifest(path["source"], path["manifest"], cfg=cfg("index"), threads=threads)
+    manifest.write_manifest(path["source"], path["manifest"], cfg=cfg("index"), threads=threads)
     partition.write_splits(
         path["manifest"], path["splits"], indices=str(folder / "i.json"), cfg=cfg("split")
     )

@@ -1,10 +1,10 @@
 """List the unusable files, and stop where there are too many."""
 
-from darkroom import unusable
+from darkroom.index import check
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    unusable.check(
+    check.check(
         snakemake.input.manifest,
         snakemake.output[0],
         cfg=snakemake.params.cfg,

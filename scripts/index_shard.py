@@ -1,10 +1,10 @@
 """Index the files of one shard."""
 
-from darkroom import index
+from darkroom.index import manifest
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    index.write_findings(
+    manifest.write_findings(
         snakemake.input.source,
         snakemake.input.listing,
         snakemake.output[0],

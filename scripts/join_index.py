@@ -1,10 +1,10 @@
 """Join the shards of an index."""
 
-from darkroom import index
+from darkroom.index import manifest
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    index.join(
+    manifest.join(
         snakemake.input.source,
         snakemake.input.listing,
         list(snakemake.input.parts),

@@ -1,10 +1,10 @@
 """List all files of a source with what their names tell."""
 
-from darkroom import index
+from darkroom.index import manifest
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    index.write_listing(
+    manifest.write_listing(
         snakemake.input.source,
         snakemake.output[0],
         cfg=snakemake.params.cfg,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import UserError, nearest
-from darkroom.listing import Listing
+from darkroom.index.listing import Listing
 from darkroom.sources import folders
 
 if TYPE_CHECKING:
@@ -188,13 +188,14 @@ def examine(path: str, out: np.ndarray, *, view: dict[str, Any], policy: Policy)
     status (`ok`, `converted`, `unusable`) and the reason in words. It never raises for what
     is in the file.
     """
-    from darkroom import images, index
+    from darkroom import images
     from darkroom.decode.file import probe, trouble_of
     from darkroom.decode.quiet import quiet
+    from darkroom.index import manifest
 
     try:
         with quiet:
-            data, _, _ = index.read_file(path)
+            data, _, _ = manifest.read_file(path)
             found = probe(data, Path(path).name, policy)
             if not found.trouble:
                 images.render(data, out, view=view, policy=policy)

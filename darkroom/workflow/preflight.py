@@ -356,7 +356,7 @@ def _listed(settings: Settings, dataset: str) -> Any:
         return None
     import pandas
 
-    from darkroom import layout
+    from darkroom.index import layout
 
     cfg = settings.stage("index", {"dataset": dataset})
     root = Path(settings.datasets[dataset].source).expanduser()

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from darkroom.config import Layout
-from darkroom.layout import Recognised, recognise
+from darkroom.index.layout import Recognised, recognise
 
 
 def many(*folders: str, n: int = 4, suffix: str = "jpg") -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas
 
-from darkroom import images, index, partition
+from darkroom import images, partition
 from darkroom.classify import fitting
 from darkroom.config import Settings
 from darkroom.evaluate.evaluate import evaluate_dataset
@@ -62,7 +62,7 @@ class Chain:
         Path("data/shapes").mkdir(parents=True)
         download.download_source(source, cfg=self.cfg("download"))
         Path(self.results()).mkdir(parents=True)
-        index.write_manifest(source, manifest, cfg=self.cfg("index"), threads=1)
+        manifest.write_manifest(source, manifest, cfg=self.cfg("index"), threads=1)
         indices = self.results("class_indices.json")
         splits = self.results("splits.parquet")
         partition.write_splits(manifest, splits, indices=indices, cfg=self.cfg("split"))

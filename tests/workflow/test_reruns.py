@@ -70,8 +70,8 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
     ("module", "rerun"),
     [
         ("darkroom.sources", EVERYTHING),
-        ("darkroom.layout", INDEXED),
-        ("darkroom.tables", INDEXED),
+        ("darkroom.index.layout", INDEXED),
+        ("darkroom.index.tables", INDEXED),
         ("darkroom.images", PREPARED),
         ("darkroom.augmentation", VARIED),
         ("darkroom.train.augment", TRAINED),

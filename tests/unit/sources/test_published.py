@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 import pytest
 
-from darkroom import layout
 from darkroom.config import Settings
 from darkroom.errors import UserError
+from darkroom.index import layout
 from darkroom.sources import addresses, arrays, http, published
 from darkroom.sources import download as sources
 from tests.support.kaggle_server import Server

@@ -7,7 +7,7 @@ can be asked before anything is unpacked or decoded. The layouts it knows:
 - the same below given splits (`train/cat/1.jpg`, `seg_test/seg_test/cat/1.jpg`,
   `training_set/training_set/cats/1.jpg`), or the other way round (`cat/train/1.jpg`);
 - one flat folder, or one per split, whose file names begin with the label (`cat.0.jpg`);
-- a CSV, or a pair such as train.csv and test.csv (`darkroom.tables`);
+- a CSV, or a pair such as train.csv and test.csv (`darkroom.index.tables`);
 - regular expressions on the path (`kind: pattern`).
 
 Rules where a listing leaves room, all told in `Recognised.sentence`:
@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from darkroom.errors import UserError
-from darkroom.listing import (
+from darkroom.index.listing import (
     IMAGES,
     PARTS,
     Listing,
@@ -44,7 +44,7 @@ from darkroom.listing import (
     part_and_rest,
     words,
 )
-from darkroom.tables import OpenText, by_table
+from darkroom.index.tables import OpenText, by_table
 
 __all__ = ["IMAGES", "Recognised", "given_part", "recognise"]
 

@@ -23,11 +23,12 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from darkroom import layout, shards
+from darkroom import shards
 from darkroom.decode.file import THUMBNAIL, Probe, probe, trouble_of
 from darkroom.decode.header import DecodeError
 from darkroom.decode.policy import Policy
 from darkroom.errors import UserError
+from darkroom.index import layout
 from darkroom.machine import disk, workers
 from darkroom.machine.progress import progress
 from darkroom.sources.folders import printable, walk

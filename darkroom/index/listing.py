@@ -2,8 +2,8 @@
 
 `Listing` sorts the files into images, companions (text, tables, code, archives, arrays) and
 files of unknown kind; hidden files, `__MACOSX` and the like never count. `given_part` knows the
-names that people give to train, validation and test. `Rows` is what `darkroom.tables` and
-`darkroom.layout` make of the files.
+names that people give to train, validation and test. `Rows` is what `darkroom.index.tables` and
+`darkroom.index.layout` make of the files.
 """
 
 from __future__ import annotations

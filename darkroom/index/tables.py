@@ -26,7 +26,16 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 from darkroom.errors import UserError, nearest
-from darkroom.listing import Listing, Rows, few, given_part, joined, left_out, part_and_rest, words
+from darkroom.index.listing import (
+    Listing,
+    Rows,
+    few,
+    given_part,
+    joined,
+    left_out,
+    part_and_rest,
+    words,
+)
 
 _Opened = str | bytes | IO[str] | IO[bytes]
 OpenText = Callable[[str], _Opened]
