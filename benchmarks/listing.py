@@ -38,7 +38,7 @@ def listing(n: int) -> list[str]:
 
 
 def folders(paths: list[str]) -> int:
-    cfg = Layout().model_dump()
+    cfg: Any = Layout().model_dump()
     return len(layout.recognise(paths, cfg, group=None, open_text=_nothing).label)
 
 
@@ -47,7 +47,7 @@ def folders_by_pathlib(paths: list[str]) -> int:
 
 
 def table(paths: list[str]) -> int:
-    cfg = Layout(kind="table").model_dump()
+    cfg: Any = Layout(kind="table").model_dump()
     text = _written(paths)
     found = layout.recognise(
         [*paths, "all.csv"], cfg, group=None, open_text=lambda _: io.BytesIO(text)

@@ -27,7 +27,7 @@ import yaml
 
 from darkroom import images, partition
 from darkroom.config import Settings
-from darkroom.index import manifest
+from darkroom.index.manifest import index_files
 from darkroom.sources import download
 from darkroom.train import batches, models, training
 
@@ -83,11 +83,11 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
     Path(path["source"]).parent.mkdir()
     wildcards = {"dataset": DATASET, "view": view}
 
-    def cfg(stage: str) -> dict[str, Any]:
+    def cfg(stage: str) -> Any:
         return settings.stage(stage, wildcards)
 
     download.download_source(path["source"], cfg=cfg("download"), mirror=None)
-    manifest.write_manifest(path["source"], path["manifest"], cfg=cfg("index"), threads=threads)
+    index_files(path["source"], path["manifest"], cfg=cfg("index"), threads=threads)
     partition.write_splits(
         path["manifest"], path["splits"], indices=str(folder / "i.json"), cfg=cfg("split")
     )

@@ -1,4 +1,4 @@
-"""Work cut into shards, a job each, and one array that lies in several files."""
+"""One array that lies in several files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-
-def bounds(n: int, shard: int, shards: int) -> tuple[int, int]:
-    """First and last + 1 of n items that belong to a shard, 1 … shards: in order, evenly."""
-    return n * (shard - 1) // shards, n * shard // shards
 
 
 class Shards:

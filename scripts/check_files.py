@@ -1,10 +1,10 @@
 """List the unusable files, and stop where there are too many."""
 
-from darkroom.index import check
+from darkroom.index.check import check_files
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    check.check(
+    check_files(
         snakemake.input.manifest,
         snakemake.output[0],
         cfg=snakemake.params.cfg,

@@ -1,10 +1,10 @@
 """Index the files of one shard."""
 
-from darkroom.index import manifest
+from darkroom.index.sharded import index_shard
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    manifest.write_findings(
+    index_shard(
         snakemake.input.source,
         snakemake.input.listing,
         snakemake.output[0],

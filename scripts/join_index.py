@@ -1,13 +1,13 @@
 """Join the shards of an index."""
 
-from darkroom.index import manifest
+from darkroom.index.sharded import join_index
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    manifest.join(
+    join_index(
         snakemake.input.source,
         snakemake.input.listing,
         list(snakemake.input.parts),
         snakemake.output.manifest,
-        snakemake.params.cfg["dataset"],
+        cfg=snakemake.params.cfg,
     )

@@ -1,10 +1,10 @@
 """List all files of a source with what their names tell."""
 
-from darkroom.index import manifest
+from darkroom.index.sharded import list_files
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    manifest.write_listing(
+    list_files(
         snakemake.input.source,
         snakemake.output[0],
         cfg=snakemake.params.cfg,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from typing import Any
+from typing import TypedDict
 
 from darkroom.errors import UserError
 from darkroom.machine import disk
@@ -15,14 +15,21 @@ log = logging.getLogger(__name__)
 NAMED = 20  # of the unusable files, in an error
 
 
-def check(manifest: str, output: str, *, cfg: dict[str, Any], limit: float) -> None:
+class CheckFiles(TypedDict):
+    """What the check reads: the data set's name."""
+
+    dataset: str
+
+
+def check_files(manifest: str, output: str, *, cfg: CheckFiles, limit: float) -> None:
     """List the unusable files in a CSV, and stop where there are too many.
 
     Parameters
     ----------
     manifest : manifest.parquet.
     output : the CSV to make: path, label, reason of each unusable file, in the order of path.
-    cfg : `dataset`, its name. limit : the fraction of the files that may be unusable.
+    cfg : the settings.
+    limit : the fraction of the files that may be unusable.
 
     Raises
     ------

@@ -29,12 +29,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from darkroom.errors import UserError
 from darkroom.index.listing import (
     IMAGES,
     PARTS,
+    Layout,
     Listing,
     Rows,
     few,
@@ -95,7 +95,7 @@ class Recognised:
 
 def recognise(
     paths: Iterable[str],
-    cfg: dict[str, Any],
+    cfg: Layout,
     *,
     group: str | None = None,
     open_text: OpenText | None = None,
@@ -121,12 +121,12 @@ def recognise(
         was seen, and what to set.
     """
     kind = _kind_asked(cfg, group)
-    listing = Listing(paths, cfg)
+    listing = Listing(paths, cfg["root"], cfg["ignore"])
     if not listing.images and kind != "table":
         raise UserError(f"layout: no image files were found{listing.seen()}")
     rows: Rows | None
-    if kind == "pattern":
-        rows = _by_pattern(listing, cfg)
+    if cfg["label"] is not None:
+        rows = _by_pattern(listing, cfg["label"])
     elif kind == "folders":
         rows = _by_folders(listing, asked=True)
     elif kind == "table":
@@ -153,9 +153,9 @@ def recognise(
     return _finish(listing, rows)
 
 
-def _kind_asked(cfg: dict[str, Any], group: str | None) -> str:
+def _kind_asked(cfg: Layout, group: str | None) -> str:
     kind = str(cfg["kind"])
-    of_table = next((f"layout.{k}" for k in _TABLE_SETTINGS if cfg[k]), None)
+    of_table = next((f"layout.{k}" for k, v in cfg.items() if v and k in _TABLE_SETTINGS), None)
     if cfg["label"] is not None:
         if kind in ("folders", "table") or of_table:
             other = of_table or f"kind {kind}"
@@ -448,8 +448,9 @@ def _unknown_in_classes(listing: Listing, rows: Rows, readings: list[_Reading]) 
 # ---------------------------------------------------------------- expressions
 
 
-def _by_pattern(listing: Listing, cfg: dict[str, Any]) -> Rows:
-    expression = re.compile(cfg["label"])
+def _by_pattern(listing: Listing, pattern: str) -> Rows:
+    """Rows by a regular expression on the path, whose group 1 is the label."""
+    expression = re.compile(pattern)
     rows = Rows("pattern")
     for path in listing.images:
         rows.add(path, _group_1(expression, path))
@@ -461,11 +462,9 @@ def _by_pattern(listing: Listing, cfg: dict[str, Any]) -> Rows:
             rows.add(path, label)
     labels = rows.labels
     if not labels:
-        raise UserError(
-            f"layout.label: the expression {cfg['label']!r} matches no path{listing.seen()}"
-        )
+        raise UserError(f"layout.label: the expression {pattern!r} matches no path{listing.seen()}")
     rows.said.append(
-        f"{len(labels)} labels by the expression {cfg['label']!r} ({few(labels)}; {len(rows.path):,} files)"
+        f"{len(labels)} labels by the expression {pattern!r} ({few(labels)}; {len(rows.path):,} files)"
     )
     return rows
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TypedDict
 
 from darkroom.errors import UserError, nearest
 from darkroom.sources.folders import is_junk
@@ -77,21 +77,45 @@ _GLUED = re.compile(
 )
 
 
+class Layout(TypedDict):
+    """The settings `layout`; what each means stands in the configuration."""
+
+    kind: str
+    root: str | None
+    ignore: list[str]
+    table: str | None
+    path_column: str | None
+    label_column: str | None
+    split_column: str | None
+    group_column: str | None
+    label: str | None
+    split: str | None
+
+
 # ---------------------------------------------------------------- files
 
 
 class Listing:
-    """Files of a listing by what they claim to be, below the chosen root."""
+    """Files of a listing by what they claim to be, below the chosen root.
 
-    def __init__(self, paths: Iterable[str], cfg: dict[str, Any]) -> None:
-        root = str(PurePosixPath((cfg["root"] or "").replace("\\", "/"))).strip("/")
+    Parameters
+    ----------
+    paths : files, relative to the source's root, with `/`.
+    below : folder to look in; unset: all of it.
+    ignore : glob patterns of paths to leave out.
+    """
+
+    def __init__(
+        self, paths: Iterable[str], below: str | None = None, ignore: Sequence[str] = ()
+    ) -> None:
+        root = str(PurePosixPath((below or "").replace("\\", "/"))).strip("/")
         self.root = "" if root in ("", ".") else root + "/"
         self.images: list[str] = []
         self.unknown: list[str] = []
         self.companions: list[str] = []
         self.outside = self.globbed = 0
         everything = list(paths)
-        globs = [_Glob(p) for p in cfg["ignore"]]
+        globs = [_Glob(p) for p in ignore]
         hidden: dict[str, bool] = {}
         for path in everything:
             if not path.startswith(self.root):
@@ -118,7 +142,7 @@ class Listing:
         if self.root and len(everything) == self.outside:
             folders = dict.fromkeys(p.rpartition("/")[0] for p in everything)
             raise UserError(
-                f"layout.root is {cfg['root']!r}: no such folder in the source"
+                f"layout.root is {below!r}: no such folder in the source"
                 + nearest(root, filter(None, folders))
             )
         self.unmatched = [g.pattern for g in globs if not g.hits]

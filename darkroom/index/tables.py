@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 from darkroom.errors import UserError, nearest
 from darkroom.index.listing import (
+    Layout,
     Listing,
     Rows,
     few,
@@ -95,7 +96,7 @@ class _Table:
 
 def by_table(
     listing: Listing,
-    cfg: dict[str, Any],
+    cfg: Layout,
     open_text: OpenText | None,
     *,
     asked: bool,
@@ -187,7 +188,7 @@ def _same(labelled: dict[str, str], folders: Rows) -> bool:
 # ---------------------------------------------------------------- reading
 
 
-def _table_names(listing: Listing, cfg: dict[str, Any]) -> list[str]:
+def _table_names(listing: Listing, cfg: Layout) -> list[str]:
     """Tables to look into: the one that is set, or CSV files that are near the top."""
     tables = [p for p in listing.companions if p.lower().endswith(_SUFFIXES)]
     if cfg["table"]:
@@ -300,7 +301,7 @@ def _choose(tables: list[_Table], finder: _Finder, open_text: OpenText) -> list[
 # ---------------------------------------------------------------- columns
 
 
-def _find_columns(table: _Table, finder: _Finder, cfg: dict[str, Any], asked: bool) -> None:
+def _find_columns(table: _Table, finder: _Finder, cfg: Layout, asked: bool) -> None:
     """Set the columns of the table; raises where this is no table of images and labels."""
     sample = table.rows[:: max(1, len(table.rows) // 200)][:200]
 
@@ -313,8 +314,7 @@ def _find_columns(table: _Table, finder: _Finder, cfg: dict[str, Any], asked: bo
         table.header = [str(i + 1) for i in range(len(table.header))]
     plain = [_plain(h) for h in table.header]
 
-    def set_column(key: str) -> int:
-        wanted = cfg[key]
+    def set_column(key: str, wanted: str | None) -> int:
         if not wanted:
             return -1
         if wanted in table.header:
@@ -326,8 +326,8 @@ def _find_columns(table: _Table, finder: _Finder, cfg: dict[str, Any], asked: bo
             + nearest(wanted, table.header)
         )
 
-    table.path = set_column("path_column")
-    table.label = set_column("label_column")
+    table.path = set_column("path_column", cfg["path_column"])
+    table.label = set_column("label_column", cfg["label_column"])
     likely = {table.path} if table.path >= 0 else set(range(len(plain))) - {table.label}
     for table.loose in (False, True):
         shares = [
@@ -353,12 +353,12 @@ def _find_columns(table: _Table, finder: _Finder, cfg: dict[str, Any], asked: bo
                 "set layout.label_column"
             )
     taken = {-1, table.path, table.label, *table.onehot}
-    table.split = set_column("split_column")
+    table.split = set_column("split_column", cfg["split_column"])
     if table.split < 0 and cfg["split"] is None:
         split = _first_named(_SPLIT_NAMES, plain)
         if split not in taken and _all_parts({r[split] for r in table.rows if r[split]}):
             table.split = split
-    table.group = set_column("group_column")
+    table.group = set_column("group_column", cfg["group_column"])
     if table.group < 0:
         table.group = _first_named(_GROUP_NAMES, plain)
     if table.group in taken:
@@ -516,9 +516,7 @@ def _fold(text: str) -> str:
 # ---------------------------------------------------------------- rows
 
 
-def _table_rows(
-    listing: Listing, finder: _Finder, tables: list[_Table], cfg: dict[str, Any]
-) -> Rows:
+def _table_rows(listing: Listing, finder: _Finder, tables: list[_Table], cfg: Layout) -> Rows:
     rows = Rows("table")
     first: dict[int, tuple[int, str]] = {}  # file -> its first row, and where that stands
     many = len(tables) > 1

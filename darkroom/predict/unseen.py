@@ -64,7 +64,7 @@ def find(source: str) -> Found:
             f"{source}: there is no such folder or picture (looked for {path.absolute()})"
             + (near if "did you mean" in near else "")
         )
-    listing = Listing((name for name, _ in folders.walk(str(path))), {"root": None, "ignore": []})
+    listing = Listing(name for name, _ in folders.walk(str(path)))
     paths = sorted(listing.images + listing.unknown)
     if not paths:
         others = f", only {listing.companions[0]} and the like" if listing.companions else ""
@@ -191,11 +191,11 @@ def examine(path: str, out: np.ndarray, *, view: dict[str, Any], policy: Policy)
     from darkroom import images
     from darkroom.decode.file import probe, trouble_of
     from darkroom.decode.quiet import quiet
-    from darkroom.index import manifest
+    from darkroom.index.examine import read_file
 
     try:
         with quiet:
-            data, _, _ = manifest.read_file(path)
+            data, _, _ = read_file(path)
             found = probe(data, Path(path).name, policy)
             if not found.trouble:
                 images.render(data, out, view=view, policy=policy)

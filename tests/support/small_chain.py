@@ -18,6 +18,7 @@ from darkroom.config import Settings
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
+from darkroom.index.manifest import index_files
 from darkroom.sources import download
 from darkroom.train import training
 from tests.support.pictures import class_folders
@@ -62,7 +63,7 @@ class Chain:
         Path("data/shapes").mkdir(parents=True)
         download.download_source(source, cfg=self.cfg("download"))
         Path(self.results()).mkdir(parents=True)
-        manifest.write_manifest(source, manifest, cfg=self.cfg("index"), threads=1)
+        index_files(source, manifest, cfg=self.cfg("index"), threads=1)
         indices = self.results("class_indices.json")
         splits = self.results("splits.parquet")
         partition.write_splits(manifest, splits, indices=indices, cfg=self.cfg("split"))

@@ -16,8 +16,10 @@ import pytest
 from darkroom import augmentation, images, store
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
-from darkroom.index import manifest
-from darkroom.shards import Shards, bounds, take
+from darkroom.index.manifest import index_files
+from darkroom.index.sharded import index_shard, join_index, list_files
+from darkroom.index.shards import bounds
+from darkroom.shards import Shards, take
 from darkroom.train import batches
 from tests.support.awful import awful_folder
 from tests.support.indexed import POLICY, indexed
@@ -98,35 +100,33 @@ def test_an_index_in_shards_is_the_whole_one_to_the_byte(tmp_path: Path, count: 
     source.write_text(f'{{"root": "{root}"}}')
     whole, joined = tmp_path / "whole.parquet", tmp_path / "joined.parquet"
     cfg = index_cfg()
-    manifest.write_manifest(str(source), str(whole), cfg=cfg, threads=1)
+    index_files(str(source), str(whole), cfg=cfg, threads=1)
     listing = tmp_path / "index/listing.parquet"
-    manifest.write_listing(str(source), str(listing), cfg=cfg)
+    list_files(str(source), str(listing), cfg=cfg)
     parts = []
     for shard in range(1, count + 1):
         parts.append(str(tmp_path / f"index/{shard}.parquet"))
         own = {"decode": cfg["decode"], "shard": shard, "shards": count}
-        manifest.write_findings(str(source), str(listing), parts[-1], cfg=own, threads=2)
-    manifest.join(str(source), str(listing), parts, str(joined), "pets")
+        index_shard(str(source), str(listing), parts[-1], cfg=own, threads=2)
+    join_index(str(source), str(listing), parts, str(joined), cfg={"dataset": "pets"})
     table = pq.read_table(whole)
     assert len(set(table["status"].to_pylist())) == 3 and any(table["duplicate_of"].to_pylist())
     assert any("duplicate path: a link" in r for r in table["reason"].to_pylist())
     assert joined.read_bytes() == whole.read_bytes()
     if count > 1:
         with pytest.raises(UserError, match="its shards"):
-            manifest.join(str(source), str(listing), parts[:-1], str(joined), "pets")
+            join_index(str(source), str(listing), parts[:-1], str(joined), cfg={"dataset": "pets"})
 
 
 def test_a_shard_reads_its_own_files_alone(tmp_path: Path) -> None:
     root = class_folders(tmp_path / "pictures", per_class=4)
     source, listing = tmp_path / "source.json", tmp_path / "listing.parquet"
     source.write_text(f'{{"root": "{root}"}}')
-    manifest.write_listing(str(source), str(listing), cfg=index_cfg())
+    list_files(str(source), str(listing), cfg=index_cfg())
     for path in root.glob("[ds]*/*"):  # all but the first class
         path.unlink()
     own = {"decode": index_cfg()["decode"], "shard": 1, "shards": 3}
-    manifest.write_findings(
-        str(source), str(listing), str(tmp_path / "1.parquet"), cfg=own, threads=1
-    )
+    index_shard(str(source), str(listing), str(tmp_path / "1.parquet"), cfg=own, threads=1)
     found = pq.read_table(tmp_path / "1.parquet")
     assert found["trouble"].to_pylist() == [b""] * 4
 

@@ -19,7 +19,9 @@ from PIL import Image
 
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
-from darkroom.index import check, manifest
+from darkroom.index import examine
+from darkroom.index.check import check_files
+from darkroom.index.manifest import index_files
 from darkroom.machine import disk, workers
 from tests.support.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph
 
@@ -37,7 +39,7 @@ def indexed(root: Path, out: Path, threads: int = 1, **settings: Any) -> tuple[R
         "group": settings.get("group"),
         "decode": Decode(**settings.get("decode", {})).model_dump(),
     }
-    manifest.write_manifest(str(source), str(manifest), cfg=cfg, threads=threads)
+    index_files(str(source), str(manifest), cfg=cfg, threads=threads)
     assert not list(out.glob(".*.part"))
     return {r["path"]: r for r in pq.read_table(manifest).to_pylist()}, manifest
 
@@ -209,8 +211,8 @@ def test_a_file_without_permission(tmp_path: Path, monkeypatch: Any) -> None:
     def refuse(path: str, flags: int) -> int:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(manifest.os, "open", refuse)
-    block = manifest.examine(str(root), ["cat/0.jpg"], Decode().model_dump())
+    monkeypatch.setattr(examine.os, "open", refuse)
+    block = examine.examine(str(root), ["cat/0.jpg"], Decode().model_dump())
     assert block.trouble == ["cannot be read: permission denied"]
     assert block.sha256 == [b""] and block.phash == [None]
 
@@ -221,14 +223,14 @@ def test_a_source_that_goes_away_is_not_taken_for_bad_files(
 ) -> None:
     """Its index would stay when the source is back as it was."""
     root = good(tmp_path / "d", n=20)
-    really = manifest.probe
+    really = examine.probe
 
-    def probe(data: bytes, name: str, policy: dict[str, Any]) -> manifest.Probe:
+    def probe(data: bytes, name: str, policy: dict[str, Any]) -> examine.Probe:
         if root.exists():
             root.rename(tmp_path / "unplugged")
         return really(data, name, policy)
 
-    monkeypatch.setattr(manifest, "probe", probe)
+    monkeypatch.setattr(examine, "probe", probe)
     with pytest.raises(FileNotFoundError) as told:
         indexed(root, tmp_path / "o", threads=threads)
     assert str(disk.in_words(told.value)).startswith(f"{root}/cat/")
@@ -236,22 +238,22 @@ def test_a_source_that_goes_away_is_not_taken_for_bad_files(
 
 
 def test_a_file_beyond_the_limit(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(manifest, "MAX_BYTES", 100)
-    block = manifest.examine(str(good(tmp_path)), ["cat/0.jpg"], Decode().model_dump())
+    monkeypatch.setattr(examine, "MAX_BYTES", 100)
+    block = examine.examine(str(good(tmp_path)), ["cat/0.jpg"], Decode().model_dump())
     assert block.trouble[0].startswith("too large:") and "a file may have 100" in block.trouble[0]
 
 
 def test_a_worker_that_dies_costs_its_file_only(tmp_path: Path, monkeypatch: Any) -> None:
     root = good(tmp_path / "d", n=20)
     bad = {(root / f"{c}/7.jpg").read_bytes() for c in ("cat", "dog")}
-    really = manifest.probe
+    really = examine.probe
 
-    def probe(data: bytes, name: str, policy: dict[str, Any]) -> manifest.Probe:
+    def probe(data: bytes, name: str, policy: dict[str, Any]) -> examine.Probe:
         if data in bad:
             os.kill(os.getpid(), signal.SIGKILL)
         return really(data, name, policy)
 
-    monkeypatch.setattr(manifest, "probe", probe)
+    monkeypatch.setattr(examine, "probe", probe)
     rows, _ = indexed(root, tmp_path / "o", threads=2)
     broken = {p: r["reason"] for p, r in rows.items() if r["status"] != "ok"}
     said = "crashed: the decoder ended by signal SIGKILL"
@@ -263,14 +265,14 @@ def test_a_file_on_which_the_decoder_hangs_costs_that_file_only(
 ) -> None:
     root = good(tmp_path / "d", n=8)
     bad = (root / "cat/7.jpg").read_bytes()
-    really = manifest.probe
+    really = examine.probe
 
-    def probe(data: bytes, name: str, policy: dict[str, Any]) -> manifest.Probe:
+    def probe(data: bytes, name: str, policy: dict[str, Any]) -> examine.Probe:
         while data == bad:
             pass
         return really(data, name, policy)
 
-    monkeypatch.setattr(manifest, "probe", probe)
+    monkeypatch.setattr(examine, "probe", probe)
     monkeypatch.setattr(workers, "LIMIT", 1.0)
     rows, _ = indexed(root, tmp_path / "o", threads=2)
     broken = {p: r["reason"] for p, r in rows.items() if r["status"] != "ok"}
@@ -279,10 +281,10 @@ def test_a_file_on_which_the_decoder_hangs_costs_that_file_only(
 
 
 def test_a_defect_is_no_reason(tmp_path: Path, monkeypatch: Any) -> None:
-    def probe(*_: Any) -> manifest.Probe:
+    def probe(*_: Any) -> examine.Probe:
         raise ZeroDivisionError("a defect of ours")
 
-    monkeypatch.setattr(manifest, "probe", probe)
+    monkeypatch.setattr(examine, "probe", probe)
     with pytest.raises(RuntimeError, match="ZeroDivisionError: a defect of ours"):
         indexed(good(tmp_path / "d"), tmp_path / "o")
 
@@ -311,7 +313,7 @@ def test_a_class_without_usable_image_is_told(tmp_path: Path, caplog: Any) -> No
 
 def bits(a: np.ndarray, b: np.ndarray) -> int:
     small = [cv2.resize(x, (32, 32), interpolation=cv2.INTER_AREA) for x in (a, b)]
-    one, two = manifest.perceptual_hash(np.stack(small))
+    one, two = examine.perceptual_hash(np.stack(small))
     return int(one ^ two).bit_count()
 
 
@@ -330,8 +332,8 @@ def test_the_hash_against_its_definition() -> None:
     image = cv2.resize(photograph(3)[..., 0], (32, 32), interpolation=cv2.INTER_AREA)
     low = cv2.dct(image.astype(np.float64))[1:9, 1:9].ravel()
     expected = "".join("1" if v > np.median(low) else "0" for v in low)
-    assert f"{int(manifest.perceptual_hash(image[None])[0]):064b}" == expected
-    assert manifest.perceptual_hash(np.full((1, 32, 32), 9, np.uint8))[0] == 0
+    assert f"{int(examine.perceptual_hash(image[None])[0]):064b}" == expected
+    assert examine.perceptual_hash(np.full((1, 32, 32), 9, np.uint8))[0] == 0
 
 
 def test_the_hash_is_of_the_image_as_shown(tmp_path: Path) -> None:
@@ -351,7 +353,7 @@ def test_the_hash_is_of_the_image_as_shown(tmp_path: Path) -> None:
 
 
 def checked(manifest: Path, output: Path, limit: float) -> list[list[str]]:
-    check.check(str(manifest), str(output), cfg={"dataset": "pets"}, limit=limit)
+    check_files(str(manifest), str(output), cfg={"dataset": "pets"}, limit=limit)
     with output.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
 

@@ -1,0 +1,201 @@
+"""The index of a data set in shards: a listing, the files of each shard, and one manifest of all."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+
+from darkroom.decode.policy import Policy
+from darkroom.errors import UserError
+from darkroom.index import layout, shards
+from darkroom.index.examine import NUMBERS, Findings, examine_all
+from darkroom.index.listing import Layout
+from darkroom.index.manifest import recognised, root_of, write_manifest
+from darkroom.machine import disk
+from darkroom.sources.folders import printable
+
+log = logging.getLogger(__name__)
+
+
+class ListFiles(TypedDict):
+    """What the listing reads of the settings of a data set."""
+
+    layout: Layout
+    group: str | None
+
+
+class IndexShard(TypedDict):
+    """What the index of one shard reads: the policy, and which shard of how many it is."""
+
+    decode: Policy
+    shard: int
+    shards: int
+
+
+class JoinIndex(TypedDict):
+    """What the join reads: the data set's name."""
+
+    dataset: str
+
+
+def list_files(source: str, output: str, *, cfg: ListFiles) -> None:
+    """List all files with what their names say; no image is opened.
+
+    Parameters
+    ----------
+    source : source.json.
+    output : a Parquet file, a row a file as in the manifest.
+    cfg : the settings.
+
+    Raises
+    ------
+    UserError
+        The layout is not recognised, or a folder cannot be read.
+    """
+    import pyarrow as pa
+
+    rows = recognised(root_of(source), cfg["layout"], cfg["group"])
+    names = ("path", "label", "split", "group", "trouble")
+    columns = {name: pa.array(_as_bytes(getattr(rows, name)), pa.binary()) for name in names}
+    about = {"kind": rows.kind, "sentence": printable(rows.sentence), "ignored": rows.ignored}
+    _write_parquet(output, columns, about)
+
+
+def index_shard(source: str, listing: str, output: str, *, cfg: IndexShard, threads: int) -> None:
+    """Examine the files of one shard.
+
+    Parameters
+    ----------
+    source : source.json.
+    listing : what `list_files` made of it.
+    output : a Parquet file, a row a file of the shard.
+    cfg : the settings.
+    threads : worker processes.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    root = root_of(source)
+    file = parquet.ParquetFile(listing)
+    first, end = shards.bounds(file.metadata.num_rows, cfg["shard"], cfg["shards"])
+    paths, trouble = _rows_of(file, first, end)
+    found = examine_all(root, paths, trouble, cfg["decode"], threads)
+    # A network's file system has another number on each node: that of the source's root is 0.
+    own = Path(root).stat().st_dev
+    device = np.where(found.inode[:, 0] == own, 0, found.inode[:, 0])
+    digests = zip(found.sha256, found.hashed, strict=True)
+    columns = {
+        "size": pa.array(found.size),
+        "device": pa.array(device),
+        "inode": pa.array(found.inode[:, 1]),
+        "sha256": pa.array([d.tobytes() if h else None for d, h in digests], pa.binary()),
+        **{name: pa.array(found.numbers[:, k]) for k, name in enumerate(NUMBERS)},
+        "mode": pa.array([mode for mode, _ in found.kinds], pa.string()),
+        "format": pa.array([kind for _, kind in found.kinds], pa.string()),
+        "trouble": pa.array(_as_bytes(found.trouble), pa.binary()),
+        "conversions": pa.array(_as_bytes(found.conversions), pa.binary()),
+        "phash": pa.array(found.phash, mask=~found.seen),
+    }
+    _write_parquet(output, columns, {})
+    log.info("examined files %d to %d of the listing", first, end)
+
+
+def join_index(
+    source: str, listing: str, parts: Sequence[str], manifest: str, *, cfg: JoinIndex
+) -> None:
+    """Join the shards in one manifest, equal to the byte to what `index_files` makes.
+
+    Copies, links and names that differ in case alone are found here, among all files.
+
+    Parameters
+    ----------
+    source : source.json.
+    listing : what `list_files` made of it.
+    parts : what `index_shard` made of each shard, in their order.
+    manifest : the file to make.
+    cfg : the settings.
+
+    Raises
+    ------
+    UserError
+        The shards do not have as many files as the listing.
+    """
+    import pyarrow.parquet as parquet
+
+    table = parquet.read_table(listing)
+    about = json.loads(table.schema.metadata[b"darkroom"])
+    read: dict[str, Any] = {name: _as_text(table[name]) for name in table.column_names}
+    rows = layout.Recognised(**{**read, **about})
+    found = Findings(len(rows.path))
+    start = 0
+    for path in parts:
+        start = _put(found, start, parquet.read_table(path), path)
+    if start != len(rows.path):
+        raise UserError(
+            f"{listing} has {len(rows.path):,} files and its shards {start:,}: delete "
+            f"{Path(listing).parent} and run again"
+        )
+    write_manifest(manifest, rows, found, {"dataset": cfg["dataset"], "root": root_of(source)})
+
+
+def _put(found: Findings, start: int, table: Any, path: str) -> int:
+    """Take over the table of a shard for the files from `start` on; returns where it ends."""
+    end: int = start + table.num_rows
+    if end > len(found.size):
+        raise UserError(f"{path} has more files than the listing: delete it and run again")
+    here = slice(start, end)
+    found.size[here] = table["size"]
+    found.inode[here, 0], found.inode[here, 1] = table["device"], table["inode"]
+    digests = table["sha256"].to_pylist()
+    joined = b"".join(d or bytes(32) for d in digests)
+    found.sha256[here] = np.frombuffer(joined, np.uint8).reshape(-1, 32)
+    found.hashed[here] = [d is not None for d in digests]
+    for k, name in enumerate(NUMBERS):
+        found.numbers[here, k] = table[name]
+    found.phash[here] = table["phash"].fill_null(0)
+    found.seen[here] = table["phash"].is_valid()
+    kinds = zip(table["mode"].to_pylist(), table["format"].to_pylist(), strict=True)
+    found.kinds[here] = [found.same(kind) for kind in kinds]
+    found.trouble[here] = [found.same(t) for t in _as_text(table["trouble"])]
+    found.conversions[here] = [found.same(c) for c in _as_text(table["conversions"])]
+    return end
+
+
+def _rows_of(file: Any, first: int, end: int) -> tuple[list[str], list[str]]:
+    """Paths and troubles of rows [first, end) of a listing; no more of it is read."""
+    paths: list[Any] = []
+    trouble: list[Any] = []
+    start = 0
+    for group in range(file.metadata.num_row_groups):
+        n = file.metadata.row_group(group).num_rows
+        low, high = max(first - start, 0), min(end - start, n)
+        if low < high:
+            table = file.read_row_group(group, columns=["path", "trouble"]).slice(low, high - low)
+            paths += _as_text(table["path"])
+            trouble += _as_text(table["trouble"])
+        start += n
+    return paths, trouble
+
+
+def _as_bytes(values: Sequence[str | None]) -> list[bytes | None]:
+    """Names as the file system has them, which need be no text."""
+    return [None if v is None else v.encode("utf-8", "surrogateescape") for v in values]
+
+
+def _as_text(column: Any) -> list[Any]:
+    values = column.to_pylist()
+    return [None if v is None else v.decode("utf-8", "surrogateescape") for v in values]
+
+
+def _write_parquet(path: str, columns: dict[str, Any], about: dict[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    table = pa.table(columns).replace_schema_metadata({"darkroom": json.dumps(about)})
+    with disk.whole(path) as part:
+        parquet.write_table(table, part, row_group_size=1 << 16)
