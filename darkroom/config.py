@@ -821,14 +821,15 @@ class Model(Strict):
     )
     compile: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="TensorFlow: graphs by XLA, which can do neither max pools nor several cards; auto: no. PyTorch: on a card, each step as one CUDA graph, unless never. JAX always compiles",
+        description="TensorFlow: always compiles by XLA, which can do neither max pools nor several GPUs; auto and never: not. JAX always compiles, PyTorch never",
     )
     steps_per_call: Literal["auto"] | PositiveInt = Field(
-        "auto", description="training steps of one call; auto: 16 on a card, 1 on a processor"
+        "auto",
+        description="training steps of one call; auto: 16 on a GPU, 1 on a processor. PyTorch takes one",
     )
     on_device: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="training rows that `memory_mb` holds lie on the device; auto: on a card. Not where `augment` changes them, nor with several cards",
+        description="training rows that `memory_mb` holds lie on the device; auto: on a GPU. Not where `augment` changes them, nor with several GPUs, nor with PyTorch",
     )
     test_time: Literal["none", "mirror"] = Field(
         "none",

@@ -11,7 +11,7 @@ full: the gradient of 256 to 256 channels takes 0.16 against 0.46 ms an image at
 
 On a card XLA's deterministic gradient of a max pool is a serial scatter. Comparing the values of
 each window with the largest has one order by itself: 87,712 against 28,403 images/s of the
-CIFAR-10 network, H200. PyTorch's dropout by Keras waits for the card to read a seed.
+CIFAR-10 network, H200.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ def install(network: Any) -> None:
     They stay stock Keras layers with the same weights, and so does the saved network: only
     what training calls is exchanged. Running statistics are those of Keras, with the biased
     variance. TensorFlow: batch normalisations; narrow convolutions, in bfloat16 on a processor
-    alone. PyTorch: dropout draws from its own generator, which `steps.OnTorch` seeds. JAX: max
-    pools whose windows touch nowhere.
+    alone. JAX: max pools whose windows touch nowhere.
 
     Parameters
     ----------
@@ -47,13 +46,7 @@ def install(network: Any) -> None:
                     layer.call = _fused(layer, layer.call, tf)
             elif type(layer) is keras.layers.Conv2D and not on_a_card and _plain(layer):
                 layer.convolution_op = _side_by_side(layer.convolution_op, keras, tf)
-    elif keras.backend.backend() == "torch":
-        import torch
-
-        for layer in _layers(network):
-            if type(layer) is keras.layers.Dropout and layer.rate and layer.noise_shape is None:
-                layer.call = _dropping(layer, torch)
-    else:
+    elif keras.backend.backend() == "jax":
         import jax
 
         for layer in _layers(network):
@@ -117,15 +110,6 @@ def _pooling(size: tuple[int, int], jax: Any) -> Any:
 
     def call(inputs: Any) -> Any:
         return pool(inputs)
-
-    return call
-
-
-def _dropping(layer: Any, torch: Any) -> Any:
-    """What stands in for `layer.call`: it draws on the card, where Keras' own reads a seed back."""
-
-    def call(inputs: Any, training: bool = False) -> Any:
-        return torch.nn.functional.dropout(inputs, layer.rate, training=bool(training))
 
     return call
 

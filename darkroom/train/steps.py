@@ -393,143 +393,10 @@ class OnJax:
         return tuple(None if part is None else jax.device_put(part, where) for part in parts)
 
 
-# ---------------------------------------------------------------- PyTorch
-
-
-class OnTorch(Plain):
-    """Several steps one after the other without waiting for the card; on a card each as one CUDA graph.
-
-    A graph replays the kernels of a step. Python needs longer to start them one by one than a
-    card needs to compute a small network (CUDA graphs in PyTorch: https://docs.pytorch.org/docs/
-    stable/notes/cuda.html#cuda-graphs).
-
-    Parameters
-    ----------
-    As for `OnTensorFlow`. record : make graphs; else each kernel is started by itself.
-    """
-
-    def __init__(
-        self, network: Any, devices: Devices, per_call: int, record: bool, rows: Any = None
-    ) -> None:
-        import torch
-
-        super().__init__(network)
-        self.per_call, self.record, self.resident = per_call, record, rows is not None
-        self.device = torch.device("cuda" if devices.kind == "gpu" else "cpu")
-        self.rows = torch.from_numpy(rows).to(self.device) if self.resident else None
-        _make_variables(network)
-        self.rate = network.optimizer.learning_rate
-        self.seeds = [
-            int(np.asarray(layer.seed_generator.state.value.cpu())[0])
-            for layer in network._flatten_layers()
-            if getattr(layer, "seed_generator", None) is not None and layer.rate  # 0: frozen
-        ]
-        # by size of the batch: a graph, and what it reads
-        self.graphs: dict[int, tuple[Any, list[Any]]] = {}
-        self.recordable = _recordable(torch)  # its constants are read by every replay
-
-    def train(self, stack: Stack, rates: Sequence[float]) -> tuple[float, float]:
-        """As `OnTensorFlow.train`."""
-        import torch
-
-        self.network.reset_metrics()
-        if self.seeds:  # of what dropout draws: by the step, so that a resumed training agrees
-            at = int(self.network.optimizer.iterations.value)
-            (seed,) = np.random.SeedSequence([*self.seeds, at]).generate_state(1, np.uint64)
-            torch.manual_seed(int(seed >> np.uint64(1)))
-        given = [None if part is None else torch.from_numpy(part).to(self.device) for part in stack]
-        given.append(torch.tensor(np.asarray(rates, np.float32), device=self.device))
-        for step in range(len(rates)):
-            batch = [None if part is None else part[step] for part in given]
-            if self.record:
-                self._replay(batch)
-            else:
-                self._step(batch)
-        said = self.network.get_metrics_result()
-        return float(said["loss"]), float(said["accuracy"])
-
-    def _step(self, batch: list[Any]) -> None:
-        images, targets, weights, rate = batch
-        if self.rows is not None:
-            images = self.rows[images]
-        self.rate.assign(rate)
-        self.network.train_step((images, targets, weights))
-
-    def _replay(self, batch: list[Any]) -> None:
-        size = len(batch[1])
-        if size not in self.graphs:
-            self.graphs[size] = self._recorded(batch)
-        graph, read = self.graphs[size]
-        for place, values in zip(read, batch, strict=True):
-            if place is not None:
-                place.copy_(values)
-        graph.replay()
-
-    def _recorded(self, batch: list[Any]) -> tuple[Any, list[Any]]:
-        """A graph of a step, and the tensors that it reads; network and optimiser stay as they are."""
-        import torch
-
-        network = self.network
-        held = [*network.variables, *network.optimizer.variables, *network.metrics_variables]
-        before = [variable.value.detach().clone() for variable in held]
-        random = torch.cuda.get_rng_state()
-        read = [None if part is None else part.clone() for part in batch]
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside), self.recordable:
-            for _ in range(3):  # libraries choose their ways, and take memory, before a graph
-                self._step(read)
-        torch.cuda.current_stream().wait_stream(aside)
-        network.zero_grad(set_to_none=True)
-        graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(graph), self.recordable:
-                self._step(read)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            said = str(error).splitlines()[0]
-            raise UserError(
-                f"compile: PyTorch cannot make a graph of a step of this network ({said}): set "
-                "compile: never"
-            ) from None
-        for variable, value in zip(held, before, strict=True):
-            variable.value.data.copy_(value)
-        torch.cuda.set_rng_state(random)
-        return graph, read
-
-
-def _recordable(torch: Any) -> Any:
-    """Let Keras' operations do without what a graph cannot hold: values that come from or go to the host.
-
-    Constants become tensors once, while steps run before the graph is made. They live as long as
-    what is returned, and a graph reads them at each replay: it must not outlive it.
-    """
-    constants: dict[Any, Any] = {}
-
-    class Mode(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
-        def __torch_function__(
-            self, called: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            kwargs = kwargs or {}
-            if called in (torch.as_tensor, torch.tensor) and not isinstance(args[0], torch.Tensor):
-                value = np.asarray(args[0])
-                key = (value.tobytes(), value.shape, value.dtype.str, *map(str, kwargs.values()))
-                if key not in constants:
-                    constants[key] = called(*args, **kwargs)
-                return constants[key]
-            if called is torch._foreach_add_ and isinstance(kwargs.get("alpha"), torch.Tensor):
-                # SGD's rate, which would be read back
-                return called(args[0], torch._foreach_mul(args[1], kwargs["alpha"]))
-            return called(*args, **kwargs)
-
-    return Mode()
-
-
 # ---------------------------------------------------------------- which way
 
 
-Way = Plain | OnTensorFlow | OnJax | OnTorch
+Way = Plain | OnTensorFlow | OnJax
 
 
 def choose(network: Any, settings: dict[str, Any], on: Devices, *, rows: np.ndarray | None) -> Way:
@@ -549,11 +416,14 @@ def choose(network: Any, settings: dict[str, Any], on: Devices, *, rows: np.ndar
     Raises
     ------
     UserError
-        `compile: always` of TensorFlow over several cards.
+        `compile: always` of TensorFlow over several GPUs; any of the three settings asked of
+        PyTorch.
     """
     import keras
 
     backend = keras.backend.backend()
+    if backend == "torch":
+        _refuse_what_torch_has_not(settings)
     card = on.kind == "gpu"
     asked = settings.get("steps_per_call", "auto")
     per_call = (PER_CALL if card else 1) if asked == "auto" else int(asked)
@@ -567,14 +437,19 @@ def choose(network: Any, settings: dict[str, Any], on: Devices, *, rows: np.ndar
             "compile: always: TensorFlow compiles for one card alone, and this training has "
             f"{on.count}: set compile: auto, or gpus: 1"
         )
-    if backend == "torch":
-        # a scaled loss decides on the host whether a step is taken
-        scaled = isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer)
-        record = card and not scaled and settings.get("compile") != "never"
-        return OnTorch(network, on, per_call, record, held)
     plain = per_call == 1 and held is None and on.count == 1 and not compile_
-    if plain:
+    if plain or backend == "torch":
         return Plain(network)
     if backend == "jax":
         return OnJax(network, on, per_call, held)
     return OnTensorFlow(network, on, per_call, compile_, held)
+
+
+def _refuse_what_torch_has_not(settings: dict[str, Any]) -> None:
+    for key in ("compile", "steps_per_call", "on_device"):
+        value = settings.get(key, "auto")
+        if value not in ("auto", "never", 1):
+            raise UserError(
+                f"{key}: {value}: with backend: torch Keras takes one plain step a call: leave it "
+                "at auto"
+            )

@@ -38,7 +38,7 @@ def process(*words: str, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session", params=["tensorflow", "jax", "torch"])
+@pytest.fixture(scope="session", params=["tensorflow", "jax"])
 def ways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The histories of one training, its steps taken in each way, on two pretended devices."""
     folder = tmp_path_factory.mktemp(f"ways-{request.param}")
@@ -46,8 +46,7 @@ def ways(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     said = process("tests.backends.devices", request.param, str(folder), XLA_FLAGS=two)
     assert "up to 4 steps a call, pixels on the device" in said
     assert "going on after epoch 2 of 3" in said
-    if request.param != "torch":  # which has one
-        assert "2 devices share each batch" in said
+    assert "2 devices share each batch" in said
     return folder
 
 

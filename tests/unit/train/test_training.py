@@ -136,6 +136,20 @@ def test_several_cards_are_not_compiled_for_in_silence() -> None:
         steps.choose(None, {"compile": "always"}, steps.Devices("gpu", 2), rows=None)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("compile", "always"), ("steps_per_call", 4), ("on_device", "always")]
+)
+def test_what_pytorch_has_not_is_not_ignored_in_silence(
+    monkeypatch: pytest.MonkeyPatch, key: str, value: Any
+) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    on = steps.Devices("gpu", 1)
+    with pytest.raises(UserError, match=f"{key}: {value}: with backend: torch Keras takes one"):
+        steps.choose(None, {key: value}, on, rows=None)
+    usual = {"compile": "never", "steps_per_call": "auto", "on_device": "auto"}
+    assert type(steps.choose(None, usual, on, rows=np.zeros(3))) is steps.Plain
+
+
 @pytest.mark.parametrize("memory", [100, 0.003])  # held; 18 images at a time of 108
 def test_stopped_in_an_epoch_it_goes_on_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: float
