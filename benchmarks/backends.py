@@ -31,7 +31,7 @@ from darkroom import ROOT
 from darkroom.config import Layer, Settings
 from darkroom.machine.progress import progress
 from darkroom.train import batches, models, steps, training
-from darkroom.workflow.threads import multiplications
+from darkroom.workflow.arithmetic import multiplications
 
 NETWORKS = {"cifar10_cnn": (32, 32, 3), "imagenette_cnn": (224, 224, 3)}
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -54,7 +54,7 @@ def settings_of(name: str) -> dict[str, Any]:
         }
     )
     wildcards = {"dataset": "x", "fold": "holdout", "model": name, "seed": "0"}
-    settings: dict[str, Any] = whole.stage("train", wildcards)["model"]
+    settings: dict[str, Any] = whole.stage("train_model", wildcards)["model"]
     return settings
 
 

@@ -86,13 +86,13 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
     def cfg(stage: str) -> Any:
         return settings.stage(stage, wildcards)
 
-    download.download_source(path["source"], cfg=cfg("download"), mirror=None)
-    index_files(path["source"], path["manifest"], cfg=cfg("index"), threads=threads)
+    download.download_source(path["source"], cfg=cfg("download_source"), mirror=None)
+    index_files(path["source"], path["manifest"], cfg=cfg("index_files"), threads=threads)
     partition.write_splits(
-        path["manifest"], path["splits"], indices=str(folder / "i.json"), cfg=cfg("split")
+        path["manifest"], path["splits"], indices=str(folder / "i.json"), cfg=cfg("split_rows")
     )
     images.write_images(
-        path["source"], path["manifest"], path["images"], cfg=cfg("prepare"), threads=threads
+        path["source"], path["manifest"], path["images"], cfg=cfg("prepare_images"), threads=threads
     )
     return settings, path
 
@@ -180,7 +180,7 @@ def main() -> None:
             archive = thinned(archive, Path(name), asked.images)
         settings, path = prepared(archive, Path(name), asked.threads)
         for model in [asked.only] if asked.only else [PUBLISHED, OURS]:
-            cfg = settings.stage_train(DATASET, "holdout", model, asked.seed)
+            cfg = settings.stage_train_model(DATASET, "holdout", model, asked.seed)
             cfg["model"]["epochs"] = asked.epochs or cfg["model"]["epochs"]
             curves[model] = trained(model, cfg, path, asked.threads)
     if asked.csv:

@@ -32,20 +32,20 @@ from darkroom.config import Settings
 
 CLASSES = 10
 STAGES = {
-    "index_files": "index.write_manifest(source, manifest, cfg=cfg('index'), threads=cores)",
-    "split_rows": "partition.write_splits(manifest, splits, indices='indices.json', cfg=cfg('split'))",
-    "prepare_images": "images.write_images(source, manifest, pixels, cfg=cfg('prepare', view=view), threads=cores)",
-    "augment_images": "augmentation.write_augmented(pixels, manifest, variants, cfg=cfg('augment'), threads=cores)",
-    "describe_images": "describe.describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe', features='hog'))",
-    "embed_images": "backbone.embed_images(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed', features='net'), threads=cores)",
-    "train_model": "training.train(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
-    "extract_features": "network.extract_features('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('features', fold='holdout', model='cnn'), name='cnn-seed0', threads=cores)",
+    "index_files": "index.write_manifest(source, manifest, cfg=cfg('index_files'), threads=cores)",
+    "split_rows": "partition.write_splits(manifest, splits, indices='indices.json', cfg=cfg('split_rows'))",
+    "prepare_images": "images.write_images(source, manifest, pixels, cfg=cfg('prepare_images', view=view), threads=cores)",
+    "augment_images": "augmentation.write_augmented(pixels, manifest, variants, cfg=cfg('augment_images'), threads=cores)",
+    "describe_images": "describe.describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe_images', features='hog'))",
+    "embed_images": "backbone.embed_images(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed_images', features='net'), threads=cores)",
+    "train_model": "training.train(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train_model', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
+    "extract_features": "network.extract_features('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('extract_features', fold='holdout', model='cnn'), name='cnn-seed0', threads=cores)",
     "fit linear_svm": "fit('linear_svm')",
     "fit logistic_regression": "fit('logistic_regression')",
     "fit svm": "fit('svm')",
     "fit random_forest": "fit('random_forest')",
     "fit knn": "fit('knn')",
-    "evaluate_dataset": "evaluate.evaluate_dataset(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.csv', summary='summary.csv', classes='class_metrics.csv', thresholds='thresholds.csv', predictions_out='predictions.parquet', cfg=cfg('evaluate'))",
+    "evaluate_dataset": "evaluate.evaluate_dataset(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.csv', summary='summary.csv', classes='class_metrics.csv', thresholds='thresholds.csv', predictions_out='predictions.parquet', cfg=cfg('evaluate_dataset'))",
     "write_report": "report_()",
 }
 MODULES = {
@@ -71,7 +71,7 @@ def cfg(name, **_):
 
 
 def fit(name):
-    cfg = stages['classify'][name]
+    cfg = stages['fit_classifier'][name]
     fitting.fit('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
                     cfg=cfg, threads=cores)
 
@@ -86,7 +86,7 @@ def report_():
         metrics='metrics.csv', summary='summary.csv', classes='class_metrics.csv',
         thresholds='thresholds.csv', predictions='predictions.parquet', images=pixels,
         output='report.html', figures=[f'figures/{name}' for name in FIGURES],
-        benchmarks='benchmarks', cfg=cfg('report'), histories=[str(history)], augmented=variants)
+        benchmarks='benchmarks', stages=[], cfg=cfg('write_report'), histories=[str(history)], augmented=variants)
 
 
 """
@@ -139,13 +139,13 @@ def settings(memory_mb: int | None) -> dict[str, Any]:
     every = {"dataset": "many", "fold": "holdout", "model": "cnn", "seed": "0"}
     view = next(iter(made.views_of("many")))
     asked = {
-        "index": {}, "split": {}, "prepare": {"view": view}, "augment": {}, "evaluate": {},
-        "describe": {"features": "hog"}, "embed": {"features": "net"}, "train": {},
-        "features": {}, "report": {},
+        "index_files": {}, "split_rows": {}, "prepare_images": {"view": view}, "augment_images": {}, "evaluate_dataset": {},
+        "describe_images": {"extract_features": "hog"}, "embed_images": {"extract_features": "net"}, "train_model": {},
+        "extract_features": {}, "write_report": {},
     }  # fmt: skip
     found = {name: made.stage(name, every | own) for name, own in asked.items()}
-    found["classify"] = {
-        name: made.stage("classify", every | {"features": "cnn-seed0", "classifier": name})
+    found["fit_classifier"] = {
+        name: made.stage("fit_classifier", every | {"features": "cnn-seed0", "classifier": name})
         for name in config["classifiers"]
     }
     return {"view": view} | found

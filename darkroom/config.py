@@ -1288,14 +1288,17 @@ class Settings(Strict):
         settings: dict[str, Any] = method(**given)
         return settings
 
-    def stage_download(self, dataset: str) -> dict[str, Any]:
+    def stage_download_source(self, dataset: str) -> dict[str, Any]:
         d = self.datasets[dataset]
         root = {"root": d.layout.root} if d.layout.root else {}
         return {"dataset": dataset} | _pick(d, "source", "sha256", "limits") | root
 
-    def stage_index(self, dataset: str) -> dict[str, Any]:
+    def stage_index_files(self, dataset: str) -> dict[str, Any]:
         d = self.datasets[dataset]
         return {"dataset": dataset} | _pick(d, "layout", "group", "decode")
+
+    def stage_list_files(self, dataset: str) -> dict[str, Any]:
+        return self.stage_index_files(dataset)
 
     def stage_index_shard(self, dataset: str, shard: str) -> dict[str, Any]:
         return _pick(self.datasets[dataset], "decode") | self._shard(dataset, shard)
@@ -1306,31 +1309,31 @@ class Settings(Strict):
     def _shard(self, dataset: str, shard: str) -> dict[str, Any]:
         return {"shard": int(shard), "shards": self.datasets[dataset].shards}
 
-    def stage_check(self, dataset: str) -> dict[str, Any]:
+    def stage_check_files(self, dataset: str) -> dict[str, Any]:
         return {"dataset": dataset}
 
-    def stage_weights(self, features: str) -> dict[str, Any]:
+    def stage_download_weights(self, features: str) -> dict[str, Any]:
         keys = ("application", "settings", "weights", "sha256")
         f = self.features[features]
         view = View(**BACKBONE_VIEW | f.view.model_dump(exclude_none=True))
         return {"features": features, "shape": list(view.shape)} | _pick(f, *keys)
 
-    def stage_split(self, dataset: str) -> dict[str, Any]:
+    def stage_split_rows(self, dataset: str) -> dict[str, Any]:
         return {"dataset": dataset} | _pick(self.datasets[dataset], "classes", "split")
 
-    def stage_prepare(self, dataset: str, view: str) -> dict[str, Any]:
+    def stage_prepare_images(self, dataset: str, view: str) -> dict[str, Any]:
         return {
             "dataset": dataset,
             "view": _json(self.views_of(dataset)[view]),
         } | _pick(self.datasets[dataset], "decode")
 
     def stage_prepare_shard(self, dataset: str, view: str, shard: str) -> dict[str, Any]:
-        return self.stage_prepare(dataset, view) | self._shard(dataset, shard)
+        return self.stage_prepare_images(dataset, view) | self._shard(dataset, shard)
 
     def stage_join_images(self, dataset: str, view: str) -> dict[str, Any]:
         return {"dataset": dataset, "view": view}
 
-    def stage_augment(self, dataset: str) -> dict[str, Any]:
+    def stage_augment_images(self, dataset: str) -> dict[str, Any]:
         d = self.datasets[dataset]
         labels = d.augment.classes
         if labels is not None and d.classes is not None:
@@ -1357,7 +1360,7 @@ class Settings(Strict):
             del settings["normalise"]
         return settings
 
-    def stage_train(self, dataset: str, fold: str, model: str, seed: int) -> dict[str, Any]:
+    def stage_train_model(self, dataset: str, fold: str, model: str, seed: int) -> dict[str, Any]:
         return {
             "dataset": dataset,
             "fold": fold,
@@ -1374,7 +1377,7 @@ class Settings(Strict):
             return None
         return {"name": name} | _pick(self.features[name], "application", "settings", "pool")
 
-    def stage_features(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
+    def stage_extract_features(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
         m = self.models[model]
         return {
             "dataset": dataset,
@@ -1389,7 +1392,7 @@ class Settings(Strict):
         assert m.tune is not None
         tune = _searched(m, m.tune)
         tune["objective"] = tune["objective"] or m.monitor
-        train = self.stage_train(dataset, fold, model, m.seeds[0])
+        train = self.stage_train_model(dataset, fold, model, m.seeds[0])
         return train | {"name": model, "tune": tune}
 
     def stage_try_classifier(
@@ -1397,7 +1400,7 @@ class Settings(Strict):
     ) -> dict[str, Any]:
         c = self.classifiers[classifier]
         assert c.tune is not None
-        fit = self.stage_classify(dataset, fold, features, classifier)
+        fit = self.stage_fit_classifier(dataset, fold, features, classifier)
         return fit | {"tune": _searched(c, c.tune)}
 
     def stage_choose_setting(self, dataset: str, fold: str, model: str) -> dict[str, Any]:
@@ -1408,15 +1411,15 @@ class Settings(Strict):
     ) -> dict[str, Any]:
         return {"dataset": dataset, "fold": fold, "features": features, "classifier": classifier}
 
-    def stage_describe(self, features: str) -> dict[str, Any]:
+    def stage_describe_images(self, features: str) -> dict[str, Any]:
         return {"name": features, "kind": self.features[features].kind}
 
-    def stage_embed(self, features: str) -> dict[str, Any]:
+    def stage_embed_images(self, features: str) -> dict[str, Any]:
         backbone = self._backbone(features)
         assert backbone is not None
         return backbone | _pick(self.features[features], "batch") | {"backend": self.backend}
 
-    def stage_classify(
+    def stage_fit_classifier(
         self, dataset: str, fold: str, features: str, classifier: str
     ) -> dict[str, Any]:
         return {
@@ -1427,18 +1430,18 @@ class Settings(Strict):
             "classifier": self.classifiers[classifier].model_dump(mode="json", exclude={"tune"}),
         } | self.balance(dataset)
 
-    def stage_evaluate(self, dataset: str) -> dict[str, Any]:
+    def stage_evaluate_dataset(self, dataset: str) -> dict[str, Any]:
         return {"dataset": dataset, "evaluate": _json(self.evaluate)} | _pick(
             self.datasets[dataset], "threshold"
         )
 
-    def stage_predict(self, dataset: str, name: str) -> dict[str, Any]:
+    def stage_predict_images(self, dataset: str, name: str) -> dict[str, Any]:
         p = self.predict[name]
         own = {} if p.model is None else _pick(self.datasets[dataset], "threshold")
         about = {"dataset": dataset, "name": name, "backend": self.backend}
         return about | _json(p) | own
 
-    def stage_report(self, dataset: str) -> dict[str, Any]:
+    def stage_write_report(self, dataset: str) -> dict[str, Any]:
         pick = {
             "models": self.models_of(dataset),
             "features": list(dict.fromkeys(self.features_of(dataset) + self.backbones_of(dataset))),

@@ -1,7 +1,7 @@
 rule classify:
     """Target: the classifiers of all data sets in `run`."""
     input:
-        each("results/{dataset}/{fold}/{fit}/predictions.parquet"),
+        inputs.each("results/{dataset}/{fold}/{fit}/predictions.parquet"),
 
 
 rule extract_features:
@@ -13,11 +13,11 @@ rule extract_features:
     """
     input:
         model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
-        images=images_of,
-        shards=shards_of,
+        images=inputs.images,
+        shards=inputs.shards,
         splits="results/{dataset}/splits.parquet",
-        augmented=augmented_of,
-        embedded=embedded_of_frozen,
+        augmented=inputs.augmented,
+        embedded=inputs.embedded_frozen,
     output:
         features="results/{dataset}/{fold}/{model}-seed{seed}/features.h5",
         predictions="results/{dataset}/{fold}/{model}-seed{seed}/head/predictions.parquet",
@@ -26,13 +26,12 @@ rule extract_features:
     benchmark:
         "results/{dataset}/benchmarks/{fold}/extract_features-{model}-seed{seed}.tsv"
     conda:
-        "../envs/train.yaml"
-    threads: extraction_threads
+        STAGES["extract_features"].conda
+    threads: threads.extraction
     resources:
-        **NEEDS,
-        gpu=min(1, GPUS),  # it uses one
+        **resources("extract_features"),
     params:
-        cfg=cfg("features"),
+        cfg=params.cfg("extract_features"),
         name="{model}-seed{seed}",
         code=code("extract_features"),
     script:
@@ -46,9 +45,9 @@ rule describe_images:
     out  features/{features}.h5
     """
     input:
-        images=images_of,
-        shards=shards_of,
-        augmented=augmented_of,
+        images=inputs.images,
+        shards=inputs.shards,
+        augmented=inputs.augmented,
     output:
         "results/{dataset}/features/{features}.h5",
     log:
@@ -58,11 +57,11 @@ rule describe_images:
     wildcard_constraints:
         features=one_of([f for f in settings.features if f not in settings.backbones]),
     conda:
-        "../envs/classic.yaml"
+        STAGES["describe_images"].conda
     resources:
-        **NEEDS,
+        **resources("describe_images"),
     params:
-        cfg=cfg("describe"),
+        cfg=params.cfg("describe_images"),
         code=code("describe_images"),
     script:
         "../scripts/describe_images.py"
@@ -75,9 +74,9 @@ rule fit_classifier:
     out  model.skops (never a pickle), predictions.parquet of validation and test rows
     """
     input:
-        features=features_of,
+        features=inputs.features,
         splits="results/{dataset}/splits.parquet",
-        tuned=best_of,
+        tuned=inputs.best,
     output:
         model="results/{dataset}/{fold}/{features}/{classifier}/model.skops",
         predictions="results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet",
@@ -86,12 +85,12 @@ rule fit_classifier:
     benchmark:
         "results/{dataset}/benchmarks/{fold}/fit_classifier-{features}-{classifier}.tsv"
     conda:
-        "../envs/classic.yaml"
-    threads: classifier_threads
+        STAGES["fit_classifier"].conda
+    threads: threads.fit
     resources:
-        **NEEDS,
+        **resources("fit_classifier"),
     params:
-        cfg=cfg("classify"),
+        cfg=params.cfg("fit_classifier"),
         code=code("fit_classifier"),
     script:
         "../scripts/fit_classifier.py"

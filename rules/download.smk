@@ -1,12 +1,7 @@
 rule download:
     """Target: the sources of all data sets in `run`, and the weights of their backbones."""
     input:
-        each("data/{dataset}/source.json"),
-        lambda w: [
-            f"data/weights/{name}.h5"
-            for d in settings.run.datasets
-            for name in settings.backbones_of(d)
-        ],
+        inputs.each("data/{dataset}/source.json", "data/weights/{backbone}.h5"),
 
 
 rule download_source:
@@ -17,20 +12,21 @@ rule download_source:
          The files stand beside it in data/{dataset}/files; a folder is never copied.
     """
     input:
-        archive=lambda w: download.local_input(settings.datasets[w.dataset].source) or [],
+        archive=inputs.archive,
     output:
         "data/{dataset}/source.json",
     log:
         "logs/{dataset}/download_source.log",
     benchmark:
         "results/{dataset}/benchmarks/download_source.tsv"
+    localrule: SHARED_DISK
     conda:
-        "../envs/data.yaml"
+        STAGES["download_source"].conda
     resources:
-        **NEEDS,
+        **resources("download_source"),
     params:
-        cfg=cfg("download"),
-        tree=lambda w: download.tree_digest(settings.datasets[w.dataset].source),
+        cfg=params.cfg("download_source"),
+        tree=params.tree,
         code=code("download_source"),
     script:
         "../scripts/download_source.py"
@@ -43,7 +39,7 @@ rule download_weights:
     out  weights/{features}.h5
     """
     input:
-        local=lambda w: weights.local(settings.features[w.features].weights) or [],
+        local=inputs.weights_file,
     output:
         "data/weights/{features}.h5",
     log:
@@ -52,13 +48,13 @@ rule download_weights:
         "logs/weights/download_weights-{features}.tsv"
     wildcard_constraints:
         features=one_of(settings.backbones),
+    localrule: True
     conda:
-        "../envs/train.yaml"
+        STAGES["download_weights"].conda
     resources:
-        **NEEDS,
-        gpu=0,  # it builds the network to see that they fit, and must not do so on another job's card
+        **resources("download_weights"),
     params:
-        cfg=cfg("weights"),
+        cfg=params.cfg("download_weights"),
         code=code("download_weights"),
     script:
         "../scripts/download_weights.py"

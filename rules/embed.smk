@@ -7,9 +7,9 @@ rule embed_images:
     Any classifier runs on them, and a network with this `backbone` learns its head from them.
     """
     input:
-        images=images_of,
-        shards=shards_of,
-        augmented=augmented_of,
+        images=inputs.images,
+        shards=inputs.shards,
+        augmented=inputs.augmented,
         weights="data/weights/{features}.h5",
     output:
         "results/{dataset}/features/{features}.h5",
@@ -20,13 +20,12 @@ rule embed_images:
     wildcard_constraints:
         features=one_of(settings.backbones),
     conda:
-        "../envs/train.yaml"
+        STAGES["embed_images"].conda
     threads: settings.threads
     resources:
-        **NEEDS,
-        gpu=min(1, GPUS),  # it uses one
+        **resources("embed_images"),
     params:
-        cfg=cfg("embed"),
+        cfg=params.cfg("embed_images"),
         code=code("embed_images"),
     script:
         "../scripts/embed_images.py"

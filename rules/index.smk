@@ -15,12 +15,12 @@ rule index_files:
     wildcard_constraints:
         dataset=WHOLE,
     conda:
-        "../envs/data.yaml"
+        STAGES["index_files"].conda
     threads: settings.threads
     resources:
-        **NEEDS,
+        **resources("index_files"),
     params:
-        cfg=cfg("index"),
+        cfg=params.cfg("index_files"),
         code=code("index_files"),
     script:
         "../scripts/index_files.py"
@@ -43,11 +43,11 @@ rule list_files:
     wildcard_constraints:
         dataset=SHARDED,
     conda:
-        "../envs/data.yaml"
+        STAGES["list_files"].conda
     resources:
-        **NEEDS,
+        **resources("list_files"),
     params:
-        cfg=cfg("index"),
+        cfg=params.cfg("list_files"),
         code=code("list_files"),
     script:
         "../scripts/list_files.py"
@@ -71,12 +71,12 @@ rule index_shard:
     wildcard_constraints:
         dataset=SHARDED,
     conda:
-        "../envs/data.yaml"
+        STAGES["index_shard"].conda
     threads: settings.threads
     resources:
-        **NEEDS,
+        **resources("index_shard"),
     params:
-        cfg=cfg("index_shard"),
+        cfg=params.cfg("index_shard"),
         code=code("index_shard"),
     script:
         "../scripts/index_shard.py"
@@ -91,7 +91,7 @@ rule join_index:
     input:
         source="data/{dataset}/source.json",
         listing="results/{dataset}/index/listing.parquet",
-        parts=index_shards_of,
+        parts=inputs.index_shards,
     output:
         manifest="results/{dataset}/manifest.parquet",
     log:
@@ -101,11 +101,11 @@ rule join_index:
     wildcard_constraints:
         dataset=SHARDED,
     conda:
-        "../envs/data.yaml"
+        STAGES["join_index"].conda
     resources:
-        **NEEDS,
+        **resources("join_index"),
     params:
-        cfg=cfg("join_index"),
+        cfg=params.cfg("join_index"),
         code=code("join_index"),
     script:
         "../scripts/join_index.py"
@@ -134,14 +134,15 @@ rule check_files:
         "logs/{dataset}/check_files.log",
     benchmark:
         "results/{dataset}/benchmarks/check_files.tsv"
+    localrule: SMALL
     conda:
-        "../envs/data.yaml"
+        STAGES["check_files"].conda
     resources:
-        **NEEDS,
+        **resources("check_files"),
     params:
-        cfg=cfg("check"),
-        within=lambda w: preflight.within_limit(settings, w.dataset),
-        limit=lambda w, input: settings.datasets[w.dataset].max_unusable,  # with input: not recorded
+        cfg=params.cfg("check_files"),
+        within=params.within_limit,
+        limit=params.limit,
         code=code("check_files"),
     script:
         "../scripts/check_files.py"
@@ -164,12 +165,13 @@ rule split_rows:
         "logs/{dataset}/split_rows.log",
     benchmark:
         "results/{dataset}/benchmarks/split_rows.tsv"
+    localrule: SMALL
     conda:
-        "../envs/data.yaml"
+        STAGES["split_rows"].conda
     resources:
-        **NEEDS,
+        **resources("split_rows"),
     params:
-        cfg=cfg("split"),
+        cfg=params.cfg("split_rows"),
         code=code("split_rows"),
     script:
         "../scripts/split_rows.py"

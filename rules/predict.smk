@@ -5,11 +5,7 @@ wildcard_constraints:
 rule predict:
     """Target: the predictions of every name in `predict`, by all data sets in `run`."""
     input:
-        [
-            f"results/{dataset}/predictions/{name}.csv"
-            for dataset in settings.run.datasets
-            for name in settings.predict
-        ],
+        inputs.each("results/{dataset}/predictions/{name}.csv"),
 
 
 rule predict_images:
@@ -20,7 +16,7 @@ rule predict_images:
     out  predictions/{name}.csv: a row a picture
     """
     input:
-        unpack(predicting),
+        unpack(inputs.predictors),
     output:
         "results/{dataset}/predictions/{name}.csv",
     log:
@@ -28,14 +24,13 @@ rule predict_images:
     benchmark:
         "results/{dataset}/benchmarks/predict_images-{name}.tsv"
     conda:
-        "../envs/predict.yaml"
+        STAGES["predict_images"].conda
     threads: settings.threads
     resources:
-        **NEEDS,
-        gpu=min(1, GPUS),  # it uses one
+        **resources("predict_images"),
     params:
-        cfg=cfg("predict"),
-        pictures=pictures_of,
+        cfg=params.cfg("predict_images"),
+        pictures=params.pictures,
         code=code("predict_images"),
     script:
         "../scripts/predict_images.py"

@@ -1,13 +1,7 @@
 rule prepare:
     """Target: the prepared images and variants of all data sets in `run`."""
     input:
-        each("results/{dataset}/images/{view}.h5"),
-        lambda w: [
-            f"results/{d}/augmented/{v}.h5"
-            for d in settings.run.datasets
-            if settings.datasets[d].augment.variants
-            for v in settings.views_of(d)
-        ],
+        inputs.each("results/{dataset}/images/{view}.h5", "results/{dataset}/augmented/{stored}.h5"),
 
 
 rule prepare_images:
@@ -29,12 +23,12 @@ rule prepare_images:
     wildcard_constraints:
         dataset=WHOLE,
     conda:
-        "../envs/data.yaml"
+        STAGES["prepare_images"].conda
     threads: settings.threads
     resources:
-        **NEEDS,
+        **resources("prepare_images"),
     params:
-        cfg=cfg("prepare"),
+        cfg=params.cfg("prepare_images"),
         code=code("prepare_images"),
     script:
         "../scripts/prepare_images.py"
@@ -59,15 +53,15 @@ rule prepare_shard:
     wildcard_constraints:
         dataset=SHARDED,
     conda:
-        "../envs/data.yaml"
+        STAGES["prepare_shard"].conda
     threads: settings.threads
     resources:
-        **NEEDS,
+        **resources("prepare_shard"),
     params:
-        cfg=cfg("prepare_shard"),
-        code=code("prepare_images"),
+        cfg=params.cfg("prepare_shard"),
+        code=code("prepare_shard"),
     script:
-        "../scripts/prepare_images.py"
+        "../scripts/prepare_shard.py"
 
 
 rule join_images:
@@ -77,7 +71,7 @@ rule join_images:
     out  images/{view}.h5: the columns, and a virtual dataset of pixels
     """
     input:
-        parts=shards_of,
+        parts=inputs.shards,
     output:
         "results/{dataset}/images/{view}.h5",
     log:
@@ -87,11 +81,11 @@ rule join_images:
     wildcard_constraints:
         dataset=SHARDED,
     conda:
-        "../envs/data.yaml"
+        STAGES["join_images"].conda
     resources:
-        **NEEDS,
+        **resources("join_images"),
     params:
-        cfg=cfg("join_images"),
+        cfg=params.cfg("join_images"),
         code=code("join_images"),
     script:
         "../scripts/join_images.py"
@@ -105,7 +99,7 @@ rule augment_images:
     """
     input:
         images="results/{dataset}/images/{view}.h5",
-        shards=shards_of,
+        shards=inputs.shards,
         manifest="results/{dataset}/manifest.parquet",
     output:
         "results/{dataset}/augmented/{view}.h5",
@@ -114,12 +108,12 @@ rule augment_images:
     benchmark:
         "results/{dataset}/benchmarks/augment_images-{view}.tsv"
     conda:
-        "../envs/data.yaml"
+        STAGES["augment_images"].conda
     threads: settings.threads
     resources:
-        **NEEDS,
+        **resources("augment_images"),
     params:
-        cfg=cfg("augment"),
+        cfg=params.cfg("augment_images"),
         code=code("augment_images"),
     script:
         "../scripts/augment_images.py"

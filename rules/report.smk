@@ -4,7 +4,7 @@ from darkroom.report.figure_names import FIGURES
 rule report:
     """Target: the reports of all data sets in `run`."""
     input:
-        each("results/{dataset}/report.html"),
+        inputs.each("results/{dataset}/report.html"),
 
 
 rule evaluate_dataset:
@@ -14,8 +14,10 @@ rule evaluate_dataset:
     out  metrics.csv (a row a run), summary.csv (over seeds and folds), class_metrics.csv, thresholds.csv, predictions.parquet
     """
     input:
-        predictions=lambda w: each("results/{dataset}/{fold}/{run}/head/predictions.parquet")(w)
-        + each("results/{dataset}/{fold}/{fit}/predictions.parquet")(w),
+        predictions=inputs.each(
+            "results/{dataset}/{fold}/{run}/head/predictions.parquet",
+            "results/{dataset}/{fold}/{fit}/predictions.parquet",
+        ),
         manifest="results/{dataset}/manifest.parquet",
         splits="results/{dataset}/splits.parquet",
     output:
@@ -48,12 +50,13 @@ rule evaluate_dataset:
         "logs/{dataset}/evaluate_dataset.log",
     benchmark:
         "results/{dataset}/benchmarks/evaluate_dataset.tsv"
+    localrule: SMALL
     conda:
-        "../envs/classic.yaml"
+        STAGES["evaluate_dataset"].conda
     resources:
-        **NEEDS,
+        **resources("evaluate_dataset"),
     params:
-        cfg=cfg("evaluate"),
+        cfg=params.cfg("evaluate_dataset"),
         code=code("evaluate_dataset"),
     script:
         "../scripts/evaluate_dataset.py"
@@ -75,11 +78,11 @@ rule write_report:
         classes="results/{dataset}/class_metrics.csv",
         thresholds="results/{dataset}/thresholds.csv",
         predictions="results/{dataset}/predictions.parquet",
-        histories=each("results/{dataset}/{fold}/{run}/history.csv"),
-        tuning=searches_of,
-        images=images_of,
-        shards=shards_of,
-        augmented=augmented_of,
+        histories=inputs.each("results/{dataset}/{fold}/{run}/history.csv"),
+        tuning=inputs.searches,
+        images=inputs.images,
+        shards=inputs.shards,
+        augmented=inputs.augmented,
     output:
         page=report(
             "results/{dataset}/report.html",
@@ -98,13 +101,15 @@ rule write_report:
         ],
     log:
         "logs/{dataset}/write_report.log",
+    localrule: SMALL
     conda:
-        "../envs/classic.yaml"
+        STAGES["write_report"].conda
     resources:
-        **NEEDS,
+        **resources("write_report"),
     params:
-        cfg=cfg("report"),
+        cfg=params.cfg("write_report"),
         benchmarks="results/{dataset}/benchmarks",
+        stages=list(STAGES),
         code=code("write_report", "report/template.html"),
     script:
         "../scripts/write_report.py"

@@ -1,7 +1,7 @@
 rule train:
     """Target: the networks of all data sets in `run`."""
     input:
-        each("results/{dataset}/{fold}/{run}/model.keras"),
+        inputs.each("results/{dataset}/{fold}/{run}/model.keras"),
 
 
 rule train_model:
@@ -16,13 +16,13 @@ rule train_model:
     rule declares and so nothing deletes; the next run goes on from there.
     """
     input:
-        images=images_of,
-        shards=shards_of,
+        images=inputs.images,
+        shards=inputs.shards,
         splits="results/{dataset}/splits.parquet",
-        augmented=augmented_of,
-        tuned=best_of,
-        weights=weights_of,
-        embedded=embedded_of,
+        augmented=inputs.augmented,
+        tuned=inputs.best,
+        weights=inputs.weights,
+        embedded=inputs.embedded,
     output:
         model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
         history="results/{dataset}/{fold}/{model}-seed{seed}/history.csv",
@@ -31,13 +31,12 @@ rule train_model:
     benchmark:
         "results/{dataset}/benchmarks/{fold}/train_model-{model}-seed{seed}.tsv"
     conda:
-        "../envs/train.yaml"
-    threads: training_threads
+        STAGES["train_model"].conda
+    threads: threads.training
     resources:
-        **NEEDS,
-        gpu=GPUS,
+        **resources("train_model"),
     params:
-        cfg=cfg("train"),
+        cfg=params.cfg("train_model"),
         code=code("train_model"),
         resume="results/{dataset}/{fold}/{model}-seed{seed}/.resume",
     script:

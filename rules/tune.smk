@@ -15,13 +15,13 @@ rule try_model:
     others found, and lets a killed trial go on. `parallel` orders the trials and is no setting.
     """
     input:
-        images=images_of,
-        shards=shards_of,
+        images=inputs.images,
+        shards=inputs.shards,
         splits="results/{dataset}/splits.parquet",
-        augmented=augmented_of,
-        weights=weights_of,
-        embedded=embedded_of,
-        before=trial_before,
+        augmented=inputs.augmented,
+        weights=inputs.weights,
+        embedded=inputs.embedded,
+        before=inputs.trial_before,
     output:
         "results/{dataset}/{fold}/tuning/{model}/trial-{n}.json",
     log:
@@ -29,13 +29,12 @@ rule try_model:
     benchmark:
         "results/{dataset}/benchmarks/{fold}/try_model-{model}-{n}.tsv"
     conda:
-        "../envs/train.yaml"
-    threads: training_threads
+        STAGES["try_model"].conda
+    threads: threads.training
     resources:
-        **NEEDS,
-        gpu=GPUS,
+        **resources("try_model"),
     params:
-        cfg=cfg("try_model"),
+        cfg=params.cfg("try_model"),
         code=code("try_model"),
     script:
         "../scripts/try_model.py"
@@ -48,9 +47,9 @@ rule try_classifier:
     out  trial-{n}.json: no model
     """
     input:
-        features=features_of,
+        features=inputs.features,
         splits="results/{dataset}/splits.parquet",
-        before=trial_before,
+        before=inputs.trial_before,
     output:
         "results/{dataset}/{fold}/tuning/{features}/{classifier}/trial-{n}.json",
     log:
@@ -58,12 +57,12 @@ rule try_classifier:
     benchmark:
         "results/{dataset}/benchmarks/{fold}/try_classifier-{features}-{classifier}-{n}.tsv"
     conda:
-        "../envs/classic.yaml"
-    threads: classifier_threads
+        STAGES["try_classifier"].conda
+    threads: threads.fit
     resources:
-        **NEEDS,
+        **resources("try_classifier"),
     params:
-        cfg=cfg("try_classifier"),
+        cfg=params.cfg("try_classifier"),
         code=code("try_classifier"),
     script:
         "../scripts/try_classifier.py"
@@ -76,7 +75,7 @@ rule choose_setting:
     out  best.json, which train_model reads; trials.csv, a row a trial
     """
     input:
-        trials_of,
+        inputs.trials,
     output:
         best="results/{dataset}/{fold}/tuning/{model}/best.json",
         table="results/{dataset}/{fold}/tuning/{model}/trials.csv",
@@ -84,12 +83,13 @@ rule choose_setting:
         "logs/{dataset}/{fold}/choose_setting-{model}.log",
     benchmark:
         "results/{dataset}/benchmarks/{fold}/choose_setting-{model}.tsv"
+    localrule: True
     conda:
-        "../envs/classic.yaml"
+        STAGES["choose_setting"].conda
     resources:
-        **NEEDS,
+        **resources("choose_setting"),
     params:
-        cfg=cfg("choose_setting"),
+        cfg=params.cfg("choose_setting"),
         code=code("choose_setting"),
     script:
         "../scripts/choose_setting.py"
@@ -102,7 +102,7 @@ rule choose_classifier_setting:
     out  best.json, which fit_classifier reads; trials.csv, a row a trial
     """
     input:
-        trials_of,
+        inputs.trials,
     output:
         best="results/{dataset}/{fold}/tuning/{features}/{classifier}/best.json",
         table="results/{dataset}/{fold}/tuning/{features}/{classifier}/trials.csv",
@@ -110,12 +110,13 @@ rule choose_classifier_setting:
         "logs/{dataset}/{fold}/choose_classifier_setting-{features}-{classifier}.log",
     benchmark:
         "results/{dataset}/benchmarks/{fold}/choose_classifier_setting-{features}-{classifier}.tsv"
+    localrule: True
     conda:
-        "../envs/classic.yaml"
+        STAGES["choose_classifier_setting"].conda
     resources:
-        **NEEDS,
+        **resources("choose_classifier_setting"),
     params:
-        cfg=cfg("choose_classifier_setting"),
+        cfg=params.cfg("choose_classifier_setting"),
         code=code("choose_classifier_setting"),
     script:
         "../scripts/choose_classifier_setting.py"

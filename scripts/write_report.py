@@ -9,5 +9,6 @@ with stage(snakemake):
         output=snakemake.output.page,
         figures=snakemake.output.figures,
         benchmarks=snakemake.params.benchmarks,
+        stages=snakemake.params.stages,
         cfg=snakemake.params.cfg,
     )

@@ -9,6 +9,7 @@ import csv
 import math
 import os
 import platform
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import NamedTuple
 from darkroom import ROOT, __version__
 from darkroom.machine import installed
 from darkroom.machine.commands import said
-from darkroom.machine.stage import STAGES
 
 CGROUP = Path("/sys/fs/cgroup")
 PACKAGES = (
@@ -45,7 +45,7 @@ class Cost:
 
     Attributes
     ----------
-    stage : in words. jobs : benchmark files found. seconds : wall time, summed over jobs.
+    stage : its rule. jobs : benchmark files found. seconds : wall time, summed over jobs.
     longest : wall seconds of the longest job. memory : largest resident memory of a job
         and its children, in MB as Snakemake measures them (2^20 bytes); None: not measured.
     """
@@ -57,51 +57,36 @@ class Cost:
     memory: float | None
 
 
-def costs(folder: str) -> list[Cost]:
+def costs(folder: str, stages: Sequence[str]) -> list[Cost]:
     """Read Snakemake's benchmark files below a folder, a stage at a time.
 
-    A file belongs to the rule that its name, or that of its folder, begins with. The report's
-    own is left out, being of the run before.
+    A file's name begins with its rule. The report's own is left out, being of the run before.
+
+    Parameters
+    ----------
+    folder : of a data set's benchmark files.
+    stages : in the order that they are listed in; others follow.
     """
     found: dict[str, list[tuple[float, float]]] = {}
     for path in sorted(Path(folder).rglob("*.tsv")):
-        stage = _stage(path.relative_to(folder))
-        if stage is None:
+        stage = re.split("[-.]", path.name)[0]
+        if stage == "write_report":
             continue
         with path.open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file, delimiter="\t"):
                 seconds = _number(line.get("s"))
                 if math.isfinite(seconds):
                     found.setdefault(stage, []).append((seconds, _number(line.get("max_rss"))))
-    order = [*STAGES, *sorted(set(found) - set(STAGES))]
     out = []
-    for stage in order:
+    for stage in (*stages, *sorted(set(found) - set(stages))):
         jobs = found.get(stage)
         if not jobs:
             continue
         # A job too short to be looked at has no memory, or 0.
         memory = [m for _, m in jobs if math.isfinite(m) and m > 0]
-        out.append(
-            Cost(
-                STAGES.get(stage, stage),
-                len(jobs),
-                sum(s for s, _ in jobs),
-                max(s for s, _ in jobs),
-                max(memory) if memory else None,
-            )
-        )
+        seconds, longest = sum(s for s, _ in jobs), max(s for s, _ in jobs)
+        out.append(Cost(stage, len(jobs), seconds, longest, max(memory) if memory else None))
     return out
-
-
-def _stage(relative: Path) -> str | None:
-    names = [relative.name, *relative.parts]
-    if any(name.startswith("write_report") for name in names):
-        return None
-    for name in names:
-        for rule in STAGES:
-            if name.startswith(rule):
-                return rule
-    return relative.name.removesuffix(".tsv").split("-")[0].split(".")[0]
 
 
 def _number(text: str | None) -> float:

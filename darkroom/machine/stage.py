@@ -17,42 +17,14 @@ from darkroom.machine.process import die_with_parent
 
 log = logging.getLogger("darkroom")
 
-# Rules in the order of the data; benchmark files are named after them too.
-STAGES = {
-    "download_source": "download",
-    "download_weights": "weights",
-    "index_files": "index",
-    "list_files": "list",
-    "index_shard": "index",
-    "join_index": "join",
-    "check_files": "check",
-    "split_rows": "split",
-    "prepare_images": "prepare",
-    "prepare_shard": "prepare",
-    "join_images": "join",
-    "augment_images": "augment",
-    "embed_images": "embed",
-    "try_model": "try",
-    "try_classifier": "try",
-    "choose_setting": "choose",
-    "choose_classifier_setting": "choose",
-    "train_model": "train",
-    "extract_features": "features",
-    "describe_images": "describe",
-    "fit_classifier": "classify",
-    "evaluate_dataset": "evaluate",
-    "write_report": "report",
-    "predict_images": "predict",
-}
-
 
 def name(snakemake: Any) -> str:
-    """What a job is called on the terminal, where several write at once: its stage and wildcards."""
-    asked = dict(getattr(snakemake, "wildcards", {}).items())
-    words = [str(value) for key, value in asked.items() if value != "holdout"]
-    if "seed" in asked:
-        words[-2:] = [f"{asked['model']}-seed{asked['seed']}"]
-    return " ".join([STAGES.get(snakemake.rule, snakemake.rule), *words])
+    """A job's name on the terminal, where several write at once: its rule and wildcards."""
+    wildcards = dict(getattr(snakemake, "wildcards", {}).items())
+    words = [str(value) for value in wildcards.values() if value != "holdout"]
+    if "seed" in wildcards:
+        words[-2:] = [f"{wildcards['model']}-seed{wildcards['seed']}"]
+    return " ".join([snakemake.rule, *words])
 
 
 class _Named(logging.Formatter):

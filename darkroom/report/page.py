@@ -39,7 +39,7 @@ def page(
     pictures: Pictures,
     tuned: Sequence[Mapping[str, Any]],
     places: Mapping[str, str],
-    benchmarks: str,
+    costs: list[hardware.Cost],
     template: str,
 ) -> str:
     from jinja2 import Environment, StrictUndefined
@@ -100,7 +100,7 @@ def page(
         "commit": hardware.commit(),
         "versions": hardware.versions(),
         "hardware": hardware.hardware(),
-        "costs": hardware.costs(benchmarks),
+        "costs": costs,
     }
     return environment.from_string(text).render(context)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom import ROOT
-from darkroom.machine import disk
+from darkroom.machine import disk, hardware
 from darkroom.report import curves, findings, side_by_side, tuning_figures
 from darkroom.report import figures as draw
 from darkroom.report.figure_names import FIGURES
@@ -46,6 +46,7 @@ def write_report(
     output: str,
     figures: Sequence[str],
     benchmarks: str,
+    stages: Sequence[str],
     cfg: Mapping[str, Any],
     histories: Sequence[str] = (),
     tuning: str | Sequence[str] = (),
@@ -63,6 +64,7 @@ def write_report(
     augmented : the variants in the same view; None or empty where none are stored.
     output : the page. figures : paths whose file names are those of `figure_names.FIGURES`.
     benchmarks : folder of Snakemake's benchmark files; whichever exist are read.
+    stages : rules in the order that their times are listed in.
     cfg : `dataset` (its name), `report` (`samples`, `mistakes`), `settings` (shown as they are;
         of `settings["models"]` the keys `keep` and `monitor` tell the epoch kept).
 
@@ -95,7 +97,7 @@ def write_report(
     searches = tuning_figures.read([tuning] if isinstance(tuning, str) else list(tuning))
     _draw(told, pictures, searches, places)
     tuned = tuning_figures.table(searches)
-    html = page(told, pictures, tuned, places, benchmarks, template)
+    html = page(told, pictures, tuned, places, hardware.costs(benchmarks, stages), template)
     with disk.whole(output) as part:
         part.write_bytes(html.encode("utf-8", "replace"))
     log.info("report: %s (%.1f MB)", output, len(html) / 1e6)

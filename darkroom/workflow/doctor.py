@@ -27,7 +27,9 @@ from darkroom.errors import UserError
 from darkroom.machine import cards, disk, gpu, hardware, installed
 from darkroom.machine.gpu import Finding
 from darkroom.sources import download
-from darkroom.workflow import demand, forecast
+from darkroom.workflow import forecast
+from darkroom.workflow.needs import MB
+from darkroom.workflow.size import ASSUMED_FILES, size_of
 
 PYTHONS = ((3, 11), (3, 13))
 SHOWN = 5  # packages, data sets, addresses that are named
@@ -131,13 +133,13 @@ def _configuration(asked: Asked) -> Iterator[Finding]:
         f"valid: data {_some(run.datasets)}; networks {_some(run.models) or 'none'}; "
         f"classifiers {_some(run.classifiers) or 'none'}",
     )
-    from darkroom.workflow import preflight
+    from darkroom.workflow import checks
 
     told: list[str] = []
     try:
         with contextlib.chdir(asked.folder):
-            preflight.check(settings, say=told.append)
-            preflight.check_shards(settings, say=told.append)
+            checks.check(settings, say=told.append)
+            checks.check_shards(settings, say=told.append)
     except UserError as error:
         yield Finding("problem", str(error))
     yield from (Finding("note", text) for text in told)
@@ -540,7 +542,7 @@ def _forecast(asked: Asked) -> Iterator[Finding]:
     cores = max(1, int(have.cores))
     there = len(cards.found()) if settings.gpus != 0 else 0
     with contextlib.chdir(asked.folder):
-        assumed = [d for d in settings.run.datasets if demand.size(settings, d).known == "assumed"]
+        assumed = [d for d in settings.run.datasets if size_of(settings, d).known == "assumed"]
         told = forecast.forecast(settings, cores, there)
     total, where = sum(told.seconds.values()), f"{cores} core{'s' if cores > 1 else ''}"
     if there:
@@ -553,7 +555,7 @@ def _forecast(asked: Asked) -> Iterator[Finding]:
     if assumed:
         yield Finding(
             "note",
-            f"nothing is known yet of {_some(assumed)}: {demand.ASSUMED_FILES} files are assumed; "
+            f"nothing is known yet of {_some(assumed)}: {ASSUMED_FILES} files are assumed; "
             "after `snakemake --cores 1 download` it is told better",
         )
     yield Finding(
@@ -580,7 +582,7 @@ def _memory(size: float, rule: str, beside: int, limit: int | None) -> Finding:
         return Finding(
             "note",
             f"{told}: that may not fit into {_gib(limit)}; --resources "
-            f"mem_mb={int(limit * 0.9 / demand.MB)} keeps jobs apart",
+            f"mem_mb={int(limit * 0.9 / MB)} keeps jobs apart",
         )
     return Finding("ok", told)
 

@@ -1,4 +1,4 @@
-"""What a run takes from its beginning: its jobs, and their time, memory and disc by `darkroom/workflow/demand.py`."""
+"""What a run takes from its beginning: its jobs, and their time, memory and disc by `darkroom/workflow/needs.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from darkroom.config import Settings
-from darkroom.workflow import demand, threads
+from darkroom.workflow import threads
+from darkroom.workflow.needs import MB
+from darkroom.workflow.resources import need as needed
 
 # They run beside their like; the others one after another, on all cores.
 SIDE_BY_SIDE = {
@@ -124,7 +126,7 @@ def forecast(settings: Settings, cores: int, cards: int) -> Forecast:
     written, memory, largest, most = 0.0, 0.0, "", 1
     for job in jobs(settings, cores):
         on_card = slots > 0 and job.rule in ON_CARDS
-        need = demand.need(settings, job.rule, job.wildcards, job.cores, on_card)
+        need = needed(settings, job.rule, job.wildcards, job.cores, on_card)
         beside = 1
         if on_card:
             beside = slots
@@ -133,9 +135,9 @@ def forecast(settings: Settings, cores: int, cards: int) -> Forecast:
         shared[job.rule] += need.seconds / beside
         longest[job.rule] = max(longest[job.rule], need.seconds)
         counts[job.rule] += 1
-        written += need.disk * demand.MB
+        written += need.disk * MB
         if need.memory > memory:
             memory, largest, most = need.memory, job.rule, beside
     seconds = {rule: max(shared[rule], longest[rule]) for rule in counts}
     beside = min(most, counts[largest])
-    return Forecast(counts, seconds, largest, memory * demand.MB, beside, written)
+    return Forecast(counts, seconds, largest, memory * MB, beside, written)

@@ -7,14 +7,45 @@ time alike). A large one gains nearly all of it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cached_property
 
 from darkroom.config import Layer, Settings
+from darkroom.workflow.arithmetic import embedding, multiplications
+from darkroom.workflow.calls import Wildcards, called
 
 # Multiplications of one batch, forward, that keep a thread busy.
 WORTH_A_THREAD = 5e8
+
+
+@called
+class Threads:
+    """Thread functions of the rules: each takes the wildcards of a job.
+
+    Parameters
+    ----------
+    settings : of the run.
+    cores : of this machine's run; None on a cluster, where each job has a place of its own.
+    """
+
+    def __init__(self, settings: Settings, cores: int | None) -> None:
+        self.settings, self.cores = settings, cores
+
+    def training(self, wildcards: Wildcards) -> int:
+        """Of a training or a trial of one."""
+        return of_network(self.settings, wildcards.dataset, wildcards.model, training=True)
+
+    def extraction(self, wildcards: Wildcards) -> int:
+        """Of the extraction of a network's features."""
+        return of_network(self.settings, wildcards.dataset, wildcards.model, training=False)
+
+    def fit(self, wildcards: Wildcards) -> int:
+        """Of a fit of a classifier: the cores are shared among all fits of the run by their work."""
+        work = work_of_fit(self.settings, wildcards.classifier)
+        return of_share(work, max(work, self._fits), self.cores, self.settings.threads)
+
+    @cached_property
+    def _fits(self) -> float:
+        return work_of_fits(self.settings)
 
 
 def of_training(layers: list[Layer], shape: tuple[int, int, int], batch: int, most: int) -> int:
@@ -42,18 +73,6 @@ def of_network(settings: Settings, dataset: str, name: str, *, training: bool) -
             return settings.threads
         shape = embedding(shape, settings.features[model.backbone].pool)
     return of_training(model.layers, shape, model.batch, settings.threads)
-
-
-def embedding(shape: tuple[int, int, int], pool: str) -> tuple[int, int, int]:
-    """Most that a backbone makes of an image, as (height, width, channels), before it is built.
-
-    Parameters
-    ----------
-    shape : of the image. pool : `none` keeps the map, a 32nd of the image's sides.
-    """
-    height, width, _ = shape
-    sides = (1, 1) if pool != "none" else (math.ceil(height / 32), math.ceil(width / 32))
-    return *sides, 2048
 
 
 def of_share(work: float, total: float, cores: int | None, most: int) -> int:
@@ -88,48 +107,3 @@ def work_of_fits(settings: Settings) -> float:
         work = sum(work_of_fit(settings, name) for _, name in settings.fits_of(dataset))
         total += len(settings.folds_of(dataset)) * work
     return total
-
-
-class Work(NamedTuple):
-    """Of one layer and one image: multiplications, values that come out, and weights, nearly."""
-
-    multiplications: float
-    values: float
-    weights: float
-
-
-def multiplications(layers: list[Layer], shape: tuple[int, int, int]) -> float:
-    """Multiplications of one image's forward pass, nearly: convolutions and dense layers."""
-    return sum(work.multiplications for work in walk(layers, shape))
-
-
-def walk(layers: list[Layer], shape: tuple[int, int, int]) -> Iterator[Work]:
-    """What each layer takes of an image of (height, width, channels)."""
-    height, width, channels = shape
-    for layer in layers:
-        spec, weights, made = layer.spec, 0.0, 1
-        if layer.kind == "whiten":
-            height, width = max(1, height - spec.size + 1), max(1, width - spec.size + 1)
-            weights = 2 * (channels * spec.size**2) ** 2
-            channels *= 2 * spec.size**2
-        elif layer.kind == "conv":
-            height, width = math.ceil(height / spec.stride), math.ceil(width / spec.stride)
-            weights = channels * spec.filters * spec.size**2
-            channels = spec.filters
-        elif layer.kind == "residual":
-            height, width = math.ceil(height / spec.stride), math.ceil(width / spec.stride)
-            weights = 9 * (channels + spec.filters) * spec.filters
-            channels, made = spec.filters, 4  # two convolutions, each with its batch norm
-        elif layer.kind == "pool":
-            stride = spec.stride or spec.size
-            height, width = max(1, height // stride), max(1, width // stride)
-        elif layer.kind == "global_pool":
-            height = width = 1
-        elif layer.kind == "flatten":
-            height, width, channels = 1, 1, height * width * channels
-        elif layer.kind == "dense":
-            weights = channels * spec.units
-            channels = spec.units
-        values = height * width * channels
-        places = 1 if layer.kind == "dense" else height * width
-        yield Work(places * weights, values * made, weights)

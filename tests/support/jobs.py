@@ -93,10 +93,6 @@ def every_rule(root: Path, wide: bool = False) -> Workspace:
     return made
 
 
-# Of rules that share the script of another.
-SCRIPTS = {"prepare_shard": "prepare_images"}
-
-
 @dataclass
 class Job:
     """What Snakemake gave to a script; paths are relative to `root`."""
@@ -145,7 +141,7 @@ class Job:
 
     @property
     def script(self) -> Path:
-        return self.root / "originals" / f"{SCRIPTS.get(self.rule, self.rule)}.py"
+        return self.root / "originals" / f"{self.rule}.py"
 
     def remove_outputs(self) -> None:
         """As Snakemake does before a job: no output is there, every folder is."""

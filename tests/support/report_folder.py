@@ -105,6 +105,7 @@ class Folder:
             "output": self.path("report.html"),
             "figures": [self.path(f"figures/{name}") for name in FIGURES],
             "benchmarks": self.path("benchmarks"),
+            "stages": ["split_rows", "train_model"],
             "cfg": {
                 "dataset": plan.dataset,
                 "report": {"samples": plan.samples, "mistakes": plan.mistakes},

@@ -61,20 +61,20 @@ class Chain:
         """Every stage from the source to the evaluation; the current folder is `root`."""
         source, manifest = "data/shapes/source.json", self.results("manifest.parquet")
         Path("data/shapes").mkdir(parents=True)
-        download.download_source(source, cfg=self.cfg("download"))
+        download.download_source(source, cfg=self.cfg("download_source"))
         Path(self.results()).mkdir(parents=True)
-        index_files(source, manifest, cfg=self.cfg("index"), threads=1)
+        index_files(source, manifest, cfg=self.cfg("index_files"), threads=1)
         indices = self.results("class_indices.json")
         splits = self.results("splits.parquet")
-        partition.write_splits(manifest, splits, indices=indices, cfg=self.cfg("split"))
+        partition.write_splits(manifest, splits, indices=indices, cfg=self.cfg("split_rows"))
         for view in self.settings.views_of("shapes"):
-            cfg = self.cfg("prepare", view=view)
+            cfg = self.cfg("prepare_images", view=view)
             images.write_images(source, manifest, self.pixels(view), cfg=cfg)
         for fold in self.settings.folds_of("shapes"):
             self.network(fold)
         for name in self.settings.features_of("shapes"):
             view = self.settings.view_of("shapes", name).name
-            cfg = self.cfg("describe", features=name)
+            cfg = self.cfg("describe_images", features=name)
             describe_images(self.pixels(view), self.results(f"features/{name}.h5"), cfg=cfg)
         for fold in self.settings.folds_of("shapes"):
             for name in ("tiny-seed0", *self.settings.features_of("shapes")):
@@ -96,7 +96,7 @@ class Chain:
             model_path=f"{run}/model.keras",
             history_path=f"{run}/history.csv",
             resume=f"{run}/.resume",
-            cfg=self.cfg("train", **wildcards),
+            cfg=self.cfg("train_model", **wildcards),
             code="",
             threads=1,
         )
@@ -105,7 +105,7 @@ class Chain:
             *data,
             features_path=f"{run}/features.h5",
             predictions_path=f"{run}/head/predictions.parquet",
-            cfg=self.cfg("features", **wildcards),
+            cfg=self.cfg("extract_features", **wildcards),
             name="tiny-seed0",
             threads=1,
         )
@@ -119,7 +119,7 @@ class Chain:
             self.results("splits.parquet"),
             model_path=f"{place}/model.skops",
             predictions_path=f"{place}/predictions.parquet",
-            cfg=self.cfg("classify", fold=fold, features=name, classifier=classifier),
+            cfg=self.cfg("fit_classifier", fold=fold, features=name, classifier=classifier),
         )
 
     def evaluate(self, **changes: Any) -> None:
@@ -133,7 +133,7 @@ class Chain:
             classes=self.results("class_metrics.csv"),
             thresholds=self.results("thresholds.csv"),
             predictions_out=self.results("predictions.parquet"),
-            cfg=self.cfg("evaluate") | changes,
+            cfg=self.cfg("evaluate_dataset") | changes,
         )
 
     def said(self, fold: str, features_: str, classifier: str) -> pandas.DataFrame:

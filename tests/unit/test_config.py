@@ -178,7 +178,7 @@ def test_short_forms_of_layers_and_variants() -> None:
     }
     settings = Settings.load(config)
     layers = settings.stage(
-        "train", {"dataset": "pets", "fold": "holdout", "model": "cnn", "seed": "1"}
+        "train_model", {"dataset": "pets", "fold": "holdout", "model": "cnn", "seed": "1"}
     )["model"]["layers"]
     assert layers[0]["conv"]["filters"] == 50 and layers[0]["conv"]["size"] == 3
     assert layers[1] == {
@@ -189,7 +189,7 @@ def test_short_forms_of_layers_and_variants() -> None:
     assert layers[2]["pool"]["size"] == 3
     assert layers[4] == {"flatten": {}}
     assert layers[7]["residual"] == {"filters": 64, "stride": 2, "activation": "relu"}
-    variants = settings.stage("augment", {"dataset": "pets"})["variants"]
+    variants = settings.stage("augment_images", {"dataset": "pets"})["variants"]
     assert variants[1] == {"power_law": {"gamma": 0.4, "scale": 1.0}}
     assert variants[2] == {"canny": {"low": 50, "high": 225}}
     assert variants[3]["rotate"]["copies"] == 2
@@ -201,25 +201,29 @@ def test_a_stage_reads_its_own_settings_and_no_other() -> None:
         "dataset": "pets", "fold": "holdout", "model": "cnn", "seed": "0",
         "features": "cnn-seed0", "classifier": "svm", "view": "64x64-rgb-squash",
     }  # fmt: skip
-    stages = ["download", "index", "check", "split", "prepare", "augment", "train", "features",
-              "classify", "evaluate"]  # fmt: skip
+    stages = ["download_source", "index_files", "check_files", "split_rows", "prepare_images", "augment_images", "train_model", "extract_features",
+              "fit_classifier", "evaluate_dataset"]  # fmt: skip
     before = {s: Settings.load(BASE).stage(s, wildcards) for s in stages}
     for path, value, expected in [
-        ("models.cnn.epochs", 3, {"train"}),
+        ("models.cnn.epochs", 3, {"train_model"}),
         ("models.cnn.seeds", [0, 1], set()),
-        ("models.cnn.batch", 3, {"train", "features"}),
-        ("datasets.pets.split", {"test": 0.3}, {"split"}),
-        ("datasets.pets.split", {"given": "ignore"}, {"split", "augment"}),
-        ("datasets.pets.classes", {"x": "a", "y": "b"}, {"split"}),
+        ("models.cnn.batch", 3, {"train_model", "extract_features"}),
+        ("datasets.pets.split", {"test": 0.3}, {"split_rows"}),
+        ("datasets.pets.split", {"given": "ignore"}, {"split_rows", "augment_images"}),
+        ("datasets.pets.classes", {"x": "a", "y": "b"}, {"split_rows"}),
         ("datasets.pets.max_unusable", 0.5, set()),
-        ("datasets.pets.decode", {"alpha": "black"}, {"index", "prepare"}),
-        ("datasets.pets.layout", {"kind": "folders"}, {"index"}),
-        ("datasets.pets.augment", {"variants": ["flip"]}, {"augment"}),
-        ("datasets.pets.augment", {"balance": 5}, {"train", "features", "classify"}),
+        ("datasets.pets.decode", {"alpha": "black"}, {"index_files", "prepare_images"}),
+        ("datasets.pets.layout", {"kind": "folders"}, {"index_files"}),
+        ("datasets.pets.augment", {"variants": ["flip"]}, {"augment_images"}),
+        (
+            "datasets.pets.augment",
+            {"balance": 5},
+            {"train_model", "extract_features", "fit_classifier"},
+        ),
         ("datasets.pets.license", "CC0", set()),
-        ("datasets.pets.sha256", "0" * 64, {"download"}),
-        ("classifiers.svm.settings", {"C": 3}, {"classify"}),
-        ("evaluate.bootstrap", 10, {"evaluate"}),
+        ("datasets.pets.sha256", "0" * 64, {"download_source"}),
+        ("classifiers.svm.settings", {"C": 3}, {"fit_classifier"}),
+        ("evaluate.bootstrap", 10, {"evaluate_dataset"}),
         ("report.samples", 2, set()),
         ("threads", 2, set()),
     ]:
@@ -235,26 +239,28 @@ def test_swapped_numbers_are_a_change() -> None:
     a["models"]["cnn"]["batch"] = 20
     b = with_value("models.cnn.epochs", 20)
     b["models"]["cnn"]["batch"] = 10
-    assert repr(Settings.load(a).stage("train", w)) != repr(Settings.load(b).stage("train", w))
+    assert repr(Settings.load(a).stage("train_model", w)) != repr(
+        Settings.load(b).stage("train_model", w)
+    )
 
 
 def test_the_order_of_classes_is_a_change() -> None:
     a = Settings.load(with_value("datasets.pets.classes", ["a", "b"]))
     b = Settings.load(with_value("datasets.pets.classes", ["b", "a"]))
     w = {"dataset": "pets"}
-    assert repr(a.stage("split", w)) != repr(b.stage("split", w))
+    assert repr(a.stage("split_rows", w)) != repr(b.stage("split_rows", w))
 
 
 def test_augmented_classes_are_told_as_source_labels() -> None:
     config = with_value("datasets.pets.classes", {"covid": ["COVID19", "COVID"], "normal": "N"})
     config["datasets"]["pets"]["augment"] = {"variants": ["flip"], "classes": ["covid"]}
-    cfg = Settings.load(config).stage("augment", {"dataset": "pets"})
+    cfg = Settings.load(config).stage("augment_images", {"dataset": "pets"})
     assert cfg["labels"] == ["COVID", "COVID19"]
 
 
 def test_a_target_of_no_data_set_is_told() -> None:
     with pytest.raises(UserError, match=r"'pest' is not in datasets.*did you mean 'pets'"):
-        Settings.load(BASE).stage("split", {"dataset": "pest"})
+        Settings.load(BASE).stage("split_rows", {"dataset": "pest"})
 
 
 def test_data_is_a_short_form_of_a_data_set() -> None:
@@ -291,7 +297,7 @@ def test_a_view_that_nothing_reads_is_not_prepared() -> None:
     settings = Settings.load(config)
     assert list(settings.views_of("pets")) == ["96x96-rgb-squash"]
     with pytest.raises(UserError, match="'64x64-rgb-squash' is not in views of"):
-        settings.stage("prepare", {"dataset": "pets", "view": "64x64-rgb-squash"})
+        settings.stage("prepare_images", {"dataset": "pets", "view": "64x64-rgb-squash"})
     config["run"]["models"] = []  # the report needs images all the same
     assert list(Settings.load(config).views_of("pets")) == ["64x64-rgb-squash"]
 
@@ -322,7 +328,10 @@ def test_a_hash_for_each_of_several_files() -> None:
     one, two = "a" * 64, "B" * 64
     config = with_value("datasets.pets.source", "https://host/{a,b}.gz")
     config["datasets"]["pets"]["sha256"] = [one, two]
-    assert Settings.load(config).stage("download", {"dataset": "pets"})["sha256"] == [one, two]
+    assert Settings.load(config).stage("download_source", {"dataset": "pets"})["sha256"] == [
+        one,
+        two,
+    ]
     beside = with_value("datasets.pets.source", f"https://host/{{a,b}}.gz#sha256={one},{two}")
     assert Settings.load(beside).datasets == Settings.load(config).datasets
     for wrong in (one, [one], [one, two, two]):
@@ -344,7 +353,7 @@ def compared(model: dict[str, Any]) -> Settings:
 
 def trained(settings: Settings, model: str) -> dict[str, Any]:
     wildcards = {"dataset": "pets", "fold": "holdout", "model": model, "seed": "0"}
-    spec: dict[str, Any] = settings.stage("train", wildcards)["model"]
+    spec: dict[str, Any] = settings.stage("train_model", wildcards)["model"]
     return spec
 
 
@@ -427,7 +436,7 @@ def test_the_commented_comparisons_of_config_yaml_are_real() -> None:
 def test_the_report_is_told_what_the_compared_differ_in() -> None:
     members = {"a": {"batch": 3}, "b": {"optimizer": "sgd"}, "c": {"layers": [{"dense": 2}]}}
     told = Settings.load(with_value("models.cnn.compare", members)).stage(
-        "report", {"dataset": "pets"}
+        "write_report", {"dataset": "pets"}
     )
     differ = told["compared"]["cnn"]
     assert list(differ) == ["cnn-a", "cnn-b", "cnn-c"]
@@ -436,7 +445,7 @@ def test_the_report_is_told_what_the_compared_differ_in() -> None:
     assert differ["cnn-b"]["optimizer.name"] == "sgd"
     one = with_value("models.cnn.compare", members)
     one["run"]["models"] = ["cnn-a"]
-    assert Settings.load(one).stage("report", {"dataset": "pets"})["compared"] == {}
+    assert Settings.load(one).stage("write_report", {"dataset": "pets"})["compared"] == {}
 
 
 @pytest.mark.parametrize(
@@ -631,7 +640,7 @@ def test_classifiers_are_fitted_once_on_what_a_frozen_backbone_makes() -> None:
     assert list(settings.predictors_of("pets")) == heads + names
     config["run"]["features"] = []  # the backbone's features are made for the head anyway
     assert Settings.load(config).fits_of("pets") == fits
-    assert "net" in settings.stage("report", {"dataset": "pets"})["settings"]["features"]
+    assert "net" in settings.stage("write_report", {"dataset": "pets"})["settings"]["features"]
 
 
 def test_a_backbone_s_stages_read_what_they_need() -> None:
@@ -640,19 +649,19 @@ def test_a_backbone_s_stages_read_what_they_need() -> None:
     config["run"]["models"] = ["cnn", "head_alone"]
     settings = Settings.load(config)
     assert settings.backbones_of("pets") == ["net"]
-    assert settings.stage("weights", {"features": "net"}) == {
+    assert settings.stage("download_weights", {"features": "net"}) == {
         "features": "net", "application": "MobileNet", "settings": {"alpha": 0.25},
         "weights": "imagenet", "sha256": None, "shape": [224, 224, 3],
     }  # fmt: skip
-    assert settings.stage("embed", {"features": "net"}) == {
+    assert settings.stage("embed_images", {"features": "net"}) == {
         "name": "net", "application": "MobileNet", "settings": {"alpha": 0.25},
         "pool": "average", "batch": 8, "backend": "tensorflow",
     }  # fmt: skip
     w = {"dataset": "pets", "fold": "holdout", "model": "head_alone", "seed": "0"}
-    trained = settings.stage("train", w)
+    trained = settings.stage("train_model", w)
     assert trained["backbone"]["application"] == "MobileNet"
     assert "normalise" not in trained["model"] and "weights" not in trained["backbone"]
-    assert list(settings.stage("report", w)["settings"]["features"]) == ["net"]
+    assert list(settings.stage("write_report", w)["settings"]["features"]) == ["net"]
 
 
 def test_whether_augmentation_changes_anything() -> None:

@@ -86,8 +86,8 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("darkroom.report.outcome", {"write_report"}),
         ("darkroom.report.side_by_side", {"write_report"}),
         ("darkroom.config", set()),
-        ("darkroom.workflow.demand", set()),
-        ("darkroom.workflow.preflight", set()),
+        ("darkroom.workflow.needs", set()),
+        ("darkroom.workflow.start", set()),
         ("darkroom.machine.progress", set()),
         ("darkroom.machine.stage", set()),
     ],
@@ -103,9 +103,9 @@ def test_an_edited_module_reruns_what_uses_it(
 
 def test_another_forecast_of_memory_and_time(done: Workspace) -> None:
     """Resources are no settings: asking a cluster for more remakes nothing."""
-    edit(done.root / "darkroom/workflow/demand.py", "AROUND_MB = 400", "AROUND_MB = 900")
+    edit(done.root / "darkroom/workflow/resources.py", "AROUND_MB = 400", "AROUND_MB = 900")
     edit(
-        done.root / "darkroom/workflow/demand.py",
+        done.root / "darkroom/workflow/resources.py",
         "LEAST_MINUTES = 1.25, 5.0, 10",
         "LEAST_MINUTES = 2, 4, 90",
     )

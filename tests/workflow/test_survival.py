@@ -108,9 +108,9 @@ def test_a_job_loads_no_package_that_it_does_not_use(recorded: list[jobs.Job]) -
 
 
 # Those that load TensorFlow take most of a minute each when killed: one stands for them here,
-# benchmarks/kills.py has all of them. So for the rules that share a script.
+# benchmarks/kills.py has all of them. So for rules that do what another does.
 SLOW = {"download_weights", "embed_images", "try_model", "extract_features", "predict_images"}
-REST = SLOW | set(jobs.SCRIPTS)
+REST = SLOW | {"choose_classifier_setting", "prepare_shard"}
 # Those that leave more behind than files cut short are killed at any moment too, not only at the
 # one when they begin to write.
 GO_ON = {"download_source", "train_model", "try_classifier"}

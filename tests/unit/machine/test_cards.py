@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 import signal
 import subprocess
@@ -16,7 +15,6 @@ import pytest
 from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.machine import cards
-from darkroom.workflow import code
 from tests.support import fake_cards
 
 A, B, C = "GPU-aaaa1111", "GPU-bbbb2222", "GPU-cccc3333"
@@ -192,18 +190,6 @@ def test_a_folder_of_locks_that_is_another_s(machine: Path, what: str) -> None:
         (machine / "elsewhere").mkdir()
     with pytest.raises(UserError, match="not yours; remove it"):
         cards.take(1)
-
-
-def test_every_rule_that_runs_a_network_says_how_many_cards() -> None:
-    """One that says nothing would see all of them, those that other jobs have locked too."""
-    found = []
-    for path in (ROOT / "rules").glob("*.smk"):
-        for part in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
-            script = re.search(r"scripts/\w+\.py", part)
-            if script and "darkroom.train.models" in code.reached(ROOT / script[0]):
-                found.append(part.split(":")[0])
-                assert re.search(r"^        gpu=", part, re.M), found[-1]
-    assert {"train_model", "download_weights"} <= set(found)
 
 
 # ---------------------------------------------------------------- processes

@@ -27,14 +27,14 @@ def test_costs_by_stage_in_the_order_of_the_data(tmp_path: Path) -> None:
     bench(tmp_path, "write_report.tsv", "99", "1")
     bench(tmp_path, "audit-holdout.tsv", "3", "40")
     bench(tmp_path, "prepare_images-a.tsv", "NA", "40")
-    found = hardware.costs(str(tmp_path))
+    found = hardware.costs(str(tmp_path), ["index_files", "split_rows", "train_model"])
     assert found == [
-        hardware.Cost("index", 1, 1.5, 1.5, None),
-        hardware.Cost("split", 1, 0.2, 0.2, None),
-        hardware.Cost("train", 2, 30.5, 20.0, 700.0),
+        hardware.Cost("index_files", 1, 1.5, 1.5, None),
+        hardware.Cost("split_rows", 1, 0.2, 0.2, None),
+        hardware.Cost("train_model", 2, 30.5, 20.0, 700.0),
         hardware.Cost("audit", 1, 3.0, 3.0, 40.0),
     ]
-    assert hardware.costs(str(tmp_path / "none")) == []
+    assert hardware.costs(str(tmp_path / "none"), []) == []
 
 
 def test_commit_of_a_checkout_with_and_without_changes(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def test_a_line_goes_to_the_terminal_and_the_log(
         logging.getLogger("darkroom.train.training").info("epoch %d", 3)
         logging.getLogger("darkroom.train.training").info("digits: ten classes")
     assert capsys.readouterr().err.splitlines() == [
-        "train digits cnn-seed2: epoch 3",
-        "train digits cnn-seed2: ten classes",
+        "train_model digits cnn-seed2: epoch 3",
+        "train_model digits cnn-seed2: ten classes",
     ]
     assert "darkroom.train.training: epoch 3" in Path(snakemake.log[0]).read_text()
 
@@ -43,7 +43,7 @@ def test_a_mistake_is_one_sentence(
     assert ended.value.code == 1
     assert (
         capsys.readouterr().err
-        == "train digits cnn-seed2: photos/: no images here; name another folder\n"
+        == "train_model digits cnn-seed2: photos/: no images here; name another folder\n"
     )
     log = Path(snakemake.log[0]).read_text()
     assert "name another folder" in log and "Traceback" not in log
@@ -57,7 +57,7 @@ def test_what_the_disk_refuses_is_one_sentence(
         raise OSError(errno.ENOSPC, "No space left on device")
     assert ended.value.code == 1
     told = capsys.readouterr().err
-    assert told.startswith("train digits cnn-seed2: no space: writing below ")
+    assert told.startswith("train_model digits cnn-seed2: no space: writing below ")
     assert told.count("\n") == 1 and "free; free some and run the same command again" in told
     log = Path(snakemake.log[0]).read_text()
     assert "no space" in log and "Traceback" not in log

@@ -98,7 +98,7 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
         "data/shapes/source.json",
         chain.results("manifest.parquet"),
         pixels,
-        cfg=chain.cfg("prepare", view="16x16-rgb-pad") | {"view": view},
+        cfg=chain.cfg("prepare_images", view="16x16-rgb-pad") | {"view": view},
     )
     features = chain.results("features/mobile.h5")
     embed_images(
@@ -109,7 +109,7 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
         threads=1,
     )
     place = chain.results("fold-1/mobile/svm")
-    cfg = chain.cfg("classify", fold="fold-1", features="pixels", classifier="svm")
+    cfg = chain.cfg("fit_classifier", fold="fold-1", features="pixels", classifier="svm")
     fitting.fit(
         features,
         chain.results("splits.parquet"),

@@ -91,7 +91,7 @@ def check(told: dict[str, Any], root: str = "data/mnist/files") -> None:
             "run": {"datasets": ["mnist"]},
             "datasets": {"mnist": {"source": "bundled:digits"}},
         }
-    ).stage("index", {"dataset": "mnist"})["layout"]
+    ).stage("index_files", {"dataset": "mnist"})["layout"]
     seen = layout.recognise(found, defaults)
     assert seen.labels == list("0123456789")
     assert [seen.split.count(part) for part in ("train", "test")] == [30, 20]
@@ -174,7 +174,7 @@ def test_pictures_beside_array_files_are_the_images(tmp_path: Path, mnist: Path)
 def test_what_is_known_before_the_download_refuses_nothing(
     tmp_path: Path, mnist: Path, work: Path
 ) -> None:
-    from darkroom.workflow import preflight
+    from darkroom.workflow import checks
 
     archive = zipped(tmp_path / "mnist.zip", mnist)
     cifar = cifar10_binary(tmp_path / "cifar.tar.gz", images=COUNTS)
@@ -186,7 +186,7 @@ def test_what_is_known_before_the_download_refuses_nothing(
             "datasets": {"mnist": {"source": str(source)}},
         }
         told: list[str] = []
-        preflight.check(Settings.load(config), say=told.append)
+        checks.check(Settings.load(config), say=told.append)
         assert told == []
 
 

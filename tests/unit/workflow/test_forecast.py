@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from darkroom import ROOT
-from darkroom.workflow import demand, doctor, forecast
+from darkroom.workflow import arithmetic, doctor, forecast, needs, size
 
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    demand._asked.cache_clear()
+    arithmetic._asked.cache_clear()
 
 
 def told(*presets: str, cores: int = 2, **values: Any) -> forecast.Forecast:
@@ -24,8 +24,8 @@ def told(*presets: str, cores: int = 2, **values: Any) -> forecast.Forecast:
 
 def photographs(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the thousand photographs of benchmarks/README.md were at hand."""
-    monkeypatch.setattr(demand, "size", lambda *_: demand.Size(1000, 44_800_000, "listing"))
-    monkeypatch.setattr(demand.download, "kind", lambda _: "archive")
+    monkeypatch.setattr(size, "size_of", lambda *_: size.Size(1000, 44_800_000, "listing"))
+    monkeypatch.setattr(needs, "kind", lambda _: "archive")
 
 
 def test_the_time_of_a_run_is_near_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,23 +43,25 @@ def test_jobs_of_a_rule_take_as_long_as_the_longest_at_least() -> None:
 
 
 def test_a_backbone_that_cannot_be_asked_is_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demand, "said", lambda *_, **__: None)
+    monkeypatch.setattr(arithmetic, "said", lambda *_, **__: None)
     photographs(monkeypatch)
     assumed = told("cats_dogs_mobilenet")
     assert assumed.seconds["embed_images"] > 20
-    demand._asked.cache_clear()
+    arithmetic._asked.cache_clear()
     answer = '[["a", 1, 1, 1], ["block_1_conv", 41000000, 4300000, 220000]]'
-    monkeypatch.setattr(demand, "said", lambda *_, **__: answer)
+    monkeypatch.setattr(arithmetic, "said", lambda *_, **__: answer)
     assert told("cats_dogs_mobilenet").seconds["embed_images"] < 10
 
 
 def test_a_backbone_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".snakemake").mkdir()
     made = doctor._settings([str(ROOT / "presets/cats_dogs_mobilenet.yaml")], {}, ROOT)
-    asked = demand.backbone(made, "mobilenet", (224, 224, 3))
+    asked = arithmetic.backbone(made, "mobilenet", (224, 224, 3))
     assert sum(work.multiplications for work in asked.values()) == pytest.approx(41e6, rel=0.03)
-    tuned = demand._tuned(asked, made.models["mobilenet_tuned"].fine_tune)  # four blocks of 13
+    tuned = arithmetic.tuned_layers(
+        asked, made.models["mobilenet_tuned"].fine_tune
+    )  # four blocks of 13
     assert 0.2 < tuned.multiplications / 41e6 < 0.4 and tuned.values < 1e6
-    demand._asked.cache_clear()
-    monkeypatch.setattr(demand, "said", lambda *_, **__: pytest.fail("asked again"))
-    assert demand.backbone(made, "mobilenet", (224, 224, 3)) == asked
+    arithmetic._asked.cache_clear()
+    monkeypatch.setattr(arithmetic, "said", lambda *_, **__: pytest.fail("asked again"))
+    assert arithmetic.backbone(made, "mobilenet", (224, 224, 3)) == asked

@@ -16,6 +16,7 @@ import yaml
 from darkroom import ROOT
 from darkroom.workflow import code
 from darkroom.workflow.generated import PARTS, files, locked
+from darkroom.workflow.stages import STAGES
 
 
 def test_generated_files_are_in_step() -> None:
@@ -67,14 +68,10 @@ def imported(script: Path) -> set[str]:
 
 
 def test_a_conda_environment_has_what_its_stages_import() -> None:
-    rules = "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk"))
-    stages = re.findall(
-        r'conda:\s+"../envs/(\w+).yaml"(?:(?!\nrule ).)*?"../scripts/(\w+).py"', rules, flags=re.S
-    )
-    assert {script for _, script in stages} == {p.stem for p in (ROOT / "scripts").glob("*.py")}
-    for part, script in stages:
-        for module in imported(ROOT / "scripts" / f"{script}.py") - BY_CHOICE:
-            assert PACKAGES.get(module, module) in PARTS[part], f"{script} needs {module}"
+    for name, stage in STAGES.items():
+        for module in imported(ROOT / "scripts" / f"{name}.py") - BY_CHOICE:
+            package = PACKAGES.get(module, module)
+            assert package in PARTS[stage.environment], f"{name} needs {module}"
 
 
 def test_lock_conda_and_container_name_the_same_versions() -> None:

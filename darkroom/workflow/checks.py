@@ -7,55 +7,25 @@ so it opens no image and imports nothing slow unless there is something to check
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from darkroom.config import Classifier, Settings
 from darkroom.errors import UserError, nearest
-from darkroom.machine import cards, disk, process
+from darkroom.machine import disk
 from darkroom.overrides import override
 from darkroom.predict import unseen
 from darkroom.sources import download
-from darkroom.sources.folders import printable
 from darkroom.train import weights
-from darkroom.workflow import demand, remembered
+from darkroom.workflow import remembered
 from darkroom.workflow.code import code
+from darkroom.workflow.known import by_index, indexed_rows, listed_rows
+from darkroom.workflow.resources import gpus_of_a_job, shards_that_pay
+from darkroom.workflow.size import size_of
 
 WIDTH = 128  # features a row, for the forecast: a network's last hidden layer, about
-
-
-def export_to_jobs(root: str) -> None:
-    """What the jobs' own processes need from this one, on a cluster's nodes too.
-
-    Parameters
-    ----------
-    root : folder of the project: its scripts import `darkroom` from there.
-    """
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
-    os.environ[process.PARENT] = str(os.getpid())
-    process.lock_no_arrays()
-
-
-def refusals_in_words() -> None:
-    """Let Snakemake say in a sentence what the disk refuses it: a lock, a job's mark or record.
-
-    By itself it ends with a traceback, or asks for write permissions on a disk that is full.
-    """
-    logging.getLogger("snakemake.logging").addFilter(_in_words)
-
-
-def _in_words(record: logging.LogRecord) -> bool:
-    error = sys.exc_info()[1]
-    if error is not None and record.levelno >= logging.ERROR:
-        said = disk.in_words(error, [str(Path.cwd()), str(Path.cwd() / ".snakemake")])
-        if said is not None:
-            record.msg, record.args = said, ()
-    return True
 
 
 def check_folders(settings: Settings, folder: Path) -> None:
@@ -82,12 +52,6 @@ def check_folders(settings: Settings, folder: Path) -> None:
         finally:
             with contextlib.suppress(OSError):
                 trial.unlink(missing_ok=True)
-
-
-def overlays(workflow: Any) -> list[Path]:
-    """The files that the configuration was merged from, in the order of merging."""
-    named = [Path(str(file)) for file in workflow.overwrite_configfiles]
-    return [Path(workflow.basedir) / "config.yaml", *named]
 
 
 def check_targets(settings: Settings, targets: Iterable[str]) -> None:
@@ -141,37 +105,13 @@ def _check_pictures(settings: Settings, dataset: str, name: str) -> None:
     unseen.digest(asked.source)
 
 
-def gpus(setting: int | Literal["auto"]) -> int:
-    """Cards that a training job asks for: the setting, or 1 where this machine has a card."""
-    return int(cards.likely()) if setting == "auto" else setting
-
-
-def card_slots(settings: Settings, asked: int) -> int:
-    """How much of the resource `gpu` this machine has, where one card is one, times those who share it.
-
-    Parameters
-    ----------
-    asked : cards that a job takes, 1 or more.
-
-    Raises
-    ------
-    UserError
-        A job asks for more cards than there are, though there are some.
-    """
-    found = cards.found()
-    if 0 < len(found) < asked:
-        raise UserError(cards.too_few(asked, found))
-    # Cards that cannot be listed are for one job at a time; the job says so if there are none.
-    return (len(found) or asked) * settings.jobs_per_gpu
-
-
 def check_shards(settings: Settings, say: Callable[[str], Any]) -> None:
     """Say where a data set would gain by shards, on a cluster."""
     for dataset in settings.run.datasets:
-        told = demand.shards_that_pay(settings, dataset)
+        told = shards_that_pay(settings, dataset)
         if told is not None:
             say(
-                f"datasets.{dataset}: to index or prepare its {demand.size(settings, dataset).files:,} "
+                f"datasets.{dataset}: to index or prepare its {size_of(settings, dataset).files:,} "
                 f"files takes one job about {told[1] / 3600:.0f} hours; on a cluster, shards: {told[0]} "
                 "makes it as many jobs of a quarter of an hour"
             )
@@ -195,7 +135,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
         from darkroom.train import models, steps
 
         models.check_backend(settings.backend)
-        steps.check_cards(settings.backend, gpus(settings.gpus))
+        steps.check_cards(settings.backend, gpus_of_a_job(settings.gpus))
     for dataset in settings.run.datasets:
         for name in settings.classifiers_of(dataset):
             _check_classifier(name, settings.classifiers[name])
@@ -206,7 +146,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
                 weights.check(str(backbone.application), backbone.weights)
             except UserError as error:
                 raise UserError(f"features.{name}: {error}") from None
-        cfg = settings.stage("split", {"dataset": dataset})
+        cfg = settings.stage("split_rows", {"dataset": dataset})
         known = _known(settings, dataset, cfg)
         _check_two_classes(settings, dataset, known.labels)
         if known.parts is None:
@@ -226,11 +166,11 @@ class _Known(NamedTuple):
 def _known(settings: Settings, dataset: str, cfg: dict[str, Any]) -> _Known:
     """Try the split on the last index, or on what the file names tell."""
     # a split of millions of rows takes minutes to try: what came of it is remembered
-    key = _by_index(dataset, "split", _Known._fields, cfg, code("split_rows"))
+    key = by_index(dataset, "split", _Known._fields, cfg, code("split_rows"))
     if key is not None and (found := remembered.recall(key)) is not None:
         return _Known(*found)
-    indexed = _indexed(dataset)
-    table = _listed(settings, dataset) if indexed is None else indexed
+    indexed = indexed_rows(dataset)
+    table = listed_rows(settings, dataset) if indexed is None else indexed
     if table is None:
         return _Known(0, None, None)
     from darkroom import partition
@@ -249,20 +189,11 @@ def _known(settings: Settings, dataset: str, cfg: dict[str, Any]) -> _Known:
         # there now decides. Where it cannot be listed, the split itself will refuse.
         if indexed is None:
             raise
-        table = _listed(settings, dataset)
+        table = listed_rows(settings, dataset)
         return _Known(0, None, None) if table is None else tried()
     if key is not None:
         remembered.keep(key, list(known))
     return known
-
-
-def _by_index(dataset: str, *of: Any) -> str | None:
-    """Key of a fact on the last index, and what else it was found from; None where there is no index."""
-    try:
-        told = (Path("results") / dataset / "manifest.parquet").stat()
-    except OSError:
-        return None
-    return remembered.key(*of, dataset, told.st_size, told.st_mtime_ns)
 
 
 def _check_classifier(name: str, classifier: Classifier) -> None:
@@ -313,64 +244,6 @@ def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | Non
     raise UserError(
         f"models.{sigmoid[0]}.head: a sigmoid unit tells two classes, and {dataset} has {told}: "
         "set head: softmax or auto"
-    )
-
-
-def within_limit(settings: Settings, dataset: str) -> bool:
-    """Whether the last index has no more unusable files than are allowed; True where there is none."""
-    # Arrow takes a good part of a run with nothing to do: what was counted is remembered.
-    key = _by_index(dataset, "unusable")
-    if key is None:
-        return True
-    counted = remembered.recall(key)
-    if counted is None:
-        import pyarrow.parquet as parquet
-
-        with parquet.ParquetFile(Path("results") / dataset / "manifest.parquet") as file:
-            status = file.read(columns=["status"])["status"]
-        counted = [sum(part.to_pylist().count("unusable") for part in status.chunks), len(status)]
-        remembered.keep(key, counted)
-    unusable, rows = counted
-    return bool(unusable <= settings.datasets[dataset].max_unusable * rows)
-
-
-def _indexed(dataset: str) -> Any:
-    """The usable rows of the last index, a DataFrame; None where there is none yet."""
-    manifest = Path("results") / dataset / "manifest.parquet"
-    if not manifest.exists():
-        return None
-    import pyarrow.parquet as parquet
-
-    columns = ["path", "label", "group", "split", "sha256", "status", "row"]
-    table = parquet.read_table(manifest, columns=columns).to_pandas()
-    return table[table["status"] != "unusable"].reset_index(drop=True)
-
-
-def _listed(settings: Settings, dataset: str) -> Any:
-    """The rows that the file names tell: a DataFrame of path, label, group, split.
-
-    None where only a download would tell, or where the file names alone do not.
-    """
-    paths = download.listing(settings.datasets[dataset].source)
-    if not paths:
-        return None
-    import pandas
-
-    from darkroom.index import layout
-
-    cfg = settings.stage("index", {"dataset": dataset})
-    root = Path(settings.datasets[dataset].source).expanduser()
-
-    def open_text(path: str) -> bytes:
-        return (root / path).read_bytes()
-
-    try:
-        found = layout.recognise(paths, cfg["layout"], group=cfg["group"], open_text=open_text)
-    except (FileNotFoundError, NotADirectoryError):  # a table in an archive: the index reads it
-        return None
-    columns = {name: getattr(found, name) for name in ("path", "label", "group", "split")}
-    return pandas.DataFrame(
-        {name: [v and printable(v) for v in values] for name, values in columns.items()}
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,22 @@ import yaml
 
 from darkroom import ROOT
 from darkroom.config import Settings
+from darkroom.errors import UserError
 from darkroom.features.describe import describer
-from darkroom.machine.stage import STAGES
-from darkroom.workflow import demand
+from darkroom.machine import cards
+from darkroom.workflow import arithmetic, needs, resources, size
+from darkroom.workflow.needs import Need
+from darkroom.workflow.resources import (
+    AROUND_MB,
+    JobResources,
+    disk_mb,
+    mem_mb,
+    need,
+    runtime,
+    small,
+)
+from darkroom.workflow.size import size_of
+from darkroom.workflow.stages import STAGES
 
 HOLDOUT = {"dataset": "pets", "fold": "holdout"}
 WILDCARDS = HOLDOUT | {
@@ -26,9 +38,9 @@ WILDCARDS = HOLDOUT | {
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demand, "said", lambda *_, **__: None)  # what no backbone is asked by
-    demand._listed.cache_clear()  # of a folder of this name elsewhere
-    demand._pictures.cache_clear()
+    monkeypatch.setattr(arithmetic, "said", lambda *_, **__: None)  # what no backbone is asked by
+    size._listed.cache_clear()  # of a folder of this name elsewhere
+    needs._pictures.cache_clear()
 
 
 def settings(**over: Any) -> Settings:
@@ -52,30 +64,22 @@ def downloaded(files: int, size: int, dataset: str = "pets") -> None:
     told.write_text(json.dumps({"files": files, "bytes": size}))
 
 
-def test_every_rule_with_a_script_asks_for_what_it_needs() -> None:
-    """The rules name their needs, and each is known."""
-    found = []
-    for path in (ROOT / "rules").glob("*.smk"):
-        for part in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
-            if "    script:" in part:
-                found.append(part.split(":")[0])
-                assert "        **NEEDS,\n" in part, f"{found[-1]} names no needs"
-    assert set(STAGES) <= set(found)
+def test_the_needs_of_every_stage_are_known() -> None:
     made = settings()
-    for rule in found:
+    for stage in STAGES:
         own = {"describe_images": "raw", "embed_images": "net", "download_weights": "net"}
-        features = own.get(rule, "cnn-seed0")
-        needed = demand.need(made, rule, WILDCARDS | {"features": features})
-        assert needed.memory > 200 and needed.seconds > 0 <= needed.disk, rule
+        features = own.get(stage, "cnn-seed0")
+        needed = need(made, stage, WILDCARDS | {"features": features})
+        assert needed.memory > 200 and needed.seconds > 0 <= needed.disk, stage
 
 
 def test_the_download_tells_the_size(tmp_path: Path) -> None:
     made = settings()
-    assert demand.size(made, "pets").known == "assumed"
+    assert size_of(made, "pets").known == "assumed"
     downloaded(300, 9_000_000)
-    assert demand.size(made, "pets") == (300, 9_000_000, "download")
+    assert size_of(made, "pets") == (300, 9_000_000, "download")
     downloaded(3_000_000, 90_000_000_000)
-    assert demand.size(made, "pets").files == 3_000_000
+    assert size_of(made, "pets").files == 3_000_000
 
 
 def test_a_folder_is_counted_before_it_is_taken(tmp_path: Path) -> None:
@@ -83,7 +87,7 @@ def test_a_folder_is_counted_before_it_is_taken(tmp_path: Path) -> None:
         Path("pictures", name).parent.mkdir(parents=True, exist_ok=True)
         Path("pictures", name).touch()
     made = settings(datasets={"pets": {"source": "pictures"}})
-    assert demand.size(made, "pets")[::2] == (3, "listing")
+    assert size_of(made, "pets")[::2] == (3, "listing")
 
 
 @pytest.mark.parametrize(
@@ -94,11 +98,11 @@ def test_more_images_need_more(rule: str) -> None:
     """Of memory only what is not streamed grows; time and disk always do."""
     made = settings()
     downloaded(1_000, 100_000_000)
-    few = demand.need(made, rule, WILDCARDS)
+    few = need(made, rule, WILDCARDS)
     downloaded(1_000_000, 100_000_000_000)
-    many = demand.need(made, rule, WILDCARDS)
+    many = need(made, rule, WILDCARDS)
     assert many.memory > few.memory
-    assert demand.runtime(many) > demand.runtime(few)
+    assert runtime(many) > runtime(few)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +111,7 @@ def test_more_images_need_more(rule: str) -> None:
 def test_a_shard_needs_its_share(shard: str, whole: str) -> None:
     downloaded(10_000_000, 10**12)
     made = settings(datasets={"pets": {"source": "https://example.org/p.zip", "shards": 20}})
-    own, all_of_it = (demand.need(made, rule, WILDCARDS) for rule in (shard, whole))
+    own, all_of_it = (need(made, rule, WILDCARDS) for rule in (shard, whole))
     assert own.seconds < all_of_it.seconds / 15
     assert own.disk == pytest.approx(all_of_it.disk / 20)
     assert own.memory < all_of_it.memory
@@ -117,7 +121,7 @@ def test_a_shard_needs_its_share(shard: str, whole: str) -> None:
 def test_a_classifier_asks_for_its_budget_and_not_for_all_rows(kind: str) -> None:
     downloaded(20_000_000, 10**12)
     small, large = (
-        demand.need(
+        need(
             settings(
                 run={"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]},
                 classifiers={"svm": {"kind": kind, "memory_mb": mb}},
@@ -134,21 +138,21 @@ def test_a_training_holds_no_more_pixels_than_its_budget() -> None:
     downloaded(10_000_000, 10**12)
     made = settings()
     free = {"cnn": {"layers": ["flatten"], "memory_mb": 500}}
-    few = demand.need(settings(models=free), "train_model", WILDCARDS)
-    assert demand.need(made, "train_model", WILDCARDS).memory - few.memory >= 1500
+    few = need(settings(models=free), "train_model", WILDCARDS)
+    assert need(made, "train_model", WILDCARDS).memory - few.memory >= 1500
 
 
 def test_each_attempt_asks_for_twice_as_much() -> None:
-    needed = demand.Need(memory=1000, seconds=3600, disk=50)
-    assert [demand.mem_mb(needed, a) for a in (1, 2, 3)] == [1700, 3400, 6800]
-    assert [demand.runtime(needed, a) for a in (1, 2, 3)] == [310, 620, 1240]
-    assert [demand.disk_mb(needed, a) for a in (1, 2, 3)] == [1100, 2200, 4400]
+    needed = Need(memory=1000, seconds=3600, disk=50)
+    assert [mem_mb(needed, a) for a in (1, 2, 3)] == [1700, 3400, 6800]
+    assert [runtime(needed, a) for a in (1, 2, 3)] == [310, 620, 1240]
+    assert [disk_mb(needed, a) for a in (1, 2, 3)] == [1100, 2200, 4400]
 
 
 def test_many_attempts_ask_for_no_more_than_a_node_has() -> None:
     """`--retries 9`, with which a training goes on where its time was up, would double to 512 times."""
-    needed = demand.Need(memory=1000, seconds=3600, disk=50)
-    for ask in (demand.mem_mb, demand.runtime, demand.disk_mb):
+    needed = Need(memory=1000, seconds=3600, disk=50)
+    for ask in (mem_mb, runtime, disk_mb):
         assert ask(needed, 10) == ask(needed, 3)
 
 
@@ -156,9 +160,9 @@ def test_a_card_shortens_and_more_cores_do_too() -> None:
     downloaded(100_000, 10**10)
     deep = {"cnn": {"layers": [{"conv": 256}, {"conv": 256}, "flatten", {"dense": 32}]}}
     made = settings(models=deep)
-    one = demand.need(made, "train_model", WILDCARDS, cores=1)
-    assert demand.need(made, "train_model", WILDCARDS, cores=4).seconds < one.seconds / 3
-    assert demand.need(made, "train_model", WILDCARDS, cores=4, card=True).seconds < one.seconds / 9
+    one = need(made, "train_model", WILDCARDS, cores=1)
+    assert need(made, "train_model", WILDCARDS, cores=4).seconds < one.seconds / 3
+    assert need(made, "train_model", WILDCARDS, cores=4, gpu=True).seconds < one.seconds / 9
 
 
 def test_the_published_network_as_it_was_measured() -> None:
@@ -171,34 +175,54 @@ def test_the_published_network_as_it_was_measured() -> None:
     name = made.run.datasets[0]
     downloaded(60_000, 80_000_000, name)
     asked = {"dataset": name, "fold": "holdout", "model": "cifar10_cnn", "seed": "0"}
-    told = demand.need(made, "train_model", asked, cores=2)
+    told = need(made, "train_model", asked, cores=2)
     took = 10 * 48_000 / 789
     assert 0.6 * took < told.seconds < 1.6 * took
-    assert demand.mem_mb(told) > 1420 + demand.AROUND_MB
+    assert mem_mb(told) > 1420 + AROUND_MB
     assert told.memory < 2 * 1420
 
 
 def test_a_resource_reads_the_job_and_the_attempt() -> None:
     downloaded(50_000, 5 * 10**9)
     made = settings()
-    asked = demand.resources(made, gpus=0)
-    assert set(asked) == {"mem_mb", "runtime", "disk_mb"}
+    asked = JobResources(made, gpus=0)
+    assert set(asked("split_rows")) == {"mem_mb", "runtime", "disk_mb"}
 
-    def of(rule: str, attempt: int = 1, cores: int = 2) -> int:
-        return asked["mem_mb"](WILDCARDS, threads=cores, attempt=attempt, rulename=rule)
+    def of(stage: str, attempt: int = 1, cores: int = 2) -> int:
+        function = asked(stage)["mem_mb"]
+        assert callable(function)
+        return function(WILDCARDS, threads=cores, attempt=attempt)
 
     assert of("train_model", 2) == 2 * of("train_model")
     assert of("prepare_images", cores=8) > of("prepare_images")
-    assert of("train_model") == demand.mem_mb(demand.need(made, "train_model", WILDCARDS, 2))
+    assert of("train_model") == mem_mb(need(made, "train_model", WILDCARDS, 2))
+
+
+@pytest.mark.parametrize(("gpus", "one"), [(0, 0), (1, 1), (3, 1)])
+def test_gpus_of_a_job(gpus: int, one: int) -> None:
+    asked = JobResources(settings(), gpus)
+    found = {stage: asked(stage).get("gpu") for stage in STAGES}
+    assert found["train_model"] == found["try_model"] == gpus
+    assert found["extract_features"] == found["embed_images"] == found["predict_images"] == one
+    assert found["download_weights"] == 0, "it loads a framework, and must see no GPU"
+    assert found["split_rows"] is found["fit_classifier"] is None
+
+
+def test_gpus_that_only_the_profile_gives_need_memory_too() -> None:
+    without, given = (
+        JobResources(settings(), 0, given)("train_model")["mem_mb"] for given in (False, True)
+    )
+    assert callable(without) and callable(given)
+    assert given(WILDCARDS, threads=1, attempt=1) > without(WILDCARDS, threads=1, attempt=1)
 
 
 def test_tables_of_few_images_are_work_for_the_submitting_host() -> None:
     made = settings()
-    assert not demand.small(made)  # nothing is known of it yet: it may be millions
+    assert not small(made)  # nothing is known of it yet: it may be millions
     downloaded(2_000, 10**8)
-    assert demand.small(made)
+    assert small(made)
     downloaded(2_000_000, 10**11)
-    assert not demand.small(made)
+    assert not small(made)
 
 
 def test_the_width_of_features_is_that_of_the_layer_they_are_read_from() -> None:
@@ -212,9 +236,9 @@ def test_the_width_of_features_is_that_of_the_layer_they_are_read_from() -> None
     for name, width in ((None, 20), ("wide", 40)):
         downloaded(1_000_000, 10**9)
         made = settings(models={"cnn": {"layers": layers, "features": name}})
-        assert demand.need(made, "extract_features", WILDCARDS).disk == 1_000_000 * width * 4 / 1e6
+        assert need(made, "extract_features", WILDCARDS).disk == 1_000_000 * width * 4 / 1e6
     pixels = WILDCARDS | {"features": "raw"}
-    assert demand.need(made, "describe_images", pixels).disk == 64 * 64 * 3 * 4
+    assert need(made, "describe_images", pixels).disk == 64 * 64 * 3 * 4
 
 
 @pytest.mark.parametrize("size", [8, 12, 30, 64, 224])
@@ -222,18 +246,18 @@ def test_hog_is_as_wide_as_it_is_made(size: int) -> None:
     made = settings(features={"hog": {"kind": "hog", "view": {"size": size}}})
     downloaded(1_000_000, 10**9)
     _, width, _, _ = describer("hog", (size, size, 3), "hog")
-    told = demand.need(made, "describe_images", WILDCARDS | {"features": "hog"})
+    told = need(made, "describe_images", WILDCARDS | {"features": "hog"})
     assert told.disk == 1_000_000 * width * 4 / 1e6
 
 
 def test_classes_are_counted_once_the_split_has_found_them() -> None:
     """A row of predictions has a probability of each."""
     downloaded(1_000_000, 10**10)
-    few = demand.need(settings(), "evaluate_dataset", WILDCARDS)
+    few = need(settings(), "evaluate_dataset", WILDCARDS)
     found = Path("results/pets/class_indices.json")
     found.parent.mkdir(parents=True)
     found.write_text(json.dumps({f"kind {n}": n for n in range(1000)}))
-    assert demand.need(settings(), "evaluate_dataset", WILDCARDS).memory > few.memory + 10_000
+    assert need(settings(), "evaluate_dataset", WILDCARDS).memory > few.memory + 10_000
 
 
 def test_a_search_asks_for_the_most_that_it_may_draw() -> None:
@@ -242,8 +266,8 @@ def test_a_search_asks_for_the_most_that_it_may_draw() -> None:
     layers = [{"conv": 64}, {"pool": 2}, "flatten", {"dense": 32}]
     plain: dict[str, Any] = {"layers": layers, "batch": 32}
 
-    def of(rule: str, model: dict[str, Any]) -> demand.Need:
-        return demand.need(settings(models={"cnn": model}), rule, WILDCARDS | {"n": "1"})
+    def of(rule: str, model: dict[str, Any]) -> Need:
+        return need(settings(models={"cnn": model}), rule, WILDCARDS | {"n": "1"})
 
     tuned = plain | {"tune": {"space": {"batch": [16, 512]}}}
     assert of("train_model", tuned).memory == of("train_model", plain | {"batch": 512}).memory
@@ -251,10 +275,10 @@ def test_a_search_asks_for_the_most_that_it_may_draw() -> None:
     longer = plain | {"tune": {"space": {"epochs": {"low": 5, "high": 200}}}}
     assert of("try_model", longer).seconds > 5 * of("train_model", plain).seconds
 
-    def fit(classifier: dict[str, Any]) -> demand.Need:
+    def fit(classifier: dict[str, Any]) -> Need:
         run = {"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]}
         made = settings(run=run, classifiers={"svm": classifier})
-        return demand.need(made, "try_classifier", WILDCARDS | {"n": "1"})
+        return need(made, "try_classifier", WILDCARDS | {"n": "1"})
 
     forest: dict[str, Any] = {"kind": "random_forest", "settings": {"n_estimators": 100}}
     more = forest | {"tune": {"space": {"settings.n_estimators": [100, 2000]}}}
@@ -262,12 +286,38 @@ def test_a_search_asks_for_the_most_that_it_may_draw() -> None:
 
 
 def test_many_new_pictures_need_more_time() -> None:
-    few = demand.need(settings(), "predict_images", WILDCARDS)
+    few = need(settings(), "predict_images", WILDCARDS)
     folder = Path("new pictures")
     folder.mkdir()
     for n in range(50):
         (folder / f"{n}.jpg").touch()
-    demand._pictures.cache_clear()
-    many = demand.need(settings(), "predict_images", WILDCARDS)
+    needs._pictures.cache_clear()
+    many = need(settings(), "predict_images", WILDCARDS)
     assert many.seconds >= few.seconds + 0.5
-    assert demand.need(settings(), "predict_images", WILDCARDS, cores=8).seconds < many.seconds
+    assert need(settings(), "predict_images", WILDCARDS, cores=8).seconds < many.seconds
+
+
+# ---------------------------------------------------------------- GPUs
+
+
+def test_gpus_that_a_training_asks_for() -> None:
+    assert resources.gpus_of_a_job(0) == 0 and resources.gpus_of_a_job(3) == 3
+    assert resources.gpus_of_a_job("auto") in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("there", "shared", "asked", "slots"), [(2, 1, 1, 2), (2, 3, 2, 6), (0, 2, 1, 2)]
+)
+def test_as_many_trainings_side_by_side_as_there_are_cards(
+    monkeypatch: pytest.MonkeyPatch, there: int, shared: int, asked: int, slots: int
+) -> None:
+    found = [cards.Card(str(n), str(n), "") for n in range(there)]
+    monkeypatch.setattr(cards, "found", lambda: found)
+    given = settings().model_copy(update={"jobs_per_gpu": shared})
+    assert resources.gpu_slots(given, asked) == slots
+
+
+def test_more_cards_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "found", lambda: [cards.Card("0", "0", "")])
+    with pytest.raises(UserError, match="asks for 2 cards and this machine has one"):
+        resources.gpu_slots(settings(), 2)

@@ -17,8 +17,7 @@ import pytest
 from darkroom import ROOT
 from darkroom.config import Settings
 from darkroom.errors import UserError
-from darkroom.machine import cards, process
-from darkroom.workflow import preflight
+from darkroom.workflow import checks, known
 from tests.support.refusing import UNSHARE, needs_mounts
 
 BASE: dict[str, Any] = {
@@ -47,7 +46,7 @@ def settings(**dataset: Any) -> Settings:
 
 def said(made: Settings) -> list[str]:
     told: list[str] = []
-    preflight.check(made, say=told.append)
+    checks.check(made, say=told.append)
     return told
 
 
@@ -106,14 +105,14 @@ def index(folder: Path, copies: int, unusable: int = 0) -> Path:
 
 
 def test_unusable_files_of_the_last_index_against_another_limit(folder: Path) -> None:
-    assert preflight.within_limit(settings(), "pets"), "nothing is known yet"
+    assert known.within_limit(settings(), "pets"), "nothing is known yet"
     (folder / ".snakemake").mkdir()
     index(folder, 20, unusable=1)
     for _ in range(2):
-        assert preflight.within_limit(settings(max_unusable=0.1), "pets")
-        assert not preflight.within_limit(settings(max_unusable=0.01), "pets")
+        assert known.within_limit(settings(max_unusable=0.1), "pets")
+        assert not known.within_limit(settings(max_unusable=0.01), "pets")
     index(folder, 20)
-    assert preflight.within_limit(settings(max_unusable=0.01), "pets")
+    assert known.within_limit(settings(max_unusable=0.01), "pets")
 
 
 def test_a_class_that_no_folder_has(folder: Path) -> None:
@@ -149,19 +148,19 @@ def test_a_setting_that_no_classifier_has(folder: Path) -> None:
 @pytest.mark.parametrize("target", ["results/pest/report.html", "data/pest/source.json"])
 def test_a_target_of_an_unknown_data_set(target: str) -> None:
     with pytest.raises(UserError, match="did you mean 'pets'"):
-        preflight.check_targets(settings(), ["-n", target])
+        checks.check_targets(settings(), ["-n", target])
 
 
 def test_targets_that_are_fine() -> None:
-    preflight.check_targets(
+    checks.check_targets(
         settings(), ["results/pets/report.html", "train", "--directory", "results/elsewhere"]
     )
 
 
 READ_ONLY = (
     "import sys; from pathlib import Path; from darkroom.errors import UserError\n"
-    f"from darkroom.workflow import preflight; from {__name__} import settings\n"
-    "try: preflight.check_folders(settings(), Path(sys.argv[1]))\n"
+    f"from darkroom.workflow import checks; from {__name__} import settings\n"
+    "try: checks.check_folders(settings(), Path(sys.argv[1]))\n"
     "except UserError as error: print(error)\n"
 )
 
@@ -186,43 +185,8 @@ def test_a_folder_that_takes_nothing_is_told_before_anything_runs(
         capture_output=True, text=True, timeout=120, cwd=ROOT,
     )  # fmt: skip
     assert words in done.stdout and str(place) in done.stdout, done
-    preflight.check_folders(settings(), tmp_path)
+    checks.check_folders(settings(), tmp_path)
     assert [p.name for p in tmp_path.rglob("*")] == ["results", "pets"], "nothing is left"
-
-
-def test_cards() -> None:
-    assert preflight.gpus(0) == 0 and preflight.gpus(3) == 3
-    assert preflight.gpus("auto") in (0, 1)
-
-
-@pytest.mark.parametrize(
-    ("there", "shared", "asked", "slots"), [(2, 1, 1, 2), (2, 3, 2, 6), (0, 2, 1, 2)]
-)
-def test_as_many_trainings_side_by_side_as_there_are_cards(
-    monkeypatch: pytest.MonkeyPatch, there: int, shared: int, asked: int, slots: int
-) -> None:
-    found = [cards.Card(str(n), str(n), "") for n in range(there)]
-    monkeypatch.setattr(cards, "found", lambda: found)
-    given = settings().model_copy(update={"jobs_per_gpu": shared})
-    assert preflight.card_slots(given, asked) == slots
-
-
-def test_more_cards_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cards, "found", lambda: [cards.Card("0", "0", "")])
-    with pytest.raises(UserError, match="asks for 2 cards and this machine has one"):
-        preflight.card_slots(settings(), 2)
-
-
-def test_jobs_find_the_project_and_their_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
-    monkeypatch.setenv(process.PARENT, "")
-    monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "")
-    monkeypatch.delenv("HDF5_USE_FILE_LOCKING")
-    for _ in range(2):
-        preflight.export_to_jobs("/project")
-    assert os.environ["PYTHONPATH"].split(os.pathsep) == ["/project", "/elsewhere"]
-    assert os.environ[process.PARENT] == str(os.getpid())
-    assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"
 
 
 # ---------------------------------------------------------------- two classes, and new pictures
@@ -278,17 +242,17 @@ def test_predictions_that_cannot_be(
     (folder / "unseen").mkdir()
     (folder / "unseen/a.jpg").touch()
     (folder / "empty").mkdir()
-    preflight.check_targets(predicting(), ["predict", TARGET])
-    preflight.check_targets(predicting(model="cnn-seed0/head", fold="holdout"), [TARGET])
+    checks.check_targets(predicting(), ["predict", TARGET])
+    checks.check_targets(predicting(model="cnn-seed0/head", fold="holdout"), [TARGET])
     with pytest.raises(UserError, match=words):
-        preflight.check_targets(predicting(**asked), [target])
+        checks.check_targets(predicting(**asked), [target])
     # what is not asked for is not looked at
-    preflight.check_targets(predicting(**asked), ["results/pets/report.html"])
+    checks.check_targets(predicting(**asked), ["results/pets/report.html"])
 
 
 def test_no_new_pictures_are_named(folder: Path) -> None:
     with pytest.raises(UserError, match="names no new pictures"):
-        preflight.check_targets(settings(), ["predict"])
+        checks.check_targets(settings(), ["predict"])
 
 
 # ---------------------------------------------------------------- on a cluster
@@ -296,16 +260,16 @@ def test_no_new_pictures_are_named(folder: Path) -> None:
 
 def test_millions_of_files_would_gain_by_shards(folder: Path) -> None:
     told: list[str] = []
-    preflight.check_shards(settings(), told.append)
+    checks.check_shards(settings(), told.append)
     assert told == []
     (folder / "data/pets").mkdir(parents=True)
     size = {"files": 14_000_000, "bytes": 14_000_000 * 110_000}
     (folder / "data/pets/source.json").write_text(json.dumps(size))
-    preflight.check_shards(settings(), told.append)
+    checks.check_shards(settings(), told.append)
     assert len(told) == 1 and "14,000,000 files" in told[0]
     shards = int(re.findall(r"shards: (\d+)", told[0])[0])
     assert 20 < shards <= 500
-    preflight.check_shards(settings(shards=shards), told.append)
+    checks.check_shards(settings(shards=shards), told.append)
     assert len(told) == 1
 
 

@@ -1,0 +1,78 @@
+"""What is known of a data set before anything runs: by its last index, or by its file names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from darkroom.config import Settings
+from darkroom.sources import download
+from darkroom.sources.folders import printable
+from darkroom.workflow import remembered
+
+
+def within_limit(settings: Settings, dataset: str) -> bool:
+    """Whether the last index has no more unusable files than are allowed; True where there is none."""
+    # Arrow takes a good part of a run with nothing to do: what was counted is remembered.
+    key = by_index(dataset, "unusable")
+    if key is None:
+        return True
+    counted = remembered.recall(key)
+    if counted is None:
+        import pyarrow.parquet as parquet
+
+        with parquet.ParquetFile(Path("results") / dataset / "manifest.parquet") as file:
+            status = file.read(columns=["status"])["status"]
+        counted = [sum(part.to_pylist().count("unusable") for part in status.chunks), len(status)]
+        remembered.keep(key, counted)
+    unusable, rows = counted
+    return bool(unusable <= settings.datasets[dataset].max_unusable * rows)
+
+
+def by_index(dataset: str, *of: Any) -> str | None:
+    """Key of a fact on the last index, and what else it was found from; None where there is no index."""
+    try:
+        told = (Path("results") / dataset / "manifest.parquet").stat()
+    except OSError:
+        return None
+    return remembered.key(*of, dataset, told.st_size, told.st_mtime_ns)
+
+
+def indexed_rows(dataset: str) -> Any:
+    """The usable rows of the last index, a DataFrame; None where there is none yet."""
+    manifest = Path("results") / dataset / "manifest.parquet"
+    if not manifest.exists():
+        return None
+    import pyarrow.parquet as parquet
+
+    columns = ["path", "label", "group", "split", "sha256", "status", "row"]
+    table = parquet.read_table(manifest, columns=columns).to_pandas()
+    return table[table["status"] != "unusable"].reset_index(drop=True)
+
+
+def listed_rows(settings: Settings, dataset: str) -> Any:
+    """The rows that the file names tell: a DataFrame of path, label, group, split.
+
+    None where only a download would tell, or where the file names alone do not.
+    """
+    paths = download.listing(settings.datasets[dataset].source)
+    if not paths:
+        return None
+    import pandas
+
+    from darkroom.index import layout
+
+    cfg = settings.stage("index_files", {"dataset": dataset})
+    root = Path(settings.datasets[dataset].source).expanduser()
+
+    def open_text(path: str) -> bytes:
+        return (root / path).read_bytes()
+
+    try:
+        found = layout.recognise(paths, cfg["layout"], group=cfg["group"], open_text=open_text)
+    except (FileNotFoundError, NotADirectoryError):  # a table in an archive: the index reads it
+        return None
+    columns = {name: getattr(found, name) for name in ("path", "label", "group", "split")}
+    return pandas.DataFrame(
+        {name: [v and printable(v) for v in values] for name, values in columns.items()}
+    )

@@ -1,0 +1,45 @@
+"""The params of rules: what Snakemake records of a job, and runs it again for when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from darkroom.config import Settings
+from darkroom.predict import unseen
+from darkroom.sources import download
+from darkroom.workflow import known
+from darkroom.workflow.calls import Wildcards, called, in_words
+
+
+@called
+class Params:
+    """Functions of a job's wildcards."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def cfg(self, stage: str) -> Callable[[Wildcards], dict[str, Any]]:
+        """Exactly the settings that a stage reads, by the wildcards of its rule."""
+
+        def settings(wildcards: Wildcards) -> dict[str, Any]:
+            return self.settings.stage(stage, dict(wildcards.items()))
+
+        return called(in_words(settings))
+
+    def tree(self, wildcards: Wildcards) -> str | None:
+        """A digest of the files of a source that is a folder."""
+        return download.tree_digest(self.settings.datasets[wildcards.dataset].source)
+
+    def within_limit(self, wildcards: Wildcards) -> bool:
+        """Whether the last index has no more unusable files than are allowed."""
+        return known.within_limit(self.settings, wildcards.dataset)
+
+    def limit(self, wildcards: Wildcards, input: Any) -> float:
+        """The part of files that may be unusable. Not recorded, as it takes `input`."""
+        return self.settings.datasets[wildcards.dataset].max_unusable
+
+    @in_words
+    def pictures(self, wildcards: Wildcards) -> str:
+        """A digest of new pictures: changed ones are predicted again."""
+        return unseen.digest(self.settings.predict[wildcards.name].source)

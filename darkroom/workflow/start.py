@@ -1,0 +1,122 @@
+"""What happens when the Snakefile is read: settings, checks, and what a killed run left."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from darkroom import ROOT
+from darkroom.comparisons import merged
+from darkroom.config import Settings
+from darkroom.errors import UserError
+from darkroom.machine import disk, process
+from darkroom.workflow import checks, stale_locks
+from darkroom.workflow.engine import Engine
+from darkroom.workflow.resources import gpu_slots, gpus_of_a_job
+
+
+@dataclass
+class Run:
+    """A run whose settings are checked.
+
+    Attributes
+    ----------
+    engine : Snakemake. config : the merged configuration. settings : the same, typed.
+    gpus : that a training job asks for. alone : whether no other run has this folder.
+    """
+
+    engine: Engine
+    config: dict[str, Any]
+    settings: Settings
+    gpus: int
+    alone: bool = False
+
+    def end_leftover_jobs(self) -> None:
+        """Cancel the jobs that a killed run left with Slurm."""
+        if self.alone and (ended := stale_locks.end_leftover_jobs(Path.cwd())):
+            say(f"Jobs of that run were still with Slurm, and are cancelled: {', '.join(ended)}")
+
+
+say = functools.partial(print, file=sys.stderr)
+
+
+def start(workflow: Any, config: dict[str, Any]) -> Run:
+    """Check the settings, and in the run's own process also what they need.
+
+    Ends the process with a sentence where something is wrong.
+
+    Parameters
+    ----------
+    workflow, config : as a Snakefile has them. `config` need not hold the defaults: a workflow
+        that uses this one as a module gives its own.
+    """
+    engine = Engine(workflow)
+    export_to_jobs(str(ROOT))
+    refusals_in_words()
+    try:
+        return _checked(engine, config)
+    except UserError as error:
+        say(f"\n{error}")
+        sys.exit(1)
+
+
+def _checked(engine: Engine, config: dict[str, Any]) -> Run:
+    defaults = ROOT / "config.yaml"
+    if engine.of_another:  # which gave its own configuration, without the defaults
+        config = merged(yaml.safe_load(defaults.read_text(encoding="utf-8")), config)
+    settings = Settings.load(config, files=engine.config_files(defaults))
+    # A GPU of the login node says nothing of the others: the profile asks for those.
+    gpus = gpus_of_a_job(settings.gpus) if engine.local or settings.gpus != "auto" else 0
+    run = Run(engine, config, settings, gpus)
+    if not engine.first:
+        return run
+    checks.check_folders(settings, Path.cwd())
+    if stale_locks.clear_stale_lock(Path.cwd(), say=say):
+        say("The last run here was cut off; going on from what it left.")
+    run.alone = stale_locks.alone(Path.cwd())
+    checks.check_targets(settings, sys.argv[1:])
+    checks.check(settings, say=say)
+    if engine.local:
+        if gpus:  # a cluster counts its own
+            engine.offer_gpus(gpu_slots(settings, gpus))
+    else:
+        checks.check_shards(settings, say=say)
+        engine.show_all_threads()
+    return run
+
+
+def export_to_jobs(root: str) -> None:
+    """What the jobs' own processes need from this one, on a cluster's nodes too.
+
+    Parameters
+    ----------
+    root : folder of the project: its scripts import `darkroom` from there.
+    """
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    os.environ[process.PARENT] = str(os.getpid())
+    process.lock_no_arrays()
+
+
+def refusals_in_words() -> None:
+    """Let Snakemake say in a sentence what the disk refuses it: a lock, a job's mark or record.
+
+    By itself it ends with a traceback, or asks for write permissions on a disk that is full.
+    """
+    logging.getLogger("snakemake.logging").addFilter(_in_words)
+
+
+def _in_words(record: logging.LogRecord) -> bool:
+    error = sys.exc_info()[1]
+    if error is not None and record.levelno >= logging.ERROR:
+        said = disk.in_words(error, [str(Path.cwd()), str(Path.cwd() / ".snakemake")])
+        if said is not None:
+            record.msg, record.args = said, ()
+    return True

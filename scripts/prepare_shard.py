@@ -1,0 +1,13 @@
+"""Decode and resize the usable images of one shard."""
+
+from darkroom import images
+from darkroom.machine.stage import stage
+
+with stage(snakemake):
+    images.write_images(
+        snakemake.input.source,
+        snakemake.input.manifest,
+        snakemake.output[0],
+        cfg=snakemake.params.cfg,
+        threads=snakemake.threads,
+    )
