@@ -17,14 +17,14 @@ from darkroom.workflow.threads import Threads
 
 run = start(workflow, config)
 config, settings = run.config, run.settings
-inputs, params = Inputs(settings), Params(settings)
-resources = JobResources(settings, run.gpus, run.engine.gpus_of_profile("train_model"))
+inputs, params = Inputs(settings, run.folder), Params(settings, run.folder)
+resources = JobResources(settings, run.gpus, run.engine.gpus_of_profile("train_model"), run.folder)
 threads = Threads(settings, run.engine.cores if run.engine.local else None)
 
 # What a source is unpacked to is no rule's output, so without a shared disk it stays where it is read.
 SHARED_DISK = run.engine.shared_disk
 # Tables and reports of so few images that a cluster would take longer to start their jobs.
-SMALL = SHARED_DISK and small(settings)
+SMALL = SHARED_DISK and small(settings, run.folder)
 
 
 onstart:  # no dry run comes here, nor what only looks

@@ -108,7 +108,6 @@ rule write_report:
         **resources("write_report"),
     params:
         cfg=params.cfg("write_report"),
-        benchmarks="results/{dataset}/benchmarks",
         stages=list(STAGES),
         code=code("write_report", "report/template.html"),
     script:

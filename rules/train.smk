@@ -12,8 +12,8 @@ rule train_model:
          long as nothing changes pixels
     out  model.keras: takes raw uint8 pixels; history.csv: a row an epoch, and which was kept
 
-    An interrupted training leaves its last whole epoch in the folder `resume`, which no
-    rule declares and so nothing deletes; the next run goes on from there.
+    An interrupted training leaves its last whole epoch in the folder `.resume` beside the model,
+    which no rule declares and so nothing deletes; the next run goes on from there.
     """
     input:
         images=inputs.images,
@@ -38,6 +38,5 @@ rule train_model:
     params:
         cfg=params.cfg("train_model"),
         code=code("train_model"),
-        resume="results/{dataset}/{fold}/{model}-seed{seed}/.resume",
     script:
         "../scripts/train_model.py"

@@ -1,5 +1,7 @@
 """Train a network on the training rows of a fold."""
 
+from pathlib import Path
+
 from darkroom.machine.stage import stage
 from darkroom.train import training
 
@@ -9,7 +11,8 @@ with stage(snakemake):
         snakemake.input.splits,
         snakemake.input.get("augmented") or None,
         model_path=snakemake.output.model, history_path=snakemake.output.history,
+        resume=str(Path(snakemake.output.model).with_name(".resume")),
         threads=snakemake.threads, cards=snakemake.resources.gpu,
         **{key: snakemake.input.get(key) or None for key in ("tuned", "weights", "embedded")},
-        **{key: snakemake.params[key] for key in ("resume", "cfg", "code")},
+        **{key: snakemake.params[key] for key in ("cfg", "code")},
     )  # fmt: skip

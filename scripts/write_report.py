@@ -1,5 +1,7 @@
 """Figures and the page of one data set."""
 
+from pathlib import Path
+
 from darkroom.machine.stage import stage
 from darkroom.report.report import write_report
 
@@ -8,7 +10,7 @@ with stage(snakemake):
         **{k: v for k, v in snakemake.input.items() if k != "shards"},
         output=snakemake.output.page,
         figures=snakemake.output.figures,
-        benchmarks=snakemake.params.benchmarks,
+        benchmarks=str(Path(snakemake.output.page).with_name("benchmarks")),
         stages=snakemake.params.stages,
         cfg=snakemake.params.cfg,
     )

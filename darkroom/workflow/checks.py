@@ -21,7 +21,7 @@ from darkroom.sources import download
 from darkroom.train import weights
 from darkroom.workflow import remembered
 from darkroom.workflow.code import code
-from darkroom.workflow.known import by_index, indexed_rows, listed_rows
+from darkroom.workflow.known import by_index, indexed_rows, listed_rows, manifest_of
 from darkroom.workflow.resources import gpus_of_a_job, shards_that_pay
 from darkroom.workflow.size import size_of
 
@@ -105,25 +105,26 @@ def _check_pictures(settings: Settings, dataset: str, name: str) -> None:
     unseen.digest(asked.source)
 
 
-def check_shards(settings: Settings, say: Callable[[str], Any]) -> None:
+def check_shards(settings: Settings, say: Callable[[str], Any], folder: Path = Path()) -> None:
     """Say where a data set would gain by shards, on a cluster."""
     for dataset in settings.run.datasets:
-        told = shards_that_pay(settings, dataset)
+        told = shards_that_pay(settings, dataset, folder)
         if told is not None:
             say(
-                f"datasets.{dataset}: to index or prepare its {size_of(settings, dataset).files:,} "
+                f"datasets.{dataset}: to index or prepare its {size_of(settings, dataset, folder).files:,} "
                 f"files takes one job about {told[1] / 3600:.0f} hours; on a cluster, shards: {told[0]} "
                 "makes it as many jobs of a quarter of an hour"
             )
 
 
-def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
+def check(settings: Settings, say: Callable[[str], Any] = print, folder: Path = Path()) -> None:
     """Check what `run` asks for against what is already known of the data.
 
     Parameters
     ----------
     settings : the checked configuration.
     say : called with each warning: the run goes on.
+    folder : of the run's data/ and results/.
 
     Raises
     ------
@@ -147,7 +148,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print) -> None:
             except UserError as error:
                 raise UserError(f"features.{name}: {error}") from None
         cfg = settings.stage("split_rows", {"dataset": dataset})
-        known = _known(settings, dataset, cfg)
+        known = _known(settings, dataset, cfg, manifest_of(dataset, folder))
         _check_two_classes(settings, dataset, known.labels)
         if known.parts is None:
             continue
@@ -163,13 +164,13 @@ class _Known(NamedTuple):
     parts: dict[str, list[str]] | None  # of each fold
 
 
-def _known(settings: Settings, dataset: str, cfg: dict[str, Any]) -> _Known:
+def _known(settings: Settings, dataset: str, cfg: dict[str, Any], manifest: Path) -> _Known:
     """Try the split on the last index, or on what the file names tell."""
     # a split of millions of rows takes minutes to try: what came of it is remembered
-    key = by_index(dataset, "split", _Known._fields, cfg, code("split_rows"))
+    key = by_index(manifest, "split", _Known._fields, cfg, code("split_rows"), dataset)
     if key is not None and (found := remembered.recall(key)) is not None:
         return _Known(*found)
-    indexed = indexed_rows(dataset)
+    indexed = indexed_rows(manifest)
     table = listed_rows(settings, dataset) if indexed is None else indexed
     if table is None:
         return _Known(0, None, None)

@@ -41,6 +41,12 @@ class Engine:
         return Path(self.workflow.basedir).resolve() != ROOT
 
     @property
+    def folder(self) -> Path:
+        """Folder of data/, results/ and logs/: the current one, or below the `prefix` of a module."""
+        results = Path(self.workflow.modifier.path_modifier.replace_prefix("results/x"))
+        return results.parent.parent
+
+    @property
     def local(self) -> bool:
         """Whether jobs share this machine; not on a cluster (--jobs), where each has a place of its own."""
         return self.workflow.resource_settings.nodes is None and not self.workflow.remote_exec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from snakemake.io import expand
@@ -21,10 +22,16 @@ class Inputs:
     """Input functions of the rules.
 
     Each takes the wildcards of a job. Where a job has no such input, a function gives [].
+
+    Parameters
+    ----------
+    settings : of the run.
+    folder : of its data/ and results/. A module with a `prefix` has one of its own, which
+        Snakemake puts before each path; files of the user's then need their whole path.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, folder: Path = Path()) -> None:
+        self.settings, self.folder = settings, folder
 
     def each(self, *patterns: str) -> Callable[[Wildcards], Files]:
         """An input function: the files of patterns, of the data set of the wildcards, else of all in `run`.
@@ -64,12 +71,18 @@ class Inputs:
     @in_words
     def archive(self, wildcards: Wildcards) -> str | Files:
         """The local archive that a data set is unpacked from."""
-        return download.local_input(self.settings.datasets[wildcards.dataset].source) or []
+        return self._own(download.local_input(self.settings.datasets[wildcards.dataset].source))
 
     @in_words
     def weights_file(self, wildcards: Wildcards) -> str | Files:
         """The local file that has the weights of a backbone."""
-        return weights.local(self.settings.features[wildcards.features].weights) or []
+        return self._own(weights.local(self.settings.features[wildcards.features].weights))
+
+    def _own(self, file: str | None) -> str | Files:
+        """A file of the user's as an input, if there is one."""
+        if file is None:
+            return []
+        return file if self.folder == Path() else str(Path(file).absolute())
 
     def _view(self, wildcards: Wildcards) -> str:
         """The view of a network or of a feature set; else the one that the report shows."""

@@ -11,17 +11,23 @@ from darkroom.sources.folders import printable
 from darkroom.workflow import remembered
 
 
-def within_limit(settings: Settings, dataset: str) -> bool:
+def manifest_of(dataset: str, folder: Path) -> Path:
+    """The index of a data set, in the folder of a run's results/."""
+    return folder / "results" / dataset / "manifest.parquet"
+
+
+def within_limit(settings: Settings, dataset: str, folder: Path) -> bool:
     """Whether the last index has no more unusable files than are allowed; True where there is none."""
     # Arrow takes a good part of a run with nothing to do: what was counted is remembered.
-    key = by_index(dataset, "unusable")
+    manifest = manifest_of(dataset, folder)
+    key = by_index(manifest, "unusable", dataset)
     if key is None:
         return True
     counted = remembered.recall(key)
     if counted is None:
         import pyarrow.parquet as parquet
 
-        with parquet.ParquetFile(Path("results") / dataset / "manifest.parquet") as file:
+        with parquet.ParquetFile(manifest) as file:
             status = file.read(columns=["status"])["status"]
         counted = [sum(part.to_pylist().count("unusable") for part in status.chunks), len(status)]
         remembered.keep(key, counted)
@@ -29,18 +35,17 @@ def within_limit(settings: Settings, dataset: str) -> bool:
     return bool(unusable <= settings.datasets[dataset].max_unusable * rows)
 
 
-def by_index(dataset: str, *of: Any) -> str | None:
+def by_index(manifest: Path, *of: Any) -> str | None:
     """Key of a fact on the last index, and what else it was found from; None where there is no index."""
     try:
-        told = (Path("results") / dataset / "manifest.parquet").stat()
+        told = manifest.stat()
     except OSError:
         return None
-    return remembered.key(*of, dataset, told.st_size, told.st_mtime_ns)
+    return remembered.key(*of, told.st_size, told.st_mtime_ns)
 
 
-def indexed_rows(dataset: str) -> Any:
+def indexed_rows(manifest: Path) -> Any:
     """The usable rows of the last index, a DataFrame; None where there is none yet."""
-    manifest = Path("results") / dataset / "manifest.parquet"
     if not manifest.exists():
         return None
     import pyarrow.parquet as parquet

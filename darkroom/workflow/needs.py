@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from darkroom.config import Classifier, Model, Settings, drawn
@@ -75,17 +76,19 @@ class Job:
     ----------
     settings : of the run. wildcards : of its output, e.g. `dataset`, `model`, `view`.
     cores : that it runs on. gpu : whether it runs a network on a GPU.
+    folder : of the run's data/ and results/.
     """
 
     settings: Settings
     wildcards: Mapping[str, str]
     cores: int = 1
     gpu: bool = False
+    folder: Path = Path()
 
     @cached_property
     def data(self) -> Data:
         """The data set that it works on."""
-        return Data(self.settings, self.wildcards["dataset"])
+        return Data(self.settings, self.wildcards["dataset"], self.folder)
 
 
 # ---------------------------------------------------------------- networks

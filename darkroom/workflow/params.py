@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from darkroom.config import Settings
@@ -14,10 +15,16 @@ from darkroom.workflow.calls import Wildcards, called, in_words
 
 @called
 class Params:
-    """Functions of a job's wildcards."""
+    """Functions of a job's wildcards.
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    Parameters
+    ----------
+    settings : of the run.
+    folder : of its data/ and results/.
+    """
+
+    def __init__(self, settings: Settings, folder: Path = Path()) -> None:
+        self.settings, self.folder = settings, folder
 
     def cfg(self, stage: str) -> Callable[[Wildcards], dict[str, Any]]:
         """Exactly the settings that a stage reads, by the wildcards of its rule."""
@@ -33,7 +40,7 @@ class Params:
 
     def within_limit(self, wildcards: Wildcards) -> bool:
         """Whether the last index has no more unusable files than are allowed."""
-        return known.within_limit(self.settings, wildcards.dataset)
+        return known.within_limit(self.settings, wildcards.dataset, self.folder)
 
     def limit(self, wildcards: Wildcards, input: Any) -> float:
         """The part of files that may be unusable. Not recorded, as it takes `input`."""

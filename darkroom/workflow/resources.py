@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from darkroom.config import Settings
@@ -34,17 +35,21 @@ class JobResources:
 
     Parameters
     ----------
-    settings : of the run. gpus : of a job that trains a network.
+    settings : of the run.
+    gpus : of a job that trains a network.
     given : whether a profile gives such jobs GPUs, whatever `gpus` says.
+    folder : of the run's data/ and results/.
     """
 
-    def __init__(self, settings: Settings, gpus: int, given: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, gpus: int, given: bool = False, folder: Path = Path()
+    ) -> None:
         self.gpus = {"all": gpus, "one": min(1, gpus), "hidden": 0}
         on_gpu = gpus > 0 or given
 
         @lru_cache(maxsize=1)  # one job is asked for each of its resources in turn
         def forecast(stage: str, wildcards: tuple[tuple[str, str], ...], cores: int) -> Need:
-            return need(settings, stage, dict(wildcards), cores, on_gpu)
+            return need(settings, stage, dict(wildcards), cores, on_gpu, folder)
 
         self.forecast = forecast
 
@@ -63,7 +68,12 @@ class JobResources:
 
 
 def need(
-    settings: Settings, stage: str, wildcards: Mapping[str, str], cores: int = 1, gpu: bool = False
+    settings: Settings,
+    stage: str,
+    wildcards: Mapping[str, str],
+    cores: int = 1,
+    gpu: bool = False,
+    folder: Path = Path(),
 ) -> Need:
     """Forecast of one job, without any margin.
 
@@ -74,8 +84,9 @@ def need(
     wildcards : of its output, e.g. `dataset`, `model`, `view`.
     cores : that it runs on.
     gpu : whether it runs a network on a GPU.
+    folder : of the run's data/ and results/.
     """
-    return STAGES[stage].needs(Job(settings, wildcards, max(1, cores), gpu))
+    return STAGES[stage].needs(Job(settings, wildcards, max(1, cores), gpu, folder))
 
 
 def mem_mb(need: Need, attempt: int = 1) -> int:
@@ -98,7 +109,9 @@ def _times(attempt: int) -> int:
     return 1 << min(attempt, GROWING) - 1
 
 
-def shards_that_pay(settings: Settings, dataset: str) -> tuple[int, float] | None:
+def shards_that_pay(
+    settings: Settings, dataset: str, folder: Path = Path()
+) -> tuple[int, float] | None:
     """Shards of about a quarter of an hour each, where one job indexes or prepares for hours.
 
     Returns
@@ -112,23 +125,23 @@ def shards_that_pay(settings: Settings, dataset: str) -> tuple[int, float] | Non
         *(("prepare_images", {"view": v}) for v in settings.views_of(dataset)),
     ]
     longest = max(
-        need(settings, stage, {"dataset": dataset, **own}, settings.threads).seconds
+        need(settings, stage, {"dataset": dataset, **own}, settings.threads, folder=folder).seconds
         for stage, own in jobs
     )
     return (min(500, math.ceil(longest / 900)), longest) if longest > 7200 else None
 
 
-def small(settings: Settings) -> bool:
+def small(settings: Settings, folder: Path = Path()) -> bool:
     """Whether tables and reports of all data sets in `run` are work for the submitting host.
 
     A few seconds and little memory: less than a cluster takes to start a job. Not of a data set
     whose size is still to be found out.
     """
     for dataset in settings.run.datasets:
-        if size_of(settings, dataset).known == "assumed":
+        if size_of(settings, dataset, folder).known == "assumed":
             return False
         for stage in ("split_rows", "evaluate_dataset", "write_report"):
-            needed = need(settings, stage, {"dataset": dataset})
+            needed = need(settings, stage, {"dataset": dataset}, folder=folder)
             if needed.seconds > 60 or needed.memory > 2000:
                 return False
     return True

@@ -30,13 +30,13 @@ class Size(NamedTuple):
     known: Literal["download", "listing", "assumed"]
 
 
-def size_of(settings: Settings, dataset: str) -> Size:
+def size_of(settings: Settings, dataset: str, folder: Path = Path()) -> Size:
     """Files and bytes of a data set.
 
     From `data/{dataset}/source.json` where it is downloaded; else from the listing of a local
     folder or archive; else assumed.
     """
-    told = f"data/{dataset}/source.json"
+    told = os.path.join(folder, "data", dataset, "source.json")  # noqa: PTH118 (asked for each job)
     try:
         return _downloaded(told, os.stat(told).st_mtime_ns)  # noqa: PTH116 (asked for each job)
     except (OSError, ValueError, KeyError, TypeError):
@@ -66,10 +66,10 @@ def _listed(source: str) -> Size:
 class Data:
     """The numbers of a data set that several stages are reckoned from."""
 
-    def __init__(self, settings: Settings, dataset: str) -> None:
-        self.settings, self.dataset = settings, dataset
+    def __init__(self, settings: Settings, dataset: str, folder: Path = Path()) -> None:
+        self.settings, self.dataset, self.folder = settings, dataset, folder
         given = settings.datasets[dataset]
-        self.files, self.bytes, _ = size_of(settings, dataset)
+        self.files, self.bytes, _ = size_of(settings, dataset, folder)
         self.copies = sum(getattr(v.spec, "copies", 1) for v in given.augment.variants)
         self.rows = self.files * (1 + self.copies)
         split = given.split
@@ -85,8 +85,8 @@ class Data:
         if chosen:
             return len(chosen)
         try:
-            told = Path("results", self.dataset, "class_indices.json").read_text(encoding="utf-8")
-            return len(json.loads(told))
+            told = self.folder / "results" / self.dataset / "class_indices.json"
+            return len(json.loads(told.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return CLASSES
 

@@ -29,12 +29,14 @@ class Run:
     Attributes
     ----------
     engine : Snakemake. config : the merged configuration. settings : the same, typed.
-    gpus : that a training job asks for. alone : whether no other run has this folder.
+    folder : of data/, results/ and logs/. gpus : that a training job asks for.
+    alone : whether no other run has this folder.
     """
 
     engine: Engine
     config: dict[str, Any]
     settings: Settings
+    folder: Path
     gpus: int
     alone: bool = False
 
@@ -74,20 +76,20 @@ def _checked(engine: Engine, config: dict[str, Any]) -> Run:
     settings = Settings.load(config, files=engine.config_files(defaults))
     # A GPU of the login node says nothing of the others: the profile asks for those.
     gpus = gpus_of_a_job(settings.gpus) if engine.local or settings.gpus != "auto" else 0
-    run = Run(engine, config, settings, gpus)
+    run = Run(engine, config, settings, engine.folder, gpus)
     if not engine.first:
         return run
-    checks.check_folders(settings, Path.cwd())
+    checks.check_folders(settings, Path.cwd() / run.folder)
     if stale_locks.clear_stale_lock(Path.cwd(), say=say):
         say("The last run here was cut off; going on from what it left.")
     run.alone = stale_locks.alone(Path.cwd())
     checks.check_targets(settings, sys.argv[1:])
-    checks.check(settings, say=say)
+    checks.check(settings, say, run.folder)
     if engine.local:
         if gpus:  # a cluster counts its own
             engine.offer_gpus(gpu_slots(settings, gpus))
     else:
-        checks.check_shards(settings, say=say)
+        checks.check_shards(settings, say, run.folder)
         engine.show_all_threads()
     return run
 

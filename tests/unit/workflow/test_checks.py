@@ -105,14 +105,14 @@ def index(folder: Path, copies: int, unusable: int = 0) -> Path:
 
 
 def test_unusable_files_of_the_last_index_against_another_limit(folder: Path) -> None:
-    assert known.within_limit(settings(), "pets"), "nothing is known yet"
+    assert known.within_limit(settings(), "pets", folder), "nothing is known yet"
     (folder / ".snakemake").mkdir()
     index(folder, 20, unusable=1)
     for _ in range(2):
-        assert known.within_limit(settings(max_unusable=0.1), "pets")
-        assert not known.within_limit(settings(max_unusable=0.01), "pets")
+        assert known.within_limit(settings(max_unusable=0.1), "pets", folder)
+        assert not known.within_limit(settings(max_unusable=0.01), "pets", folder)
     index(folder, 20)
-    assert known.within_limit(settings(max_unusable=0.01), "pets")
+    assert known.within_limit(settings(max_unusable=0.01), "pets", folder)
 
 
 def test_a_class_that_no_folder_has(folder: Path) -> None:

@@ -1,0 +1,99 @@
+"""Another workflow uses this one as a module."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.pictures import class_folders
+from tests.workflow.conftest import make_workspace
+
+SNAKEFILE = """
+configfile: "mine.yaml"
+
+
+module darkroom:
+    snakefile: "../darkroom/Snakefile"
+    config: config
+    {more}
+
+
+use rule * from darkroom {as_}
+
+
+rule mine:
+    input: "{prefix}results/pictures/report.html"
+    output: "copied.html"
+    shell: "cp {{input}} {{output}}"
+"""
+# Everything else is as in the project's own config.yaml.
+MINE = {
+    "data": "pictures",
+    "run": {"models": ["tiny"], "classifiers": ["knn"]},
+    "datasets": {"pictures": {"view": {"size": 12}}},
+    "models": {"tiny": {"layers": [{"conv": 4}, "flatten"], "epochs": 1}},
+    "classifiers": {"knn": {"kind": "knn"}},
+    "evaluate": {"bootstrap": 10},
+}
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder of another project, beside a copy of this one."""
+    (tmp_path / "darkroom").mkdir()
+    make_workspace(tmp_path / "darkroom")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    class_folders(folder / "pictures")
+    (folder / "mine.yaml").write_text(yaml.safe_dump(MINE))
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    drop = ("PYTHONPATH", "COV_", "SNAKEMAKE")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+        cwd=folder, env=env | {"XDG_CACHE_HOME": str(folder / ".cache")},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, timeout=900, check=False,
+    )  # fmt: skip
+
+
+def test_a_module_runs_to_a_report(mine: Path) -> None:
+    (mine / "Snakefile").write_text(SNAKEFILE.format(more="", as_="", prefix=""))
+    done = snakemake(mine, "copied.html")
+    assert done.returncode == 0, done.stdout
+    page = (mine / "copied.html").read_text()
+    assert "pictures" in page and "tiny" in page
+    assert not list((mine.parent / "darkroom").glob("results")), "nothing is written elsewhere"
+
+
+def test_a_module_has_the_settings_and_messages_of_its_own(mine: Path) -> None:
+    (mine / "Snakefile").write_text(SNAKEFILE.format(more="", as_="", prefix=""))
+    (mine / "mine.yaml").write_text(yaml.safe_dump(MINE | {"evalute": {}}))
+    done = snakemake(mine, "--dry-run")
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert "mine.yaml:" in done.stdout and "did you mean 'evaluate'" in done.stdout
+
+
+def test_rules_of_a_module_may_have_other_names_and_a_folder_of_their_own(mine: Path) -> None:
+    """Each file of the plan lies below the prefix, but those that the settings name."""
+    (mine / "Snakefile").write_text(
+        SNAKEFILE.format(more='prefix: "photos"', as_="as photos_*", prefix="photos/")
+    )
+    done = snakemake(mine, "--dry-run", "copied.html")
+    assert done.returncode == 0, done.stdout
+    rules = set(re.findall(r"^rule (\w+):", done.stdout, flags=re.M)) - {"mine"}
+    assert {"photos_download_source", "photos_train_model", "photos_write_report"} <= rules
+    assert all(rule.startswith("photos_") for rule in rules)
+    kinds = re.findall(r"^    (?:input|output|log|benchmark): (.*)", done.stdout, flags=re.M)
+    files = [file for kind in kinds for file in kind.split(", ")]
+    assert len(files) > 40
+    assert {file for file in files if not file.startswith("photos/")} == {"copied.html"}
