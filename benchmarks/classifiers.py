@@ -50,7 +50,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from darkroom import splits, store
+from darkroom import store
+from darkroom.split import splits
 
 features, table, folder, estimator, threads = sys.argv[1:]
 read, opened = splits.read_splits(table), store.open_features(features)

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from darkroom import partition
 from darkroom.config import Layout, Split
 from darkroom.index import layout
+from darkroom.split import plan as partition
 
 FILES = 60_000
 FOLDS = 5

@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from darkroom import images, partition
+from darkroom import images
 from darkroom.config import Settings
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
+from darkroom.split import plan as partition
 from darkroom.train import batches, models, training
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,7 +1,7 @@
 """Place each row in training, validation or test."""
 
-from darkroom import partition
 from darkroom.machine.stage import stage
+from darkroom.split import plan as partition
 
 with stage(snakemake):
     partition.write_splits(

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom import splits as places
 from darkroom.errors import UserError
 from darkroom.features import metrics as measure
 from darkroom.features import predictions as stored
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
+from darkroom.split import splits as places
 
 if TYPE_CHECKING:
     import pandas as pd

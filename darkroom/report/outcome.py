@@ -16,7 +16,7 @@ from darkroom.errors import UserError
 from darkroom.features.predictions import PREFIX
 from darkroom.report import findings
 from darkroom.report.curves import Curve
-from darkroom.splits import Splits, read_splits
+from darkroom.split.splits import Splits, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ import numpy as np
 from darkroom import store
 from darkroom.errors import UserError
 from darkroom.shards import Array, forget, take
-from darkroom.splits import read_splits, training_rows
+from darkroom.split.splits import read_splits, training_rows
 
 T = TypeVar("T")
 ORDER = 1  # first word of these random streams; the random changes have another

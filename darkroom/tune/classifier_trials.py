@@ -13,7 +13,7 @@ from darkroom.errors import UserError
 from darkroom.features import metrics
 from darkroom.overrides import override
 from darkroom.shards import forget
-from darkroom.splits import read_splits
+from darkroom.split.splits import read_splits
 from darkroom.tune import trials
 
 

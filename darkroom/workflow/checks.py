@@ -174,7 +174,7 @@ def _known(settings: Settings, dataset: str, cfg: dict[str, Any], manifest: Path
     table = listed_rows(settings, dataset) if indexed is None else indexed
     if table is None:
         return _Known(0, None, None)
-    from darkroom import partition
+    from darkroom.split import plan as partition
 
     _check_two_classes(settings, dataset, sorted(table["label"].dropna().unique()))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas
 
-from darkroom import images, partition
+from darkroom import images
 from darkroom.classify import fitting
 from darkroom.config import Settings
 from darkroom.evaluate.evaluate import evaluate_dataset
@@ -20,6 +20,7 @@ from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
+from darkroom.split import plan as partition
 from darkroom.train import training
 from tests.support.pictures import class_folders
 

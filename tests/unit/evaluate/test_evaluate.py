@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
-from darkroom import partition, splits
 from darkroom.errors import UserError
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features import predictions
+from darkroom.split import plan as partition
+from darkroom.split import splits
 
 CLASSES = ["a", "b", "c"]
 

@@ -117,7 +117,7 @@ def test_a_layer_that_is_not_there_is_told(trained: dict[str, str], tmp_path: Pa
 def test_chosen_variants_are_the_ones_that_the_balance_trains_on(
     trained: dict[str, str], tmp_path: Path
 ) -> None:
-    from darkroom.splits import read_splits, training_rows
+    from darkroom.split.splits import read_splits, training_rows
 
     made, _ = extract(trained, tmp_path, balance=20, balance_seed=3)
     assert (made.variant == 1).sum() == 6 and (made.variant == 0).sum() == 90

@@ -279,7 +279,7 @@ def test_millions_of_files_would_gain_by_shards(folder: Path) -> None:
 def test_a_split_is_tried_once_for_the_same_index(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from darkroom import partition
+    from darkroom.split import plan as partition
 
     tries: list[str] = []
     plain = partition.check

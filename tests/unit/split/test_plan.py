@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from darkroom import partition, splits
 from darkroom.errors import UserError
+from darkroom.split import plan as partition
+from darkroom.split import splits
 
 
 def config(classes: dict[str, list[str]] | None = None, **split: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The split as every later stage reads it: class and place of each row, and what is trained on.
 
-How it is made stands in `darkroom.partition`: an edit there changes no stage's code but
+How it is made stands in `darkroom.split.plan`: an edit there changes no stage's code but
 the split's own.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from darkroom.splits import training_rows
+from darkroom.split.splits import training_rows
 
 
 def candidates() -> dict[str, np.ndarray]:
