@@ -23,7 +23,7 @@ import pandas as pd
 
 from darkroom.config import Layout, Split
 from darkroom.index import layout
-from darkroom.split import plan as partition
+from darkroom.split import plan
 
 FILES = 60_000
 FOLDS = 5
@@ -61,8 +61,12 @@ def table_by_pandas(paths: list[str]) -> int:
 
 
 def split(paths: list[str]) -> int:
-    cfg = {"dataset": "d", "classes": None, "split": Split(folds=FOLDS).model_dump(mode="json")}
-    return len(partition.check(_rows(paths), cfg=cfg, dataset="d"))
+    cfg: Any = {
+        "dataset": "d",
+        "classes": None,
+        "split": Split(folds=FOLDS).model_dump(mode="json"),
+    }
+    return len(plan.check(_rows(paths), cfg=cfg))
 
 
 def split_by_scikit_learn(paths: list[str]) -> int:

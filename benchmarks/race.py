@@ -29,7 +29,7 @@ from darkroom import images
 from darkroom.config import Settings
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
-from darkroom.split import plan as partition
+from darkroom.split import plan
 from darkroom.train import batches, models, training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,7 +89,7 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
 
     download.download_source(path["source"], cfg=cfg("download_source"), mirror=None)
     index_files(path["source"], path["manifest"], cfg=cfg("index_files"), threads=threads)
-    partition.write_splits(
+    plan.split_rows(
         path["manifest"], path["splits"], indices=str(folder / "i.json"), cfg=cfg("split_rows")
     )
     images.write_images(

@@ -1,10 +1,10 @@
 """Place each row in training, validation or test."""
 
 from darkroom.machine.stage import stage
-from darkroom.split import plan as partition
+from darkroom.split import plan
 
 with stage(snakemake):
-    partition.write_splits(
+    plan.split_rows(
         snakemake.input.manifest,
         snakemake.output.splits,
         indices=snakemake.output.indices,

@@ -164,7 +164,7 @@ class _Known(NamedTuple):
     parts: dict[str, list[str]] | None  # of each fold
 
 
-def _known(settings: Settings, dataset: str, cfg: dict[str, Any], manifest: Path) -> _Known:
+def _known(settings: Settings, dataset: str, cfg: Any, manifest: Path) -> _Known:
     """Try the split on the last index, or on what the file names tell."""
     # a split of millions of rows takes minutes to try: what came of it is remembered
     key = by_index(manifest, "split", _Known._fields, cfg, code("split_rows"), dataset)
@@ -174,13 +174,13 @@ def _known(settings: Settings, dataset: str, cfg: dict[str, Any], manifest: Path
     table = listed_rows(settings, dataset) if indexed is None else indexed
     if table is None:
         return _Known(0, None, None)
-    from darkroom.split import plan as partition
+    from darkroom.split import plan
 
     _check_two_classes(settings, dataset, sorted(table["label"].dropna().unique()))
 
     def tried() -> _Known:
         labels = sorted(table["label"].dropna().unique())
-        parts = partition.check(table, cfg=cfg, dataset=dataset)
+        parts = plan.check(table, cfg=cfg)
         return _Known(len(table), labels, {fold: sorted(found) for fold, found in parts.items()})
 
     try:

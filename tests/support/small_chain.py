@@ -20,7 +20,7 @@ from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
-from darkroom.split import plan as partition
+from darkroom.split import plan
 from darkroom.train import training
 from tests.support.pictures import class_folders
 
@@ -67,7 +67,7 @@ class Chain:
         index_files(source, manifest, cfg=self.cfg("index_files"), threads=1)
         indices = self.results("class_indices.json")
         splits = self.results("splits.parquet")
-        partition.write_splits(manifest, splits, indices=indices, cfg=self.cfg("split_rows"))
+        plan.split_rows(manifest, splits, indices=indices, cfg=self.cfg("split_rows"))
         for view in self.settings.views_of("shapes"):
             cfg = self.cfg("prepare_images", view=view)
             images.write_images(source, manifest, self.pixels(view), cfg=cfg)

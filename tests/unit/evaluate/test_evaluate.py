@@ -14,8 +14,7 @@ from sklearn.metrics import accuracy_score, recall_score
 from darkroom.errors import UserError
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features import predictions
-from darkroom.split import plan as partition
-from darkroom.split import splits
+from darkroom.split import plan, splits
 
 CLASSES = ["a", "b", "c"]
 
@@ -60,7 +59,7 @@ class Study:
         self.table.to_parquet(self.folder / "manifest.parquet")
         manifest, output = self.folder / "manifest.parquet", self.folder / "splits.parquet"
         indices = str(self.folder / "class_indices.json")
-        partition.write_splits(str(manifest), str(output), indices=indices, cfg=self.cfg)
+        plan.split_rows(str(manifest), str(output), indices=indices, cfg=self.cfg)
         self.splits = splits.read_splits(str(output))
         return self.splits
 

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from darkroom.errors import UserError
-from darkroom.split import plan as partition
-from darkroom.split import splits
+from darkroom.split import plan, splits
 
 
 def config(classes: dict[str, list[str]] | None = None, **split: Any) -> dict[str, Any]:
@@ -44,9 +43,7 @@ def manifest(labels: list[str | None], **columns: Any) -> pd.DataFrame:
 def run(tmp_path: Path, table: pd.DataFrame, cfg: dict[str, Any]) -> splits.Splits:
     table.to_parquet(tmp_path / "manifest.parquet")
     output, indices = (tmp_path / "out" / n for n in ("splits.parquet", "class_indices.json"))
-    partition.write_splits(
-        str(tmp_path / "manifest.parquet"), str(output), indices=str(indices), cfg=cfg
-    )
+    plan.split_rows(str(tmp_path / "manifest.parquet"), str(output), indices=str(indices), cfg=cfg)
     assert {p.name for p in output.parent.iterdir()} == {output.name, indices.name}
     made = splits.read_splits(str(output))
     assert json.loads(indices.read_text()) == {name: i for i, name in enumerate(made.classes)}
@@ -63,7 +60,7 @@ def counts(split: splits.Splits, fold: str = "holdout") -> dict[str, dict[str, i
 
 def fails(table: pd.DataFrame, cfg: dict[str, Any], *words: str) -> None:
     with pytest.raises(UserError) as caught:
-        partition.check(table, cfg=cfg, dataset="photos")
+        plan.check(table, cfg=cfg | {"dataset": "photos"})
     message = str(caught.value)
     assert message.startswith("photos: ")
     for word in words:
@@ -106,8 +103,8 @@ def test_seed_decides_and_row_order_does_not() -> None:
     table["group"] = [f"g{i // 2}" for i in range(120)]
 
     def test_paths(table: pd.DataFrame, seed: int) -> set[str]:
-        plan = partition._plan(table, config(seed=seed), "d").frame
-        return set(table["path"][plan["holdout"].to_numpy() == "test"])
+        frame = plan.make_plan(table, config(seed=seed)).frame
+        return set(table["path"][frame["holdout"].to_numpy() == "test"])
 
     shuffled = table.sample(frac=1, random_state=1).reset_index(drop=True)
     assert test_paths(table, 0) == test_paths(shuffled, 0)
@@ -116,8 +113,8 @@ def test_seed_decides_and_row_order_does_not() -> None:
 
 def test_one_more_image_moves_few_others() -> None:
     table = manifest(["a"] * 500 + ["b"] * 500)
-    before = partition._plan(table, config(), "d").frame["holdout"]
-    after = partition._plan(manifest(["a"] * 500 + ["b"] * 501), config(), "d").frame["holdout"]
+    before = plan.make_plan(table, config()).frame["holdout"]
+    after = plan.make_plan(manifest(["a"] * 500 + ["b"] * 501), config()).frame["holdout"]
     assert (before.to_numpy() != after.to_numpy()[:1000]).sum() <= 5
 
 
@@ -196,7 +193,7 @@ def test_mistakes_in_classes() -> None:
 
 def test_check_needs_only_a_listing() -> None:
     table = manifest(["a"] * 20 + ["b"] * 20)[["path", "label", "group", "split"]]
-    partition.check(table, cfg=config(folds=5), dataset="d")
+    plan.check(table, cfg=config(folds=5))
     fails(table, config(folds=21), "class 'a' has 20 images", "21 folds", "split.folds", "20")
 
 
@@ -399,19 +396,19 @@ def test_impossible_folds() -> None:
     group = [f"a{i // 10}" for i in range(30)] + [f"b{i}" for i in range(30)]
     table = manifest(["a"] * 30 + ["b"] * 30, group=group)
     fails(table, config(folds=5), "'a' has 30 images in 3 groups", "5 folds", "at most 3")
-    partition.check(table, cfg=config(folds=3), dataset="d")
+    plan.check(table, cfg=config(folds=3))
     table["group"] = ["a"] * 30 + group[30:]
     fails(table, config(folds=3), "30 images in 1 group,", "merge or leave out")
     two = manifest(["a"] * 2 + ["b"] * 9)
     fails(two, config(folds=2), "'a' has 1 image outside the test part of fold-1", "validation")
-    partition.check(two, cfg=config(folds=2, validation=0), dataset="d")
+    plan.check(two, cfg=config(folds=2, validation=0))
     fails(two, config(folds=2, quotas={"a": {"train": 1}}), "quotas", "folds")
 
 
 def test_impossible_parts() -> None:
     table = manifest(["a"] * 2 + ["b"] * 30)
     fails(table, config(), "class 'a' has 2 images", "train, validation and test", "at least 3")
-    partition.check(table, cfg=config(validation=0), dataset="d")
+    plan.check(table, cfg=config(validation=0))
     table["sha256"] = ["x", "x", *map(str, range(30))]
     fails(table, config(validation=0), "2 images (1 without exact duplicates)", "split.test to 0")
 
@@ -421,7 +418,7 @@ def test_an_unstratified_draw_may_leave_a_class_untrained() -> None:
     said = []
     for seed in range(20):
         try:
-            partition.check(table, cfg=config(stratify=False, seed=seed), dataset="d")
+            plan.check(table, cfg=config(stratify=False, seed=seed))
         except UserError as error:
             said.append(str(error))
     assert 1 <= len(said) < 20
@@ -432,7 +429,7 @@ def test_a_class_that_lives_in_two_shared_groups() -> None:
     # Class a is only in films that also hold b: three parts, three films.
     table = manifest(["a", "b"] * 15 + ["b"] * 30)
     table["group"] = [f"film {i // 10}" for i in range(30)] + [None] * 30
-    frame = partition._plan(table, config(), "d").frame
+    frame = plan.make_plan(table, config()).frame
     a = frame[frame["label"] == "a"]
     assert set(a["holdout"]) == {"train", "validation", "test"}
 
@@ -539,13 +536,13 @@ def test_no_request_separates_what_belongs_together() -> None:
             seed=seed,
         )
         try:
-            plan = partition._plan(table, cfg, "d")
+            made = plan.make_plan(table, cfg)
         except UserError:
             continue
         done += 1
-        frame = plan.frame.assign(sha=table["sha256"], own=table["group"])
+        frame = made.frame.assign(sha=table["sha256"], own=table["group"])
         contradicting = frame.groupby("sha")["class"].transform("nunique") > 1
-        for fold in plan.folds:
+        for fold in made.folds:
             placed = frame[frame[fold] != "unused"]
             for same in ("group", "sha", "own"):
                 assert (placed.groupby(same)[fold].nunique() == 1).all()
@@ -572,7 +569,7 @@ def test_sixty_thousand_rows_in_twenty_thousand_groups() -> None:
     rng = np.random.default_rng(0)
     table = manifest([str(i) for i in rng.integers(0, 10, 60_000)])
     table["group"] = [str(i) for i in rng.integers(0, 20_000, 60_000)]
-    found = partition.check(table, cfg=config(), dataset="d")
+    found = plan.check(table, cfg=config())
     assert found == {"holdout": {"train", "validation", "test"}}
 
 

@@ -279,16 +279,16 @@ def test_millions_of_files_would_gain_by_shards(folder: Path) -> None:
 def test_a_split_is_tried_once_for_the_same_index(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from darkroom.split import plan as partition
+    from darkroom.split import plan
 
     tries: list[str] = []
-    plain = partition.check
+    plain = plan.check
 
     def counted(table: Any, **more: Any) -> Any:
-        tries.append(more["dataset"])
+        tries.append(more["cfg"]["dataset"])
         return plain(table, **more)
 
-    monkeypatch.setattr(partition, "check", counted)
+    monkeypatch.setattr(plan, "check", counted)
     rows = [
         (f"{c}/{i}.jpg", c, None, None, f"{c}{i}", "ok") for c in ("cat", "dog") for i in range(9)
     ]

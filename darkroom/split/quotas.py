@@ -1,0 +1,133 @@
+"""How many rows each part should get: by fractions, each class alike, or by the quotas of a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darkroom.errors import UserError, nearest
+from darkroom.split.assign import deal
+from darkroom.split.rows import (
+    PARTS,
+    TEST,
+    TRAIN,
+    UNUSED,
+    VALIDATION,
+    Ints,
+    Rows,
+    Split,
+    number_of,
+)
+
+
+def strata_of(rows: Rows, stratify: bool, own: Iterable[int]) -> tuple[Ints, list[str]]:
+    """Stratum of each class and each stratum's name in messages.
+
+    Unstratified, all classes are one, but for those `own` that a quota names.
+    """
+    k = len(rows.classes)
+    if stratify:
+        return np.arange(k), [f"class {name!r}" for name in rows.classes]
+    own = sorted(own)
+    stratum = np.full(k, len(own), dtype=np.int64)
+    stratum[own] = np.arange(len(own))
+    names = [f"class {rows.classes[c]!r}" for c in own]
+    return stratum, names if len(own) == k else [*names, "the data set"]
+
+
+def by_fractions(total: Ints, whole: Ints, test: float, validation: float) -> Ints:
+    """(S, 4) rows wanted of each stratum by fractions; none of the parts wanted is empty.
+
+    With fewer rows than parts, train is 0 or less: `draw` refuses such a stratum.
+    """
+    tests = np.minimum(apportion(test * whole), total)
+    validations = np.maximum(apportion(validation * (total - tests)), int(validation > 0))
+    want = np.stack([total - tests - validations, validations, tests, 0 * total], axis=1)
+    for s in np.flatnonzero((want[:, TRAIN] < 1) & (total > 0)):
+        while want[s, TRAIN] < 1 and want[s, 1:3].max() > 1:
+            want[s, 1 + want[s, 1:3].argmax()] -= 1
+            want[s, TRAIN] += 1
+    return want
+
+
+def apportion(ideal: NDArray[np.floating[Any]]) -> Ints:
+    """Whole numbers near `ideal` whose sum is the rounded sum (largest remainders), none 0."""
+    low = np.floor(ideal + 1e-9).astype(np.int64)
+    short = int(np.rint(ideal.sum())) - int(low.sum())
+    most = np.argsort(low - ideal, kind="stable")[: max(short, 0)]
+    low[most] += 1
+    return np.where(ideal > 0, np.maximum(low, 1), 0)
+
+
+def by_class(rows: Rows, spec: Split) -> dict[int, dict[str, Any]]:
+    quotas = {}
+    for name, quota in spec["quotas"].items():
+        if name not in rows.classes:
+            raise UserError(
+                f"{rows.dataset}: split.quotas: there is no class {name!r}"
+                f"{nearest(name, rows.classes)}"
+            )
+        quotas[rows.classes.index(name)] = quota
+    return quotas
+
+
+def by_quota(
+    rows: Rows,
+    c: int,
+    quota: dict[str, Any],
+    n: int,
+    fixed: set[int],
+    test: float,
+    validation: float,
+) -> Ints:
+    """(4,) rows wanted of a class with a quota, out of its `n` that have no fixed place."""
+    asked = {p: quota.get(PARTS[p]) for p in (TRAIN, VALIDATION, TEST) if p not in fixed}
+    counts = {part: a for part, a in asked.items() if isinstance(a, int)}
+    if sum(counts.values()) > n:
+        wish = ", ".join(f"{a:,} {PARTS[part]}" for part, a in counts.items())
+        raise UserError(
+            f"{rows.dataset}: split.quotas asks for {wish} images of class {rows.classes[c]!r}, "
+            f"which has {n:,} to give; lower the numbers"
+        )
+    want = np.zeros(4, dtype=np.int64)
+    for part, a in counts.items():
+        want[part] = a
+    left = n - want.sum()
+    if TEST in asked and asked[TEST] is None:
+        want[TEST] = min(left, apportion(np.array([test * n]))[0])
+        left -= want[TEST]
+    rest = next((part for part, a in asked.items() if a == "rest"), None)
+    if rest is None:
+        rest = TRAIN if asked[TRAIN] is None else UNUSED
+    want[rest] += left
+    if VALIDATION in asked and asked[VALIDATION] is None and want[TRAIN] > 1:
+        want[VALIDATION] = apportion(np.array([validation * want[TRAIN]]))[0]
+        want[TRAIN] -= want[VALIDATION]
+    if want[TRAIN] < 1:
+        raise UserError(
+            f"{rows.dataset}: split.quotas leaves class {rows.classes[c]!r} ({number_of(n, 'image')}) "
+            "without a training image; name a number for train, or lower the others"
+        )
+    return want
+
+
+def thin_given(rows: Rows, place: Ints, part: int, quotas: dict[int, dict[str, Any]]) -> None:
+    """Choose a quota's images among a class' given ones, which are never moved; in place."""
+    for c, quota in quotas.items():
+        asked = quota.get(PARTS[part])
+        if not isinstance(asked, int):
+            continue
+        mine = (place == part) & (rows.label == c)
+        there = int(mine.sum())
+        if asked > there:
+            raise UserError(
+                f"{rows.dataset}: split.quotas asks for {asked:,} {PARTS[part]} images of class "
+                f"{rows.classes[c]!r}, and its given {PARTS[part]} set has {there:,}; ask for at "
+                "most so many, or set split.given: ignore"
+            )
+        want = np.array([[asked, there - asked]])
+        drawn = deal(rows.unit[mine], np.zeros(there, np.int64), want, rows.key[mine])
+        place[mine] = np.where(drawn == 0, part, UNUSED)

@@ -1,0 +1,75 @@
+"""The rows that a split places, and words about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTS = ("train", "validation", "test", "unused")
+TRAIN, VALIDATION, TEST, UNUSED = range(4)
+
+Ints = NDArray[np.int64]
+Quota = dict[str, Any]
+"""Images of a class in each part that is named: a number, or `rest`."""
+
+
+class Split(TypedDict):
+    """The settings `split`; what each means stands in the configuration."""
+
+    given: str | dict[str, str]
+    validation: float
+    test: float
+    folds: int | None
+    stratify: bool
+    seed: int
+    quotas: dict[str, Quota]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows to be placed.
+
+    Attributes
+    ----------
+    dataset : its name, for messages.
+    classes : names.
+    label : (N,) class of each row.
+    unit : (N,) unit of each row, 0 … U-1: rows that stay together.
+    given : (N,) index into PARTS, -1 where the source gives none.
+    used : (N,) False for exact duplicates whose classes differ.
+    key : (N,) a random order.
+    grouped : whether there are groups.
+    """
+
+    dataset: str
+    classes: list[str]
+    label: Ints
+    unit: Ints
+    given: Ints
+    used: NDArray[np.bool_]
+    key: NDArray[np.uint64]
+    grouped: bool
+
+
+def have(rows: Rows, images: Any, units: Any) -> str:
+    """`3 images`, or with groups `30 images in 3 groups`."""
+    count = number_of(images, "image")
+    if units == images:
+        return count
+    if rows.grouped:
+        return f"{count} in {number_of(units, 'group')}"
+    return f"{count} ({int(units):,} without exact duplicates)"
+
+
+def number_of(n: Any, what: str) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{int(n):,} {what}{'' if n == 1 else 's'}"
+
+
+def no_part(part: int) -> str:
+    """A sentence that there is no such set, and what follows from it."""
+    what = {TEST: "evaluation is on validation only", VALIDATION: "training watches none"}[part]
+    return f"there is no {PARTS[part]} set: {what}"
