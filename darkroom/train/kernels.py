@@ -4,12 +4,7 @@ Keras composes batch normalisation of a dozen operations over the whole map, for
 backwards; TensorFlow has it as one. Measured on two cores with AMX, forwards and backwards,
 nanoseconds an element: 1.8 against 14 in bfloat16, 2.5 against 15 in float32.
 
-AMX adds up the gradient of a convolution's kernel in tiles of 32 neighbours in a row, most
-of them empty where a map is narrow. With the maps of several images side by side they are
-full: the gradient of 256 to 256 channels takes 0.16 against 0.46 ms an image at a width of
-7, and 0.03 against 0.29 ms at 3.
-
-On a card XLA's deterministic gradient of a max pool is a serial scatter. Comparing the values of
+On a GPU XLA's deterministic gradient of a max pool is a serial scatter. Comparing the values of
 each window with the largest has one order by itself: 87,712 against 28,403 images/s of the
 CIFAR-10 network, H200.
 """
@@ -18,17 +13,13 @@ from __future__ import annotations
 
 from typing import Any
 
-TILE = 32  # neighbours in a row that AMX adds up at once, in bfloat16
-NARROW = 8  # up to this width, gap included, what is saved is more than the laying costs
-
 
 def install(network: Any) -> None:
     """Let some layers of a network train by faster code.
 
     They stay stock Keras layers with the same weights, and so does the saved network: only
     what training calls is exchanged. Running statistics are those of Keras, with the biased
-    variance. TensorFlow: batch normalisations; narrow convolutions, in bfloat16 on a processor
-    alone. JAX: max pools whose windows touch nowhere.
+    variance. TensorFlow: batch normalisations. JAX: max pools whose windows touch nowhere.
 
     Parameters
     ----------
@@ -39,13 +30,10 @@ def install(network: Any) -> None:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        on_a_card = bool(tf.config.list_physical_devices("GPU"))
         for layer in _layers(network):
-            if type(layer) is keras.layers.BatchNormalization:
-                if not (layer.renorm or layer.synchronized):
-                    layer.call = _fused(layer, layer.call, tf)
-            elif type(layer) is keras.layers.Conv2D and not on_a_card and _plain(layer):
-                layer.convolution_op = _side_by_side(layer.convolution_op, keras, tf)
+            usual = type(layer) is keras.layers.BatchNormalization
+            if usual and not (layer.renorm or layer.synchronized):
+                layer.call = _fused(layer, layer.call, tf)
     elif keras.backend.backend() == "jax":
         import jax
 
@@ -138,63 +126,3 @@ def _fused(layer: Any, plain: Any, tf: Any) -> Any:
         return output
 
     return call
-
-
-def _plain(layer: Any) -> bool:
-    """Whether a convolution is one whose gradient is that of maps side by side."""
-    return bool(
-        layer.compute_dtype == "bfloat16"
-        and layer.padding == "same"
-        and layer.groups == 1
-        and layer.data_format == "channels_last"
-        and set(layer.strides) == set(layer.dilation_rate) == {1}
-        and all(side % 2 for side in layer.kernel_size)
-        and layer.kernel_size[1] > 1
-    )
-
-
-def _side_by_side(plain: Any, keras: Any, tf: Any) -> Any:
-    """What stands in for a layer's `convolution_op`, which is `plain`."""
-    one = [1, 1, 1, 1]
-
-    def lay(maps: Any, gap: int) -> Any:
-        """(B, H, W, C) to (B / many, H, many · (W + gap), C); between maps stand zeros."""
-        height, width, channels = maps.shape[1:]
-        many = TILE // (width + gap)
-        lack = -tf.shape(maps)[0] % many
-        maps = tf.pad(maps, [[0, lack], [0, 0], [0, gap], [0, 0]])
-        maps = tf.reshape(maps, [-1, many, height, width + gap, channels])
-        maps = tf.transpose(maps, [0, 2, 1, 3, 4])
-        return tf.reshape(maps, [-1, height, many * (width + gap), channels])
-
-    def convolve(maps: Any, kernel: Any) -> Any:
-        def gradient(above: Any) -> Any:
-            gap = kernel.shape[1] // 2  # what a kernel reaches beyond a map is zero, as it was
-            of_maps = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(maps),
-                filter=kernel,
-                out_backprop=above,
-                strides=one,
-                padding="SAME",
-            )
-            of_kernel = tf.raw_ops.Conv2DBackpropFilter(
-                input=lay(maps, gap),
-                filter_sizes=kernel.shape,
-                out_backprop=lay(above, gap),
-                strides=one,
-                padding="SAME",
-            )
-            return of_maps, of_kernel
-
-        return tf.nn.conv2d(maps, kernel, one, "SAME"), gradient
-
-    def convolution_op(inputs: Any, kernel: Any) -> Any:
-        height, width = inputs.shape[1:3]
-        known = height is not None and width is not None
-        if not known or width + kernel.shape[1] // 2 > NARROW:
-            return plain(inputs, kernel)
-        return tf.custom_gradient(convolve)(
-            inputs, keras.ops.convert_to_tensor(kernel, inputs.dtype)
-        )
-
-    return convolution_op

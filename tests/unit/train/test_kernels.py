@@ -45,14 +45,20 @@ def test_fused_training_ends_with_the_weights_of_keras(norm: dict[str, Any]) -> 
         assert np.allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-def test_in_bfloat16_statistics_stay_float32_and_near_those_of_keras() -> None:
-    plain, fused = network("bfloat16"), network("bfloat16")
+def test_in_bfloat16_statistics_stay_float32_and_as_near_the_exact_ones_as_those_of_keras() -> None:
+    """Each is judged by float32: how two sums in bfloat16 differ depends on the processor."""
+    exact, plain, fused = network(), network("bfloat16"), network("bfloat16")
     kernels.install(fused)
-    trained(plain), trained(fused)
-    ours, theirs = fused.get_layer("norm"), plain.get_layer("norm")
-    assert ours.moving_variance.dtype == "float32"
-    assert np.allclose(ours.moving_variance, theirs.moving_variance, rtol=0.05)
-    assert np.allclose(ours.moving_mean, theirs.moving_mean, atol=0.05)
+    norms = []
+    for made in (exact, plain, fused):
+        trained(made)
+        norms.append(made.get_layer("norm"))
+    assert norms[2].moving_variance.dtype == "float32"
+    for name in ("moving_variance", "moving_mean"):
+        right, theirs, ours = (np.asarray(getattr(norm, name)) for norm in norms)
+        of_keras, of_ours = (np.abs(found - right).max() for found in (theirs, ours))
+        assert of_ours < 0.02 * np.abs(right).max()
+        assert of_ours < 2 * of_keras + 0.002 * np.abs(right).max()
 
 
 def test_a_layer_that_does_not_train_keeps_its_statistics() -> None:
@@ -84,56 +90,3 @@ def test_training_really_calls_the_one_operation() -> None:
     step = tf.function(lambda images: made(images, training=True))
     graph = step.get_concrete_function(tf.TensorSpec((10, 6, 6, 3))).graph
     assert "FusedBatchNormV3" in {op.type for op in graph.get_operations()}
-
-
-@pytest.mark.parametrize(
-    ("size", "width", "images"), [(3, 7, 10), (3, 3, 3), (5, 6, 4), (3, 16, 5)]
-)
-def test_the_gradient_of_maps_side_by_side_is_that_of_each_alone(
-    size: int, width: int, images: int
-) -> None:
-    keras.utils.set_random_seed(0)
-    models.set_precision("bfloat16")
-    shape = (images, 5, width, 8)
-    plain, ours = (keras.layers.Conv2D(16, size, padding="same", name=n) for n in "ab")
-    both = [keras.Sequential([keras.Input(shape[1:]), layer]) for layer in (plain, ours)]
-    ours.set_weights(plain.get_weights())
-    models.set_precision("float32")
-    kernels.install(both[1])
-    random = np.random.default_rng(0)
-    maps = random.normal(0, 1, shape).astype(np.float32)
-    wanted = random.normal(0, 1, (*shape[:3], 16)).astype(np.float32)
-    moved = []
-    for made in both:
-        before = made.get_weights()
-        made.compile(keras.optimizers.SGD(1.0), "mse")
-        made.train_on_batch(maps, wanted)
-        moved.append([b - a for a, b in zip(before, made.get_weights(), strict=True)])
-    # a bias is added to rounded sums, or within the operation: one digit of bfloat16 in each value
-    for a, b, close in zip(*moved, (0.02, 0.1), strict=True):
-        assert np.allclose(a, b, atol=close * np.abs(a).max())
-    theirs, same = (np.asarray(made.predict_on_batch(maps), np.float32) for made in both)
-    assert np.allclose(theirs, same, atol=0.05)
-
-
-def test_only_plain_convolutions_in_bfloat16_are_exchanged() -> None:
-    conv = keras.layers.Conv2D
-    kinds: list[tuple[dict[str, Any], bool]] = [
-        ({}, True),
-        ({"dtype": "float32"}, False),
-        ({"strides": 2}, False),
-        ({"padding": "valid"}, False),
-        ({"groups": 2}, False),
-        ({"dilation_rate": 2}, False),
-        ({"kernel_size": 1}, False),
-    ]
-    for asked, expected in kinds:
-        layer = conv(
-            **{"filters": 4, "kernel_size": 3, "padding": "same"}
-            | {"dtype": "mixed_bfloat16"}
-            | asked
-        )
-        made = keras.Sequential([keras.Input((6, 6, 4)), layer])
-        kernels.install(made)
-        exchanged = layer.convolution_op.__module__ == kernels.__name__
-        assert exchanged == expected, asked
