@@ -27,8 +27,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from darkroom import store
 from darkroom.features.predictions import read_predictions
+from darkroom.images import store
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAPS = {"apart": 2.0, "overlapping": 1.0, "mixed": 0.5}  # distance of the clusters' centres
@@ -50,7 +50,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from darkroom import store
+from darkroom.images import store
 from darkroom.split import splits
 
 features, table, folder, estimator, threads = sys.argv[1:]

@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 
 from benchmarks import archives
-from darkroom import store
 from darkroom.config import Online
+from darkroom.images import store
 from darkroom.train import batches, models, training
 
 SETTINGS: dict[str, Any] = {"class_weights": "none", "batch": 128, "memory_mb": 2000}

@@ -50,7 +50,7 @@ data = np.array(images).astype("float32") / 255
 
 OURS = """
 import json, sys
-from darkroom import images
+from darkroom.images import prepare as images
 
 source, manifest, output, cfg, threads = sys.argv[1:]
 images.write_images(source, manifest, output, cfg=json.loads(cfg), threads=int(threads))
@@ -108,7 +108,7 @@ class Job:
 
     def check(self) -> None:
         """The two programs do the same work: equal pixels where the filter is equal."""
-        from darkroom import store
+        from darkroom.images import store
 
         made = store.open_images(str(self.folder / "out.h5"))
         for i in range(0, len(self.files), max(1, len(self.files) // 20)):

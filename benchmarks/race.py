@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from darkroom import images
 from darkroom.config import Settings
+from darkroom.images import prepare as images
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
 from darkroom.split import plan

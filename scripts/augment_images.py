@@ -1,6 +1,6 @@
 """Make the stored variants of prepared images."""
 
-from darkroom import augmentation
+from darkroom.images import variants as augmentation
 from darkroom.machine.stage import stage
 
 with stage(snakemake):

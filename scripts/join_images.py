@@ -1,6 +1,6 @@
 """Join the shards of prepared images."""
 
-from darkroom import images
+from darkroom.images import prepare as images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):

@@ -1,6 +1,6 @@
 """Decode and resize every usable image once a view."""
 
-from darkroom import images
+from darkroom.images import prepare as images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):

@@ -1,6 +1,6 @@
 """Decode and resize the usable images of one shard."""
 
-from darkroom import images
+from darkroom.images import prepare as images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):

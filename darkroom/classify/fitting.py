@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import overrides, store
+from darkroom import overrides
 from darkroom.classify import svm_pairs
 from darkroom.errors import UserError, nearest
 from darkroom.features import predictions
+from darkroom.images import store
+from darkroom.images.joined import forget
 from darkroom.machine import disk
-from darkroom.shards import forget
 from darkroom.split import splits
 
 log = logging.getLogger(__name__)

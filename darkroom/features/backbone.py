@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import store
 from darkroom.errors import UserError
+from darkroom.images import store
+from darkroom.images.joined import forget
 from darkroom.machine.progress import progress
-from darkroom.shards import forget
 from darkroom.train import backbones, batches, models
 
 log = logging.getLogger(__name__)

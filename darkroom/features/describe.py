@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import store
 from darkroom.errors import UserError
+from darkroom.images import store
+from darkroom.images.joined import forget
 from darkroom.machine.progress import progress
-from darkroom.shards import forget
 
 log = logging.getLogger(__name__)
 

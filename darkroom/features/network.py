@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from darkroom import store
 from darkroom.errors import UserError
 from darkroom.features.predictions import write_predictions
+from darkroom.images import store
+from darkroom.images.joined import forget
 from darkroom.machine.progress import progress
-from darkroom.shards import forget
 from darkroom.train import batches, models
 from darkroom.train.backbones import EMBEDDING
 

@@ -119,9 +119,9 @@ class Trained:
 
     def _features(self, threads: int, backend: str | None) -> Callable[[np.ndarray], Any]:
         """From (B, H, W, C) uint8 to features, as the stage that made the feature set does it."""
-        from darkroom import images
         from darkroom.features.describe import describer
         from darkroom.features.network import feature_layer
+        from darkroom.images import prepare as images
         from darkroom.train import models
 
         assert self.fitted is not None

@@ -132,7 +132,7 @@ def decoding(
     import cv2
     import numpy as np
 
-    from darkroom import images
+    from darkroom.images import prepare as images
     from darkroom.machine import workers
     from darkroom.train import batches
 
@@ -188,9 +188,9 @@ def examine(path: str, out: np.ndarray, *, view: dict[str, Any], policy: Policy)
     status (`ok`, `converted`, `unusable`) and the reason in words. It never raises for what
     is in the file.
     """
-    from darkroom import images
     from darkroom.decode.file import probe, trouble_of
     from darkroom.decode.quiet import quiet
+    from darkroom.images import prepare as images
     from darkroom.index.examine import read_file
 
     try:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom import store
 from darkroom.errors import UserError
 from darkroom.features.predictions import PREFIX
+from darkroom.images import store
 from darkroom.report import findings
 from darkroom.report.curves import Curve
 from darkroom.split.splits import Splits, read_splits

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from darkroom import store
 from darkroom.errors import UserError
-from darkroom.shards import Array, forget, take
+from darkroom.images import store
+from darkroom.images.joined import Array, forget, take
 from darkroom.split.splits import read_splits, training_rows
 
 T = TypeVar("T")

@@ -26,8 +26,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from darkroom import overrides, store
+from darkroom import overrides
 from darkroom.errors import UserError
+from darkroom.images import store
 from darkroom.machine import disk
 from darkroom.machine.progress import Bar, progress
 from darkroom.train import augment, backbones, batches, heads, kernels, models, steps

@@ -7,12 +7,12 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from darkroom import store
 from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features import metrics
+from darkroom.images import store
+from darkroom.images.joined import forget
 from darkroom.overrides import override
-from darkroom.shards import forget
 from darkroom.split.splits import read_splits
 from darkroom.tune import trials
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darkroom import store
+from darkroom.images import store
 from tests.slurm import cluster as slurm
 from tests.slurm.conftest import PARTS, OnCluster, processes
 

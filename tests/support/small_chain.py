@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas
 
-from darkroom import images
 from darkroom.classify import fitting
 from darkroom.config import Settings
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
+from darkroom.images import prepare as images
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
 from darkroom.split import plan

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from darkroom import store
+from darkroom.images import store
 
 CLASSES = ["low", "middle", "high"]
 SHAPE = (8, 8, 3)

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from darkroom import store
 from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features.predictions import probabilities, read_predictions
+from darkroom.images import store
 
 KINDS = ["svm", "linear_svm", "random_forest", "logistic_regression", "knn"]
 FEW_TREES = {"random_forest": {"n_estimators": 60}}

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import store
 from darkroom.errors import UserError
 from darkroom.features.backbone import embed_images
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
+from darkroom.images import store
 from darkroom.train import backbones, heads, models, training
 from tests.support import tiny_data
 from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from darkroom import store
 from darkroom.errors import UserError
 from darkroom.features import describe
+from darkroom.images import store
 
 
 def write_images(path, images, variant=None, row=None):

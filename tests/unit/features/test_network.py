@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import store
 from darkroom.errors import UserError
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
+from darkroom.images import store
 from darkroom.train import models, training
 from tests.support import tiny_data
 

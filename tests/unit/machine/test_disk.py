@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darkroom import ROOT, store
+from darkroom import ROOT
 from darkroom.errors import UserError
+from darkroom.images import store
 from darkroom.machine import disk
 from tests.support.refusing import UNSHARE, needs_mounts
 
@@ -105,7 +106,7 @@ def test_a_limit_on_the_size_of_files_is_told(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import resource, signal, sys, numpy as np; from darkroom import store\n"
+        "import resource, signal, sys, numpy as np; from darkroom.images import store\n"
         "from darkroom.errors import UserError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))\n"
@@ -130,7 +131,7 @@ def test_a_limit_on_the_size_of_files_is_told(tmp_path: Path) -> None:
 FULL = """
 import sys, numpy as np, pyarrow as pa, pyarrow.parquet as pq
 from pathlib import Path
-from darkroom import store
+from darkroom.images import store
 from darkroom.machine import disk
 from darkroom.errors import UserError
 many = np.random.default_rng(0).random((100_000, 4))
@@ -204,7 +205,7 @@ def test_arrays_need_no_lock(tmp_path: Path) -> None:
 
     code = (
         "import sys, numpy as np; from tests.support.refusing import refuse_locks; refuse_locks()\n"
-        "from darkroom import store\n"
+        "from darkroom.images import store\n"
         "store.write_features(sys.argv[1], np.ones((3, 2), 'f4'), np.arange(3), np.zeros(3),\n"
         "                     name='a', layer='b')\n"
         "assert store.open_features(sys.argv[1]).features.sum() == 6\n"

@@ -14,10 +14,10 @@ import numpy as np
 import pandas
 import pytest
 
-from darkroom import images
 from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features import predictions
+from darkroom.images import prepare as images
 from darkroom.predict import predict, trained, unseen
 from tests.support.awful import awful_folder, kind_of
 from tests.support.pictures import picture

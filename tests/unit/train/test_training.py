@@ -104,7 +104,7 @@ def test_it_learns_and_writes_model_and_history(tmp_path: Path) -> None:
 def test_the_saved_network_normalises_by_the_training_rows(tmp_path: Path) -> None:
     run = Run(tmp_path, variants=False)
     run(epochs=1)
-    from darkroom import store
+    from darkroom.images import store
 
     pixels = store.open_images(run.images).images
     train = pixels[np.arange(90) % 5 < 3].astype(float)
@@ -368,7 +368,7 @@ def test_the_loss_is_the_smoothed_and_weighted_cross_entropy(tmp_path: Path) -> 
         "class_weights": {"high": 5.0},
     }
     run(**asked)
-    from darkroom import store
+    from darkroom.images import store
 
     pixels = np.asarray(store.open_images(run.images).images)
     p = np.asarray(keras.models.load_model(run.model).predict_on_batch(pixels)).astype(float)
@@ -428,7 +428,7 @@ def test_a_sigmoid_network_learns_and_says_both_probabilities(tmp_path: Path) ->
     assert np.allclose(p.sum(axis=1), 1, atol=1e-6)
     assert (table["class"] == table["predicted"]).mean() > 0.9
     # the unit's own value is the probability of the second class
-    from darkroom import store
+    from darkroom.images import store
 
     rows = np.asarray(store.open_images(run.images).images)[table["row"]]
     assert np.allclose(np.asarray(network.predict_on_batch(rows))[:, 0], p[:, 1], atol=1e-5)
@@ -456,7 +456,7 @@ def test_a_sigmoid_s_loss_is_the_smoothed_and_weighted_binary_cross_entropy(
         label_smoothing=0.2,
         class_weights={"middle": 5.0},
     )
-    from darkroom import store
+    from darkroom.images import store
 
     pixels = np.asarray(store.open_images(run.images).images)
     p = np.asarray(keras.models.load_model(run.model).predict_on_batch(pixels)).astype(float)[:, 0]

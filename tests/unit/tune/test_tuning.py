@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import store
 from darkroom.classify import fitting
 from darkroom.errors import UserError
 from darkroom.features import metrics, predictions
+from darkroom.images import store
 from darkroom.report import figures, tuning_figures
 from darkroom.report.report import write_report
 from darkroom.train import models, training

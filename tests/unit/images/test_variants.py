@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from darkroom import augmentation, images, store
 from darkroom.config import Augment
 from darkroom.errors import UserError
+from darkroom.images import prepare as images
+from darkroom.images import store
+from darkroom.images import variants as augmentation
 from tests.support.indexed import POLICY, indexed
 from tests.support.pictures import class_folders
 

@@ -14,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from darkroom import images as prepared
-from darkroom import store
 from darkroom.errors import UserError
+from darkroom.images import prepare as prepared
+from darkroom.images import store
+from darkroom.images.joined import forget
 from darkroom.machine import workers
-from darkroom.shards import forget
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from darkroom import ROOT, store
+from darkroom import ROOT
 from darkroom.errors import UserError
+from darkroom.images import store
 from tests.support.refusing import UNSHARE, needs_mounts
 
 SHAPE = (5, 4, 3)
@@ -175,7 +176,7 @@ def test_a_file_system_that_promises_no_room(tmp_path: Path) -> None:
     """As NFS 3 and many of a cluster's do not; nor does ramfs."""
     needs_mounts()
     code = (
-        "import sys, numpy as np; from darkroom import store\n"
+        "import sys, numpy as np; from darkroom.images import store\n"
         "store.write_features(sys.argv[1], np.ones((4000, 2), 'f4'), np.arange(4000),\n"
         "                     np.zeros(4000), name='a', layer='b')\n"
         "print(store.open_features(sys.argv[1]).features.sum())\n"

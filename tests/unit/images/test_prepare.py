@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
-from darkroom import images, store
 from darkroom.errors import UserError
+from darkroom.images import prepare as images
+from darkroom.images import store
 from tests.support.indexed import POLICY, indexed
 from tests.support.pictures import class_folders
 
@@ -251,7 +252,7 @@ def test_a_source_that_cannot_be_read_is_not_said_to_have_changed(
 
 RUN = """
 import json, sys
-from darkroom import images
+from darkroom.images import prepare as images
 source, manifest, output, cfg, threads = sys.argv[1:]
 images.write_images(source, manifest, output, cfg=json.loads(cfg), threads=int(threads))
 """

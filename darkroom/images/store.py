@@ -22,8 +22,8 @@ import numpy as np
 
 from darkroom import __version__
 from darkroom.errors import UserError
+from darkroom.images.joined import Array, Shards
 from darkroom.machine import disk
-from darkroom.shards import Array, Shards
 
 PAGE = 4096  # arrays start on a page, so that a mapped block touches no other array
 # Version 2 of the file header knows the file's length, so a cut file does not open, and

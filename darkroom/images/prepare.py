@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from darkroom import store
 from darkroom.decode.file import decode
 from darkroom.decode.header import DecodeError
 from darkroom.decode.policy import Policy
 from darkroom.decode.quiet import quiet
 from darkroom.errors import UserError
+from darkroom.images import store
 from darkroom.index import shards
 from darkroom.machine import disk, workers
 

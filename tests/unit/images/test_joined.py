@@ -13,13 +13,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from darkroom import augmentation, images, store
 from darkroom.config import Decode, Layout
 from darkroom.errors import UserError
+from darkroom.images import prepare as images
+from darkroom.images import store
+from darkroom.images import variants as augmentation
+from darkroom.images.joined import Shards, take
 from darkroom.index.manifest import index_files
 from darkroom.index.sharded import index_shard, join_index, list_files
 from darkroom.index.shards import bounds
-from darkroom.shards import Shards, take
 from darkroom.train import batches
 from tests.support.awful import awful_folder
 from tests.support.indexed import POLICY, indexed
