@@ -28,7 +28,7 @@ import numpy as np
 import yaml
 
 from darkroom import ROOT
-from darkroom.config import Layer, Settings
+from darkroom.config.settings import Layer, Settings
 from darkroom.machine.progress import progress
 from darkroom.train import batches, models, steps, training
 from darkroom.workflow.arithmetic import multiplications

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.images import prepare as images
 from darkroom.index.manifest import index_files
 from darkroom.sources import download

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from benchmarks.prepare import environment, family
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 
 CLASSES = 10
 STAGES = {

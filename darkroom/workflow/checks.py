@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from darkroom.config import Classifier, Settings
+from darkroom.config.settings import Classifier, Settings
 from darkroom.errors import UserError, nearest
 from darkroom.machine import disk
 from darkroom.overrides import override

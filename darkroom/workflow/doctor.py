@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from darkroom import ROOT
-from darkroom.comparisons import merged
-from darkroom.config import Settings
+from darkroom.config.compare import merged
+from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine import cards, disk, gpu, hardware, installed
 from darkroom.machine.gpu import Finding

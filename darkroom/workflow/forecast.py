@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.workflow import threads
 from darkroom.workflow.needs import MB
 from darkroom.workflow.resources import need as needed

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from darkroom import ROOT
-from darkroom.config import OneOf, Optimizer, Settings
+from darkroom.config.settings import OneOf, Optimizer, Settings
 
 PYTHON = "3.12"  # of the conda environments and the container; `make` prefers it too
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.sources import download
 from darkroom.sources.folders import printable
 from darkroom.workflow import remembered

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from darkroom.config import Classifier, Model, Settings, drawn
+from darkroom.config.settings import Classifier, Model, Settings, drawn
 from darkroom.errors import UserError
 from darkroom.predict import unseen
 from darkroom.sources.download import kind

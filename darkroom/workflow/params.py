@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.predict import unseen
 from darkroom.sources import download
 from darkroom.workflow import known

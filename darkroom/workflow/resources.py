@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine import cards
 from darkroom.workflow.calls import called

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.sources import download
 from darkroom.workflow.arithmetic import embedding, walk

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from darkroom import ROOT
-from darkroom.comparisons import merged
-from darkroom.config import Settings
+from darkroom.config.compare import merged
+from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine import disk, process
 from darkroom.workflow import checks, stale_locks

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from darkroom.config import Layer, Settings
+from darkroom.config.settings import Layer, Settings
 from darkroom.workflow.arithmetic import embedding, multiplications
 from darkroom.workflow.calls import Wildcards, called
 

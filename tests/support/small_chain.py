@@ -13,7 +13,7 @@ from typing import Any
 import pandas
 
 from darkroom.classify import fitting
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features

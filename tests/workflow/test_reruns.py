@@ -85,7 +85,7 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("darkroom.report.page", {"write_report"}),
         ("darkroom.report.outcome", {"write_report"}),
         ("darkroom.report.side_by_side", {"write_report"}),
-        ("darkroom.config", set()),
+        ("darkroom.config.settings", set()),
         ("darkroom.workflow.needs", set()),
         ("darkroom.workflow.start", set()),
         ("darkroom.machine.progress", set()),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darkroom.config import Decode
+from darkroom.config.settings import Decode
 from darkroom.decode.file import Probe
 from darkroom.decode.file import decode as decoded
 from darkroom.decode.file import probe as probed
@@ -526,7 +526,7 @@ def test_stderr_is_left_as_it_was(capfd: Any) -> None:
 
 def test_without_stderr() -> None:
     code = (
-        "import os, sys; os.close(2); from darkroom import config; from darkroom.decode.file import probe; "
+        "import os, sys; os.close(2); from darkroom.config import settings; from darkroom.decode.file import probe; "
         "p = probe(sys.stdin.buffer.read(), 'a.jpg', config.Decode().model_dump()); "
         "print(p.status, p.width)"
     )

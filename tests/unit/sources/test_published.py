@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.index import layout
 from darkroom.sources import addresses, arrays, http, published

@@ -15,7 +15,7 @@ import pandas
 import pytest
 
 from darkroom import ROOT
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.workflow import checks, known
 from tests.support.refusing import UNSHARE, needs_mounts

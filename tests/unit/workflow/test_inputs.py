@@ -11,7 +11,7 @@ from snakemake.common import get_function_params
 from snakemake.exceptions import WorkflowError
 from snakemake.iocontainers import Wildcards
 
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.workflow.inputs import Inputs
 from darkroom.workflow.params import Params
 from darkroom.workflow.threads import Threads

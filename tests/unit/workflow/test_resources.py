@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from darkroom import ROOT
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.features.describe import describer
 from darkroom.machine import cards

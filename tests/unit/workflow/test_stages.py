@@ -9,7 +9,7 @@ import re
 import pytest
 
 from darkroom import ROOT
-from darkroom.config import Settings
+from darkroom.config.settings import Settings
 from darkroom.workflow import code
 from darkroom.workflow.generated import PARTS
 from darkroom.workflow.stages import STAGES

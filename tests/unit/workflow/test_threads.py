@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from darkroom import ROOT
-from darkroom.config import Layer, Settings
+from darkroom.config.settings import Layer, Settings
 from darkroom.workflow.threads import (
     embedding,
     multiplications,

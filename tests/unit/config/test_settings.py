@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from darkroom.config import REMOVED, Settings, View, source_name
+from darkroom.config.settings import REMOVED, Settings, View, source_name
 from darkroom.errors import UserError
 
 BASE: dict[str, Any] = {

@@ -27,9 +27,9 @@ from pydantic import (
     model_validator,
 )
 
-from darkroom import comparisons
+from darkroom.config import compare as comparisons
+from darkroom.config.messages import in_words
 from darkroom.errors import UserError, nearest
-from darkroom.mistakes import in_words
 from darkroom.overrides import override, value_at
 from darkroom.sources.addresses import addresses
 
