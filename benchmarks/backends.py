@@ -28,7 +28,9 @@ import numpy as np
 import yaml
 
 from darkroom import ROOT
-from darkroom.config.settings import Layer, Settings
+from darkroom.config.model import Layer
+from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
 from darkroom.machine.progress import progress
 from darkroom.train import batches, models, steps, training
 from darkroom.workflow.arithmetic import multiplications
@@ -54,7 +56,7 @@ def settings_of(name: str) -> dict[str, Any]:
         }
     )
     wildcards = {"dataset": "x", "fold": "holdout", "model": name, "seed": "0"}
-    settings: dict[str, Any] = whole.stage("train_model", wildcards)["model"]
+    settings: dict[str, Any] = stage_settings(whole, "train_model", wildcards)["model"]
     return settings
 
 

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from benchmarks import archives
-from darkroom.config.settings import Online
+from darkroom.config.model import Online
 from darkroom.images import store
 from darkroom.train import batches, models, training
 

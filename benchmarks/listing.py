@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from darkroom.config.settings import Layout, Split
+from darkroom.config.dataset import Layout, Split
 from darkroom.index import layout
 from darkroom.split import plan
 

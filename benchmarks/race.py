@@ -25,7 +25,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from darkroom.config import stages
 from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
 from darkroom.images import prepare as images
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
@@ -85,7 +87,7 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
     wildcards = {"dataset": DATASET, "view": view}
 
     def cfg(stage: str) -> Any:
-        return settings.stage(stage, wildcards)
+        return stage_settings(settings, stage, wildcards)
 
     download.download_source(path["source"], cfg=cfg("download_source"), mirror=None)
     index_files(path["source"], path["manifest"], cfg=cfg("index_files"), threads=threads)
@@ -181,7 +183,7 @@ def main() -> None:
             archive = thinned(archive, Path(name), asked.images)
         settings, path = prepared(archive, Path(name), asked.threads)
         for model in [asked.only] if asked.only else [PUBLISHED, OURS]:
-            cfg = settings.stage_train_model(DATASET, "holdout", model, asked.seed)
+            cfg = stages.train_model(settings, DATASET, "holdout", model, asked.seed)
             cfg["model"]["epochs"] = asked.epochs or cfg["model"]["epochs"]
             curves[model] = trained(model, cfg, path, asked.threads)
     if asked.csv:

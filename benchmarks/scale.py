@@ -29,6 +29,7 @@ import numpy as np
 
 from benchmarks.prepare import environment, family
 from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
 
 CLASSES = 10
 STAGES = {
@@ -143,9 +144,11 @@ def settings(memory_mb: int | None) -> dict[str, Any]:
         "describe_images": {"extract_features": "hog"}, "embed_images": {"extract_features": "net"}, "train_model": {},
         "extract_features": {}, "write_report": {},
     }  # fmt: skip
-    found = {name: made.stage(name, every | own) for name, own in asked.items()}
+    found = {name: stage_settings(made, name, every | own) for name, own in asked.items()}
     found["fit_classifier"] = {
-        name: made.stage("fit_classifier", every | {"features": "cnn-seed0", "classifier": name})
+        name: stage_settings(
+            made, "fit_classifier", every | {"features": "cnn-seed0", "classifier": name}
+        )
         for name in config["classifiers"]
     }
     return {"view": view} | found

@@ -15,7 +15,7 @@ ONLINE = 2  # first word of these random streams; the order of rows has another
 
 
 def changes(settings: dict[str, Any]) -> bool:
-    """Whether these settings change anything (`darkroom.config.Online`)."""
+    """Whether these settings change anything (`darkroom.config.model.Online`)."""
     flips = ("flip", "flip_probability")
     return settings["flip"] != "none" or any(v for k, v in settings.items() if k not in flips)
 
@@ -35,7 +35,7 @@ def augment(
     Parameters
     ----------
     images : (B, H, W, C) uint8; may be written to. targets : (B, K) float32, one-hot.
-    settings : all keys of `darkroom.config.Online`.
+    settings : all keys of `darkroom.config.model.Online`.
     seed, epoch, step : what the random numbers depend on, and nothing else.
     fill : (C,) uint8, what cutout puts in: the training rows' mean colour.
 

@@ -445,7 +445,7 @@ def first_trained(names: Sequence[str], asked: dict[str, Any]) -> int:
     Parameters
     ----------
     names : of the application's layers, in order. asked : `blocks`, a count from the end,
-        or `start`, a layer's name (`darkroom.config.FineTune`).
+        or `start`, a layer's name (`darkroom.config.model.FineTune`).
 
     Raises
     ------

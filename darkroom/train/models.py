@@ -186,7 +186,7 @@ def build(
     ----------
     layers : single-key mappings with their settings (one left out is none), e.g.
         `{"conv": {"filters": 32, "size": 3, ...}}`, each with an optional `name`;
-        the settings are those of `darkroom.config.Layer`. A layer without a name is
+        the settings are those of `darkroom.config.model.Layer`. A layer without a name is
         called by its kind and its place from 1: `conv_1`, `dense_9`.
     shape : (height, width, channels) of an image.
     classes : K of them.
@@ -643,7 +643,7 @@ def optimizer(settings: dict[str, Any]) -> Any:
 
     Parameters
     ----------
-    settings : as `darkroom.config.Optimizer`. Weight decay is decoupled from the gradient
+    settings : as `darkroom.config.model.Optimizer`. Weight decay is decoupled from the gradient
         for every optimiser (Loshchilov & Hutter 2019, arXiv:1711.05101); `clip_norm`
         bounds the norm of all gradients together.
 

@@ -102,7 +102,7 @@ def train(
     model_path, history_path : what to write; see docs/formats.md.
     resume : folder for the state after each whole epoch; gone when the training is done.
     cfg : `dataset`, `fold`, `seed`, `balance`, `balance_seed`, `model`: the settings of
-        `darkroom.config.Model` that concern training, and `backbone` (`application`,
+        `darkroom.config.model.Model` that concern training, and `backbone` (`application`,
         `settings`, `pool`) or None; `backend`, of Keras.
     code : digest of the code. A state of other code, settings or inputs is not gone on from.
     threads : cores to use. The sums of more threads are rounded otherwise, so weights agree

@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from darkroom import ROOT
-from darkroom.config.settings import FineTune, Layer, Settings
+from darkroom.config.model import FineTune, Layer
+from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine.commands import said
 from darkroom.workflow import remembered

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from darkroom.config.settings import Classifier, Settings
+from darkroom.config.classifier import Classifier
+from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
 from darkroom.errors import UserError, nearest
 from darkroom.machine import disk
 from darkroom.overrides import override
@@ -147,7 +149,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print, folder: Path = 
                 weights.check(str(backbone.application), backbone.weights)
             except UserError as error:
                 raise UserError(f"features.{name}: {error}") from None
-        cfg = settings.stage("split_rows", {"dataset": dataset})
+        cfg = stage_settings(settings, "split_rows", {"dataset": dataset})
         known = _known(settings, dataset, cfg, manifest_of(dataset, folder))
         _check_two_classes(settings, dataset, known.labels)
         if known.parts is None:

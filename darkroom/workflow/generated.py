@@ -7,13 +7,11 @@ from the lock, for `--sdm conda`; `envs/Containerfile`, which installs the lock,
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any, get_args
 
 from darkroom import ROOT
-from darkroom.config.settings import OneOf, Optimizer, Settings
+from darkroom.config.schema import schema
 
 PYTHON = "3.12"  # of the conda environments and the container; `make` prefers it too
 
@@ -100,56 +98,6 @@ RUN python3 -m venv /opt/darkroom \\
 ENV PATH=/opt/darkroom/bin:$PATH HOME=/tmp USER=darkroom
 CMD ["snakemake", "--help"]
 """
-
-
-def schema() -> str:
-    """JSON schema of the configuration, as editors read it."""
-    document = Settings.model_json_schema()
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    document["title"] = "Darkroom configuration"
-    short = {kind.__name__ for kind in OneOf.__subclasses__()}
-    for name, definition in document["$defs"].items():
-        if name in short:
-            _allow_short_forms(definition)
-    _allow_class_list(document["$defs"]["Dataset"]["properties"]["classes"])
-    _allow_comparisons(document["$defs"]["Model"]["properties"])
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-
-def _allow_short_forms(definition: dict[str, Any]) -> None:
-    """`conv: 32` and a bare `flatten` are read as the long forms; say so to the editor."""
-    kinds = [k for k in definition["properties"] if k != "name"]
-    for kind in kinds:
-        options = definition["properties"][kind]["anyOf"]
-        options += [{"type": ["number", "string", "array"]}]
-    full = {k: definition[k] for k in ("type", "properties", "additionalProperties")}
-    for key in full:
-        del definition[key]
-    definition["anyOf"] = [full, {"type": "string", "enum": kinds}]
-
-
-def _allow_class_list(definition: dict[str, Any]) -> None:
-    scalar = {"type": ["string", "number", "boolean"]}
-    definition["anyOf"] = [
-        {"type": "array", "items": scalar},
-        {
-            "type": "object",
-            "additionalProperties": {"anyOf": [scalar, {"type": "array", "items": scalar}]},
-        },
-        {"type": "null"},
-    ]
-
-
-def _allow_comparisons(model: dict[str, Any]) -> None:
-    """An optimizer may be its name, or a list to compare; `compare` holds parts of models."""
-    settings = {"$ref": model["optimizer"].pop("$ref")}
-    names = {"type": "string", "enum": sorted(get_args(Optimizer.model_fields["name"].annotation))}
-    one = [settings, names]
-    several = {"type": "array", "minItems": 1, "items": {"anyOf": one}}
-    model["optimizer"]["anyOf"] = [*one, several]
-    model["compare"]["additionalProperties"] = {
-        "anyOf": [{"$ref": "#/$defs/Model"}, {"type": "null"}]
-    }
 
 
 def files() -> dict[Path, str]:

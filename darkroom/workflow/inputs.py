@@ -8,7 +8,8 @@ from typing import Any
 
 from snakemake.io import expand
 
-from darkroom.config.settings import Settings, Tune
+from darkroom.config.settings import Settings
+from darkroom.config.tuning import Tune
 from darkroom.errors import UserError
 from darkroom.sources import download
 from darkroom.train import weights

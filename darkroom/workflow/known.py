@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
 from darkroom.sources import download
 from darkroom.sources.folders import printable
 from darkroom.workflow import remembered
@@ -67,7 +68,7 @@ def listed_rows(settings: Settings, dataset: str) -> Any:
 
     from darkroom.index import layout
 
-    cfg = settings.stage("index_files", {"dataset": dataset})
+    cfg = stage_settings(settings, "index_files", {"dataset": dataset})
     root = Path(settings.datasets[dataset].source).expanduser()
 
     def open_text(path: str) -> bytes:

@@ -13,7 +13,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from darkroom.config.settings import Classifier, Model, Settings, drawn
+from darkroom.config.classifier import Classifier
+from darkroom.config.model import Model
+from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
+from darkroom.config.tuning import drawn
 from darkroom.errors import UserError
 from darkroom.predict import unseen
 from darkroom.sources.download import kind
@@ -273,7 +277,7 @@ def embed(job: Job) -> Need:
 def weights(job: Job) -> Need:
     """Fetched, and tried in the network that they are of."""
     name = job.wildcards["features"]
-    shape = tuple(job.settings.stage("download_weights", {"features": name})["shape"])
+    shape = tuple(stage_settings(job.settings, "download_weights", {"features": name})["shape"])
     size = 4 * total(backbone(job.settings, name, shape).values()).weights
     return Need(NETWORK_MB + 2 * size / MB, RUNNING_START + size / FETCHED, 2 * size / MB)
 

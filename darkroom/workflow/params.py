@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
 from darkroom.predict import unseen
 from darkroom.sources import download
 from darkroom.workflow import known
@@ -30,7 +31,7 @@ class Params:
         """Exactly the settings that a stage reads, by the wildcards of its rule."""
 
         def settings(wildcards: Wildcards) -> dict[str, Any]:
-            return self.settings.stage(stage, dict(wildcards.items()))
+            return stage_settings(self.settings, stage, dict(wildcards.items()))
 
         return called(in_words(settings))
 

@@ -1,6 +1,6 @@
 """The stages of the pipeline, in the order of the data.
 
-A stage has one name: its rule in `rules/`, `scripts/{name}.py`, `Settings.stage_{name}`, its
+A stage has one name: its rule in `rules/`, `scripts/{name}.py`, `config.stages.{name}`, its
 lines on the terminal and its benchmark files have it. A new stage is a line here, a rule, a
 script, its settings and its code.
 """

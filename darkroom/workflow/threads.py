@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from darkroom.config.settings import Layer, Settings
+from darkroom.config.model import Layer
+from darkroom.config.settings import Settings
 from darkroom.workflow.arithmetic import embedding, multiplications
 from darkroom.workflow.calls import Wildcards, called
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from darkroom.config.settings import Layout
+from darkroom.config.dataset import Layout
 from darkroom.index.layout import Recognised, recognise
 
 

@@ -14,6 +14,7 @@ import pandas
 
 from darkroom.classify import fitting
 from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
@@ -56,7 +57,7 @@ class Chain:
         return f"results/shapes/{name}"
 
     def cfg(self, stage: str, **wildcards: str) -> dict[str, Any]:
-        return self.settings.stage(stage, {"dataset": "shapes", **wildcards})
+        return stage_settings(self.settings, stage, {"dataset": "shapes", **wildcards})
 
     def run(self) -> None:
         """Every stage from the source to the evaluation; the current folder is `root`."""

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darkroom.config.settings import Decode
+from darkroom.config.dataset import Decode
 from darkroom.decode.file import Probe
 from darkroom.decode.file import decode as decoded
 from darkroom.decode.file import probe as probed

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from darkroom.config.settings import Decode, Layout
+from darkroom.config.dataset import Decode, Layout
 from darkroom.errors import UserError
 from darkroom.images import prepare as images
 from darkroom.images import store

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from darkroom.config.settings import Augment
+from darkroom.config.dataset import Augment
 from darkroom.errors import UserError
 from darkroom.images import prepare as images
 from darkroom.images import store

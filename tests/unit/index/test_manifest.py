@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from darkroom.config.settings import Decode, Layout
+from darkroom.config.dataset import Decode, Layout
 from darkroom.errors import UserError
 from darkroom.index import examine
 from darkroom.index.check import check_files

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
 from darkroom.errors import UserError
 from darkroom.index import layout
 from darkroom.sources import addresses, arrays, http, published
@@ -86,12 +87,16 @@ def check(told: dict[str, Any], root: str = "data/mnist/files") -> None:
         for i in (0, 7, 19):
             image = cv2.imread(f"{root}/{part}/{labels[i]}/{i:05d}.png", cv2.IMREAD_UNCHANGED)
             assert np.array_equal(image, pixels[i])
-    defaults = Settings.load(
-        {
-            "run": {"datasets": ["mnist"]},
-            "datasets": {"mnist": {"source": "bundled:digits"}},
-        }
-    ).stage("index_files", {"dataset": "mnist"})["layout"]
+    defaults = stage_settings(
+        Settings.load(
+            {
+                "run": {"datasets": ["mnist"]},
+                "datasets": {"mnist": {"source": "bundled:digits"}},
+            }
+        ),
+        "index_files",
+        {"dataset": "mnist"},
+    )["layout"]
     seen = layout.recognise(found, defaults)
     assert seen.labels == list("0123456789")
     assert [seen.split.count(part) for part in ("train", "test")] == [30, 20]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom.config.settings import Layer, Optimizer, Schedule
+from darkroom.config.model import Layer, Optimizer, Schedule
 from darkroom.errors import UserError
 from darkroom.train import models
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 
 import pytest
 
 from darkroom import ROOT
-from darkroom.config.settings import Settings
+from darkroom.config.stages import READERS
 from darkroom.workflow import code
 from darkroom.workflow.generated import PARTS
 from darkroom.workflow.stages import STAGES
@@ -32,12 +31,7 @@ RULES = rules()
 def test_every_stage_has_a_rule_a_script_and_settings() -> None:
     assert list(STAGES) == list(RULES)
     assert set(STAGES) == {path.stem for path in (ROOT / "scripts").glob("*.py")}
-    methods = {
-        name.removeprefix("stage_")
-        for name, _ in inspect.getmembers(Settings, inspect.isfunction)
-        if name.startswith("stage_")
-    }
-    assert set(STAGES) == methods
+    assert set(STAGES) == set(READERS)
     assert {stage.environment for stage in STAGES.values()} == set(PARTS)
 
 

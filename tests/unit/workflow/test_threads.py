@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from darkroom import ROOT
-from darkroom.config.settings import Layer, Settings
+from darkroom.config.model import Layer
+from darkroom.config.settings import Settings
 from darkroom.workflow.threads import (
     embedding,
     multiplications,

@@ -1,0 +1,338 @@
+"""What each stage reads of the settings: all of it, and nothing else.
+
+A function a rule, named like the rule. It gives plain JSON values, which Snakemake records: so a
+changed setting reruns the stages that read it and no other.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from darkroom.config import compare
+from darkroom.config.dataset import BACKBONE_VIEW, View
+from darkroom.config.tuning import searched, tunable
+from darkroom.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from darkroom.config.settings import Settings
+
+
+def stage_settings(settings: Settings, rule: str, wildcards: dict[str, str]) -> dict[str, Any]:
+    """Exactly the settings that the stage of a rule reads, as JSON values.
+
+    Parameters
+    ----------
+    settings : the checked configuration.
+    rule : of one of the functions below.
+    wildcards : of the rule's output; more than the stage needs do no harm.
+
+    Raises
+    ------
+    UserError
+        A wildcard, so a target on the command line, names nothing in the configuration.
+    """
+    for wildcard in ("dataset", "model", "view"):
+        asked = wildcards.get(wildcard)
+        if asked is None:
+            continue
+        known: Collection[str] = (
+            settings.views_of(wildcards["dataset"])
+            if wildcard == "view"
+            else getattr(settings, f"{wildcard}s")
+        )
+        if asked not in known:
+            raise UserError(
+                f"{asked!r} is not in {wildcard}s of the configuration" + nearest(asked, known)
+            )
+    reader = READERS[rule]
+    wanted = list(inspect.signature(reader).parameters)[1:]
+    given: dict[str, Any] = {key: wildcards[key] for key in wanted}
+    if "seed" in given:
+        given["seed"] = int(given["seed"])
+    found: dict[str, Any] = reader(settings, **given)
+    return found
+
+
+def download_source(settings: Settings, dataset: str) -> dict[str, Any]:
+    """The source, its hashes and limits, and the folder of it that the layout looks in."""
+    d = settings.datasets[dataset]
+    root = {"root": d.layout.root} if d.layout.root else {}
+    return {"dataset": dataset} | _pick(d, "source", "sha256", "limits") | root
+
+
+def index_files(settings: Settings, dataset: str) -> dict[str, Any]:
+    """The layout, the groups and the decoding policy."""
+    d = settings.datasets[dataset]
+    return {"dataset": dataset} | _pick(d, "layout", "group", "decode")
+
+
+def list_files(settings: Settings, dataset: str) -> dict[str, Any]:
+    """The layout, the groups and the decoding policy."""
+    return index_files(settings, dataset)
+
+
+def index_shard(settings: Settings, dataset: str, shard: str) -> dict[str, Any]:
+    """The decoding policy, and which shard it is."""
+    return _pick(settings.datasets[dataset], "decode") | _shard(settings, dataset, shard)
+
+
+def join_index(settings: Settings, dataset: str) -> dict[str, Any]:
+    """The data set's name alone."""
+    return {"dataset": dataset}
+
+
+def _shard(settings: Settings, dataset: str, shard: str) -> dict[str, Any]:
+    return {"shard": int(shard), "shards": settings.datasets[dataset].shards}
+
+
+def check_files(settings: Settings, dataset: str) -> dict[str, Any]:
+    """The data set's name alone; the limit is a parameter of the rule that is not recorded."""
+    return {"dataset": dataset}
+
+
+def download_weights(settings: Settings, features: str) -> dict[str, Any]:
+    """The backbone, its weights, and the image size that they are tried with."""
+    keys = ("application", "settings", "weights", "sha256")
+    f = settings.features[features]
+    view = View(**BACKBONE_VIEW | f.view.model_dump(exclude_none=True))
+    return {"features": features, "shape": list(view.shape)} | _pick(f, *keys)
+
+
+def split_rows(settings: Settings, dataset: str) -> dict[str, Any]:
+    """The classes and the split."""
+    return {"dataset": dataset} | _pick(settings.datasets[dataset], "classes", "split")
+
+
+def prepare_images(settings: Settings, dataset: str, view: str) -> dict[str, Any]:
+    """The view and the decoding policy."""
+    return {
+        "dataset": dataset,
+        "view": _json(settings.views_of(dataset)[view]),
+    } | _pick(settings.datasets[dataset], "decode")
+
+
+def prepare_shard(settings: Settings, dataset: str, view: str, shard: str) -> dict[str, Any]:
+    """The view, the decoding policy, and which shard it is."""
+    return prepare_images(settings, dataset, view) | _shard(settings, dataset, shard)
+
+
+def join_images(settings: Settings, dataset: str, view: str) -> dict[str, Any]:
+    """The names alone."""
+    return {"dataset": dataset, "view": view}
+
+
+def augment_images(settings: Settings, dataset: str) -> dict[str, Any]:
+    """The variants, the labels that get them, and what the source's own parts are used for."""
+    d = settings.datasets[dataset]
+    labels = d.augment.classes
+    if labels is not None and d.classes is not None:
+        labels = sorted(old for name in labels for old in d.classes[name])
+    return {
+        "dataset": dataset,
+        "variants": [_json(v, exclude_none=True) for v in d.augment.variants],
+        "labels": labels,
+        "seed": d.augment.seed,
+        "given": d.split.given,
+    }
+
+
+def _balance(settings: Settings, dataset: str) -> dict[str, Any]:
+    a = settings.datasets[dataset].augment
+    return {"balance": a.balance, "balance_seed": a.seed}
+
+
+def _training(settings: Settings, model: str) -> dict[str, Any]:
+    """The settings of a model that concern its training."""
+    m = settings.models[model]
+    training = tunable(m)
+    for key in ("view", "seeds", "features", "backbone"):
+        del training[key]
+    if m.backbone is not None:
+        del training["normalise"]
+    return training
+
+
+def train_model(
+    settings: Settings, dataset: str, fold: str, model: str, seed: int
+) -> dict[str, Any]:
+    """The training settings of the model, its backbone, and the balance of classes."""
+    return {
+        "dataset": dataset,
+        "fold": fold,
+        "model": _training(settings, model),
+        "backbone": _backbone(settings, model),
+        "seed": seed,
+        "backend": settings.backend,
+    } | _balance(settings, dataset)
+
+
+def _backbone(settings: Settings, user: str) -> dict[str, Any] | None:
+    """Of a model on a backbone or of the backbone itself: what it computes; else None."""
+    name = settings.backbone_of(user)
+    if name is None:
+        return None
+    return {"name": name} | _pick(settings.features[name], "application", "settings", "pool")
+
+
+def extract_features(settings: Settings, dataset: str, fold: str, model: str) -> dict[str, Any]:
+    """The layer to read, the batch, and the balance of classes."""
+    m = settings.models[model]
+    return {
+        "dataset": dataset,
+        "fold": fold,
+        "layer": m.features,
+        "batch": m.batch,
+        "backend": settings.backend,
+    } | _balance(settings, dataset)
+
+
+def try_model(settings: Settings, dataset: str, fold: str, model: str) -> dict[str, Any]:
+    """What `train_model` reads with the first seed, and the search."""
+    m = settings.models[model]
+    assert m.tune is not None
+    tune = searched(m, m.tune)
+    tune["objective"] = tune["objective"] or m.monitor
+    train = train_model(settings, dataset, fold, model, m.seeds[0])
+    return train | {"name": model, "tune": tune}
+
+
+def try_classifier(
+    settings: Settings, dataset: str, fold: str, features: str, classifier: str
+) -> dict[str, Any]:
+    """What `fit_classifier` reads, and the search."""
+    c = settings.classifiers[classifier]
+    assert c.tune is not None
+    fit = fit_classifier(settings, dataset, fold, features, classifier)
+    return fit | {"tune": searched(c, c.tune)}
+
+
+def choose_setting(settings: Settings, dataset: str, fold: str, model: str) -> dict[str, Any]:
+    """The names of the search."""
+    return {"dataset": dataset, "fold": fold, "model": model}
+
+
+def choose_classifier_setting(
+    settings: Settings, dataset: str, fold: str, features: str, classifier: str
+) -> dict[str, Any]:
+    """The names of the search."""
+    return {"dataset": dataset, "fold": fold, "features": features, "classifier": classifier}
+
+
+def describe_images(settings: Settings, features: str) -> dict[str, Any]:
+    """The name and the kind of the feature set."""
+    return {"name": features, "kind": settings.features[features].kind}
+
+
+def embed_images(settings: Settings, features: str) -> dict[str, Any]:
+    """The backbone, and how many images it takes at a time."""
+    backbone = _backbone(settings, features)
+    assert backbone is not None
+    return backbone | _pick(settings.features[features], "batch") | {"backend": settings.backend}
+
+
+def fit_classifier(
+    settings: Settings, dataset: str, fold: str, features: str, classifier: str
+) -> dict[str, Any]:
+    """The classifier without its search, and the balance of classes."""
+    return {
+        "dataset": dataset,
+        "fold": fold,
+        "features": features,
+        "name": classifier,
+        "classifier": settings.classifiers[classifier].model_dump(mode="json", exclude={"tune"}),
+    } | _balance(settings, dataset)
+
+
+def evaluate_dataset(settings: Settings, dataset: str) -> dict[str, Any]:
+    """The resampling for intervals, and the threshold."""
+    return {"dataset": dataset, "evaluate": _json(settings.evaluate)} | _pick(
+        settings.datasets[dataset], "threshold"
+    )
+
+
+def predict_images(settings: Settings, dataset: str, name: str) -> dict[str, Any]:
+    """The pictures, the model that is named, and its threshold."""
+    p = settings.predict[name]
+    own = {} if p.model is None else _pick(settings.datasets[dataset], "threshold")
+    about = {"dataset": dataset, "name": name, "backend": settings.backend}
+    return about | _json(p) | own
+
+
+def write_report(settings: Settings, dataset: str) -> dict[str, Any]:
+    """The report's settings, those to be shown, and what compared models differ in."""
+    pick = {
+        "models": settings.models_of(dataset),
+        "features": list(
+            dict.fromkeys(settings.features_of(dataset) + settings.backbones_of(dataset))
+        ),
+        "classifiers": settings.classifiers_of(dataset),
+    }
+    used = {
+        kind: {name: _plain(getattr(settings, kind)[name]) for name in names}
+        for kind, names in pick.items()
+    }
+    compared = {}
+    for name, members in settings.comparisons.items():
+        own = [member for member in members if member in used["models"]]
+        if len(own) > 1:
+            whole = {
+                m: _training(settings, m)
+                | {"backbone": settings.models[m].backbone, "view": _plain(settings.models[m].view)}
+                for m in own
+            }
+            compared[name] = compare.differences(whole)
+    return {
+        "dataset": dataset,
+        "report": _json(settings.report),
+        "settings": {"dataset": _plain(settings.datasets[dataset])} | used,
+        "compared": compared,
+    }
+
+
+def _json(value: BaseModel, *, exclude_none: bool = False) -> dict[str, Any]:
+    return value.model_dump(mode="json", exclude_none=exclude_none)
+
+
+def _plain(value: BaseModel) -> dict[str, Any]:
+    """Only what differs from the defaults: what a person would write."""
+    return value.model_dump(mode="json", exclude_defaults=True)
+
+
+def _pick(value: BaseModel, *keys: str) -> dict[str, Any]:
+    return value.model_dump(mode="json", include=set(keys))
+
+
+# By rule.
+READERS: dict[str, Callable[..., Any]] = {
+    reader.__name__: reader
+    for reader in (
+        download_source,
+        index_files,
+        list_files,
+        index_shard,
+        join_index,
+        check_files,
+        download_weights,
+        split_rows,
+        prepare_images,
+        prepare_shard,
+        join_images,
+        augment_images,
+        train_model,
+        extract_features,
+        try_model,
+        try_classifier,
+        choose_setting,
+        choose_classifier_setting,
+        describe_images,
+        embed_images,
+        fit_classifier,
+        evaluate_dataset,
+        predict_images,
+        write_report,
+    )
+}

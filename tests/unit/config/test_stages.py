@@ -1,0 +1,99 @@
+"""What each stage reads of the settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
+from darkroom.errors import UserError
+from tests.support.configs import BACKBONE, BASE, with_value
+
+
+def test_a_stage_reads_its_own_settings_and_no_other() -> None:
+    """What a stage does not read must not rerun it."""
+    wildcards = {
+        "dataset": "pets", "fold": "holdout", "model": "cnn", "seed": "0",
+        "features": "cnn-seed0", "classifier": "svm", "view": "64x64-rgb-squash",
+    }  # fmt: skip
+    stages = ["download_source", "index_files", "check_files", "split_rows", "prepare_images", "augment_images", "train_model", "extract_features",
+              "fit_classifier", "evaluate_dataset"]  # fmt: skip
+    before = {s: stage_settings(Settings.load(BASE), s, wildcards) for s in stages}
+    for path, value, expected in [
+        ("models.cnn.epochs", 3, {"train_model"}),
+        ("models.cnn.seeds", [0, 1], set()),
+        ("models.cnn.batch", 3, {"train_model", "extract_features"}),
+        ("datasets.pets.split", {"test": 0.3}, {"split_rows"}),
+        ("datasets.pets.split", {"given": "ignore"}, {"split_rows", "augment_images"}),
+        ("datasets.pets.classes", {"x": "a", "y": "b"}, {"split_rows"}),
+        ("datasets.pets.max_unusable", 0.5, set()),
+        ("datasets.pets.decode", {"alpha": "black"}, {"index_files", "prepare_images"}),
+        ("datasets.pets.layout", {"kind": "folders"}, {"index_files"}),
+        ("datasets.pets.augment", {"variants": ["flip"]}, {"augment_images"}),
+        (
+            "datasets.pets.augment",
+            {"balance": 5},
+            {"train_model", "extract_features", "fit_classifier"},
+        ),
+        ("datasets.pets.license", "CC0", set()),
+        ("datasets.pets.sha256", "0" * 64, {"download_source"}),
+        ("classifiers.svm.settings", {"C": 3}, {"fit_classifier"}),
+        ("evaluate.bootstrap", 10, {"evaluate_dataset"}),
+        ("report.samples", 2, set()),
+        ("threads", 2, set()),
+    ]:
+        settings = Settings.load(with_value(path, value))
+        changed = {s for s in stages if stage_settings(settings, s, wildcards) != before[s]}
+        assert changed == expected, path
+
+
+def test_swapped_numbers_are_a_change() -> None:
+    """Snakemake compares parameter values as a set; within one mapping the text tells."""
+    w = {"dataset": "pets", "fold": "holdout", "model": "cnn", "seed": "0"}
+    a = with_value("models.cnn.epochs", 10)
+    a["models"]["cnn"]["batch"] = 20
+    b = with_value("models.cnn.epochs", 20)
+    b["models"]["cnn"]["batch"] = 10
+    assert repr(stage_settings(Settings.load(a), "train_model", w)) != repr(
+        stage_settings(Settings.load(b), "train_model", w)
+    )
+
+
+def test_the_order_of_classes_is_a_change() -> None:
+    a = Settings.load(with_value("datasets.pets.classes", ["a", "b"]))
+    b = Settings.load(with_value("datasets.pets.classes", ["b", "a"]))
+    w = {"dataset": "pets"}
+    assert repr(stage_settings(a, "split_rows", w)) != repr(stage_settings(b, "split_rows", w))
+
+
+def test_augmented_classes_are_told_as_source_labels() -> None:
+    config = with_value("datasets.pets.classes", {"covid": ["COVID19", "COVID"], "normal": "N"})
+    config["datasets"]["pets"]["augment"] = {"variants": ["flip"], "classes": ["covid"]}
+    cfg = stage_settings(Settings.load(config), "augment_images", {"dataset": "pets"})
+    assert cfg["labels"] == ["COVID", "COVID19"]
+
+
+def test_a_target_of_no_data_set_is_told() -> None:
+    with pytest.raises(UserError, match=r"'pest' is not in datasets.*did you mean 'pets'"):
+        stage_settings(Settings.load(BASE), "split_rows", {"dataset": "pest"})
+
+
+def test_a_backbone_s_stages_read_what_they_need() -> None:
+    config = with_value("features.net", BACKBONE | {"settings": {"alpha": 0.25}, "batch": 8})
+    config["models"]["head_alone"] = {"backbone": "net"}
+    config["run"]["models"] = ["cnn", "head_alone"]
+    settings = Settings.load(config)
+    assert settings.backbones_of("pets") == ["net"]
+    assert stage_settings(settings, "download_weights", {"features": "net"}) == {
+        "features": "net", "application": "MobileNet", "settings": {"alpha": 0.25},
+        "weights": "imagenet", "sha256": None, "shape": [224, 224, 3],
+    }  # fmt: skip
+    assert stage_settings(settings, "embed_images", {"features": "net"}) == {
+        "name": "net", "application": "MobileNet", "settings": {"alpha": 0.25},
+        "pool": "average", "batch": 8, "backend": "tensorflow",
+    }  # fmt: skip
+    w = {"dataset": "pets", "fold": "holdout", "model": "head_alone", "seed": "0"}
+    trained = stage_settings(settings, "train_model", w)
+    assert trained["backbone"]["application"] == "MobileNet"
+    assert "normalise" not in trained["model"] and "weights" not in trained["backbone"]
+    assert list(stage_settings(settings, "write_report", w)["settings"]["features"]) == ["net"]
