@@ -35,10 +35,10 @@ OVERLAPS = {"apart": 2.0, "overlapping": 1.0, "mixed": 0.5}  # distance of the c
 
 STAGE = """
 import json, sys
-from darkroom.classify import fitting
+from darkroom.classify.fitting import fit_classifier
 
 features, splits, folder, cfg, threads = sys.argv[1:]
-fitting.fit(
+fit_classifier(
     features, splits, model_path=f"{folder}/model.skops",
     predictions_path=f"{folder}/predictions.parquet", cfg=json.loads(cfg), threads=int(threads),
 )

@@ -73,7 +73,7 @@ def cfg(name, **_):
 
 def fit(name):
     cfg = stages['fit_classifier'][name]
-    fitting.fit('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
+    fit_classifier('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
                     cfg=cfg, threads=cores)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from darkroom.errors import UserError, nearest
 
+Tree = TypeVar("Tree", bound=Mapping[str, Any])
 
-def override(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+
+def override(settings: Tree, values: dict[str, Any]) -> Tree:
     """A copy of settings with other values at some paths.
 
     Parameters
@@ -38,7 +41,7 @@ def override(settings: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]
     return changed
 
 
-def value_at(settings: dict[str, Any], path: str) -> Any:
+def value_at(settings: Mapping[str, Any], path: str) -> Any:
     """The value at a path, as `override` reads it.
 
     Raises
@@ -54,7 +57,7 @@ def value_at(settings: dict[str, Any], path: str) -> Any:
     return here
 
 
-def chosen(settings: dict[str, Any], best: str | None) -> tuple[dict[str, Any], str]:
+def chosen(settings: Tree, best: str | None) -> tuple[Tree, str]:
     """Settings with those that a search chose, and a sentence of what it chose.
 
     Parameters

@@ -1,10 +1,10 @@
 """Fit a classifier to the training rows of a feature set and predict the others."""
 
-from darkroom.classify import fitting
+from darkroom.classify.fitting import fit_classifier
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    fitting.fit(
+    fit_classifier(
         snakemake.input.features,
         snakemake.input.splits,
         model_path=snakemake.output.model,

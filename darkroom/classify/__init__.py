@@ -1,6 +1,16 @@
 """Classifiers on feature sets: fitted by scikit-learn, calibrated, saved without pickle.
 
-`fitting.fit` is the stage: it reads `features.h5`, `splits.parquet` and, where the classifier is
-tuned, `best.json`, and writes `model.skops` and `predictions.parquet` (docs/formats.md).
-`fitting.load` reads a model file. `svm_pairs` fits and evaluates an SVM of many classes.
+Reads a feature set (`features.h5`), `splits.parquet` and, where the classifier is tuned,
+`best.json`; writes `model.skops` and `predictions.parquet` (docs/formats.md).
+
+What others call:
+
+- `fitting.fit_classifier`, the stage, with its settings `fitting.FitClassifier`; `fitting.validate`
+  fits for a trial of a search and writes nothing.
+- `model_file.load` reads a model file; `model_file.Fitted` gives probabilities.
+- `kinds.check_settings` refuses what an estimator does not take, and `cost` tells the time, the
+  cores and the rows of a fit: both before anything runs, so they import nothing slow.
+
+Inside: `estimators` makes a scikit-learn estimator from settings, `svm_pairs` fits and evaluates
+an SVM of many classes, `calibration` learns its probabilities, `rows` samples and folds rows.
 """

@@ -1,10 +1,12 @@
-"""Kernel machines of many classes: fitted pair by pair, decided by matrix products.
+"""An SVM of many classes: fitted pair by pair, evaluated by matrix products.
 
-scikit-learn's SVC fits a machine to each pair of classes, one after the other on one core,
-and decides row by row. Here the pairs of several fits share the cores, and decision values
-are products of matrices: the same numbers as SVC's, to the last bit in the fit and to 1e-12
-in the decision, in a fraction of the time. What
-comes out is a plain SVC.
+scikit-learn's SVC fits an SVM to each pair of classes, one after the other on one core,
+and computes decision values row by row. Here the pairs of several fits share the cores, and
+decision values are products of matrices: the same numbers as SVC's, to the last bit in the
+fit and to 1e-12 in the decision values, in a fraction of the time. The result is a plain SVC.
+
+Private names of scikit-learn are used where it has no public ones: a fitted SVC cannot be
+made from its parts otherwise (`_Problem.assembled`), nor its `gamma` be read (`_kernel`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,10 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.svm import SVC
+from sklearn.utils.class_weight import compute_class_weight
 
 # Below, a pair is fitted in less time than scikit-learn's checks of it take.
 PAIRWISE_ROWS, PAIRWISE_CLASSES = 5000, 100
@@ -23,70 +29,65 @@ BLOCK = 1 << 23  # kernel values held at once: 64 MB in each thread
 
 
 def fit(
-    machine: Any,
+    svm: Any,
     x: np.ndarray,
     y: np.ndarray,
     subsets: Sequence[np.ndarray | None],
     *,
     threads: int = 1,
 ) -> list[Any]:
-    """Fit a machine to each of several sets of rows.
+    """Fit an SVM to each of several sets of rows.
 
     Parameters
     ----------
-    machine : scikit-learn SVC, not fitted.
-    x : (N, D) float32. y : (N,) class codes.
-    subsets : places of the rows of each fit, ascending; None for all.
-    threads : pairs fitted at the same time; changes no bit of the result.
+    svm : scikit-learn SVC, not fitted.
+    x : (N, D) float32.
+    y : (N,) class codes.
+    subsets : positions of the rows of each fit, ascending; None for all.
+    threads : pairs fitted at the same time; they change no bit of the result.
 
     Returns
     -------
-    Fitted SVCs, each what `machine.fit(x[subset], y[subset])` gives.
+    Fitted SVCs, each what `svm.fit(x[subset], y[subset])` gives.
     """
-    from joblib import Parallel, delayed
-    from sklearn.base import clone
-
     whole = np.arange(len(x))
-    places = [whole if subset is None else subset for subset in subsets]
+    sets = [whole if subset is None else subset for subset in subsets]
     classes = len(np.unique(y))
-    pairwise = len(x) >= PAIRWISE_ROWS and 2 < classes <= PAIRWISE_CLASSES
-    if not pairwise:
+    if len(x) < PAIRWISE_ROWS or not 2 < classes <= PAIRWISE_CLASSES:
         plain: list[Any] = Parallel(n_jobs=threads, backend="threading")(
-            delayed(clone(machine).fit)(x if len(at) == len(x) else x[at], y[at]) for at in places
+            delayed(clone(svm).fit)(x if len(at) == len(x) else x[at], y[at]) for at in sets
         )
         return plain
-    problems = [_Problem.of(machine, x, y, at) for at in places]
+    problems = [_Problem.of(svm, x, y, at) for at in sets]
     work = [(p, pair) for p in problems for pair in combinations(range(len(p.rows)), 2)]
     work.sort(key=lambda w: -sum(len(w[0].rows[k]) for k in w[1]))  # the longest first
-    found = Parallel(n_jobs=threads, backend="threading")(
-        delayed(_solve)(p.of_pair(machine, *pair), x, *(p.rows[k] for k in pair))
-        for p, pair in work
+    solutions = Parallel(n_jobs=threads, backend="threading")(
+        delayed(_solve)(p.of_pair(svm, *pair), x, *(p.rows[k] for k in pair)) for p, pair in work
     )
-    for (problem, pair), solution in zip(work, found, strict=True):
+    for (problem, pair), solution in zip(work, solutions, strict=True):
         problem.solutions[pair] = solution
-    return [problem.machine(machine, x) for problem in problems]
+    return [problem.assembled(svm, x) for problem in problems]
 
 
 @dataclass(frozen=True)
 class _Solution:
     """Of two classes, in libsvm's signs: positive for the first."""
 
-    support: np.ndarray  # places in the rows of the first class, then of the second
+    support: np.ndarray  # positions in the rows of the first class, then of the second
     coefficients: np.ndarray
     intercept: float
     iterations: int
     converged: bool
 
 
-def _solve(machine: Any, x: np.ndarray, first: np.ndarray, second: np.ndarray) -> _Solution:
-    """The machine of one pair of classes."""
-    rows = x[np.concatenate([first, second])]
+def _solve(svm: Any, x: np.ndarray, first: np.ndarray, second: np.ndarray) -> _Solution:
+    """Fit the SVM of one pair of classes, given the positions of their rows."""
     y = np.repeat([0, 1], [len(first), len(second)])
-    fitted = machine.fit(rows, y)
+    fitted = svm.fit(x[np.concatenate([first, second])], y)
     return _Solution(
         fitted.support_,
-        fitted._dual_coef_[0],
-        float(fitted._intercept_[0]),
+        -fitted.dual_coef_[0],
+        -float(fitted.intercept_[0]),
         int(fitted.n_iter_[0]),
         fitted.fit_status_ == 0,
     )
@@ -97,19 +98,18 @@ class _Problem:
     """One fit of all classes, in parts."""
 
     classes: np.ndarray
-    rows: list[np.ndarray]  # places in x of each class's rows
+    rows: list[np.ndarray]  # positions in x of each class's rows
     gamma: float
     weights: np.ndarray  # of the classes
     shape: tuple[int, int]
     solutions: dict[tuple[int, int], _Solution]
 
     @classmethod
-    def of(cls, machine: Any, x: np.ndarray, y: np.ndarray, at: np.ndarray) -> _Problem:
-        from sklearn.utils.class_weight import compute_class_weight
-
-        of = y[at]
-        classes = np.unique(of)
-        gamma = machine.gamma
+    def of(cls, svm: Any, x: np.ndarray, y: np.ndarray, at: np.ndarray) -> _Problem:
+        """The problem of the rows at some positions."""
+        label = y[at]
+        classes = np.unique(label)
+        gamma = svm.gamma
         if gamma == "scale":
             variance = np.asarray(x[at], dtype=np.float64).var()
             gamma = 1 / (x.shape[1] * variance) if variance else 1.0
@@ -117,27 +117,24 @@ class _Problem:
             gamma = 1 / x.shape[1]
         return cls(
             classes=classes,
-            rows=[at[of == k] for k in classes],
+            rows=[at[label == k] for k in classes],
             gamma=gamma,
-            weights=compute_class_weight(machine.class_weight, classes=classes, y=of),
+            weights=compute_class_weight(svm.class_weight, classes=classes, y=label),
             shape=(len(at), x.shape[1]),
             solutions={},
         )
 
-    def of_pair(self, machine: Any, i: int, j: int) -> Any:
-        from sklearn.base import clone
-
+    def of_pair(self, svm: Any, i: int, j: int) -> Any:
+        """The SVM of a pair of classes, not yet fitted."""
         weights = {0: self.weights[i], 1: self.weights[j]}
-        return clone(machine).set_params(gamma=self.gamma, class_weight=weights)
+        return clone(svm).set_params(gamma=self.gamma, class_weight=weights)
 
-    def machine(self, template: Any, x: np.ndarray) -> Any:
+    def assembled(self, svm: Any, x: np.ndarray) -> Any:
         """An SVC with what its own `fit` would have set, in its order and signs."""
-        from sklearn.base import clone
-
-        holds = np.zeros(len(x), dtype=bool)
+        is_support = np.zeros(len(x), dtype=bool)
         for (i, j), pair in self.solutions.items():
-            holds[np.concatenate([self.rows[i], self.rows[j]])[pair.support]] = True
-        support = np.concatenate(groups := [rows[holds[rows]] for rows in self.rows])
+            is_support[np.concatenate([self.rows[i], self.rows[j]])[pair.support]] = True
+        support = np.concatenate(groups := [rows[is_support[rows]] for rows in self.rows])
         column = np.zeros(len(x), dtype=np.intp)
         column[support] = np.arange(len(support))
         coefficients = np.zeros((len(self.rows) - 1, len(support)))
@@ -148,10 +145,10 @@ class _Problem:
             coefficients[i, at[~of_first]] = pair.coefficients[~of_first]
         ordered = [self.solutions[pair] for pair in combinations(range(len(self.rows)), 2)]
         intercept = np.array([pair.intercept for pair in ordered])
-        sign = -1 if len(self.rows) == 2 else 1  # SVC turns the signs of two classes
-        place = np.full(len(x), -1)
-        place[np.sort(np.concatenate(self.rows))] = np.arange(self.shape[0])
-        fitted = clone(template)
+        sign = _sign(len(self.rows))
+        position = np.full(len(x), -1)
+        position[np.sort(np.concatenate(self.rows))] = np.arange(self.shape[0])
+        fitted = clone(svm)
         iterations = np.array([pair.iterations for pair in ordered], dtype=np.int32)
         vars(fitted).update(
             _sparse=False,
@@ -160,7 +157,7 @@ class _Problem:
             class_weight_=self.weights,
             classes_=self.classes,
             _gamma=self.gamma,
-            support_=place[support].astype(np.int32),
+            support_=position[support].astype(np.int32),
             support_vectors_=x[support].astype(np.float64),
             _n_support=np.array([len(group) for group in groups], dtype=np.int32),
             dual_coef_=sign * coefficients,
@@ -177,71 +174,80 @@ class _Problem:
         return fitted
 
 
-# ---------------------------------------------------------------- decisions
+def _sign(classes: int) -> int:
+    """Of two classes SVC turns the signs of libsvm's coefficients and intercept."""
+    return -1 if classes == 2 else 1
 
 
-def decides(machine: Any) -> bool:
-    """Whether `decisions` can take the place of its own."""
-    from sklearn.svm import SVC
-
-    return isinstance(machine, SVC) and machine.kernel in KERNELS
+# ---------------------------------------------------------------- decision function
 
 
-def decisions(machine: Any, x: np.ndarray) -> np.ndarray:
-    """What `SVC.decision_function` gives (shape 'ovr'), by matrix products.
+def decision_function(svm: Any, x: np.ndarray) -> np.ndarray:
+    """What the SVM's own `decision_function` gives, of a kernel SVM by matrix products.
 
     Parameters
     ----------
-    machine : a fitted SVC with one of `KERNELS`. x : (N, D).
+    svm : a fitted SVC (of shape 'ovr') or LinearSVC.
+    x : (N, D).
 
     Returns
     -------
     (N,) for two classes, else (N, K), float64.
     """
-    from sklearn.utils.multiclass import _ovr_decision_function
-
-    pairs = _of_pairs(machine, x)
-    if len(machine.classes_) == 2:
+    if not isinstance(svm, SVC) or svm.kernel not in KERNELS:
+        own: np.ndarray = svm.decision_function(x)
+        return own
+    pairs, classes = _of_pairs(svm, x), len(svm.classes_)
+    if classes == 2:
         return -pairs[:, 0]
-    values: np.ndarray = _ovr_decision_function(pairs < 0, -pairs, len(machine.classes_))
+    # as SVC: votes, and where they are equal the sum of the pairs' values, brought below 1/3
+    votes, sums = np.zeros((2, len(x), classes))
+    for p, (i, j) in enumerate(combinations(range(classes), 2)):
+        sums[:, i] += pairs[:, p]
+        sums[:, j] -= pairs[:, p]
+        votes[:, i] += pairs[:, p] >= 0
+        votes[:, j] += pairs[:, p] < 0
+    values: np.ndarray = votes + sums / (3 * (np.abs(sums) + 1))
     return values
 
 
-def _of_pairs(machine: Any, x: np.ndarray) -> np.ndarray:
+def _of_pairs(svm: Any, x: np.ndarray) -> np.ndarray:
     """(N, pairs) decision values, positive for the first of two classes."""
-    counts = machine.n_support_
+    counts = svm.n_support_
     stop = np.cumsum(counts)
     groups = [slice(b - n, b) for b, n in zip(stop, counts, strict=True)]
     pairs = list(combinations(range(len(counts)), 2))
-    vectors = machine.support_vectors_
+    sign = _sign(len(counts))
+    coefficients, intercept = sign * svm.dual_coef_, sign * svm.intercept_
+    vectors = svm.support_vectors_
     squares = np.einsum("ij,ij->i", vectors, vectors)
     out = np.empty((len(x), len(pairs)))
     step = max(16, min(1024, BLOCK // max(len(vectors), 1)))
     for start in range(0, len(x), step):
         rows = np.asarray(x[start : start + step], dtype=np.float64)
-        kernel = _kernel(machine, rows, vectors, squares)
-        # by[k][:, r]: what k's vectors say in its machine against its r-th opponent
-        by = [kernel[:, group] @ machine._dual_coef_[:, group].T for group in groups]
+        kernel = _kernel(svm, rows, vectors, squares)
+        # by[k][:, r]: the share of class k's vectors in its SVM against its r-th opponent
+        by = [kernel[:, group] @ coefficients[:, group].T for group in groups]
         for p, (i, j) in enumerate(pairs):
-            out[start : start + step, p] = by[i][:, j - 1] + by[j][:, i] + machine._intercept_[p]
+            out[start : start + step, p] = by[i][:, j - 1] + by[j][:, i] + intercept[p]
     return out
 
 
-def _kernel(machine: Any, rows: np.ndarray, vectors: np.ndarray, squares: np.ndarray) -> np.ndarray:
+def _kernel(svm: Any, rows: np.ndarray, vectors: np.ndarray, squares: np.ndarray) -> np.ndarray:
     """(rows, vectors) kernel values, as libsvm defines them."""
     values: np.ndarray = rows @ vectors.T
-    if machine.kernel == "rbf":
+    if svm.kernel == "rbf":
         values *= -2
         values += np.einsum("ij,ij->i", rows, rows)[:, None]
         values += squares
         np.maximum(values, 0, out=values)
-        values *= -machine._gamma
+        values *= -svm._gamma
         np.exp(values, out=values)
-    elif machine.kernel != "linear":
-        values *= machine._gamma
-        values += machine.coef0
-        if machine.kernel == "poly":
-            values **= machine.degree
+    elif svm.kernel != "linear":
+        values *= svm._gamma
+        values += svm.coef0
+        if svm.kernel == "poly":
+            values **= svm.degree
         else:
             np.tanh(values, out=values)
     return values

@@ -18,7 +18,9 @@ from darkroom.config.tuning import searched, tunable
 from darkroom.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    from darkroom.classify.fitting import FitClassifier
     from darkroom.config.settings import Settings
+    from darkroom.split.splits import Balance
 
 
 def stage_settings(settings: Settings, rule: str, wildcards: dict[str, str]) -> dict[str, Any]:
@@ -140,7 +142,7 @@ def augment_images(settings: Settings, dataset: str) -> dict[str, Any]:
     }
 
 
-def _balance(settings: Settings, dataset: str) -> dict[str, Any]:
+def _balance(settings: Settings, dataset: str) -> Balance:
     a = settings.datasets[dataset].augment
     return {"balance": a.balance, "balance_seed": a.seed}
 
@@ -236,15 +238,17 @@ def embed_images(settings: Settings, features: str) -> dict[str, Any]:
 
 def fit_classifier(
     settings: Settings, dataset: str, fold: str, features: str, classifier: str
-) -> dict[str, Any]:
+) -> FitClassifier:
     """The classifier without its search, and the balance of classes."""
+    spec: Any = settings.classifiers[classifier].model_dump(mode="json", exclude={"tune"})
     return {
         "dataset": dataset,
         "fold": fold,
         "features": features,
         "name": classifier,
-        "classifier": settings.classifiers[classifier].model_dump(mode="json", exclude={"tune"}),
-    } | _balance(settings, dataset)
+        "classifier": spec,
+        **_balance(settings, dataset),
+    }
 
 
 def evaluate_dataset(settings: Settings, dataset: str) -> dict[str, Any]:

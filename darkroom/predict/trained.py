@@ -26,7 +26,7 @@ from darkroom.train.training import FACTS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from darkroom.classify.fitting import Fitted
+    from darkroom.classify.model_file import Fitted
     from darkroom.decode.policy import Policy
 
 HEAD = "head"  # the classifier that a network itself is
@@ -234,9 +234,9 @@ def _facts(place: Path) -> dict[str, Any]:
 
 
 def _of_classifier(place: Path) -> Trained:
-    from darkroom.classify import fitting
+    from darkroom.classify import model_file
 
-    fitted = fitting.load(str(place))
+    fitted = model_file.load(str(place))
     about = fitted.about
     made = about.get("made") or {}
     features, kind = str(about["features"]), made.get("kind")

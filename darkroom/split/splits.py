@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+
+class Balance(TypedDict):
+    """Settings that decide which images and variants are trained on.
+
+    Attributes
+    ----------
+    balance : as in `training_rows`.
+    balance_seed : of its samples.
+    """
+
+    balance: int | str | None
+    balance_seed: int
 
 
 @dataclass(frozen=True)

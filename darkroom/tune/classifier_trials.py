@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, TypedDict
 
 import numpy as np
 
 from darkroom.classify import fitting
+from darkroom.classify.fitting import FitClassifier
 from darkroom.errors import UserError
 from darkroom.features import metrics
 from darkroom.images import store
@@ -17,16 +17,9 @@ from darkroom.split.splits import read_splits
 from darkroom.tune import trials
 
 
-class TryClassifier(TypedDict):
+class TryClassifier(FitClassifier):
     """What a trial reads: what the fit reads, and the search."""
 
-    dataset: str
-    fold: str
-    features: str
-    name: str
-    classifier: dict[str, Any]
-    balance: int | str | None
-    balance_seed: int
     tune: trials.Search
 
 
@@ -82,8 +75,9 @@ def try_classifier(
     def run(now: trials.Attempt) -> float:
         start = time.monotonic()
         spec = override(cfg["classifier"], now.params)
-        drawn: dict[str, Any] = {**cfg, "classifier": spec}
-        truth, probabilities = fitting.validate(features, splits, cfg=drawn, threads=threads)
+        truth, probabilities = fitting.validate(
+            features, splits, cfg=cfg | {"classifier": spec}, threads=threads
+        )
         now.seconds += time.monotonic() - start
         stored = probabilities.astype(np.float32)  # as predictions are stored and scored
         scores, _ = metrics.scores(truth, stored.argmax(axis=1), stored)

@@ -13,7 +13,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +102,7 @@ def attempt(
     number: int,
     subject: dict[str, str],
     tune: Search,
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
     digest: str,
     run: Callable[[Attempt], float],
     prune_after: int | None = None,
@@ -221,7 +221,7 @@ def _decoded(params: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def written(settings: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
+def written(settings: Mapping[str, Any], space: dict[str, Any]) -> dict[str, Any]:
     """The settings as they are written, by path, of those paths whose space has them.
 
     Parameters
@@ -351,7 +351,7 @@ def _run(
     found: Any,
     number: int,
     tune: Search,
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
     space: dict[str, Any],
     state: Path,
     run: Callable[[Attempt], float],

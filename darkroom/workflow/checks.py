@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from darkroom.classify.cost import forecast
+from darkroom.classify.kinds import check_settings
 from darkroom.config.classifier import Classifier
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
@@ -201,12 +203,11 @@ def _known(settings: Settings, dataset: str, cfg: Any, manifest: Path) -> _Known
 
 def _check_classifier(name: str, classifier: Classifier) -> None:
     """Refuse names of settings that the classifier does not have, in its `tune` too."""
-    from darkroom.classify.fitting import check_settings
-
     plain = classifier.model_dump(exclude={"tune"})
-    check_settings(name, plain)
+    check_settings(name, classifier.kind, classifier.settings)
     for path, value in classifier.tune.samples() if classifier.tune else []:
-        check_settings(name, override(plain, {path: value}))
+        drawn = override(plain, {path: value})
+        check_settings(name, drawn["kind"], drawn["settings"])
 
 
 def _check_tuning(settings: Settings, dataset: str, parts: dict[str, list[str]]) -> None:
@@ -251,8 +252,6 @@ def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | Non
 
 
 def _forecast(settings: Settings, dataset: str, rows: int, say: Callable[[str], Any]) -> None:
-    from darkroom.classify.fitting import forecast
-
     augment = settings.datasets[dataset].augment
     split = settings.datasets[dataset].split
     share = 1 - (1 / split.folds if split.folds else split.test)
@@ -265,8 +264,8 @@ def _forecast(settings: Settings, dataset: str, rows: int, say: Callable[[str], 
             classifier.kind,
             training,
             WIDTH,
-            classifier.max_rows,
-            classifier.memory_mb,
+            max_rows=classifier.max_rows,
+            memory_mb=classifier.memory_mb,
         )
         if told.message:
             say(f"classifiers.{name} on {dataset}: {told.message}")

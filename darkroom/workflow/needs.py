@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from darkroom.classify import cost, kinds
 from darkroom.config.classifier import Classifier
 from darkroom.config.model import Model
 from darkroom.config.settings import Settings
@@ -296,28 +297,21 @@ def fit(job: Job) -> Need:
 
 
 def _fit_as(given: Classifier, job: Job) -> Need:
-    from darkroom.classify.fitting import (  # only where a fit is to be run
-        forecast,
-        rows_that_fit,
-        work,
-    )
-
     data = job.data
     rows, width = data.training, data.width(job.wildcards["features"])
-    used = min(rows, given.max_rows or rows, rows_that_fit(width, given.memory_mb))
+    used = min(rows, given.max_rows or rows, cost.rows_that_fit(width, given.memory_mb))
     if given.kind == "svm":
-        fit = forecast("svm", used, width).seconds or 0.0
+        fit = cost.forecast("svm", used, width).seconds or 0.0
     else:
         few = max(1, min(used, 50_000))
-        fit = work(given.kind, given.settings, few) * used / few
+        fit = cost.work(given.kind, given.settings, few) * used / few
     held = used * width * 8 / MB  # in float64: scaled, and in the folds of the calibration
     memory = CLASSIC_MB + data.files * TABLE_MB + (4 if given.kind == "svm" else 3) * held
     if given.kind == "svm":
         memory += 250 * job.cores  # libsvm's cache of each pair
     if given.kind == "random_forest":
-        trees = given.settings.get("n_estimators")
         leaf = 80 + 8 * data.classes
-        memory += (trees if isinstance(trees, int) else 300) * used * 0.6 * leaf / MB
+        memory += kinds.trees(given.settings) * used * 0.6 * leaf / MB
     predicted = data.files * width * 1e-8
     return Need(
         memory,

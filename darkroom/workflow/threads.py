@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from darkroom.classify import cost
 from darkroom.config.model import Layer
 from darkroom.config.settings import Settings
 from darkroom.workflow.arithmetic import embedding, multiplications
@@ -80,7 +81,7 @@ def of_share(work: float, total: float, cores: int | None, most: int) -> int:
     """Threads for one of several jobs that can run side by side: its share of all their work.
 
     A long job gets most cores and short ones fill the rest, so none runs on one core to
-    the end while the others idle (a forest of 100 s beside a kernel machine of 6 s: 104 s
+    the end while the others idle (a forest of 100 s beside an SVM of 6 s: 104 s
     on a core each, 58 s so).
 
     Parameters
@@ -95,10 +96,8 @@ def of_share(work: float, total: float, cores: int | None, most: int) -> int:
 
 def work_of_fit(settings: Settings, name: str) -> float:
     """Work of one fit of a classifier of the settings."""
-    from darkroom.classify import fitting  # only where a fit is to be run
-
     given = settings.classifiers[name]
-    return fitting.work(given.kind, given.settings, given.max_rows)
+    return cost.work(given.kind, given.settings, given.max_rows)
 
 
 def work_of_fits(settings: Settings) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas
 
-from darkroom.classify import fitting
+from darkroom.classify.fitting import fit_classifier
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.evaluate.evaluate import evaluate_dataset
@@ -116,7 +116,7 @@ class Chain:
         frozen = name in self.settings.features
         own = self.results(f"features/{name}.h5" if frozen else f"{fold}/{name}/features.h5")
         place = self.results(f"{fold}/{name}/{classifier}")
-        fitting.fit(
+        fit_classifier(
             own,
             self.results("splits.parquet"),
             model_path=f"{place}/model.skops",

@@ -1,4 +1,4 @@
-"""Kernel svm_pairs pair by pair: SVC's own numbers."""
+"""An SVM fitted pair by pair and evaluated by matrix products has the numbers of SVC."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def clusters(classes: int, rows: int = 900, apart: float = 1.0) -> tuple[np.ndar
     return x.astype(np.float32), y
 
 
-def machine(**settings: Any) -> Any:
+def svc(**settings: Any) -> Any:
     from sklearn.svm import SVC
 
     return SVC(random_state=0, **settings)
@@ -42,12 +42,12 @@ SETTINGS: list[dict[str, Any]] = [
 @pytest.mark.usefixtures("pairwise")
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("threads", [1, 3])
-def test_pairs_make_the_machine_that_svc_fits(settings: dict[str, Any], threads: int) -> None:
+def test_pairs_make_what_svc_fits(settings: dict[str, Any], threads: int) -> None:
     x, y = clusters(5)
     some = np.flatnonzero(np.arange(len(x)) % 3)
-    found = svm_pairs.fit(machine(**settings), x, y, [None, some], threads=threads)
+    found = svm_pairs.fit(svc(**settings), x, y, [None, some], threads=threads)
     for subset, mine in zip([slice(None), some], found, strict=True):
-        own = machine(**settings).fit(x[subset], y[subset])
+        own = svc(**settings).fit(x[subset], y[subset])
         assert vars(mine).keys() == vars(own).keys()
         for name, value in vars(own).items():
             assert np.array_equal(vars(mine)[name], value), name
@@ -57,7 +57,7 @@ def test_pairs_make_the_machine_that_svc_fits(settings: dict[str, Any], threads:
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("classes", [2, 5])
-def test_matrix_products_decide_as_svc_does(
+def test_matrix_products_give_the_decision_values_of_svc(
     settings: dict[str, Any], classes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(svm_pairs, "BLOCK", 5000)  # several blocks
@@ -65,14 +65,16 @@ def test_matrix_products_decide_as_svc_does(
     y = y % classes
     if isinstance(settings.get("class_weight"), dict):
         settings = {**settings, "class_weight": {0: 5}}
-    own = machine(**settings).fit(x[:600], y[:600])
-    assert np.allclose(svm_pairs.decisions(own, x), own.decision_function(x), rtol=0, atol=1e-10)
+    own = svc(**settings).fit(x[:600], y[:600])
+    assert np.allclose(
+        svm_pairs.decision_function(own, x), own.decision_function(x), rtol=0, atol=1e-10
+    )
 
 
 @pytest.mark.usefixtures("pairwise")
-def test_a_pair_that_ran_out_of_iterations_marks_the_machine() -> None:
+def test_a_pair_that_ran_out_of_iterations_marks_the_svm() -> None:
     x, y = clusters(4)
     with pytest.warns(match="terminated early"):
-        found = svm_pairs.fit(machine(max_iter=3), x, y, [None])[0]
+        found = svm_pairs.fit(svc(max_iter=3), x, y, [None])[0]
     assert found.fit_status_ == 1
     assert found.n_iter_.max() == 3

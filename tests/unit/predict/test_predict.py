@@ -14,7 +14,7 @@ import numpy as np
 import pandas
 import pytest
 
-from darkroom.classify import fitting
+from darkroom.classify.fitting import fit_classifier
 from darkroom.errors import UserError
 from darkroom.features import predictions
 from darkroom.images import prepare as images
@@ -110,7 +110,7 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
     )
     place = chain.results("fold-1/mobile/svm")
     cfg = chain.cfg("fit_classifier", fold="fold-1", features="pixels", classifier="svm")
-    fitting.fit(
+    fit_classifier(
         features,
         chain.results("splits.parquet"),
         model_path=f"{place}/model.skops",

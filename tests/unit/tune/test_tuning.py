@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom.classify import fitting
+from darkroom.classify.fitting import fit_classifier
 from darkroom.errors import UserError
 from darkroom.features import metrics, predictions
 from darkroom.images import store
@@ -221,7 +221,7 @@ class Fitted:
 
     def fit(self, settings: dict[str, Any], tuned: str | None = None) -> tuple[Any, Any]:
         path = str(self.folder / "predictions.parquet")
-        fitting.fit(
+        fit_classifier(
             self.features,
             self.splits,
             model_path=str(self.folder / "model.skops"),

@@ -1,0 +1,204 @@
+"""A fitted classifier and its file: skops, a zip of arrays and a schema with no pickle in it."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+import skops
+import skops.io
+from joblib import Parallel, delayed
+from skops.io.exceptions import UntrustedTypesFoundException
+from threadpoolctl import ThreadpoolController
+
+from darkroom import __version__
+from darkroom.classify import svm_pairs
+from darkroom.classify.calibration import DecisionValues
+from darkroom.classify.rows import MappedRows
+from darkroom.errors import UserError
+from darkroom.machine import disk
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1024  # rows predicted at once; fixed, so that no result depends on the threads
+
+# What a model file may hold besides the types that skops trusts by itself (scikit-learn's
+# public estimators, numpy arrays, plain values): private parts of the estimators that are
+# used. None of them runs code from the file.
+TRUSTED = [
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
+    "sklearn.tree._tree.Tree",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
+    "sklearn.metrics._dist_metrics.ChebyshevDistance64",
+]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted classifier, as it is in `model.skops`.
+
+    Attributes
+    ----------
+    pipeline : scikit-learn Pipeline: scaling, PCA, estimator, as far as used. Its classes
+        are 0, 1, … for the entries of `known`.
+    known : indices into `classes` of the classes it was trained on.
+    classes : K class names in order.
+    about : `features`, `layer` and `made` (as in `store.Features`), `classifier` (its
+        settings), `dataset`, `fold`, `notes`, `versions`.
+    """
+
+    pipeline: Any
+    known: list[int]
+    classes: list[str]
+    about: dict[str, Any]
+
+    def probabilities(self, features: np.ndarray | MappedRows, threads: int = 1) -> np.ndarray:
+        """Probability of each class; the number of threads changes no bit of it.
+
+        Parameters
+        ----------
+        features : (N, D) float32; may be mapped: it is read in chunks.
+        threads : chunks predicted at the same time.
+
+        Returns
+        -------
+        (N, K) float64; 0 for a class that was not trained on.
+        """
+        threadpools = ThreadpoolController()
+        predict_proba = _predict_proba(self.pipeline)
+
+        def predict(start: int) -> np.ndarray:
+            # OpenMP counts its threads for each calling thread, so the limit stands here
+            with threadpools.limit(limits=1):
+                return predict_proba(np.asarray(features[start : start + CHUNK], dtype=np.float32))
+
+        out = np.zeros((len(features), len(self.classes)))
+        starts = range(0, len(features), CHUNK)
+        with threadpools.limit(limits=1):
+            parts = Parallel(n_jobs=threads, backend="threading", return_as="generator")(
+                delayed(predict)(start) for start in starts
+            )
+            for start, part in zip(starts, parts, strict=True):
+                out[start : start + CHUNK, self.known] = part
+        out /= out.sum(axis=1, keepdims=True)  # some estimators sum in float32
+        return out
+
+    def save(self, path: str) -> None:
+        """Write the file whole or not at all.
+
+        It is built in memory. Its bytes differ from run to run (dates within the zip), its
+        content does not.
+
+        Parameters
+        ----------
+        path : `model.skops`.
+
+        Raises
+        ------
+        UserError
+            The settings led to parts that `load` would refuse.
+        """
+        content = {
+            "pipeline": self.pipeline,
+            "known": self.known,
+            "classes": self.classes,
+            "about": self.about,
+        }
+        with disk.whole(path) as part:
+            skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+            strange = set(skops.io.get_untrusted_types(file=part)) - set(TRUSTED)
+            if strange:
+                raise UserError(
+                    f"{path}: these settings make a model with parts that are not known to be safe "
+                    f"to load ({', '.join(sorted(strange))}): change metric or algorithm"
+                )
+
+
+def load(path: str) -> Fitted:
+    """Read a classifier that `Fitted.save` wrote.
+
+    Only types in `TRUSTED` and those that skops itself trusts are made: nothing in the file is
+    run. That guards against code, not against false numbers: a forged tree may give any
+    answer or end the process, so take models from people you trust.
+
+    Parameters
+    ----------
+    path : `model.skops`.
+
+    Raises
+    ------
+    UserError
+        The file is missing, is no such model, or holds any other type.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: there is no such model; run the workflow to make it")
+    try:
+        content = skops.io.load(path, trusted=TRUSTED)
+        fitted = Fitted(
+            content["pipeline"],
+            [int(k) for k in content["known"]],
+            list(content["classes"]),
+            dict(content["about"]),
+        )
+    except UntrustedTypesFoundException as error:
+        raise UserError(
+            f"{path} is refused: it holds what no classifier of this workflow has: {error}"
+        ) from error
+    except Exception as error:
+        raise UserError(
+            f"{path} is no model of this workflow, or is damaged ({type(error).__name__}: "
+            f"{error}): delete it and run again"
+        ) from error
+    made = fitted.about["versions"].get("scikit-learn")
+    if made != sklearn.__version__:
+        log.warning(
+            "%s was made with scikit-learn %s and is read with %s: predictions may differ",
+            path,
+            made,
+            sklearn.__version__,
+        )
+    return fitted
+
+
+def versions() -> dict[str, str]:
+    """The packages that make a model file, for its `about`."""
+    return {
+        "darkroom": __version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+        "skops": skops.__version__,
+    }
+
+
+def _predict_proba(pipeline: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """The pipeline's `predict_proba`; of an SVM by our decision function, which is much faster."""
+    calibrated = getattr(pipeline.steps[-1][1], "calibrated_classifiers_", None)
+    if not calibrated:
+        plain: Callable[[np.ndarray], np.ndarray] = pipeline.predict_proba
+        return plain
+    svm = calibrated[0].estimator
+    of_values = copy.copy(calibrated[0])
+    of_values.estimator = DecisionValues()
+    of_values.estimator.classes_ = svm.classes_
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        for _, step in pipeline.steps[:-1]:
+            x = step.transform(x)
+        values = svm_pairs.decision_function(svm, x)
+        probabilities: np.ndarray = of_values.predict_proba(values.reshape(len(x), -1))
+        return probabilities
+
+    return predict

@@ -1,0 +1,80 @@
+"""A model file: loaded as it was saved, refused where it is forged or damaged."""
+
+import logging
+import zipfile
+
+import numpy as np
+import pytest
+
+from darkroom.classify import model_file
+from darkroom.errors import UserError
+from tests.support.feature_case import KINDS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_model_predicts_the_same(case, kind):
+    result = case.fit(kind, pca=20)
+    fitted = model_file.load(result.model)
+    place = {row: i for i, row in enumerate(case.row)}
+    x = case.x[[place[r] for r in result.table["row"]]]
+    before = x.copy()
+    again = fitted.probabilities(x)
+    assert np.allclose(again, result.p, rtol=1e-6, atol=1e-12)  # the table is float32
+    assert np.array_equal(again.argmax(axis=1), result.table["predicted"])
+    fitted.pipeline.predict_proba(x)
+    assert np.array_equal(x, before)  # scaling in place ended with the fit
+    assert fitted.classes == case.classes
+    assert fitted.about["features"] == "pixels"
+    assert fitted.about["classifier"]["kind"] == kind
+    with zipfile.ZipFile(result.model) as file:
+        names = file.namelist()
+    assert "schema.json" in names
+    assert all(name.endswith((".json", ".npy")) for name in names)
+    assert not list(case.folder.rglob("*.part"))
+
+
+@pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+def test_trees_of_neighbours_can_be_loaded(case, algorithm, metric):
+    result = case.fit("knn", pca=5, settings={"algorithm": algorithm, "metric": metric})
+    assert model_file.load(result.model).known == list(range(10))
+
+
+def test_a_model_that_could_not_be_loaded_is_not_saved(case):
+    with pytest.raises(UserError, match="known to be safe"):
+        case.fit("knn", pca=5, tag="odd", settings={"algorithm": "ball_tree", "metric": "canberra"})
+    assert not list((case.folder / "odd").iterdir())
+
+
+def test_forged_and_broken_files_are_refused(tmp_path, case):
+    import os
+
+    import skops.io
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    forged = tmp_path / "forged.skops"
+    evil = Pipeline([("run", FunctionTransformer(os.system))])
+    about = {"versions": {}}
+    skops.io.dump({"pipeline": evil, "known": [0], "classes": ["a"], "about": about}, forged)
+    with pytest.raises(UserError, match=r"refused.*system"):
+        model_file.load(str(forged))
+    broken = tmp_path / "broken.skops"
+    broken.write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(UserError, match="damaged"):
+        model_file.load(str(broken))
+    other = tmp_path / "other.skops"
+    skops.io.dump({"a": 1}, other)
+    with pytest.raises(UserError, match="no model of this workflow"):
+        model_file.load(str(other))
+    with pytest.raises(UserError, match="no such model"):
+        model_file.load(str(tmp_path / "none.skops"))
+
+
+def test_another_version_is_warned_of(case, tmp_path, caplog):
+    fitted = model_file.load(case.fit("knn").model)
+    fitted.about["versions"]["scikit-learn"] = "1.0"
+    fitted.save(str(tmp_path / "old.skops"))
+    with caplog.at_level(logging.WARNING, "darkroom.classify.model_file"):
+        model_file.load(str(tmp_path / "old.skops"))
+    assert "1.0" in caplog.text
