@@ -73,7 +73,7 @@ def cfg(name, **_):
 
 def fit(name):
     cfg = stages['fit_classifier'][name]
-    fit_classifier('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
+    fitting.fit_classifier('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
                     cfg=cfg, threads=cores)
 
 
@@ -156,7 +156,7 @@ def settings(memory_mb: int | None) -> dict[str, Any]:
 
 def measure(folder: Path, stage: str, cores: int) -> Cost:
     """Run a stage in a process of its own."""
-    package, _, module = f"darkroom.{MODULES.get(stage, 'classifiers')}".rpartition(".")
+    package, _, module = f"darkroom.{MODULES.get(stage, 'classify.fitting')}".rpartition(".")
     program = f"from {package} import {module}\n" + PROGRAM + STAGES[stage]
     before = size(folder)
     command = [sys.executable, "-c", program, str(cores)]
