@@ -101,7 +101,7 @@ lint: $(VENV)/.dev ## ruff, mypy, snakefmt, snakemake --lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/snakefmt --check Snakefile rules workflow
 	@$(BIN)/snakemake --lint
 
 .PHONY: bench

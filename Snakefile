@@ -8,7 +8,7 @@ min_version("9.0")
 report: "report/workflow.rst"
 
 
-configfile: workflow.source_path("config.yaml")
+configfile: f"{workflow.current_basedir}/config.yaml"
 
 
 include: "rules/common.smk"

@@ -1,10 +1,20 @@
 # The checked settings, and the functions that the rules share. No rules here.
+import io
 import sys
+import tarfile
 from pathlib import Path
 
-# The package stands beside this file, whichever workflow uses it.
-if (place := str(Path(workflow.current_basedir).parent)) not in sys.path:
-    sys.path.insert(0, place)
+# The package stands beside this file, whichever workflow uses it. Of a workflow on GitHub Snakemake
+# fetches one file at a time, and Python imports from a folder: the others are unpacked beside them.
+here = workflow.current_basedir
+if here.is_local:
+    place = Path(here).parent
+else:
+    place = Path(workflow.source_path("../darkroom/__init__.py")).parents[1].resolve()
+    if not (place / "darkroom/workflow").exists():
+        archive = here.hosted_repo.repo.git.archive(here.ref, stdout_as_string=False)
+        tarfile.open(fileobj=io.BytesIO(archive)).extractall(place, filter="data")
+sys.path.insert(0, str(place))
 
 from darkroom.workflow.calls import one_of
 from darkroom.workflow.code import code
@@ -31,9 +41,7 @@ onstart:  # no dry run comes here, nor what only looks
     run.end_leftover_jobs()
 
 
-if settings.container:
-
-    container: settings.container
+container: settings.container
 
 
 WHOLE = one_of([name for name in settings.datasets if name not in settings.sharded])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from darkroom import ROOT
 from tests.support.pictures import class_folders
 from tests.workflow.conftest import make_workspace
 
@@ -19,7 +21,7 @@ configfile: "mine.yaml"
 
 
 module darkroom:
-    snakefile: "../darkroom/Snakefile"
+    snakefile: {where}
     config: config
     {more}
 
@@ -32,6 +34,7 @@ rule mine:
     output: "copied.html"
     shell: "cp {{input}} {{output}}"
 """
+BESIDE = '"../darkroom/Snakefile"'
 # Everything else is as in the project's own config.yaml.
 MINE = {
     "data": "pictures",
@@ -55,9 +58,9 @@ def mine(tmp_path: Path) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def snakemake(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     drop = ("PYTHONPATH", "COV_", "SNAKEMAKE")
-    env = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(drop)} | variables
     return subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
         cwd=folder, env=env | {"XDG_CACHE_HOME": str(folder / ".cache")},
@@ -67,7 +70,7 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def test_a_module_runs_to_a_report(mine: Path) -> None:
-    (mine / "Snakefile").write_text(SNAKEFILE.format(more="", as_="", prefix=""))
+    (mine / "Snakefile").write_text(SNAKEFILE.format(where=BESIDE, more="", as_="", prefix=""))
     done = snakemake(mine, "copied.html")
     assert done.returncode == 0, done.stdout
     page = (mine / "copied.html").read_text()
@@ -76,7 +79,7 @@ def test_a_module_runs_to_a_report(mine: Path) -> None:
 
 
 def test_a_module_has_the_settings_and_messages_of_its_own(mine: Path) -> None:
-    (mine / "Snakefile").write_text(SNAKEFILE.format(more="", as_="", prefix=""))
+    (mine / "Snakefile").write_text(SNAKEFILE.format(where=BESIDE, more="", as_="", prefix=""))
     (mine / "mine.yaml").write_text(yaml.safe_dump(MINE | {"evalute": {}}))
     done = snakemake(mine, "--dry-run")
     assert done.returncode != 0 and "Traceback" not in done.stdout
@@ -86,7 +89,7 @@ def test_a_module_has_the_settings_and_messages_of_its_own(mine: Path) -> None:
 def test_rules_of_a_module_may_have_other_names_and_a_folder_of_their_own(mine: Path) -> None:
     """Each file of the plan lies below the prefix, but those that the settings name."""
     (mine / "Snakefile").write_text(
-        SNAKEFILE.format(more='prefix: "photos"', as_="as photos_*", prefix="photos/")
+        SNAKEFILE.format(where=BESIDE, more='prefix: "photos"', as_="as photos_*", prefix="photos/")
     )
     done = snakemake(mine, "--dry-run", "copied.html")
     assert done.returncode == 0, done.stdout
@@ -97,3 +100,33 @@ def test_rules_of_a_module_may_have_other_names_and_a_folder_of_their_own(mine: 
     files = [file for kind in kinds for file in kind.split(", ")]
     assert len(files) > 40
     assert {file for file in files if not file.startswith("photos/")} == {"copied.html"}
+
+
+def test_the_snakefile_that_the_catalogue_looks_for(mine: Path) -> None:
+    project = mine.parent / "darkroom"
+    shutil.copytree(ROOT / "workflow", project / "workflow")
+    done = snakemake(mine, "--dry-run", "--snakefile", str(project / "workflow/Snakefile"),
+                     "--configfile", "mine.yaml")  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert {"train_model", "write_report"} <= set(re.findall(r"^rule (\w+):", done.stdout, re.M))
+    assert (mine / ".snakemake").exists() and not (project / ".snakemake").exists()
+
+
+def test_a_module_on_github(mine: Path) -> None:
+    """Snakemake fetches its files one by one; git takes a folder here for GitHub."""
+    project = mine.parent / "darkroom"
+    shutil.copytree(ROOT / "workflow", project / "workflow")
+    git = ("git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "All"], ["tag", "v1"]):
+        subprocess.run([*git, *words], check=True)
+    where = 'github("me/darkroom", path="workflow/Snakefile", tag="v1")'
+    (mine / "Snakefile").write_text(SNAKEFILE.format(where=where, more="", as_="", prefix=""))
+    stands_for = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{project}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/me/darkroom",
+    }
+    for _ in range(2):  # fetched, and as it was kept
+        done = snakemake(mine, "data/pictures/source.json", **stands_for)
+        assert done.returncode == 0, done.stdout
+        (mine / "data/pictures/source.json").unlink()

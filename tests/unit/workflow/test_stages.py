@@ -65,7 +65,7 @@ def test_the_snakefile_hides_no_name_of_snakemake() -> None:
     import snakemake.workflow
 
     source = (ROOT / "rules/common.smk").read_text()
-    python = re.split(r"^(?:onstart|wildcard_constraints):|^if settings", source, flags=re.M)
+    python = re.split(r"^(?:onstart|container|wildcard_constraints):", source, flags=re.M)
     tree = ast.parse(python[0])
     names = {
         n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
