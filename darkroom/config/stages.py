@@ -29,7 +29,7 @@ def stage_settings(settings: Settings, rule: str, wildcards: dict[str, str]) -> 
     Parameters
     ----------
     settings : the checked configuration.
-    rule : of one of the functions below.
+    rule : one of the functions below has its name.
     wildcards : of the rule's output; more than the stage needs do no harm.
 
     Raises
@@ -50,7 +50,7 @@ def stage_settings(settings: Settings, rule: str, wildcards: dict[str, str]) -> 
             raise UserError(
                 f"{asked!r} is not in {wildcard}s of the configuration" + nearest(asked, known)
             )
-    reader = READERS[rule]
+    reader: Callable[..., Any] = globals()[rule]
     wanted = list(inspect.signature(reader).parameters)[1:]
     given: dict[str, Any] = {key: wildcards[key] for key in wanted}
     if "seed" in given:
@@ -308,35 +308,3 @@ def _plain(value: BaseModel) -> dict[str, Any]:
 
 def _pick(value: BaseModel, *keys: str) -> dict[str, Any]:
     return value.model_dump(mode="json", include=set(keys))
-
-
-# By rule.
-READERS: dict[str, Callable[..., Any]] = {
-    reader.__name__: reader
-    for reader in (
-        download_source,
-        index_files,
-        list_files,
-        index_shard,
-        join_index,
-        check_files,
-        download_weights,
-        split_rows,
-        prepare_images,
-        prepare_shard,
-        join_images,
-        augment_images,
-        train_model,
-        extract_features,
-        try_model,
-        try_classifier,
-        choose_setting,
-        choose_classifier_setting,
-        describe_images,
-        embed_images,
-        fit_classifier,
-        evaluate_dataset,
-        predict_images,
-        write_report,
-    )
-}
