@@ -20,7 +20,14 @@ from darkroom.errors import UserError, nearest
 if TYPE_CHECKING:
     from darkroom.classify.fitting import FitClassifier
     from darkroom.config.settings import Settings
+    from darkroom.index.check import CheckFiles
+    from darkroom.index.manifest import IndexFiles
+    from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
+    from darkroom.split.plan import SplitRows
     from darkroom.split.splits import Balance
+    from darkroom.tune.choose import ChooseClassifierSetting, ChooseSetting
+    from darkroom.tune.classifier_trials import TryClassifier
+    from darkroom.tune.model_trials import ModelSearch, TryModel
 
 
 def stage_settings(settings: Settings, rule: str, wildcards: dict[str, str]) -> dict[str, Any]:
@@ -66,23 +73,30 @@ def download_source(settings: Settings, dataset: str) -> dict[str, Any]:
     return {"dataset": dataset} | _pick(d, "source", "sha256", "limits") | root
 
 
-def index_files(settings: Settings, dataset: str) -> dict[str, Any]:
+def index_files(settings: Settings, dataset: str) -> IndexFiles:
     """The layout, the groups and the decoding policy."""
     d = settings.datasets[dataset]
-    return {"dataset": dataset} | _pick(d, "layout", "group", "decode")
+    return {
+        "dataset": dataset,
+        "layout": _json(d.layout),
+        "group": d.group,
+        "decode": _json(d.decode),
+    }
 
 
-def list_files(settings: Settings, dataset: str) -> dict[str, Any]:
-    """The layout, the groups and the decoding policy."""
-    return index_files(settings, dataset)
+def list_files(settings: Settings, dataset: str) -> ListFiles:
+    """The layout and the groups."""
+    d = settings.datasets[dataset]
+    return {"layout": _json(d.layout), "group": d.group}
 
 
-def index_shard(settings: Settings, dataset: str, shard: str) -> dict[str, Any]:
+def index_shard(settings: Settings, dataset: str, shard: str) -> IndexShard:
     """The decoding policy, and which shard it is."""
-    return _pick(settings.datasets[dataset], "decode") | _shard(settings, dataset, shard)
+    d = settings.datasets[dataset]
+    return {"decode": _json(d.decode), "shard": int(shard), "shards": d.shards}
 
 
-def join_index(settings: Settings, dataset: str) -> dict[str, Any]:
+def join_index(settings: Settings, dataset: str) -> JoinIndex:
     """The data set's name alone."""
     return {"dataset": dataset}
 
@@ -91,7 +105,7 @@ def _shard(settings: Settings, dataset: str, shard: str) -> dict[str, Any]:
     return {"shard": int(shard), "shards": settings.datasets[dataset].shards}
 
 
-def check_files(settings: Settings, dataset: str) -> dict[str, Any]:
+def check_files(settings: Settings, dataset: str) -> CheckFiles:
     """The data set's name alone; the limit is a parameter of the rule that is not recorded."""
     return {"dataset": dataset}
 
@@ -104,9 +118,10 @@ def download_weights(settings: Settings, features: str) -> dict[str, Any]:
     return {"features": features, "shape": list(view.shape)} | _pick(f, *keys)
 
 
-def split_rows(settings: Settings, dataset: str) -> dict[str, Any]:
+def split_rows(settings: Settings, dataset: str) -> SplitRows:
     """The classes and the split."""
-    return {"dataset": dataset} | _pick(settings.datasets[dataset], "classes", "split")
+    d = settings.datasets[dataset]
+    return {"dataset": dataset, "classes": d.classes, "split": _json(d.split)}
 
 
 def prepare_images(settings: Settings, dataset: str, view: str) -> dict[str, Any]:
@@ -192,34 +207,46 @@ def extract_features(settings: Settings, dataset: str, fold: str, model: str) ->
     } | _balance(settings, dataset)
 
 
-def try_model(settings: Settings, dataset: str, fold: str, model: str) -> dict[str, Any]:
+def try_model(settings: Settings, dataset: str, fold: str, model: str) -> TryModel:
     """What `train_model` reads with the first seed, and the search."""
     m = settings.models[model]
     assert m.tune is not None
-    tune = searched(m, m.tune)
-    tune["objective"] = tune["objective"] or m.monitor
-    train = train_model(settings, dataset, fold, model, m.seeds[0])
-    return train | {"name": model, "tune": tune}
+    search: ModelSearch = {
+        "space": searched(m, m.tune),
+        "seed": m.tune.seed,
+        "objective": m.tune.objective or m.monitor,
+        "prune": m.tune.prune,
+        "epochs": m.tune.epochs,
+    }
+    train: Any = train_model(settings, dataset, fold, model, m.seeds[0])
+    found: TryModel = train | {"name": model, "tune": search}
+    return found
 
 
 def try_classifier(
     settings: Settings, dataset: str, fold: str, features: str, classifier: str
-) -> dict[str, Any]:
+) -> TryClassifier:
     """What `fit_classifier` reads, and the search."""
     c = settings.classifiers[classifier]
     assert c.tune is not None
-    fit = fit_classifier(settings, dataset, fold, features, classifier)
-    return fit | {"tune": searched(c, c.tune)}
+    return {
+        **fit_classifier(settings, dataset, fold, features, classifier),
+        "tune": {
+            "space": searched(c, c.tune),
+            "seed": c.tune.seed,
+            "objective": c.tune.objective,
+        },
+    }
 
 
-def choose_setting(settings: Settings, dataset: str, fold: str, model: str) -> dict[str, Any]:
+def choose_setting(settings: Settings, dataset: str, fold: str, model: str) -> ChooseSetting:
     """The names of the search."""
     return {"dataset": dataset, "fold": fold, "model": model}
 
 
 def choose_classifier_setting(
     settings: Settings, dataset: str, fold: str, features: str, classifier: str
-) -> dict[str, Any]:
+) -> ChooseClassifierSetting:
     """The names of the search."""
     return {"dataset": dataset, "fold": fold, "features": features, "classifier": classifier}
 
@@ -263,7 +290,7 @@ def predict_images(settings: Settings, dataset: str, name: str) -> dict[str, Any
     p = settings.predict[name]
     own = {} if p.model is None else _pick(settings.datasets[dataset], "threshold")
     about = {"dataset": dataset, "name": name, "backend": settings.backend}
-    return about | _json(p) | own
+    return about | p.model_dump(mode="json") | own
 
 
 def write_report(settings: Settings, dataset: str) -> dict[str, Any]:
@@ -297,7 +324,7 @@ def write_report(settings: Settings, dataset: str) -> dict[str, Any]:
     }
 
 
-def _json(value: BaseModel, *, exclude_none: bool = False) -> dict[str, Any]:
+def _json(value: BaseModel, *, exclude_none: bool = False) -> Any:
     return value.model_dump(mode="json", exclude_none=exclude_none)
 
 

@@ -164,12 +164,10 @@ def tunable(owner: BaseModel) -> dict[str, Any]:
 
 
 def searched(owner: BaseModel, tune: Tune) -> dict[str, Any]:
-    """A search as a trial reads it: not how many trials there are, nor how many at once."""
-    spec = tune.model_dump(mode="json")
-    for key in ("trials", "parallel"):
-        del spec[key]
-    spec["space"] = {
-        path: [_tried(owner, path, v) for v in values] if isinstance(values, list) else values
-        for path, values in spec["space"].items()
+    """The space of a search as a trial reads it: its listed values as a stage would read them."""
+    return {
+        path: [_tried(owner, path, value) for value in values]
+        if isinstance(values, list)
+        else values.model_dump(mode="json")
+        for path, values in tune.space.items()
     }
-    return spec

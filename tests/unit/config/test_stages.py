@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+from typing import Any, get_type_hints, is_typeddict
+
 import pytest
 
+from darkroom.config import stages
 from darkroom.config.settings import Settings
-from darkroom.config.stages import stage_settings
+from darkroom.config.stages import READERS, stage_settings
 from darkroom.errors import UserError
 from tests.support.configs import BACKBONE, BASE, with_value
 
@@ -97,3 +102,40 @@ def test_a_backbone_s_stages_read_what_they_need() -> None:
     assert trained["backbone"]["application"] == "MobileNet"
     assert "normalise" not in trained["model"] and "weights" not in trained["backbone"]
     assert list(stage_settings(settings, "write_report", w)["settings"]["features"]) == ["net"]
+
+
+def return_type(rule: str) -> Any:
+    """The type that the function of a rule gives; its module imports it for mypy alone."""
+    types: dict[str, Any] = {}
+    for node in ast.parse(Path(stages.__file__).read_text()).body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            exec(compile(ast.Module(node.body, []), "imports", "exec"), types)
+    assert types, "the types are imported in another way: read that one"
+    return get_type_hints(READERS[rule], globalns=vars(stages) | types)["return"]
+
+
+def check_keys(kind: Any, value: Any) -> None:
+    """Compare a mapping, and those in it, with the keys of their TypedDict."""
+    if not is_typeddict(kind):
+        return
+    required = kind.__required_keys__
+    assert required <= set(value) <= required | kind.__optional_keys__, kind
+    for key, inner in get_type_hints(kind).items():
+        if key in value:
+            check_keys(inner, value[key])
+
+
+@pytest.mark.parametrize("rule", READERS)
+def test_a_stage_reads_exactly_the_keys_of_its_type(rule: str) -> None:
+    space = {"space": {"settings.C": [1, 10]}}
+    config = with_value("classifiers.svm.tune", space)
+    config["models"]["cnn"]["tune"] = {"space": {"batch": [8, 16]}}
+    config["features"] = {"net": BACKBONE, "hog": {"kind": "hog"}}
+    config["datasets"]["pets"]["shards"] = 2
+    config["predict"] = {"new": "folder"}
+    wildcards = {
+        "dataset": "pets", "fold": "holdout", "model": "cnn", "seed": "0", "shard": "1",
+        "features": "hog" if rule == "describe_images" else "net", "classifier": "svm",
+        "view": "64x64-rgb-squash", "name": "new",
+    }  # fmt: skip
+    check_keys(return_type(rule), stage_settings(Settings.load(config), rule, wildcards))
