@@ -10,8 +10,9 @@ import pytest
 
 from darkroom.config import stages
 from darkroom.config.settings import Settings
-from darkroom.config.stages import READERS, stage_settings
+from darkroom.config.stages import stage_settings
 from darkroom.errors import UserError
+from darkroom.workflow.stages import STAGES
 from tests.support.configs import BACKBONE, BASE, with_value
 
 
@@ -111,7 +112,7 @@ def return_type(rule: str) -> Any:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             exec(compile(ast.Module(node.body, []), "imports", "exec"), types)
     assert types, "the types are imported in another way: read that one"
-    return get_type_hints(READERS[rule], globalns=vars(stages) | types)["return"]
+    return get_type_hints(getattr(stages, rule), globalns=vars(stages) | types)["return"]
 
 
 def check_keys(kind: Any, value: Any) -> None:
@@ -125,7 +126,7 @@ def check_keys(kind: Any, value: Any) -> None:
             check_keys(inner, value[key])
 
 
-@pytest.mark.parametrize("rule", READERS)
+@pytest.mark.parametrize("rule", STAGES)
 def test_a_stage_reads_exactly_the_keys_of_its_type(rule: str) -> None:
     space = {"space": {"settings.C": [1, 10]}}
     config = with_value("classifiers.svm.tune", space)
