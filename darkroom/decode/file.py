@@ -58,6 +58,7 @@ class Probe:
 
     @property
     def status(self) -> str:
+        """`ok`, `converted` or `unusable`."""
         return "unusable" if self.trouble else "converted" if self.conversions else "ok"
 
 

@@ -288,6 +288,7 @@ def read(path: str, size: int, manifest: str) -> bytes:
 
 
 def changed(path: str, why: str, manifest: str) -> UserError:
+    """The error of a file that is no longer what the index found."""
     return UserError(
         f"{path} has changed since it was indexed ({why}): "
         f"restore it, or delete {manifest} and run again to index anew"

@@ -235,6 +235,7 @@ class Rows:
         group: str | None = None,
         trouble: str = "",
     ) -> None:
+        """Append a row."""
         self.path.append(path)
         self.label.append(label)
         self.split.append(split)

@@ -13,8 +13,13 @@ log = logging.getLogger(__name__)
 
 
 class Bar(Protocol):
-    def update(self, n: int = 1) -> object: ...
-    def set_postfix_str(self, s: str) -> object: ...
+    """What a progress bar does."""
+
+    def update(self, n: int = 1) -> object:
+        """Count `n` more as done."""
+
+    def set_postfix_str(self, s: str) -> object:
+        """Show a note behind the bar."""
 
 
 class _Lines:

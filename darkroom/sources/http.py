@@ -137,6 +137,7 @@ class Patience:
         self.failures, self.waited = 0, 0.0
 
     def progressed(self) -> None:
+        """Count failures anew: bytes have arrived."""
         self.failures = 0
 
     def wait(self, failure: Retry) -> None:

@@ -52,6 +52,7 @@ class Credentials:
 
     @property
     def secrets(self) -> list[str]:
+        """What no message may show."""
         return [s for s in (self.token, self.key) if s]
 
 
@@ -66,6 +67,7 @@ class Wanted:
 
     @property
     def page(self) -> str:
+        """Address of its page."""
         if self.owner is None:
             return f"https://www.kaggle.com/competitions/{self.name}"
         return f"https://www.kaggle.com/datasets/{self.owner}/{self.name}"

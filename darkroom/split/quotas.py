@@ -63,6 +63,13 @@ def apportion(ideal: NDArray[np.floating[Any]]) -> Ints:
 
 
 def by_class(rows: Rows, spec: Split) -> dict[int, dict[str, Any]]:
+    """Quotas by the number of the class.
+
+    Raises
+    ------
+    UserError
+        A quota names no class of the data set.
+    """
     quotas = {}
     for name, quota in spec["quotas"].items():
         if name not in rows.classes:
