@@ -92,8 +92,8 @@ def _add_doctor(commands: Any) -> None:
     doctor = commands.add_parser(
         "doctor",
         help="what will work here, and what to do about the rest",
-        description="Look at settings, packages, graphics cards, discs, network and profiles, and "
-        "forecast time, memory and disc of a run.",
+        description="Look at settings, packages, GPUs, disks, network and profiles, and "
+        "forecast time, memory and disk of a run.",
         epilog=HEALTH,
     )
     doctor.add_argument(
@@ -112,7 +112,7 @@ def _add_doctor(commands: Any) -> None:
 def _doctor(given: argparse.Namespace) -> int:
     import yaml
 
-    from darkroom.workflow import doctor
+    from darkroom.workflow.doctor.examine import examine, show
 
     values = {}
     for word in given.config:
@@ -125,7 +125,7 @@ def _doctor(given: argparse.Namespace) -> int:
     def write(text: str) -> None:
         print(text, end="", flush=True)
 
-    problems = doctor.show(doctor.examine(given.configfile, values), write, width)
+    problems = show(examine(given.configfile, values), write, width)
     word = "problem" if problems == 1 else "problems"
     print(f"{problems or 'no'} {word}")
     return int(problems > 0)

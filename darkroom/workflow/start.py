@@ -19,6 +19,7 @@ from darkroom.errors import UserError
 from darkroom.machine import disk, process
 from darkroom.workflow import checks, stale_locks
 from darkroom.workflow.engine import Engine
+from darkroom.workflow.plan import PLANNING
 from darkroom.workflow.resources import gpu_slots, gpus_of_a_job
 
 
@@ -77,7 +78,7 @@ def _checked(engine: Engine, config: dict[str, Any]) -> Run:
     # A GPU of the login node says nothing of the others: the profile asks for those.
     gpus = gpus_of_a_job(settings.gpus) if engine.local or settings.gpus != "auto" else 0
     run = Run(engine, config, settings, engine.folder, gpus)
-    if not engine.first:
+    if not engine.first or PLANNING in os.environ:
         return run
     checks.check_folders(settings, Path.cwd() / run.folder)
     if stale_locks.clear_stale_lock(Path.cwd(), say=say):

@@ -6,8 +6,7 @@ from collections import Counter
 
 import pytest
 
-from darkroom import ROOT
-from darkroom.workflow import doctor, forecast
+from darkroom.workflow.plan import plan
 from tests.support.workspace import Workspace
 
 
@@ -23,6 +22,7 @@ def test_its_jobs_are_those_of_a_run(
     config["classifiers"]["svm"]["tune"] = {"space": {"settings.C": [1, 10]}, "trials": 2}
     pending = workspace.pending()
     monkeypatch.chdir(workspace.root)
-    settings = doctor._settings(["overlay.yaml"], {}, ROOT)
-    counted = Counter(job.rule for job in forecast.jobs(settings, cores=2))
-    assert counted == pending
+    jobs = plan(["overlay.yaml"], {}, workspace.root, cores=2, root=workspace.root)
+    assert Counter(job.stage for job in jobs) == pending
+    trained = next(job for job in jobs if job.stage == "train_model")
+    assert trained.wildcards.keys() == {"dataset", "fold", "model", "seed"}

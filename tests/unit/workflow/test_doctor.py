@@ -21,7 +21,10 @@ from darkroom import ROOT
 from darkroom.__main__ import main
 from darkroom.machine import cards, gpu, hardware, installed
 from darkroom.machine.gpu import Finding
-from darkroom.workflow import doctor
+from darkroom.workflow import overlays
+from darkroom.workflow.doctor import examine, run
+from darkroom.workflow.doctor import sources as looked_sources
+from darkroom.workflow.plan import Job, plan
 from tests.support import fake_cards
 from tests.support.pictures import class_folders
 
@@ -45,6 +48,22 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "work"
 
 
+PLANS: dict[str, list[Job]] = {}
+
+
+@pytest.fixture(autouse=True)
+def planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan of the same settings is made once: it takes seconds."""
+
+    def known(files: Any, values: Any, *rest: Any) -> list[Job]:
+        key = repr([[Path(file).read_text() for file in files], values])
+        if key not in PLANS:
+            PLANS[key] = plan(files, values, *rest)
+        return PLANS[key]
+
+    monkeypatch.setattr(run, "plan", known)
+
+
 def overlay(place: Path, **settings: Any) -> list[str]:
     (place / "mine.yaml").write_text(yaml.safe_dump(settings))
     return ["mine.yaml"]
@@ -52,7 +71,8 @@ def overlay(place: Path, **settings: Any) -> list[str]:
 
 def look(title: str, files: list[str] | None = None, **more: Any) -> list[Finding]:
     """What one section finds."""
-    return dict(doctor.examine(files or [], **more))[title]
+    sections = examine.examine(files or [], **more)
+    return next(findings for section, findings in sections if section == title)
 
 
 def told(findings: list[Finding], level: str) -> str:
@@ -67,19 +87,19 @@ def source(place: Path, source: str, **more: Any) -> list[str]:
 
 
 def test_all_is_well_with_the_settings_of_the_project(place: Path) -> None:
-    found = dict(doctor.examine())
-    assert list(found) == list(doctor.SECTIONS)
-    for title in ("settings", "machine", "discs", "sources", "forecast"):
+    found = dict(examine.examine())
+    assert list(found) == list(examine.SECTIONS)
+    for title in ("settings", "machine", "disks", "sources", "forecast"):
         assert found[title] and not told(found[title], "problem"), title
     assert list(place.iterdir()) == [], "nothing is left behind"
 
 
 def test_settings_that_are_wrong_do_not_hide_the_rest(place: Path) -> None:
-    found = dict(doctor.examine(overlay(place, modles={})))
+    found = dict(examine.examine(overlay(place, modles={})))
     assert "mine.yaml:1: modles: unknown key; did you mean 'models'?" in told(
         found["settings"], "problem"
     )
-    assert found["packages"] and found["machine"] and found["discs"] and not found["forecast"]
+    assert found["packages"] and found["machine"] and found["disks"] and not found["forecast"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +134,7 @@ def test_files_and_values_are_merged_as_a_run_does(place: Path) -> None:
     (place / "two.yaml").write_text("{threads: 5, models: {cnn: {epochs: 2}}}")
     text = told(look("settings", ["one.yaml", "two.yaml"]), "ok")
     assert "classifiers knn" in text and "networks cnn" in text
-    settings = doctor._settings(["one.yaml", "two.yaml"], {"threads": 7}, ROOT)
+    settings = overlays.read(["one.yaml", "two.yaml"], {"threads": 7})
     assert settings.threads == 7 and settings.models["cnn"].epochs == 2
     assert len(settings.models["cnn"].layers) > 5
 
@@ -126,7 +146,7 @@ def test_a_token_is_found_and_never_shown(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = source(place, "kaggle:owner/name")
-    monkeypatch.setattr(doctor, "_reached", lambda *_: Finding("ok", ""))
+    monkeypatch.setattr(looked_sources, "_reached", lambda *_: Finding("ok", ""))
     assert "no Kaggle token: make one at https://www.kaggle.com" in told(
         look("sources", files), "problem"
     )
@@ -243,31 +263,31 @@ def test_cards_that_cannot_be_used(
 ) -> None:
     monkeypatch.setattr(gpu, "library", lambda name: None)
     monkeypatch.setattr(gpu, "ask", lambda name: Finding("problem", f"{name} was asked"))
-    assert not told(look("graphics cards"), "problem"), "no card, and none is demanded"
-    assert "no graphics card" in told(look("graphics cards", overlay(place, gpus=1)), "problem")
+    assert not told(look("GPUs"), "problem"), "no card, and none is demanded"
+    assert "no graphics card" in told(look("GPUs", overlay(place, gpus=1)), "problem")
     fake_cards.install(tmp_path / "bin", ["GPU-a"])
-    found = told(look("graphics cards"), "problem")
+    found = told(look("GPUs"), "problem")
     assert "libcudnn.so.9" in found and "tensorflow was asked" in found
-    found = told(look("graphics cards", overlay(place, gpus=2)), "problem")
+    found = told(look("GPUs", overlay(place, gpus=2)), "problem")
     assert "asks for 2 cards and this machine has one card" in found
-    assert not told(look("graphics cards", overlay(place, gpus=0)), "problem")
+    assert not told(look("GPUs", overlay(place, gpus=0)), "problem")
     for settings, part in (({"jobs_per_gpu": 2}, 45), ({"jobs_per_gpu": 2, "gpu_memory": 0.3}, 30)):
-        found = told(look("graphics cards", overlay(place, **settings)), "note")
-        assert f"may take {part}% of a card's memory" in found
+        found = told(look("GPUs", overlay(place, **settings)), "note")
+        assert f"may take {part}% of a GPU's memory" in found
 
 
-# ---------------------------------------------------------------- discs
+# ---------------------------------------------------------------- disks
 
 
-def test_a_disc_that_cannot_be_written(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_cannot_be_written(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: Any) -> str:
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    assert f"{place} is on a read-only file system" in told(look("discs"), "problem")
+    assert f"{place} is on a read-only file system" in told(look("disks"), "problem")
 
 
-def test_a_disc_without_locks_is_no_problem_but_told(
+def test_a_disk_without_locks_is_no_problem_but_told(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import fcntl
@@ -276,19 +296,19 @@ def test_a_disc_without_locks_is_no_problem_but_told(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    found = look("discs")
+    found = look("disks")
     assert "flock) is refused ([Errno 37] No locks available)" in told(found, "note")
     assert "snakemake --unlock" in told(found, "note") and not told(found, "problem")
 
 
-def test_a_disc_that_cannot_be_mapped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_cannot_be_mapped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mmap
 
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENODEV, "No such device")
 
     monkeypatch.setattr(mmap, "mmap", refuse)
-    assert "mapping a file into memory is refused" in told(look("discs"), "problem")
+    assert "mapping a file into memory is refused" in told(look("disks"), "problem")
     assert list(place.iterdir()) == []
 
 
@@ -317,12 +337,12 @@ def test_status_and_summary(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        doctor, "SECTIONS", {"a": lambda _: iter([Finding("ok", "x"), Finding("note", "y")])}
+        examine, "SECTIONS", {"a": lambda _: iter([Finding("ok", "x"), Finding("note", "y")])}
     )
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out == "a\n  ok       x\n  note     y\nno problems\n"
     monkeypatch.setattr(
-        doctor,
+        examine,
         "SECTIONS",
         {"a": lambda _: iter([Finding("problem", "z")]), "b": lambda _: iter([])},
     )
@@ -335,7 +355,7 @@ def test_status_and_summary(
 def test_lines_are_broken_for_a_terminal() -> None:
     out: list[str] = []
     findings = [Finding("problem", "one two three four")]
-    assert doctor.show([("t", findings)], out.append, 20) == 1
+    assert examine.show([("t", findings)], out.append, 20) == 1
     assert "".join(out) == "t\n  problem  one two\n           three\n           four\n"
 
 

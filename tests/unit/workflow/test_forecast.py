@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from darkroom import ROOT
-from darkroom.workflow import arithmetic, doctor, forecast, needs, size
+from darkroom.workflow import arithmetic, needs, size
+from darkroom.workflow.forecast import Forecast, forecast
+from darkroom.workflow.overlays import read
+from darkroom.workflow.plan import Job, plan
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +20,15 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arithmetic._asked.cache_clear()
 
 
-def told(*presets: str, cores: int = 2, **values: Any) -> forecast.Forecast:
+PLANS: dict[str, list[Job]] = {}
+
+
+def told(*presets: str, cores: int = 2, **values: Any) -> Forecast:
     files = [str(ROOT / f"presets/{name}.yaml") for name in presets]
-    return forecast.forecast(doctor._settings(files, values, ROOT), cores, 0)
+    key = repr([files, values, cores])
+    if key not in PLANS:  # a plan takes seconds
+        PLANS[key] = plan(files, values, Path.cwd(), cores)
+    return forecast(read(files, values), PLANS[key], cores, 0)
 
 
 def photographs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +64,7 @@ def test_a_backbone_that_cannot_be_asked_is_assumed(monkeypatch: pytest.MonkeyPa
 
 def test_a_backbone_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".snakemake").mkdir()
-    made = doctor._settings([str(ROOT / "presets/cats_dogs_mobilenet.yaml")], {}, ROOT)
+    made = read([str(ROOT / "presets/cats_dogs_mobilenet.yaml")], {})
     asked = arithmetic.backbone(made, "mobilenet", (224, 224, 3))
     assert sum(work.multiplications for work in asked.values()) == pytest.approx(41e6, rel=0.03)
     tuned = arithmetic.tuned_layers(

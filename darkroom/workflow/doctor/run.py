@@ -1,0 +1,98 @@
+"""Time, memory and disk of a run from its beginning."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from darkroom.errors import UserError
+from darkroom.machine import cards, disk, hardware
+from darkroom.machine.gpu import Finding
+from darkroom.workflow.doctor.asked import Asked, some
+from darkroom.workflow.doctor.computer import gib
+from darkroom.workflow.doctor.disks import ELSEWHERE
+from darkroom.workflow.forecast import forecast
+from darkroom.workflow.needs import MB
+from darkroom.workflow.plan import plan
+from darkroom.workflow.size import ASSUMED_FILES, size_of
+
+
+def look(asked: Asked) -> Iterator[Finding]:
+    """What a run takes, beside what this machine has."""
+    settings = asked.settings
+    if settings is None:
+        return
+    have = hardware.limits()
+    cores = max(1, int(have.cores))
+    there = len(cards.found()) if settings.gpus != 0 else 0
+    try:
+        jobs = plan(asked.files, asked.values, asked.folder, cores, asked.root)
+    except UserError as error:
+        yield Finding("problem", f"Snakemake cannot plan a run: {error}")
+        return
+    with contextlib.chdir(asked.folder):
+        assumed = [d for d in settings.run.datasets if size_of(settings, d).known == "assumed"]
+        told = forecast(settings, jobs, cores, there)
+    total, where = sum(told.seconds.values()), f"{cores} core{'s' if cores > 1 else ''}"
+    if there:
+        where += f" and {there} GPU{'s' if there > 1 else ''}"
+    longest = ", ".join(
+        f"{rule} {_time(told.seconds[rule])} ({count} job{'s' if count > 1 else ''})"
+        for rule in sorted(told.seconds, key=lambda rule: -told.seconds[rule])[:3]
+        if (count := told.jobs[rule])
+    )
+    if assumed:
+        yield Finding(
+            "note",
+            f"nothing is known yet of {some(assumed)}: {ASSUMED_FILES} files are assumed; "
+            "after `snakemake --cores 1 download` the forecast is better",
+        )
+    yield Finding(
+        "ok",
+        f"a run from its beginning: {told.jobs.total()} jobs, about {_time(total)} on {where} with "
+        f"nothing else to do; most of it {longest}",
+    )
+    yield _memory(told.memory, told.largest, told.beside, have.memory)
+    begun = [d for d in settings.run.datasets if (asked.folder / "results" / d).exists()]
+    yield _written(asked.folder, told.disk, begun)
+
+
+def _memory(size: float, rule: str, beside: int, limit: int | None) -> Finding:
+    told = f"most memory: {rule}, about {gib(size)}"
+    if beside > 1:
+        told += f", and {beside} of them side by side"
+    if limit is not None and size > limit:
+        return Finding(
+            "problem",
+            f"{told}, where {gib(limit)} are yours: a smaller `batch`, view or `max_rows`, or a "
+            "machine with more",
+        )
+    if limit is not None and size * beside > 0.9 * limit:
+        return Finding(
+            "note",
+            f"{told}: that may not fit into {gib(limit)}; --resources "
+            f"mem_mb={int(limit * 0.9 / MB)} keeps jobs apart",
+        )
+    return Finding("ok", told)
+
+
+def _written(folder: Path, size: float, begun: Sequence[str]) -> Finding:
+    free = shutil.disk_usage(folder).free
+    told = f"writes about {disk.size_text(size)}"
+    if begun:
+        told += f", less what is there of {some(begun)}"
+    elif size > free:
+        return Finding(
+            "problem",
+            f"{told} and {disk.size_text(free)} are free: free some, or {ELSEWHERE}",
+        )
+    return Finding("ok", f"{told}; {disk.size_text(free)} are free")
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size or (unit != "days" and seconds >= 1.5 * size):
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,33 @@
+"""Whether the settings are valid, and whether the data can give what they ask for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from darkroom.errors import UserError
+from darkroom.machine.gpu import Finding
+from darkroom.workflow.doctor.asked import Asked, some
+
+
+def look(asked: Asked) -> Iterator[Finding]:
+    settings = asked.settings
+    if settings is None:
+        yield from (Finding("problem", line) for line in asked.refused.splitlines() if line.strip())
+        return
+    run = settings.run
+    yield Finding(
+        "ok",
+        f"valid: data {some(run.datasets)}; networks {some(run.models) or 'none'}; "
+        f"classifiers {some(run.classifiers) or 'none'}",
+    )
+    from darkroom.workflow import checks
+
+    warnings: list[str] = []
+    try:
+        with contextlib.chdir(asked.folder):
+            checks.check(settings, say=warnings.append)
+            checks.check_shards(settings, say=warnings.append)
+    except UserError as error:
+        yield Finding("problem", str(error))
+    yield from (Finding("note", text) for text in warnings)

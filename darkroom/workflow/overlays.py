@@ -1,0 +1,43 @@
+"""The settings as a run would have them: config.yaml, files and single values on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from darkroom import ROOT
+from darkroom.config.compare import merged
+from darkroom.config.settings import Settings
+from darkroom.errors import UserError
+
+
+def read(files: Sequence[str], values: Mapping[str, Any], root: Path = ROOT) -> Settings:
+    """Read and check the settings.
+
+    Parameters
+    ----------
+    files : settings on top of config.yaml, in the order of merging.
+    values : on top of these.
+    root : the project's folder.
+
+    Raises
+    ------
+    UserError
+        A file that cannot be read or holds no settings; settings that are not valid.
+    """
+    config: dict[str, Any] = {}
+    named = [str(root / "config.yaml"), *files]
+    for file in named:
+        try:
+            found = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read ({error.strerror})") from None
+        except yaml.YAMLError as error:
+            raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(found, dict):
+            raise UserError(f"{file}: holds no mapping of settings")
+        config = merged(config, found)
+    return Settings.load(merged(config, dict(values)), files=named)
