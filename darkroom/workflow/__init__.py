@@ -7,8 +7,8 @@ code that it runs, `threads` its threads, and `resources` its memory, time, disk
 forecasts of `needs`, `size` and `arithmetic`. `engine` holds what is read of Snakemake's own
 objects, `calls` how Snakemake calls these functions.
 
-`doctor` and `forecast` say what will work and what a run takes, by the `plan` that Snakemake makes of it; `overlays`
-reads the settings as a run does. `generated` writes the files that
-follow from others; `remembered` keeps facts from one run to the next in `.snakemake`. No stage
-imports this folder.
+`doctor` and `forecast` say what will work and what a run takes, by the `plan` that Snakemake makes
+of it; `overlays` reads the settings as a run does. `generated` writes the files that follow from
+others; `remembered` keeps facts from one run to the next in `.snakemake`. No stage imports this
+folder.
 """
