@@ -34,8 +34,8 @@ class FeatureSet(Strict):
     def _of_its_kind(self) -> Self:
         own = {"application", "settings", "weights", "sha256", "pool", "batch"}
         if self.kind != "backbone":
-            if said := sorted(own & self.model_fields_set):
-                raise ValueError(f"{said[0]} goes with kind: backbone, not {self.kind}")
+            if given := sorted(own & self.model_fields_set):
+                raise ValueError(f"{given[0]} goes with kind: backbone, not {self.kind}")
         elif self.application is None:
             raise ValueError("application: a name in keras.applications is needed, such as VGG16")
         elif self.view.color == "gray":

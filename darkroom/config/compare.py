@@ -10,7 +10,7 @@ from typing import Any
 
 
 def expanded(value: dict[str, Any]) -> dict[str, Any]:
-    """A configuration with the compared models beside those that ask for them.
+    """A configuration with the compared models beside those that compare them.
 
     Parameters
     ----------
@@ -19,8 +19,8 @@ def expanded(value: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        A name is taken, or a form is none that can be compared; the message opens with
-        the path of the setting.
+        A name is taken, or a setting has a form that cannot be compared; the message opens
+        with the path of the setting.
     """
     models = value.get("models")
     if not isinstance(models, dict):
@@ -51,7 +51,7 @@ def _members(name: str, model: dict[str, Any]) -> tuple[dict[str, Any], dict[str
             )
         if not optimizers:
             raise ValueError(f"models.{name}.optimizer: the list is empty")
-        # None has anything of another's: the order of the list tells nothing.
+        # No optimizer has settings of another: their order changes nothing.
         base = {k: v for k, v in model.items() if k not in ("optimizer", "compare")}
         return base, {key: {"optimizer": optimizers[i]} for key, i in _named(optimizers).items()}
     if not isinstance(compare, dict):
@@ -79,12 +79,12 @@ def _named(optimizers: list[Any]) -> dict[str, int]:
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Mappings are merged, anything else is replaced: as an overlay of the configuration is."""
+    """Merge mappings and replace anything else, as with an overlay of the configuration."""
     found = dict(base)
     for key, new in over.items():
         old = found.get(key)
         if key == "optimizer":
-            # Its name alone leaves the rest as it is.
+            # A name by itself changes the name alone.
             old = {"name": old} if isinstance(old, str) else old
             new = {"name": new} if isinstance(new, str) else new
         if isinstance(old, dict) and isinstance(new, dict):
@@ -94,16 +94,17 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def written_at(config: dict[str, Any], location: list[Any]) -> list[Any]:
-    """Where a person wrote what stands at a place of the expanded configuration.
+    """The place in the written configuration of a place in the expanded one.
 
     Parameters
     ----------
-    config : as it was written. location : keys and positions, e.g. models, X-adam, epochs.
+    config : the written configuration.
+    location : keys and positions, e.g. models, X-adam, epochs.
 
     Returns
     -------
-    The place in `config`: models, X, compare, adam, epochs where the comparison says it;
-    models, X, epochs where it has it from X.
+    models, X, compare, adam, epochs where the comparison has the setting; models, X, epochs
+    where X has it.
     """
     models = config.get("models")
     if len(location) < 2 or location[0] != "models" or not isinstance(models, dict):
@@ -121,13 +122,13 @@ def written_at(config: dict[str, Any], location: list[Any]) -> list[Any]:
         elif isinstance(compare, dict) and asked not in models:
             for other, different in compare.items():
                 if asked == f"{name}-{other}":
-                    own = not rest or _says(different, rest)
+                    own = not rest or _has(different, rest)
                     return ["models", name, *(["compare", other] if own else []), *rest]
     return location
 
 
-def _says(settings: Any, location: list[Any]) -> bool:
-    """Whether settings give a value here, or one that stands in place of what is here."""
+def _has(settings: Any, location: list[Any]) -> bool:
+    """Whether settings have a value at a place, or one that replaces what is there."""
     for part in location:
         if not isinstance(settings, dict):
             return True
@@ -138,7 +139,7 @@ def _says(settings: Any, location: list[Any]) -> bool:
 
 
 def differences(members: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of several settings what they do not share: by name, values by path (`optimizer.name`)."""
+    """What several settings do not share: by name, the values by path (`optimizer.name`)."""
     flat = {name: _flat(settings) for name, settings in members.items()}
     paths = dict.fromkeys(path for settings in flat.values() for path in settings)
     absent = object()

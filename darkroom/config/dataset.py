@@ -22,7 +22,7 @@ from darkroom.sources.addresses import addresses
 Part = Literal["train", "validation", "test"]
 
 
-BACKBONE_VIEW: dict[str, Any] = {"size": 224, "color": "rgb"}  # unless its `view` says other
+BACKBONE_VIEW: dict[str, Any] = {"size": 224, "color": "rgb"}  # unless its `view` says otherwise
 
 
 class View(Strict):
@@ -56,7 +56,7 @@ class View(Strict):
 
 
 class ModelView(Strict):
-    """What a model asks for instead of its data set's view; unset keys keep that one's."""
+    """What a model reads instead of its data set's view; unset keys are those of that view."""
 
     size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     color: Literal["rgb", "gray"] | None = None
@@ -113,15 +113,16 @@ class Decode(Strict):
     )
     palette: Literal["convert", "refuse"] = "convert"
     alpha: Literal["white", "black", "drop", "refuse"] = Field(
-        "white", description="what a transparent image is laid on"
+        "white", description="background of a transparent image"
     )
     cmyk: Literal["convert", "refuse"] = "convert"
     gray: Literal["convert", "refuse"] = Field(
-        "convert", description="a grey image where the view is rgb"
+        "convert", description="a gray image where the view is rgb"
     )
-    animated: Literal["first", "refuse"] = Field("first", description="take the first frame")
+    animated: Literal["first", "refuse"] = Field("first", description="first takes the first frame")
     wrong_suffix: Literal["accept", "refuse"] = Field(
-        "accept", description="a PNG named .jpg, say: read by its content, and listed"
+        "accept",
+        description="a PNG that is named .jpg, say: accept reads it by its content and lists it",
     )
 
 
@@ -130,7 +131,7 @@ class Split(Strict):
 
     given: Literal["use", "ignore"] | dict[Part, Part] = Field(
         "use",
-        description="the source's own train/validation/test; {validation: test} takes one for another",
+        description="the source's own train/validation/test; {validation: test} uses its validation images as test images",
     )
     validation: float = Field(
         0.15, ge=0, lt=1, description="fraction of the rows that are not test"
@@ -270,7 +271,7 @@ class Dataset(Strict):
         None, description="of the archive; a list where the source names several files"
     )
     license: str | None = Field(
-        None, description="told in the report, in place of what the source says"
+        None, description="shown in the report in place of the source's own"
     )
     limits: Limits = Limits()
     layout: Layout = Layout()
@@ -281,14 +282,14 @@ class Dataset(Strict):
     )
     group: str | None = Field(
         None,
-        description="regular expression on the path; rows with an equal group 1 (a patient) stay on one side",
+        description="regular expression on the path; rows with an equal group 1 (a patient) stay in one part",
     )
     decode: Decode = Decode()
     shards: int = Field(
         1,
         ge=1,
-        le=500,  # each is an open file of whoever reads them
-        description="parts that are indexed and prepared apart, each a job: for a cluster",
+        le=500,  # each is an open file of a stage that reads them
+        description="parts that are indexed and prepared as jobs of their own, for a cluster",
     )
     max_unusable: float = Field(
         0.02, ge=0, le=1, description="fraction of the files that may be unusable"
@@ -298,7 +299,7 @@ class Dataset(Strict):
     augment: Augment = Augment()
     threshold: float | Literal["accuracy", "balanced_accuracy", "f1"] = Field(
         0.5,
-        description="two classes: probability of the second from which it is predicted, or what it should maximise on the validation rows",
+        description="two classes: the second is predicted from this probability on; or the score of the validation rows that the threshold maximises",
     )
     models: list[str] | None = Field(None, description="unset: run.models")
     features: list[str] | None = Field(None, description="unset: run.features")
@@ -332,7 +333,7 @@ class Dataset(Strict):
     @model_validator(mode="before")
     @classmethod
     def _hash_beside_its_address(cls, value: Any) -> Any:
-        """`https://…/x.tgz#sha256=…`: so that another source leaves the hash behind with the old one."""
+        """Read `https://…/x.tgz#sha256=…`: a hash in the source goes when the source is replaced."""
         if not isinstance(value, dict) or not isinstance(value.get("source"), str):
             return value
         source, mark, digest = value["source"].partition("#sha256=")
@@ -358,7 +359,7 @@ class Dataset(Strict):
             return self
         try:
             files = len(addresses(self.source))
-        except UserError:  # told before the download, with every other mistake in a source
+        except UserError:  # the check of the sources says so
             return self
         hashes = len(self.sha256) if isinstance(self.sha256, list) else 1
         if hashes != files:

@@ -1,4 +1,4 @@
-"""The forms that settings take: strict ones, and one of several kinds with its short form."""
+"""What settings are made of: strict classes, and one of several kinds with its short form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def one_group(pattern: str | None) -> str | None:
 
 
 class Strict(BaseModel):
-    """Settings that refuse a key which they do not have, and never change."""
+    """Settings that refuse unknown keys and cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 

@@ -1,4 +1,4 @@
-"""A refused configuration in words: file and line, key, value, what is allowed."""
+"""The errors of a configuration in words: file and line, key, value, what is allowed."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ def in_words(
     written: Written,
     removed: Mapping[str, str],
 ) -> str:
-    """One line for each mistake.
+    """One line for each error.
 
     Parameters
     ----------
-    error : what pydantic raised. model : the class that was validated.
+    error : what pydantic raised.
+    model : the class that was validated.
     files : the YAML files that the configuration was merged from, in order.
-    written : where a person wrote what was validated at a place.
-    removed : what to write in place of a setting that there was, by its dotted path; `*` is any
-        one part of the path.
+    written : gives the place in those files of a place in what was validated.
+    removed : what to write in place of a removed setting, by its dotted path; `*` is any one
+        part of the path.
     """
-    found = error.errors()
-    whole = {(e["loc"], e["msg"]) for e in found}
-    said = []
-    for e in found:
+    errors = error.errors()
+    known = {(e["loc"], e["msg"]) for e in errors}
+    lines = []
+    for e in errors:
         if len(e["loc"]) == 2:
-            # What is wrong with a whole model is wrong with all that are made from it.
+            # An error of a whole model is an error of all that are made from it: one line.
             shared = tuple(written([*e["loc"], None])[:-1])
-            if shared != e["loc"] and (shared, e["msg"]) in whole:
+            if shared != e["loc"] and (shared, e["msg"]) in known:
                 continue
-        said.append(_say(e, model, files, written, removed))
-    return "\n".join(dict.fromkeys(said))
+        lines.append(_line_of(e, model, files, written, removed))
+    return "\n".join(dict.fromkeys(lines))
 
 
-def _say(
+def _line_of(
     error: Any,
     model: type[BaseModel],
     files: list[str],
@@ -79,7 +80,7 @@ def _say(
 
 
 def _is_union_tag(part: Any) -> bool:
-    """pydantic names the member of a union in the path of an error; people need not see it."""
+    """Whether pydantic put this part into a path to name the member of a union."""
     return isinstance(part, str) and (
         part in ("int", "float", "str", "constrained-int", "bool")
         or part.startswith(("literal[", "tuple[", "dict[", "list[", "function-"))
@@ -112,7 +113,7 @@ def _fields_at(model: type[BaseModel], location: list[Any]) -> list[str]:
 
 
 def _locate(location: list[Any], files: list[str]) -> str:
-    """`file.yaml:12: ` of the last file that says the key, or nothing (--config)."""
+    """`file.yaml:12: ` of the last file that has the key, or nothing (--config)."""
     for length in range(len(location), 0, -1):
         for file in reversed(files):
             try:

@@ -46,7 +46,7 @@ class BatchNorm(Strict):
     """Batch normalization."""
 
     momentum: float = Field(0.9, gt=0, lt=1)
-    scale: bool = Field(True, description="learn a factor a channel, not the offset alone")
+    scale: bool = Field(True, description="learn a scale of each channel, not only an offset")
     epsilon: PositiveFloat = 0.001
 
 
@@ -114,7 +114,7 @@ class Layer(OneOf):
     residual: Residual | None = None
     whiten: Whiten | None = None
     scale: Scale | None = None
-    name: str | None = Field(None, pattern=NAME, description="to be named by `features`")
+    name: str | None = Field(None, pattern=NAME, description="a name that `features` may take")
 
 
 class Optimizer(Strict):
@@ -145,7 +145,7 @@ class Schedule(Strict):
 
     name: Literal["constant", "cosine", "one_cycle"] = "constant"
     warmup: float = Field(
-        0.0, ge=0, lt=1, description="fraction of all steps that the rate rises in"
+        0.0, ge=0, lt=1, description="fraction of all steps in which the rate rises"
     )
     final: float = Field(0.0, ge=0, le=1, description="last rate as a fraction of learning_rate")
 
@@ -258,7 +258,7 @@ class Model(Strict):
 
     @property
     def as_embedded(self) -> bool:
-        """Whether its features are those of its backbone: that is frozen, and no layer changes them."""
+        """Whether its features are those of its backbone: frozen, with no layers but dropout."""
         changing = [layer for layer in self.layers if layer.kind != "dropout"]
         return self.backbone is not None and self.fine_tune is None and not changing
 
@@ -266,7 +266,7 @@ class Model(Strict):
     def _head_on_a_backbone(self) -> Self:
         if self.backbone is None:
             if self.fine_tune is not None:
-                raise ValueError("fine_tune needs `backbone`, what is to be tuned")
+                raise ValueError("fine_tune needs a `backbone` to tune")
             if not self.layers:
                 raise ValueError("layers: a network needs at least one")
         elif self.view != ModelView():

@@ -80,28 +80,32 @@ class Report(Strict):
     """The report."""
 
     samples: PositiveInt = Field(6, description="sample images of each class")
-    mistakes: NonNegativeInt = Field(24, description="most confident mistakes shown")
+    mistakes: NonNegativeInt = Field(
+        24, description="misclassified images shown, the most confident first"
+    )
 
 
 class Settings(Strict):
-    """The whole configuration, checked; docs/design.md says what each stage reads of it."""
+    """The whole configuration, checked; `stages` has what each stage reads of it."""
 
     data: str | None = Field(
         None,
         description="a source to run by itself, with every default: --config data=FOLDER",
     )
-    mirror: str | None = Field(None, description="folder looked into before the network")
+    mirror: str | None = Field(
+        None, description="folder where files are looked for before they are downloaded"
+    )
     gpus: Literal["auto"] | NonNegativeInt = Field(
-        "auto", description="cards a training job takes; auto: 1 where a card is found"
+        "auto", description="GPUs of a training job; auto: 1 where a GPU is found"
     )
     jobs_per_gpu: PositiveInt = Field(
-        1, le=16, description="jobs that share a card, each with an equal part of its memory"
+        1, le=16, description="jobs that share a GPU, each with an equal part of its memory"
     )
     gpu_memory: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="part of a card's memory that a job may take; null: what it needs, or its equal part",
+        description="part of a GPU's memory that a job may take; null: what it needs, or its equal part",
     )
     threads: PositiveInt = Field(8, description="most threads of one job")
     backend: Literal["tensorflow", "jax", "torch"] = Field(
@@ -219,7 +223,7 @@ class Settings(Strict):
     # -- what a data set consists of
 
     def models_of(self, dataset: str) -> list[str]:
-        """Models of a data set; one that only compares others stands for those."""
+        """Models of a data set; a model with `compare` is replaced by those that it compares."""
         asked = _or(self.datasets[dataset].models, self.run.models)
         found = [n for name in asked for n in self.comparisons.get(name, [name])]
         return list(dict.fromkeys(found))
@@ -231,7 +235,7 @@ class Settings(Strict):
 
     @cached_property
     def comparisons(self) -> dict[str, list[str]]:
-        """Names of the compared models, by the name that stands for them all."""
+        """Names of the models that are compared, by the model that compares them."""
         return {
             name: [f"{name}-{other}" for other in model.compare]
             for name, model in self.models.items()

@@ -43,7 +43,7 @@ class Range(Strict):
         return self
 
     def samples(self) -> list[int | float]:
-        """Both ends; of fractions one between, that a setting of whole numbers refuses."""
+        """Both ends, and of fractions one between: a setting that takes whole numbers refuses it."""
         if all(isinstance(v, int) for v in (self.low, self.high, self.step or 1)):
             return [self.low, self.high]
         between = self.low + (self.step or 0.381966 * (self.high - self.low))
@@ -86,7 +86,7 @@ class Tune(Strict):
 
 
 def _as_number(value: Any) -> Any:
-    """YAML 1.1 takes 1e-3 for text; in a space it is a number."""
+    """Read 1e-3 as a number: YAML 1.1 reads it as text."""
     text = isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value)
     return float(value) if text else value
 
@@ -111,12 +111,12 @@ class TuneClassifier(Tune):
     )
 
 
-# What is no setting of a training: other stages read it, or it is not one network's.
+# No settings of a training: other stages read them, or they are not of one network.
 NOT_TRIED = ("view", "backbone", "fine_tune", "seeds", "features")
 
 
 def check_space(owner: BaseModel, tune: Tune | None) -> None:
-    """Every value of a space must make settings that could have been written by hand."""
+    """Refuse a space with a value that could not have been written by hand."""
     if tune is None:
         return
     for path in tune.space:
@@ -133,8 +133,8 @@ def _tried(owner: BaseModel, path: str, value: Any) -> Any:
     try:
         return value_at(tunable(_with(owner, path, value)), path)
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ValueError(f"tune.space: {path} with {value!r}: {said}") from None
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"tune.space: {path} with {value!r}: {why}") from None
     except ValueError as error:
         raise ValueError(f"tune.space: {error}") from None
 
@@ -150,13 +150,13 @@ def _with(owner: Owner, path: str, value: Any) -> Owner:
 
 
 def drawn(owner: Tuned) -> list[Tuned]:
-    """Settings, and the same with each value by itself that a search may draw in their place."""
+    """Settings, and the same with each single value that a search may draw."""
     tune = owner.tune
     return [owner, *(_with(owner, path, value) for path, value in (tune.samples() if tune else []))]
 
 
 def tunable(owner: BaseModel) -> dict[str, Any]:
-    """Settings as the paths of a space lead into them: a layer has its own kind alone."""
+    """Settings as JSON values, in the form that the paths of a space name: a layer has one kind."""
     plain = owner.model_dump(mode="json", exclude={"tune", "compare"})
     for number, layer in enumerate(plain.get("layers", [])):
         plain["layers"][number] = {k: v for k, v in layer.items() if v is not None}

@@ -169,7 +169,7 @@ def test_a_hash_for_each_of_several_files() -> None:
         ({"kind": "hog"}, {"backbone": "net"}, "models.cnn.backbone: 'net' is no feature set of kind backbone"),
         (BACKBONE, {"backbone": "net", "view": {"size": 9}}, "view: it is that of the feature set 'net'; set it there"),
         (BACKBONE, {"backbone": "net", "normalise": "unit"}, "normalise: a backbone brings its own; leave it out"),
-        (BACKBONE, {"fine_tune": {"blocks": 2}}, "fine_tune needs `backbone`, what is to be tuned"),
+        (BACKBONE, {"fine_tune": {"blocks": 2}}, "fine_tune needs a `backbone` to tune"),
         (BACKBONE, {"backbone": "net", "fine_tune": {}}, "give either blocks or start"),
         (BACKBONE, {"backbone": "net", "fine_tune": {"blocks": 1, "start": "a"}}, "give either blocks or start"),
         (BACKBONE, {"backbone": "net", "fine_tune": {"blocks": 0}}, "models.cnn.fine_tune.blocks is 0"),
