@@ -1,4 +1,4 @@
-"""PBS, LSF, SGE and Slurm by their own commands: what profiles/generic calls to submit a job and to ask about it.
+"""PBS, SGE and Slurm by their own commands: what profiles/generic calls to submit a job and to ask about it.
 
     python -m darkroom.workflow.schedulers pbs submit --threads 4 --memory 8000 --minutes 60 --gpus 1 JOBSCRIPT
     python -m darkroom.workflow.schedulers pbs status NUMBER
@@ -8,7 +8,7 @@ its exit status into a file itself, and the scheduler is only asked whether it s
 one that it does not know and that wrote nothing was killed. Standard library only.
 
 Account and queues are those of the environment: DARKROOM_ACCOUNT, DARKROOM_PARTITION (the
-queue), DARKROOM_GPU_PARTITION (the queue of jobs with a card); DARKROOM_SUBMIT_OPTIONS adds words
+queue), DARKROOM_GPU_PARTITION (the queue of jobs with a GPU); DARKROOM_SUBMIT_OPTIONS adds words
 to each submission.
 """
 
@@ -41,11 +41,11 @@ exit $status
 
 @dataclass(frozen=True)
 class Scheduler:
-    """The commands of a scheduler; words in braces are filled in, those of a card or a name only where there is one.
+    """The commands of a scheduler; words in braces are filled in, those of a GPU or a name only where there is one.
 
     Attributes
     ----------
-    submit : takes a script as its last word, or as its standard input where `by_input`.
+    submit : takes a script as its last word.
     number : finds a job's number in what `submit` prints. ask : prints what is known of a job.
     gone : what it prints of one that has ended, where it still knows it.
     """
@@ -53,33 +53,26 @@ class Scheduler:
     submit: str
     account: str
     queue: str
-    card: str
+    gpu: str
     number: str
     ask: str
     gone: str
-    by_input: bool = False
 
 
 SCHEDULERS = {
     "pbs": Scheduler(
-        submit="qsub -V -j oe -o {log} -l select=1:ncpus={threads}:mem={memory}mb{card} -l walltime={clock}",
-        account="-A {name}", queue="-q {name}", card=":ngpus={gpus}",
+        submit="qsub -V -j oe -o {log} -l select=1:ncpus={threads}:mem={memory}mb{gpu} -l walltime={clock}",
+        account="-A {name}", queue="-q {name}", gpu=":ngpus={gpus}",
         number=r"^(\d+\S*)", ask="qstat -f {number}", gone=r"job_state = [CFX]",
     ),
-    "lsf": Scheduler(
-        submit="bsub -n {threads} -R span[hosts=1] -R rusage[mem={memory}MB] -M {memory}MB -W {minutes} -o {log} {card}",
-        account="-P {name}", queue="-q {name}", card="-gpu num={gpus}",
-        number=r"Job <(\d+)>", ask="bjobs -noheader -o stat {number}", gone=r"DONE|EXIT|not found",
-        by_input=True,
-    ),
     "sge": Scheduler(
-        submit="qsub -V -cwd -terse -j y -o {log} -pe smp {threads} -l h_rt={clock} -l h_vmem={memory_a_core}M {card}",
-        account="-P {name}", queue="-q {name}", card="-l gpu={gpus}",
+        submit="qsub -V -cwd -terse -j y -o {log} -pe smp {threads} -l h_rt={clock} -l h_vmem={memory_a_core}M {gpu}",
+        account="-P {name}", queue="-q {name}", gpu="-l gpu={gpus}",
         number=r"^(\d+)", ask="qstat -j {number}", gone=r"do not exist",
     ),
     "slurm": Scheduler(
-        submit="sbatch --parsable -o {log} --ntasks=1 --cpus-per-task={threads} --mem={memory} -t {minutes} {card}",
-        account="-A {name}", queue="-p {name}", card="--gpus={gpus}",
+        submit="sbatch --parsable -o {log} --ntasks=1 --cpus-per-task={threads} --mem={memory} -t {minutes} {gpu}",
+        account="-A {name}", queue="-p {name}", gpu="--gpus={gpus}",
         number=r"^(\d+)", ask="squeue -h -o %T -j {number}", gone=r"COMPLETED|FAILED|CANCELLED|TIMEOUT|OUT_OF|^\s*$",
     ),
 }  # fmt: skip
@@ -98,10 +91,10 @@ def submission(
         "threads": threads, "memory": memory, "memory_a_core": -(-memory // threads), "log": log,
         "minutes": minutes, "clock": f"{minutes // 60:02}:{minutes % 60:02}:00", "gpus": gpus,
     }  # fmt: skip
-    filled["card"] = scheduler.card.format(gpus=gpus) if gpus else ""
+    filled["gpu"] = scheduler.gpu.format(gpus=gpus) if gpus else ""
     words: list[str] = []
     for word in scheduler.submit.split():  # a name may have spaces, and stays one word
-        words += filled["card"].split() if word == "{card}" else [word.format(**filled)]
+        words += filled["gpu"].split() if word == "{gpu}" else [word.format(**filled)]
     queue = os.environ.get("DARKROOM_PARTITION")
     if gpus:
         queue = os.environ.get("DARKROOM_GPU_PARTITION") or queue
@@ -136,12 +129,13 @@ def submit(
     words = submission(
         scheduler, threads=threads, memory=memory, minutes=minutes, gpus=gpus, log=str(log)
     )
-    with script.open() as file:
-        done = subprocess.run(
-            words if scheduler.by_input else [*words, str(script)],
-            stdin=file if scheduler.by_input else subprocess.DEVNULL,
-            stdout=subprocess.PIPE, text=True, check=True,
-        )  # fmt: skip
+    done = subprocess.run(
+        [*words, str(script)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     found = re.search(scheduler.number, done.stdout, flags=re.M)
     if found is None:
         raise SystemExit(f"{words[0]} printed no number of a job: {done.stdout!r}")

@@ -197,7 +197,7 @@ def test_equal_jobs_may_be_one_array(troubled: tuple[OnCluster, str]) -> None:
 
 
 def test_the_generic_profile_submits_asks_and_ends_well(troubled: tuple[OnCluster, str]) -> None:
-    """With Slurm's commands alone, as PBS, LSF and SGE are spoken to with theirs."""
+    """With Slurm's commands alone, as PBS and SGE are spoken to with theirs."""
     at, _ = troubled
     made = "results/digits/holdout/cnn-seed0/forest/predictions.parquet"
     (at.root / made).unlink()

@@ -41,7 +41,7 @@ def look(asked: Asked) -> Iterator[Finding]:
             yield Finding("ok", f"{name}: by .venv-{beside}/bin/snakemake")
         elif without:
             made = "kubernetes" if "kubernetes" in wanted["executor"] else "cluster"
-            known = file.parent.name in ("slurm", "generic", "kubernetes")
+            known = file.parent.name in ("slurm", "lsf", "generic", "kubernetes")
             how = f"`make {made}`" if known else f"pip install {' '.join(without)}"
             yield Finding("note", f"{name} needs {', '.join(without)}, to be used: {how}")
         elif plugins:

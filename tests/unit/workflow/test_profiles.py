@@ -11,7 +11,7 @@ from snakemake.profiles import ProfileConfigFileParser
 
 from darkroom import ROOT
 
-PROFILES = ("default", "slurm", "generic", "kubernetes")
+PROFILES = ("default", "slurm", "lsf", "generic", "kubernetes")
 NETWORKS = {"train_model", "try_model", "extract_features", "embed_images", "predict_images"}
 
 
@@ -19,7 +19,7 @@ NETWORKS = {"train_model", "try_model", "extract_features", "embed_images", "pre
 def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment that names nothing, in which all plugins are there."""
     for name in ("ACCOUNT", "PARTITION", "GPU_PARTITION", "QOS", "SCHEDULER", "BUCKET", "IMAGE",
-                 "NAMESPACE", "GPUS"):  # fmt: skip
+                 "NAMESPACE", "GPUS", "SUBMIT_OPTIONS"):  # fmt: skip
         monkeypatch.delenv(f"DARKROOM_{name}", raising=False)
         monkeypatch.delenv(f"SBATCH_{name}", raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
@@ -53,7 +53,7 @@ def parsed_plain(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text()))
 
 
-@pytest.mark.parametrize("name", ["slurm", "generic"])
+@pytest.mark.parametrize("name", ["slurm", "lsf", "generic"])
 def test_no_run_waits_long_for_its_last_submission(name: str) -> None:
     """Snakemake ends no sooner than one span of this limit after it."""
     jobs, seconds = parsed_plain(name)["max-jobs-per-timespan"].removesuffix("s").split("/")
@@ -68,7 +68,7 @@ def test_slurm_without_a_name_leaves_all_to_slurm() -> None:
 
 
 def test_slurm_with_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A number stays a text; Slurm's own variables count where ours are unset; cards for networks alone."""
+    """A number stays a text; Slurm's own variables count where ours are unset; GPUs for networks alone."""
     monkeypatch.setenv("DARKROOM_ACCOUNT", "2024_07")
     monkeypatch.setenv("SBATCH_ACCOUNT", "other")
     monkeypatch.setenv("SBATCH_PARTITION", "day")
@@ -81,18 +81,32 @@ def test_slurm_with_names(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def test_lsf_with_and_without_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = parsed("lsf")
+    assert found["executor"] == "lsf" and "set-resources" not in found
+    nothing = ["lsf_project=None", "lsf_queue=None", "lsf_extra=None"]
+    assert found["default-resources"] == nothing
+    monkeypatch.setenv("DARKROOM_ACCOUNT", "2024_07")
+    monkeypatch.setenv("DARKROOM_GPU_PARTITION", "gpu")
+    monkeypatch.setenv("DARKROOM_SUBMIT_OPTIONS", "-x")
+    found = parsed("lsf")
+    assert found["default-resources"][::2] == ["lsf_project='2024_07'", "lsf_extra='-x'"]
+    wanted = ("gpu=1", "lsf_queue='gpu'", "lsf_extra='-gpu num=1 -x'")
+    assert set(found["set-resources"]) == {f"{rule}:{w}" for rule in NETWORKS for w in wanted}
+
+
 def test_generic_calls_our_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DARKROOM_SCHEDULER", "lsf")
+    monkeypatch.setenv("DARKROOM_SCHEDULER", "sge")
     monkeypatch.setenv("DARKROOM_GPU_PARTITION", "cards")
     found = parsed("generic")
     assert (
-        "-m darkroom.workflow.schedulers lsf submit --threads {threads}"
+        "-m darkroom.workflow.schedulers sge submit --threads {threads}"
         in found["cluster-generic-submit-cmd"]
     )
     assert found["cluster-generic-status-cmd"].endswith(
-        "-m darkroom.workflow.schedulers lsf status"
+        "-m darkroom.workflow.schedulers sge status"
     )
-    assert found["cluster-generic-cancel-cmd"] == "bkill"
+    assert found["cluster-generic-cancel-cmd"] == "qdel"
     assert set(found["set-resources"]) == {f"{rule}:gpu=1" for rule in NETWORKS}
 
 
@@ -113,7 +127,12 @@ def test_kubernetes_keeps_what_reads_the_unpacked_files_together(
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("slurm", "make cluster"), ("generic", "make cluster"), ("kubernetes", "make kubernetes")],
+    [
+        ("slurm", "make cluster"),
+        ("lsf", "make cluster"),
+        ("generic", "make cluster"),
+        ("kubernetes", "make kubernetes"),
+    ],
 )
 def test_a_missing_plugin_is_told_in_a_sentence(
     name: str, told: str, monkeypatch: pytest.MonkeyPatch
@@ -143,6 +162,7 @@ def test_the_locks_agree_with_the_one_of_the_workflow() -> None:
     run = versions("run.lock")
     for lock, has in (
         ("cluster.lock", "snakemake-executor-plugin-slurm"),
+        ("cluster.lock", "snakemake-executor-plugin-lsf"),
         ("kubernetes.lock", "snakemake-executor-plugin-kubernetes"),
         ("pods.lock", "moto"),
     ):

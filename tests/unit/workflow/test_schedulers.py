@@ -108,18 +108,15 @@ def test_a_refusal_is_passed_on(pretended: Path, capsys: pytest.CaptureFixture[s
     )
     with pytest.raises(SystemExit, match="refused"):
         submitted("true", capsys)
-    with pytest.raises(SystemExit, match="bsub: not found here"):
-        main(["lsf", "submit", *ASKED, "job.sh"])
+    (pretended.parent / "bin/qsub").unlink()
+    with pytest.raises(SystemExit, match="qsub: not found here"):
+        main(["sge", "submit", *ASKED, "job.sh"])
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("pbs", "-l select=1:ncpus=4:mem=8000mb:ngpus=1 -l walltime=01:30:00 -A vision -q cards"),
-        (
-            "lsf",
-            "-n 4 -R span[hosts=1] -R rusage[mem=8000MB] -M 8000MB -W 90 -o LOG -gpu num=1 -P vision -q cards",
-        ),
         ("sge", "-pe smp 4 -l h_rt=01:30:00 -l h_vmem=2000M -l gpu=1 -P vision -q cards"),
         ("slurm", "--cpus-per-task=4 --mem=8000 -t 90 --gpus=1 -A vision -p cards"),
     ],
