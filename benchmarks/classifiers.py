@@ -149,7 +149,7 @@ def measure(title: str, data: tuple[str, str], kinds: list[str], threads: int) -
             cost = measured(STAGE, [*data, made, cfg, str(threads)])
             table, _ = read_predictions(str(folder / "predictions.parquet"))
             truth = table["class"].to_numpy()
-            ours = Run(*cost, table["predicted"].to_numpy(), truth)
+            ours = Run(*cost, table["most_probable"].to_numpy(), truth)
             cost = measured(BARE, [*data, made, BARE_ESTIMATORS[kind], str(threads)])
             bare = Run(*cost, np.load(folder / "predicted.npy"), truth)
         for name, run in (("Darkroom", ours), ("bare scikit-learn", bare)):

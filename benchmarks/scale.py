@@ -40,13 +40,13 @@ STAGES = {
     "describe_images": "describe.describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe_images', features='hog'))",
     "embed_images": "backbone.embed_images(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed_images', features='net'), threads=cores)",
     "train_model": "training.train(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train_model', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
-    "extract_features": "network.extract_features('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('extract_features', fold='holdout', model='cnn'), name='cnn-seed0', threads=cores)",
+    "extract_features": "network.extract_features('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('extract_features', fold='holdout', model='cnn', seed='0'), threads=cores)",
     "fit linear_svm": "fit('linear_svm')",
     "fit logistic_regression": "fit('logistic_regression')",
     "fit svm": "fit('svm')",
     "fit random_forest": "fit('random_forest')",
     "fit knn": "fit('knn')",
-    "evaluate_dataset": "evaluate.evaluate_dataset(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.csv', summary='summary.csv', classes='class_metrics.csv', thresholds='thresholds.csv', predictions_out='predictions.parquet', cfg=cfg('evaluate_dataset'))",
+    "evaluate_dataset": "evaluate.evaluate_dataset(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet', thresholds='thresholds.parquet', collected='predictions.parquet', cfg=cfg('evaluate_dataset'))",
     "write_report": "report_()",
 }
 MODULES = {
@@ -84,8 +84,8 @@ def report_():
     history.write_bytes(Path('history.csv').read_bytes())
     report.write_report(
         source=source, manifest=manifest, unusable='unusable.csv', splits=splits,
-        metrics='metrics.csv', summary='summary.csv', classes='class_metrics.csv',
-        thresholds='thresholds.csv', predictions='predictions.parquet', images=pixels,
+        metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet',
+        thresholds='thresholds.parquet', predictions='predictions.parquet', images=pixels,
         output='report.html', figures=[f'figures/{name}' for name in FIGURES],
         benchmarks='benchmarks', stages=[], cfg=cfg('write_report'), histories=[str(history)], augmented=variants)
 

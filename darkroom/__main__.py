@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=float,
         metavar="P",
         help="two classes: say the second from this probability on "
-        "(unset: the run's own from thresholds.csv, else 0.5)",
+        "(unset: the run's own from thresholds.parquet, else 0.5)",
     )
     command.add_argument(
         "--backend",
@@ -134,14 +134,15 @@ def _doctor(given: argparse.Namespace) -> int:
 def _predict(given: argparse.Namespace) -> int:
     from darkroom.machine import hardware
     from darkroom.machine.progress import progress
+    from darkroom.names import HEAD
     from darkroom.predict import predict, trained
 
     model = trained.find(given.model)
     threshold, how = given.threshold, ""
     if threshold is None:
         above = Path(model.files[0]).absolute().parents
-        beside = above[min(2 if model.classifier == trained.HEAD else 3, len(above) - 1)]
-        threshold, how = trained.threshold(str(beside / "thresholds.csv"), model) or (0.5, "")
+        beside = above[min(2 if model.classifier == HEAD else 3, len(above) - 1)]
+        threshold, how = trained.threshold(str(beside / "thresholds.parquet"), model) or (0.5, "")
     predict.check_threshold(model, threshold, "--threshold")
     found = _pictures(given.images)
     meaning = predict.in_words(model, threshold, how)

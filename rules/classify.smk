@@ -32,7 +32,6 @@ rule extract_features:
         **resources("extract_features"),
     params:
         cfg=params.cfg("extract_features"),
-        name="{model}-seed{seed}",
         code=code("extract_features"),
     script:
         "../scripts/extract_features.py"

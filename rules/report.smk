@@ -1,5 +1,13 @@
 from darkroom.report.figure_names import FIGURES
 
+# Tables of the evaluation, as Snakemake's own report names them.
+TABLES = {
+    "metrics": "every run",
+    "summary": "over seeds and folds",
+    "class_metrics": "by class",
+    "thresholds": "thresholds of two classes",
+}
+
 
 rule report:
     """Target: the reports of all data sets in `run`."""
@@ -11,7 +19,8 @@ rule evaluate_dataset:
     """Scores with intervals, of every network and classifier on the same rows.
 
     in   all predictions.parquet of a data set, manifest.parquet, splits.parquet
-    out  metrics.csv (a row a run), summary.csv (over seeds and folds), class_metrics.csv, thresholds.csv, predictions.parquet
+    out  metrics (a row a run), summary (over seeds and folds), class_metrics and thresholds, each
+         as Parquet and as CSV; predictions.parquet
     """
     input:
         predictions=inputs.each(
@@ -21,31 +30,20 @@ rule evaluate_dataset:
         manifest="results/{dataset}/manifest.parquet",
         splits="results/{dataset}/splits.parquet",
     output:
-        metrics=report(
-            "results/{dataset}/metrics.csv",
-            caption="../report/metrics.rst",
-            category="{dataset}",
-            labels={"table": "every run"},
-        ),
-        summary=report(
-            "results/{dataset}/summary.csv",
-            caption="../report/summary.rst",
-            category="{dataset}",
-            labels={"table": "over seeds and folds"},
-        ),
-        classes=report(
-            "results/{dataset}/class_metrics.csv",
-            caption="../report/class_metrics.rst",
-            category="{dataset}",
-            labels={"table": "by class"},
-        ),
-        thresholds=report(
-            "results/{dataset}/thresholds.csv",
-            caption="../report/thresholds.rst",
-            category="{dataset}",
-            labels={"table": "thresholds of two classes"},
-        ),
-        predictions="results/{dataset}/predictions.parquet",
+        metrics="results/{dataset}/metrics.parquet",
+        summary="results/{dataset}/summary.parquet",
+        class_metrics="results/{dataset}/class_metrics.parquet",
+        thresholds="results/{dataset}/thresholds.parquet",
+        collected="results/{dataset}/predictions.parquet",
+        tables=[
+            report(
+                f"results/{{dataset}}/{name}.csv",
+                caption=f"../report/{name}.rst",
+                category="{dataset}",
+                labels={"table": words},
+            )
+            for name, words in TABLES.items()
+        ],
     log:
         "logs/{dataset}/evaluate_dataset.log",
     benchmark:
@@ -73,10 +71,10 @@ rule write_report:
         manifest="results/{dataset}/manifest.parquet",
         unusable="results/{dataset}/unusable.csv",
         splits="results/{dataset}/splits.parquet",
-        metrics="results/{dataset}/metrics.csv",
-        summary="results/{dataset}/summary.csv",
-        classes="results/{dataset}/class_metrics.csv",
-        thresholds="results/{dataset}/thresholds.csv",
+        metrics="results/{dataset}/metrics.parquet",
+        summary="results/{dataset}/summary.parquet",
+        class_metrics="results/{dataset}/class_metrics.parquet",
+        thresholds="results/{dataset}/thresholds.parquet",
         predictions="results/{dataset}/predictions.parquet",
         histories=inputs.each("results/{dataset}/{fold}/{run}/history.csv"),
         tuning=inputs.searches,

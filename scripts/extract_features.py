@@ -11,5 +11,5 @@ with stage(snakemake):
         predictions_path=snakemake.output.predictions,
         threads=snakemake.threads,
         embedded=snakemake.input.get("embedded") or None,
-        **{key: snakemake.params[key] for key in ("cfg", "name")},
+        cfg=snakemake.params.cfg,
     )

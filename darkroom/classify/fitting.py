@@ -119,9 +119,9 @@ def fit_classifier(
         data.label,
         probabilities,
         dataset=cfg["dataset"],
-        fold=cfg["fold"],
-        features=cfg["features"],
-        classifier=cfg["name"],
+        run=predictions.Run.on(
+            cfg["features"], data.features.made, fold=cfg["fold"], classifier=cfg["name"]
+        ),
         classes=data.classes,
         notes=notes,
         seconds=seconds,

@@ -24,6 +24,7 @@ from darkroom.config.messages import in_words
 from darkroom.config.model import Model
 from darkroom.config.removed import REMOVED
 from darkroom.errors import UserError, nearest
+from darkroom.names import run_name
 
 RESERVED = {
     "augmented",
@@ -267,7 +268,12 @@ class Settings(Strict):
 
     def runs_of(self, dataset: str) -> list[str]:
         """Trained networks of a data set: `{model}-seed{seed}`."""
-        return [f"{m}-seed{s}" for m in self.models_of(dataset) for s in self.models[m].seeds]
+        return [run_name(m, s) for m in self.models_of(dataset) for s in self.models[m].seeds]
+
+    def network_of(self, features: str) -> str | None:
+        """The model whose training makes a feature set; None where none does."""
+        runs = ((name, seed) for name, model in self.models.items() for seed in model.seeds)
+        return next((name for name, seed in runs if run_name(name, seed) == features), None)
 
     def folds_of(self, dataset: str) -> list[str]:
         """Names of the folds: `fold-1` …, or `holdout` alone."""
@@ -281,7 +287,7 @@ class Settings(Strict):
         own feature set, also where `features` does not name that.
         """
         sets = [
-            model.backbone if model.backbone and model.as_embedded else f"{name}-seed{seed}"
+            model.backbone if model.backbone and model.as_embedded else run_name(name, seed)
             for name, model in ((name, self.models[name]) for name in self.models_of(dataset))
             for seed in model.seeds
         ]

@@ -20,6 +20,10 @@ from darkroom.errors import UserError, nearest
 if TYPE_CHECKING:
     from darkroom.classify.fitting import FitClassifier
     from darkroom.config.settings import Settings
+    from darkroom.evaluate.evaluate import EvaluateDataset
+    from darkroom.features.backbone import EmbedImages
+    from darkroom.features.describe import DescribeImages
+    from darkroom.features.network import ExtractFeatures
     from darkroom.index.check import CheckFiles
     from darkroom.index.manifest import IndexFiles
     from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
@@ -180,6 +184,7 @@ def train_model(
     return {
         "dataset": dataset,
         "fold": fold,
+        "name": model,
         "model": _training(settings, model),
         "backbone": _backbone(settings, model),
         "seed": seed,
@@ -195,16 +200,21 @@ def _backbone(settings: Settings, user: str) -> dict[str, Any] | None:
     return {"name": name} | _pick(settings.features[name], "application", "settings", "pool")
 
 
-def extract_features(settings: Settings, dataset: str, fold: str, model: str) -> dict[str, Any]:
+def extract_features(
+    settings: Settings, dataset: str, fold: str, model: str, seed: int
+) -> ExtractFeatures:
     """The layer to read, the batch, and the balance of classes."""
     m = settings.models[model]
     return {
         "dataset": dataset,
         "fold": fold,
+        "model": model,
+        "seed": seed,
         "layer": m.features,
         "batch": m.batch,
         "backend": settings.backend,
-    } | _balance(settings, dataset)
+        **_balance(settings, dataset),
+    }
 
 
 def try_model(settings: Settings, dataset: str, fold: str, model: str) -> TryModel:
@@ -219,7 +229,7 @@ def try_model(settings: Settings, dataset: str, fold: str, model: str) -> TryMod
         "epochs": m.tune.epochs,
     }
     train: Any = train_model(settings, dataset, fold, model, m.seeds[0])
-    found: TryModel = train | {"name": model, "tune": search}
+    found: TryModel = train | {"tune": search}
     return found
 
 
@@ -251,16 +261,25 @@ def choose_classifier_setting(
     return {"dataset": dataset, "fold": fold, "features": features, "classifier": classifier}
 
 
-def describe_images(settings: Settings, features: str) -> dict[str, Any]:
+def describe_images(settings: Settings, features: str) -> DescribeImages:
     """The name and the kind of the feature set."""
-    return {"name": features, "kind": settings.features[features].kind}
+    kind = settings.features[features].kind
+    assert kind != "backbone"
+    return {"name": features, "kind": kind}
 
 
-def embed_images(settings: Settings, features: str) -> dict[str, Any]:
+def embed_images(settings: Settings, features: str) -> EmbedImages:
     """The backbone, and how many images it takes at a time."""
-    backbone = _backbone(settings, features)
-    assert backbone is not None
-    return backbone | _pick(settings.features[features], "batch") | {"backend": settings.backend}
+    f = settings.features[features]
+    assert f.application is not None
+    return {
+        "name": features,
+        "application": f.application,
+        "settings": f.settings,
+        "pool": f.pool,
+        "batch": f.batch,
+        "backend": settings.backend,
+    }
 
 
 def fit_classifier(
@@ -278,11 +297,14 @@ def fit_classifier(
     }
 
 
-def evaluate_dataset(settings: Settings, dataset: str) -> dict[str, Any]:
+def evaluate_dataset(settings: Settings, dataset: str) -> EvaluateDataset:
     """The resampling for intervals, and the threshold."""
-    return {"dataset": dataset, "evaluate": _json(settings.evaluate)} | _pick(
-        settings.datasets[dataset], "threshold"
-    )
+    return {
+        "dataset": dataset,
+        "bootstrap": settings.evaluate.bootstrap,
+        "seed": settings.evaluate.seed,
+        "threshold": settings.datasets[dataset].threshold,
+    }
 
 
 def predict_images(settings: Settings, dataset: str, name: str) -> dict[str, Any]:

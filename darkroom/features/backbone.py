@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -16,13 +16,32 @@ from darkroom.train import backbones, batches, models
 log = logging.getLogger(__name__)
 
 
+class EmbedImages(TypedDict):
+    """Settings of the stage.
+
+    Attributes
+    ----------
+    name : of the feature set.
+    application, settings, pool : the backbone, see `backbones.build`.
+    batch : images at a time.
+    backend : of Keras; None: TensorFlow, or the environment's.
+    """
+
+    name: str
+    application: str
+    settings: dict[str, Any]
+    pool: str
+    batch: int
+    backend: str | None
+
+
 def embed_images(
     images: str,
     weights: str,
     features: str,
     *,
     augmented: str | None = None,
-    cfg: dict[str, Any],
+    cfg: EmbedImages,
     threads: int,
 ) -> None:
     """Compute the features of every image and of every variant.
@@ -36,8 +55,7 @@ def embed_images(
     features : the file to write: (M, D) float32, the M images first, then the variants. A
         map of (h, w, C) is one row of D = h·w·C, its shape in `made`.
     augmented : the view's `augmented/{view}.h5`, where there is one.
-    cfg : `name` of the feature set, `application`, `settings`, `pool`, `batch`,
-        `backend` (of Keras).
+    cfg : settings.
     threads : cores to use.
 
     Raises
@@ -45,9 +63,13 @@ def embed_images(
     UserError
         A backbone that cannot be built for these images, or of which these are no weights.
     """
-    models.backend(threads, cfg.get("backend"))
+    models.backend(threads, cfg["backend"])
     files = [store.open_images(path) for path in (images, augmented) if path]
-    what = {key: cfg[key] for key in ("application", "settings", "pool")}
+    what: dict[str, Any] = {
+        "application": cfg["application"],
+        "settings": cfg["settings"],
+        "pool": cfg["pool"],
+    }
     try:
         network = backbones.build(**what, shape=files[0].images.shape[1:], weights=weights)
     except UserError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -24,8 +24,21 @@ CLIP = 0.2
 CHUNK_BYTES = 64_000_000  # of working memory; a chunk has as many images as fit
 
 
+class DescribeImages(TypedDict):
+    """Settings of the stage.
+
+    Attributes
+    ----------
+    name : of the feature set.
+    kind : what describes an image.
+    """
+
+    name: str
+    kind: Literal["pixels", "hog"]
+
+
 def describe_images(
-    images: str, features: str, *, augmented: str | None = None, cfg: dict[str, Any]
+    images: str, features: str, *, augmented: str | None = None, cfg: DescribeImages
 ) -> None:
     """Compute one feature vector of every image and of every variant.
 
@@ -36,7 +49,7 @@ def describe_images(
     images : the view's `images/{view}.h5`.
     features : the file to write: (M, D) float32, the M images first, then the variants.
     augmented : the view's `augmented/{view}.h5`, where there is one.
-    cfg : `kind` (`pixels` or `hog`), `name` of the feature set.
+    cfg : settings.
 
     Raises
     ------

@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from darkroom.errors import UserError
-from darkroom.features.predictions import write_predictions
+from darkroom.features.predictions import Run, write_predictions
 from darkroom.images import store
 from darkroom.images.joined import forget
 from darkroom.machine.progress import progress
+from darkroom.names import HEAD, run_name
 from darkroom.train import batches, models
 from darkroom.train.backbones import EMBEDDING
 
 log = logging.getLogger(__name__)
+
+
+class ExtractFeatures(TypedDict):
+    """Settings of the stage.
+
+    Attributes
+    ----------
+    dataset, fold, model, seed : which network.
+    layer : name of the layer to read; None: the last hidden one, the input of the head.
+    batch : images at a time.
+    backend : of Keras; None: TensorFlow, or the environment's.
+    balance, balance_seed : of the training rows, which decide the variants that are read.
+    """
+
+    dataset: str
+    fold: str
+    model: str
+    seed: int
+    layer: str | None
+    batch: int
+    backend: str | None
+    balance: int | str | None
+    balance_seed: int
 
 
 def extract_features(
@@ -27,8 +51,7 @@ def extract_features(
     *,
     features_path: str,
     predictions_path: str,
-    cfg: dict[str, Any],
-    name: str,
+    cfg: ExtractFeatures,
     threads: int,
     embedded: str | None = None,
 ) -> None:
@@ -41,9 +64,8 @@ def extract_features(
     ----------
     model_path, images, splits, augmented : the network and the files of the data set.
     features_path, predictions_path : what to write; see docs/formats.md.
-    cfg : `dataset`, `fold`, `balance`, `balance_seed`; `layer`, the name of the one to read
-        (None: the last hidden one, the input of the head); `batch`; `backend`, of Keras.
-    name : of the features, `{model}-seed{seed}`. threads : cores to use.
+    cfg : settings.
+    threads : cores to use.
     embedded : features of all images by the network's backbone, where that is frozen: it then
         does not run again.
 
@@ -52,7 +74,8 @@ def extract_features(
     UserError
         The network has no such layer.
     """
-    keras = models.backend(threads, cfg.get("backend"))
+    name = run_name(cfg["model"], cfg["seed"])
+    keras = models.backend(threads, cfg["backend"])
     network = keras.models.load_model(model_path, compile=False, safe_mode=True)
     layer, output = feature_layer(network, cfg["layer"])
     fold = batches.open_fold(
@@ -91,7 +114,7 @@ def extract_features(
             variant[order],
             name=name,
             layer=layer,
-            made={"kind": "network"},
+            made={"kind": "network", "model": cfg["model"], "seed": cfg["seed"]},
         ) as array,
         progress(f"features of {name}", len(rows)) as bar,
         batches.ahead(batches.in_order(rows, cfg["batch"])) as ready,
@@ -115,9 +138,7 @@ def extract_features(
         rows.label[held_out],
         probabilities,
         dataset=cfg["dataset"],
-        fold=cfg["fold"],
-        features=name,
-        classifier="head",
+        run=Run(cfg["model"], cfg["seed"], cfg["fold"], name, HEAD),
         classes=fold.classes,
         seconds={"predict": time.perf_counter() - start},
     )

@@ -1,4 +1,4 @@
-"""What a classifier says of each validation and test row: one form for every classifier.
+"""Predictions of the validation and test rows: one form for every classifier.
 
 A trained network's own head, an SVM on its features and a forest on raw pixels all
 write the same table, so evaluation and report are written once.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,39 @@ PARTS = ("validation", "test")
 PREFIX = "p:"
 
 
+class Run(NamedTuple):
+    """A classifier on a feature set in a fold: columns of every table of results.
+
+    Attributes
+    ----------
+    model : network that made the features; the name of the feature set where none did.
+    seed : of that network's training; None where no network made the features.
+    fold, feature_set, classifier : names, as in the file's path.
+    """
+
+    model: str
+    seed: int | None
+    fold: str
+    feature_set: str
+    classifier: str
+
+    @classmethod
+    def on(cls, feature_set: str, made: Mapping[str, Any], *, fold: str, classifier: str) -> Run:
+        """A classifier on a feature set, by what `features.h5` says of how it was made."""
+        model, seed = made.get("model", feature_set), made.get("seed")
+        return cls(model, seed, fold, feature_set, classifier)
+
+
+class About(TypedDict):
+    """Metadata of a file of predictions."""
+
+    dataset: str
+    run: Run
+    classes: list[str]
+    notes: list[str]
+    seconds: dict[str, float]
+
+
 def write_predictions(
     path: str,
     row: ArrayLike,
@@ -31,17 +64,15 @@ def write_predictions(
     probabilities: ArrayLike,
     *,
     dataset: str,
-    fold: str,
-    features: str,
-    classifier: str,
+    run: Run,
     classes: Sequence[str],
     notes: Sequence[str] = (),
     seconds: Mapping[str, float] | None = None,
 ) -> None:
     """Write one classifier's predictions, whole or not at all.
 
-    The predicted class is the most probable one (of equals the first), taken from the
-    float32 values as stored, so that every reader finds the same.
+    The most probable class (of equals the first) is that of the float32 values as stored,
+    so that every reader finds the same.
 
     Parameters
     ----------
@@ -50,7 +81,8 @@ def write_predictions(
     part : (N,) of `validation` or `test`.
     truth : (N,) integers, the true class as an index into `classes`.
     probabilities : (N, K) floats, not negative; each row is scaled to sum to 1.
-    dataset, fold, features, classifier : names, as in the file's path.
+    dataset : its name.
+    run : model, seed, fold, feature set and classifier.
     classes : K final class names in order.
     notes : sentences about how the classifier was made, for the report.
     seconds : wall time by step, e.g. `{"fit": 1.5, "predict": 0.1}`.
@@ -82,7 +114,7 @@ def write_predictions(
     bad = ~np.isfinite(p).all(axis=1)
     if bad.any():
         raise UserError(
-            f"{dataset}/{fold}/{features}/{classifier}: {bad.sum()} of {n} predictions are not "
+            f"{dataset}/{run.fold}/{run.feature_set}/{run.classifier}: {bad.sum()} of {n} predictions are not "
             "numbers: the training diverged; lower its learning_rate or set clip_norm"
         )
     stored = as_stored(p)
@@ -91,14 +123,12 @@ def write_predictions(
         "row": pa.array(row_),
         "part": pa.array(part_, type=pa.string()),
         "class": pa.array(truth_),
-        "predicted": pa.array(_first_largest(stored)),
+        "most_probable": pa.array(_first_largest(stored)),
     }
     columns |= {f"{PREFIX}{name}": pa.array(stored[:, i]) for i, name in enumerate(classes)}
     meta = {
         "dataset": dataset,
-        "fold": fold,
-        "features": features,
-        "classifier": classifier,
+        **run._asdict(),
         "classes": list(classes),
         "notes": list(notes),
         "seconds": {k: float(v) for k, v in (seconds or {}).items()},
@@ -108,20 +138,28 @@ def write_predictions(
         pq.write_table(table, part_file)
 
 
-def read_predictions(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read_predictions(path: str) -> tuple[pd.DataFrame, About]:
     """Read what `write_predictions` wrote.
 
     Returns
     -------
-    table : columns `row` (int64), `part` (str), `class`, `predicted` (int16) and one
+    table : columns `row` (int64), `part` (str), `class`, `most_probable` (int16) and one
         float32 column `p:{class}` for each class in order.
-    meta : `dataset`, `fold`, `features`, `classifier`, `classes`, `notes`, `seconds`.
+    about : data set, run, classes, notes and seconds.
+
+    Raises
+    ------
+    UserError
+        The file is of another form.
     """
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
-    meta = json.loads((table.schema.metadata or {})[b"darkroom"])
-    return table.replace_schema_metadata(None).to_pandas(), meta
+    meta = json.loads((table.schema.metadata or {}).get(b"darkroom", b"{}"))
+    if missing := [name for name in Run._fields if name not in meta]:
+        raise UserError(f"{path} does not name its {missing[0]}: delete it and run again")
+    about: Any = meta | {"run": Run(*(meta.pop(name) for name in Run._fields))}
+    return table.replace_schema_metadata(None).to_pandas(), about
 
 
 def as_stored(probabilities: ArrayLike) -> NDArray[np.float32]:
@@ -140,11 +178,11 @@ def as_stored(probabilities: ArrayLike) -> NDArray[np.float32]:
 
 
 def decide(probabilities: ArrayLike, threshold: float) -> NDArray[np.int16]:
-    """The class that each row is called.
+    """The predicted class of each row.
 
     Parameters
     ----------
-    probabilities : (N, K). With two classes the second is called from `threshold` on; with
+    probabilities : (N, K). With two classes the second is predicted from `threshold` on; with
         more the most probable one is, of equals the first, and `threshold` must be 0.5.
 
     Returns

@@ -14,6 +14,7 @@ from typing import Any
 from darkroom.errors import UserError
 from darkroom.machine import cards, disk
 from darkroom.machine.process import die_with_parent
+from darkroom.names import run_name
 
 log = logging.getLogger("darkroom")
 
@@ -23,7 +24,7 @@ def name(snakemake: Any) -> str:
     wildcards = dict(getattr(snakemake, "wildcards", {}).items())
     words = [str(value) for value in wildcards.values() if value != "holdout"]
     if "seed" in wildcards:
-        words[-2:] = [f"{wildcards['model']}-seed{wildcards['seed']}"]
+        words[-2:] = [run_name(wildcards["model"], wildcards["seed"])]
     return " ".join([snakemake.rule, *words])
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from darkroom.errors import UserError
-from darkroom.evaluate import evaluate
+from darkroom.evaluate.ranking import rank
+from darkroom.evaluate.thresholds import threshold_of
 from darkroom.features import metrics, predictions
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
@@ -50,7 +51,7 @@ def predict_images(
     models : of a named classifier its files, one a fold; unset else.
     said : of a named classifier its `predictions.parquet`, where its best fold or its
         threshold has to be found; in the order of `models`.
-    thresholds : `thresholds.csv`, beside `summary.csv` and `metrics.csv`, where none is named.
+    thresholds : `thresholds.parquet`, beside `summary` and `metrics`, where none is named.
     cfg : `dataset`, `name`, `source` (a folder, or a picture), `model` (None: the best by
         validation), `fold` (None: the best by validation), `threshold` (of the data set), `backend` (of Keras).
     threads : cores to use.
@@ -101,16 +102,16 @@ def _named(models: Sequence[str], said: Sequence[str], asked: float | str) -> tu
         return models[0], float(asked)
     judged = []
     for path, file in zip(models, said, strict=True):
-        rows, meta = predictions.read_predictions(file)
-        threshold = evaluate.threshold_of(rows, meta, asked)
+        rows, about = predictions.read_predictions(file)
+        threshold = threshold_of(rows, about, asked)
         own = rows[rows["part"] == "validation"]
-        score, loss = -np.inf, np.inf
+        place = rank(np.nan, np.nan)
         if len(own):
-            p = predictions.probabilities(own, meta["classes"])
+            p = predictions.probabilities(own, about["classes"])
             overall, _ = metrics.scores(own["class"], predictions.decide(p, threshold), p)
-            score, loss = float(overall["balanced_accuracy"][0]), float(overall["log_loss"][0])
-        judged.append((-score, loss, path, threshold))
-    _, _, path, threshold = min(judged, key=lambda one: one[:2])
+            place = rank(overall["balanced_accuracy"][0], overall["log_loss"][0])
+        judged.append((place, path, threshold))
+    _, path, threshold = min(judged, key=lambda one: one[0])
     return path, threshold
 
 

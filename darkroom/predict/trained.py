@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,17 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from darkroom.errors import UserError, nearest
+from darkroom.evaluate import ranking
+from darkroom.evaluate.tables import read_table
 from darkroom.features import predictions
-from darkroom.report import findings
+from darkroom.names import HEAD
 from darkroom.train.training import FACTS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from darkroom.classify.model_file import Fitted
     from darkroom.decode.policy import Policy
-
-HEAD = "head"  # the classifier that a network itself is
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,7 @@ def find(path: str) -> Trained:
         for name in ("model.keras", "model.skops"):
             if (place / name).is_file():
                 return find(str(place / name))
-        if (place / "summary.csv").is_file():
+        if (place / "summary.parquet").is_file():
             return find(best(str(place)))
         inside = sorted(str(p.parent.relative_to(place)) for p in place.rglob("model.[ks]*"))
         few = ", ".join(inside[:4]) + (", …" if len(inside) > 4 else "")
@@ -297,13 +295,10 @@ def file_of(results: str, fold: str, features: str, classifier: str) -> str:
 def best(results: str, fold: str | None = None) -> str:
     """The best classifier of a data set by its validation images, as its report names it.
 
-    The model and classifier are those that the report looks at closely (`findings.choose`);
-    of its seeds and folds the one with the best balanced accuracy on its own validation
-    images is taken, then the one with the lowest log loss.
-
     Parameters
     ----------
-    results : folder with `summary.csv` and `metrics.csv`. fold : the only one to be taken.
+    results : folder with `summary.parquet` and `metrics.parquet`.
+    fold : the only one to be taken; None: any.
 
     Returns
     -------
@@ -315,26 +310,17 @@ def best(results: str, fold: str | None = None) -> str:
         There is none.
     """
     folder = Path(results).expanduser()
-    choice = findings.choose(_table(folder / "summary.csv", ("model", "classifier", "part")))
-    runs = _table(folder / "metrics.csv", ("features", "model", "classifier", "fold", "part"))
+    choice = ranking.choose(read_table(folder / "summary.parquet", ("model", "classifier", "part")))
     if choice is None:
         raise UserError(f"{folder}: nothing was evaluated there")
-    model, classifier = choice.key
-    runs = runs[(runs["model"] == model) & (runs["classifier"] == classifier)]
-    if fold is not None:
-        runs = runs[runs["fold"] == fold]
-    if not len(runs):
-        raise UserError(f"{folder}: {classifier} on {model} has no run in {fold}")
-    judged = runs[runs["part"] == "validation"]
-    if len(judged):
-        order = np.lexsort((judged["log_loss"], -judged["balanced_accuracy"]))
-        runs = judged.iloc[order]
-    first = runs.iloc[0]
-    return file_of(str(folder), str(first["fold"]), str(first["features"]), classifier)
+    run = ranking.best_run(read_table(folder / "metrics.parquet"), choice.key, fold)
+    if run is None:
+        raise UserError(f"{folder}: {' on '.join(choice.key[::-1])} has no run in {fold}")
+    return file_of(str(folder), run["fold"], run["feature_set"], run["classifier"])
 
 
 def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
-    """The threshold of a run and how it was chosen, from a data set's `thresholds.csv`.
+    """The threshold of a run and how it was chosen, from a data set's `thresholds.parquet`.
 
     Returns
     -------
@@ -342,25 +328,10 @@ def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
     """
     if not Path(path).is_file():
         return None
-    text = ("features", "classifier", "fold", "positive", "how")
-    table = _table(Path(path), text)
-    own = [(table[key] == getattr(trained, key)) for key in ("features", "classifier", "fold")]
-    found = table[own[0] & own[1] & own[2]]
-    if not len(found):
-        return None
-    return float(found["threshold"].iloc[0]), str(found["how"].iloc[0])
-
-
-def _table(path: Path, text: Sequence[str]) -> pd.DataFrame:
-    """A CSV for people: names stay text (a class may be called NA or 01), the rest are numbers."""
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"{path} cannot be read ({error}): run the workflow to make it") from None
-    if missing := [name for name in text if name not in table]:
-        raise UserError(f"{path} has no column {missing[0]!r}: delete it and run again")
-    for column in table.columns.difference(list(text)):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
-    return table
+    table = read_table(path)
+    own = table[
+        (table["feature_set"] == trained.features)
+        & (table["classifier"] == trained.classifier)
+        & (table["fold"] == trained.fold)
+    ]
+    return None if own.empty else (float(own["threshold"].iloc[0]), str(own["how"].iloc[0]))

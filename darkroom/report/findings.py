@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom.evaluate.comparisons import Difference
+from darkroom.evaluate.ranking import Choice
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -21,108 +24,6 @@ FEW = 20  # test images of a class, below which its own figures say little
 UNEVEN = 1.5  # largest class over smallest, from which accuracy alone misleads
 NEAR = 4  # bits of 64 in which two perceptual hashes may differ and still be alike
 WIDE = 0.02  # half an interval, from which a reader should be told
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The model and classifier that the report looks at closely.
-
-    Attributes
-    ----------
-    key : (model, classifier). ranking : all keys, the chosen one first.
-    by : `validation`, `only` (there was nothing to choose), or `first` (no validation
-        rows: the first one named, since choosing by the test would spoil it).
-    """
-
-    key: tuple[str, str]
-    ranking: list[tuple[str, str]]
-    by: str
-
-
-def choose(summary: pd.DataFrame) -> Choice | None:
-    """Choose by balanced accuracy on the validation rows, then by log loss; never by the test.
-
-    Parameters
-    ----------
-    summary : `summary.csv`, in the order of the configuration.
-    """
-    keys = [(str(m), str(c)) for m, c in zip(summary["model"], summary["classifier"], strict=True)]
-    keys = list(dict.fromkeys(keys))
-    if not keys:
-        return None
-    rows = summary[summary["part"] == "validation"]
-    scored: dict[tuple[str, str], tuple[float, float]] = {}
-    for _, row in rows.iterrows():
-        score, loss = float(row["balanced_accuracy"]), float(row["log_loss"])
-        if math.isfinite(score):
-            scored[str(row["model"]), str(row["classifier"])] = (
-                -score,
-                loss if math.isfinite(loss) else math.inf,
-            )
-    if not scored:
-        return Choice(keys[0], keys, "only" if len(keys) == 1 else "first")
-    ranking = sorted(keys, key=lambda k: scored.get(k, (math.inf, math.inf)))
-    return Choice(ranking[0], ranking, "only" if len(keys) == 1 else "validation")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Accuracy of one less that of another on the same rows, with its 95 % interval.
-
-    `rows` is how many rows both predicted; `discordant` on how many they differ.
-    """
-
-    mean: float
-    low: float
-    high: float
-    rows: int
-    discordant: int
-
-    @property
-    def distinct(self) -> bool:
-        return self.low > 0 or self.high < 0
-
-
-def difference(
-    first: pd.Series,
-    second: pd.Series,
-    group: pd.Series | None = None,
-    runs: tuple[Sequence[float], Sequence[float]] = ((), ()),
-) -> Difference | None:
-    """Compare two classifiers on the rows that both predicted.
-
-    The same rows make most of the luck common to both, so the paired difference is
-    narrower than two overlapping intervals suggest. Its standard error is the cluster
-    robust one over groups (Liang and Zeger 1986, Biometrika 73, 13-22). Where a network was
-    trained from several random starts, what they differ by is luck too: the variance of
-    their mean is added, and the degrees of freedom are Welch's (1947, Biometrika 34, 28-35).
-
-    Parameters
-    ----------
-    first, second : share of runs that were right, indexed by row.
-    group : of each row; rows of a group are not independent.
-    runs : accuracy of each random start of the first and of the second on these rows; where
-        both have the same random starts, the differences of the two, and nothing.
-    """
-    from scipy import stats
-
-    rows = first.index.intersection(second.index)
-    if not len(rows):
-        return None
-    d = first.loc[rows].to_numpy(float) - second.loc[rows].to_numpy(float)
-    mean = float(d.mean())
-    names = np.asarray(rows) if group is None else group.reindex(rows).to_numpy()
-    _, at = np.unique(names.astype(str), return_inverse=True)
-    sums = np.bincount(at, weights=d - mean)
-    g = len(sums)
-    shares = [(float((sums**2).sum()) * g / max(g - 1, 1) / len(d) ** 2, max(g - 1, 1))]
-    shares += [(float(np.var(v, ddof=1)) / len(v), len(v) - 1) for v in runs if len(v) > 1]
-    variance = sum(v for v, _ in shares)
-    half = 0.0
-    if variance > 0:
-        freedom = variance**2 / sum(v**2 / n for v, n in shares)
-        half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
-    return Difference(mean, mean - half, mean + half, len(d), int((abs(d) > 1e-9).sum()))
 
 
 def hashes(text: pd.Series) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

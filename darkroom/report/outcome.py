@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import UserError
+from darkroom.evaluate.comparisons import Difference, difference
+from darkroom.evaluate.ranking import Choice, Key, choose
+from darkroom.evaluate.tables import KEYS, read_table
 from darkroom.features.predictions import PREFIX
 from darkroom.images import store
-from darkroom.report import findings
 from darkroom.report.curves import Curve
 from darkroom.split.splits import Splits, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Key = tuple[str, str]
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Told:
     curves: list[Curve]
     images: store.Images
     augmented: store.Images | None
-    choice: findings.Choice | None
+    choice: Choice | None
     part: str
 
     @classmethod
@@ -59,7 +59,7 @@ class Told:
         split: str,
         metrics: str,
         summary: str,
-        classes: str,
+        class_metrics: str,
         thresholds: str,
         predictions: str,
         histories: Sequence[str],
@@ -69,14 +69,11 @@ class Told:
     ) -> Told:
         import pyarrow.parquet as pq
 
-        whole = _table(summary, ("model", "classifier", "part"))
-        runs = _table(metrics, ("features", "model", "seed", "classifier", "fold", "part"))
+        whole = read_table(summary, ("model", "classifier", "part"))
         said, notes = _predictions(predictions)
-        origin = runs.drop_duplicates("features").set_index("features")["model"]
-        said["model"] = said["features"].map(origin)
         settings = dict(cfg.get("settings") or {})
         read = read_splits(split)
-        choice = findings.choose(whole)
+        choice = choose(whole)
         return cls(
             dataset=str(cfg["dataset"]),
             samples=int(cfg["report"]["samples"]),
@@ -85,12 +82,12 @@ class Told:
             compared=dict(cfg.get("compared") or {}),
             source=json.loads(Path(source).read_text(encoding="utf-8")),
             manifest=pq.read_table(manifest).to_pandas(),
-            unusable=_table(unusable, ("path", "reason"), text_only=True),
+            unusable=_text(unusable, ("path", "reason")),
             split=read,
-            metrics=runs,
+            metrics=read_table(metrics),
             summary=whole,
-            by_class=_table(classes, ("features", "classifier", "fold", "part", "class")),
-            thresholds=_table(thresholds, ("features", "classifier", "fold", "positive", "how")),
+            by_class=read_table(class_metrics),
+            thresholds=read_table(thresholds),
             predictions=said,
             notes=list(dict.fromkeys([*read.notes, *notes])),
             curves=[_curve(path, settings) for path in histories],
@@ -110,7 +107,7 @@ class Told:
         return "its own head" if classifier == "head" else classifier
 
     def score(self, key: Key, part: str) -> pd.Series | None:
-        """The row of `summary.csv`, or None."""
+        """The row of the summary, or None."""
         s = self.summary
         rows = s[(s["model"] == key[0]) & (s["classifier"] == key[1]) & (s["part"] == part)]
         return rows.iloc[0] if len(rows) else None
@@ -129,23 +126,23 @@ class Told:
     def by_seed(self, key: Key) -> list[float]:
         """Accuracy of each random start, over all folds."""
         said = self.said(key)
-        hits: pd.Series = (said["class"] == said["predicted"]).groupby(said["features"]).mean()
+        hits: pd.Series = (said["class"] == said["predicted"]).groupby(said["feature_set"]).mean()
         return hits.tolist()
 
-    def difference(self, first: Key, second: Key) -> findings.Difference | None:
+    def difference(self, first: Key, second: Key) -> Difference | None:
         """Accuracy of one less that of another on the same images."""
         group = self.split.table.set_index("row")["group"]
         runs: tuple[list[float], list[float]] = self.by_seed(first), self.by_seed(second)
         if first[0] == second[0]:  # on features of the same networks: their luck is common to both
             runs = [a - b for a, b in zip(*runs, strict=True)], []
-        return findings.difference(self.right(first), self.right(second), group, runs)
+        return difference(self.right(first), self.right(second), group, runs)
 
     def confusion(self, key: Key) -> NDArray[np.float64]:
         """(K, K) counts of [truth, predicted], summed over folds, the mean over seeds."""
         said = self.said(key)
         k = len(self.split.classes)
         at = said["class"].to_numpy(np.int64) * k + said["predicted"].to_numpy(np.int64)
-        seeds = max(said["features"].nunique(), 1)
+        seeds = max(said["feature_set"].nunique(), 1)
         return np.bincount(at, minlength=k * k).reshape(k, k) / seeds
 
     def panel_keys(self) -> list[Key]:
@@ -158,8 +155,8 @@ class Told:
         return list(seen.values())[:4]
 
 
-def _table(path: str, names: Sequence[str], text_only: bool = False) -> pd.DataFrame:
-    """A CSV for people: names stay text (a class may be called NA or 01), the rest are numbers."""
+def _text(path: str, names: Sequence[str]) -> pd.DataFrame:
+    """A CSV whose values are text (a file may be called NA or 01)."""
     import pandas as pd
 
     try:
@@ -168,9 +165,6 @@ def _table(path: str, names: Sequence[str], text_only: bool = False) -> pd.DataF
         table = pd.DataFrame(columns=list(names))
     if missing := [name for name in names if name not in table]:
         raise UserError(f"{path} has no column {missing[0]!r}: delete it and run again")
-    if not text_only:
-        for column in table.columns.difference(list(names)):
-            table[column] = pd.to_numeric(table[column], errors="coerce")
     return table
 
 
@@ -188,7 +182,7 @@ def _predictions(path: str) -> tuple[pd.DataFrame, list[str]]:
     metadata = file.metadata.metadata or {}
     meta = json.loads(metadata.get(b"darkroom", b"{}"))
     wide = [n for n in file.schema_arrow.names if n.startswith(PREFIX)]
-    narrow = ["fold", "features", "classifier", "row", "part", "class", "predicted"]
+    narrow = [*KEYS, "row", "part", "class", "predicted"]
     frames = []
     for batch in file.iter_batches(max(1024, 4_000_000 // max(len(wide), 1))):
         table = pa.Table.from_batches([batch])
@@ -197,15 +191,11 @@ def _predictions(path: str) -> tuple[pd.DataFrame, list[str]]:
         at = np.arange(len(frame))
         frame["confidence"] = p[at, frame["predicted"].to_numpy(np.int64)]
         frame["of_truth"] = p[at, frame["class"].to_numpy(np.int64)]
-        for name in ("fold", "features", "classifier", "part"):
-            frame[name] = frame[name].astype(object)
         frames.append(frame)
     if frames:
         return pd.concat(frames, ignore_index=True), list(meta.get("notes", []))
-    empty = {n: pd.Series(dtype="int64" if n in narrow[3:] else object) for n in narrow}
-    empty |= {"part": pd.Series(dtype=object)}
-    empty |= {n: pd.Series(dtype=float) for n in ("confidence", "of_truth")}
-    return pd.DataFrame(empty), list(meta.get("notes", []))
+    empty = file.schema_arrow.empty_table().select(narrow).to_pandas()
+    return empty.assign(confidence=0.0, of_truth=0.0), list(meta.get("notes", []))
 
 
 def _curve(path: str, settings: Mapping[str, Any]) -> Curve:

@@ -271,9 +271,8 @@ def _detail(told: Told) -> dict[str, Any] | None:
         return None
     model, classifier = told.choice.key
     names = told.split.classes
-    own = set(told.metrics.loc[told.metrics["model"] == model, "features"])
     t = told.by_class
-    t = t[t["features"].isin(own) & (t["classifier"] == classifier) & (t["part"] == told.part)]
+    t = t[(t["model"] == model) & (t["classifier"] == classifier) & (t["part"] == told.part)]
     confusion = told.confusion(told.choice.key)
     rows = []
     for k, name in enumerate(names):
@@ -296,7 +295,7 @@ def _detail(told: Told) -> dict[str, Any] | None:
     return {
         "name": told.name(told.choice.key),
         "rows": rows,
-        "runs": int(t[["features", "fold"]].drop_duplicates().shape[0]),
+        "runs": int(t[["feature_set", "fold"]].drop_duplicates().shape[0]),
         "matrix": len(names) <= draw.MOST_CELLS,
         "panels": [told.name(k) for k in told.panel_keys()] if len(names) <= 12 else [],
     }
@@ -307,9 +306,8 @@ def _thresholds(told: Told) -> dict[str, Any] | None:
     if told.choice is None:
         return None
     model, classifier = told.choice.key
-    own = set(told.metrics.loc[told.metrics["model"] == model, "features"])
     t = told.thresholds
-    t = t[t["features"].isin(own) & (t["classifier"] == classifier)]
+    t = t[(t["model"] == model) & (t["classifier"] == classifier)]
     if not len(t):
         return None
     rates = ("sensitivity", "specificity", "precision")
@@ -319,7 +317,7 @@ def _thresholds(told: Told) -> dict[str, Any] | None:
         "how": str(t["how"].iloc[0]).replace("_", " "),
         "rows": [
             {
-                "run": str(row["features"]),
+                "run": str(row["feature_set"]),
                 "fold": str(row["fold"]),
                 "threshold": f"{float(row['threshold']):.4g}",
                 "rates": [float(row[f"{told.part}_{rate}"]) for rate in rates],

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom import ROOT
+from darkroom.evaluate.ranking import Key
 from darkroom.machine import disk, hardware
 from darkroom.report import curves, findings, side_by_side, tuning_figures
 from darkroom.report import figures as draw
 from darkroom.report.figure_names import FIGURES
 from darkroom.report.findings import number
-from darkroom.report.outcome import Key, Told
+from darkroom.report.outcome import Told
 from darkroom.report.page import page
 from darkroom.report.pictures import Pictures
 
@@ -39,7 +40,7 @@ def write_report(
     splits: str,
     metrics: str,
     summary: str,
-    classes: str,
+    class_metrics: str,
     thresholds: str,
     predictions: str,
     images: str,
@@ -57,7 +58,7 @@ def write_report(
 
     Parameters
     ----------
-    source, manifest, unusable, splits, metrics, summary, classes, thresholds, predictions, images :
+    source, manifest, unusable, splits, metrics, summary, class_metrics, thresholds, predictions, images :
         paths as in docs/formats.md; `images` in the view that the report shows.
     histories : every `history.csv`, at `{fold}/{model}-seed{seed}/history.csv`.
     tuning : every `best.json` of a search for settings; `trials.csv` stands beside each.
@@ -85,7 +86,7 @@ def write_report(
         split=splits,
         metrics=metrics,
         summary=summary,
-        classes=classes,
+        class_metrics=class_metrics,
         thresholds=thresholds,
         predictions=predictions,
         histories=[histories] if isinstance(histories, str) else list(histories),

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from darkroom.evaluate.comparisons import Difference
+from darkroom.evaluate.ranking import Key
 from darkroom.report.curves import MOST_MODELS, MOST_TRAINING, WIDE_SPAN, Course, Curve
-from darkroom.report.findings import Difference
-from darkroom.report.outcome import Key, Told
+from darkroom.report.outcome import Told
 
 HEAD = "head"
 MOST_VALUE = 60  # letters of a setting's value

@@ -214,7 +214,7 @@ class Inputs:
                     makers.append(f"data/weights/{features}.h5")
                 elif features not in settings.features:
                     makers.append(f"{run}/model.keras")
-        tables = [f"{results}/{name}.csv" for name in ("thresholds", "summary", "metrics")]
+        tables = [f"{results}/{name}.parquet" for name in ("thresholds", "summary", "metrics")]
         if asked.model is not None:
             tables = []
         threshold = settings.datasets[wildcards.dataset].threshold

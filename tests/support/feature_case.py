@@ -82,7 +82,7 @@ class Result:
     def __init__(self, model, table, meta):
         self.model, self.table, self.meta = model, table, meta
         self.p = probabilities(table, meta["classes"])
-        self.accuracy = (table["class"] == table["predicted"])[table["part"] == "test"].mean()
+        self.accuracy = (table["class"] == table["most_probable"])[table["part"] == "test"].mean()
         self.notes = " | ".join(meta["notes"])
 
 

@@ -94,10 +94,10 @@ class Folder:
             "manifest": self.path("manifest.parquet"),
             "unusable": self.path("unusable.csv"),
             "splits": self.path("splits.parquet"),
-            "metrics": self.path("metrics.csv"),
-            "summary": self.path("summary.csv"),
-            "classes": self.path("class_metrics.csv"),
-            "thresholds": self.path("thresholds.csv"),
+            "metrics": self.path("metrics.parquet"),
+            "summary": self.path("summary.parquet"),
+            "class_metrics": self.path("class_metrics.parquet"),
+            "thresholds": self.path("thresholds.parquet"),
             "predictions": self.path("predictions.parquet"),
             "histories": self.histories,
             "images": self.path("images/view.h5"),
@@ -272,8 +272,10 @@ class Folder:
                         p = np.repeat((1 - sure)[:, None] / (k - 1), k, axis=1)
                         p[np.arange(len(keep)), said] = sure
                         head = {
+                            "model": model,
+                            "seed": seed,
                             "fold": fold,
-                            "features": f"{model}-seed{seed}",
+                            "feature_set": f"{model}-seed{seed}",
                             "classifier": classifier,
                         }
                         frame = pd.DataFrame(
@@ -283,6 +285,7 @@ class Folder:
                                 "row": keep,
                                 "part": place[keep],
                                 "class": truth.astype(np.int16),
+                                "most_probable": said.astype(np.int16),
                                 "predicted": said.astype(np.int16),
                             }
                         )
@@ -294,21 +297,14 @@ class Folder:
                             own = frame["part"] == part
                             if own.any():
                                 scored = self.score(truth[own], said[own])
-                                runs.append(
-                                    head
-                                    | {"model": model, "seed": seed, "part": part}
-                                    | {"n": int(own.sum())}
-                                    | scored
-                                )
+                                runs.append(head | {"part": part, "n": int(own.sum())} | scored)
                                 by_class += self.each_class(
                                     head | {"part": part}, truth[own], said[own]
                                 )
         both = pd.concat(frames, ignore_index=True)
         both.to_parquet(self.path("predictions.parquet"), index=False)
-        front = ["features", "model", "seed", "classifier", "fold", "part", "n"]
         metrics = pd.DataFrame(runs)
-        metrics = metrics[front + [c for c in metrics if c not in front]]
-        metrics.to_csv(self.path("metrics.csv"), index=False)
+        metrics.to_parquet(self.path("metrics.parquet"), index=False)
         lines = []
         for key, own in metrics.groupby(["model", "classifier", "part"], sort=False):
             line: dict[str, Any] = dict(zip(("model", "classifier", "part"), key, strict=True))
@@ -321,18 +317,18 @@ class Folder:
                     own[f"{m}_high"].mean(),
                 )
             lines.append(line)
-        pd.DataFrame(lines).to_csv(self.path("summary.csv"), index=False)
-        pd.DataFrame(by_class).to_csv(self.path("class_metrics.csv"), index=False)
+        pd.DataFrame(lines).to_parquet(self.path("summary.parquet"), index=False)
+        pd.DataFrame(by_class).to_parquet(self.path("class_metrics.parquet"), index=False)
         rates = [
             f"{p}_{r}"
             for p in ("validation", "test")
             for r in ("sensitivity", "specificity", "precision")
         ]
-        columns = ["features", "classifier", "fold", "positive", "threshold", "how", *rates]
+        columns = [*head, "positive", "threshold", "how", *rates]
         told = metrics[metrics["part"] == "test"] if k == 2 else metrics[:0]
         told = told.assign(positive=plan.classes[-1], threshold=0.3125, how="balanced_accuracy")
         told = told.assign(**dict.fromkeys(rates, 0.75))
-        told[columns].to_csv(self.path("thresholds.csv"), index=False)
+        told[columns].to_parquet(self.path("thresholds.parquet"), index=False)
 
     def score(self, truth: np.ndarray, said: np.ndarray) -> dict[str, float]:
         accuracy = float((truth == said).mean())

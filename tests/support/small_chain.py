@@ -108,7 +108,6 @@ class Chain:
             features_path=f"{run}/features.h5",
             predictions_path=f"{run}/head/predictions.parquet",
             cfg=self.cfg("extract_features", **wildcards),
-            name="tiny-seed0",
             threads=1,
         )
 
@@ -130,11 +129,11 @@ class Chain:
             told,
             self.results("manifest.parquet"),
             self.results("splits.parquet"),
-            metrics=self.results("metrics.csv"),
-            summary=self.results("summary.csv"),
-            classes=self.results("class_metrics.csv"),
-            thresholds=self.results("thresholds.csv"),
-            predictions_out=self.results("predictions.parquet"),
+            metrics=self.results("metrics.parquet"),
+            summary=self.results("summary.parquet"),
+            class_metrics=self.results("class_metrics.parquet"),
+            thresholds=self.results("thresholds.parquet"),
+            collected=self.results("predictions.parquet"),
             cfg=self.cfg("evaluate_dataset") | changes,
         )
 
@@ -143,7 +142,7 @@ class Chain:
         table = pandas.read_parquet(self.results("predictions.parquet"))
         own = table[
             (table["fold"] == fold)
-            & (table["features"] == features_)
+            & (table["feature_set"] == features_)
             & (table["classifier"] == classifier)
         ]
         return own.set_index("path")

@@ -20,7 +20,7 @@ def test_the_chain_leaves_what_it_promises(finished: Workspace) -> None:
     for outside in ('src="http', "src='http", 'href="http', "url(http", "@import"):
         assert outside not in page, f"the page must open without a network: {outside}"
     metrics = pandas.read_csv(results / "metrics.csv")
-    runs = {tuple(r) for r in metrics[["features", "classifier"]].itertuples(index=False)}
+    runs = {tuple(r) for r in metrics[["feature_set", "classifier"]].itertuples(index=False)}
     assert runs == {
         ("tiny-seed0", "head"), ("tiny-seed0", "svm"), ("tiny-seed0", "random_forest"),
         ("pixels", "svm"), ("pixels", "random_forest"),

@@ -49,7 +49,7 @@ def test_from_a_folder_to_a_table_and_when_it_is_made_anew(done: Workspace) -> N
     # exactly what the data set's own table says of the same images
     features, _, classifier = table["model"].iloc[0].partition("/")
     own = pandas.read_parquet(done.root / "results/shapes/predictions.parquet")
-    own = own[(own["features"] == features) & (own["classifier"] == (classifier or "head"))]
+    own = own[(own["feature_set"] == features) & (own["classifier"] == (classifier or "head"))]
     here = table.loc["known/" + own["path"]]
     p = here[CLASSES].astype(float).to_numpy()
     assert p == pytest.approx(own[CLASSES].to_numpy(), abs=2e-6)

@@ -55,7 +55,7 @@ def done(finished: Workspace) -> Iterator[Workspace]:
 def test_features_once_and_a_network_from_raw_pixels(finished: Workspace) -> None:
     results = finished.root / "results/shapes"
     metrics = pandas.read_csv(results / "metrics.csv")
-    runs = {tuple(r) for r in metrics[["features", "classifier"]].itertuples(index=False)}
+    runs = {tuple(r) for r in metrics[["feature_set", "classifier"]].itertuples(index=False)}
     assert runs == {
         ("frozen-seed0", "head"), ("tuned-seed0", "head"), ("small", "logistic"),
         ("tuned-seed0", "logistic"),

@@ -52,7 +52,7 @@ def test_class_weights_by_name(case):
     weights = dict.fromkeys(case.classes, 1.0) | {"3": 1e-6}
     light = case.fit("logistic_regression", settings={"class_weight": weights})
     three = light.table["class"] == 3
-    assert (light.table["predicted"][three] == 3).mean() < 0.2
+    assert (light.table["most_probable"][three] == 3).mean() < 0.2
     with pytest.raises(UserError, match=r"class_weight names 'three'"):
         case.fit("logistic_regression", settings={"class_weight": {"three": 2}})
 

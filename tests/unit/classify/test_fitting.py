@@ -105,7 +105,7 @@ def test_absent_classes_get_probability_zero(tmp_path, kind, gone):
     assert (result.p[:, places] == 0).all()
     assert f"no training rows of {', '.join(gone)}: probability 0" in result.notes
     known = ~np.isin(result.table["class"], places)
-    right = result.table["class"] == result.table["predicted"]
+    right = result.table["class"] == result.table["most_probable"]
     assert right[known].mean() > 0.9
 
 

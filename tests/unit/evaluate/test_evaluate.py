@@ -14,9 +14,12 @@ from sklearn.metrics import accuracy_score, recall_score
 from darkroom.errors import UserError
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features import predictions
+from darkroom.names import run_name
 from darkroom.split import plan, splits
 
 CLASSES = ["a", "b", "c"]
+TABLES = ("metrics", "summary", "class_metrics", "thresholds")
+TYPES: Any = {"class": str, "seed": "Int64"}
 
 
 class Study:
@@ -65,20 +68,26 @@ class Study:
 
     def predict(
         self,
-        features: str,
+        features: str | tuple[str, int],
         classifier: str,
         fold: str = "holdout",
         skill: float = 2,
         seed: int = 0,
         shift: float = 0,
     ) -> None:
+        """Of the features of a network and its seed, or of others by their name."""
         table = self.splits.table
         rows = table[table[fold].isin(["validation", "test"])]
         rng = np.random.default_rng([seed, len(self.files)])
         z = rng.normal(size=(len(rows), len(self.classes)))
         z[np.arange(len(rows)), rows["class"]] += skill
         z[:, -1] += shift
-        path = str(self.folder / fold / features / classifier / "predictions.parquet")
+        made = (
+            {} if isinstance(features, str) else dict(zip(("model", "seed"), features, strict=True))
+        )
+        name = features if isinstance(features, str) else run_name(*features)
+        run = predictions.Run.on(name, made, fold=fold, classifier=classifier)
+        path = str(self.folder / fold / name / classifier / "predictions.parquet")
         predictions.write_predictions(
             path,
             rows["row"],
@@ -86,9 +95,7 @@ class Study:
             rows["class"],
             np.exp(z),
             dataset="d",
-            fold=fold,
-            features=features,
-            classifier=classifier,
+            run=run,
             classes=self.classes,
         )
         self.files.append(path)
@@ -101,22 +108,18 @@ class Study:
             self.files,
             str(self.folder / "manifest.parquet"),
             str(self.folder / "splits.parquet"),
-            metrics=str(out / "metrics.csv"),
-            summary=str(out / "summary.csv"),
-            classes=str(out / "class_metrics.csv"),
-            predictions_out=str(out / "predictions.parquet"),
-            thresholds=str(out / "thresholds.csv"),
-            cfg={
-                "dataset": "d",
-                "evaluate": {"bootstrap": bootstrap, "seed": 0},
-                "threshold": threshold,
-            },
+            **{name: str(out / f"{name}.parquet") for name in TABLES},
+            collected=str(out / "predictions.parquet"),
+            cfg={"dataset": "d", "bootstrap": bootstrap, "seed": 0, "threshold": threshold},
         )
-        names = ["metrics", "summary", "class_metrics", "thresholds"]
-        assert sorted(p.name for p in out.iterdir()) == sorted(
-            [*(f"{n}.csv" for n in names), "predictions.parquet"]
-        )
-        tables = {f"{n}.csv": pd.read_csv(out / f"{n}.csv", dtype={"class": str}) for n in names}
+        made = {p.name for p in out.iterdir()}
+        assert made == {f"{n}.{s}" for n in TABLES for s in ("csv", "parquet")} | {
+            "predictions.parquet"
+        }
+        tables = {f"{n}.csv": pd.read_csv(out / f"{n}.csv", dtype=TYPES) for n in TABLES}
+        for name, table in tables.items():
+            exact = pd.read_parquet((out / name).with_suffix(".parquet"))
+            pd.testing.assert_frame_equal(exact, table, check_dtype=False, atol=1e-6)
         return {**tables, "predictions.parquet": pd.read_parquet(out / "predictions.parquet")}
 
 
@@ -140,16 +143,16 @@ def test_the_files(tmp_path: Path) -> None:
     study = Study(tmp_path)
     study.split()
     for seed in (0, 1):
-        study.predict(f"cnn-seed{seed}", "head")
-        study.predict(f"cnn-seed{seed}", "svm", skill=1)
+        study.predict(("cnn", seed), "head")
+        study.predict(("cnn", seed), "svm", skill=1)
     study.predict("pixels", "svm", skill=0.5)
     tables = study.evaluate()
 
     metrics = tables["metrics.csv"]
-    names = ["features", "model", "seed", "classifier", "fold", "part", "n"]
+    names = ["model", "seed", "fold", "feature_set", "classifier", "part", "n"]
     assert list(metrics.columns) == names + METRICS
     assert len(metrics) == 5 * 2
-    assert metrics["features"].drop_duplicates().tolist() == ["cnn-seed0", "cnn-seed1", "pixels"]
+    assert metrics["feature_set"].drop_duplicates().tolist() == ["cnn-seed0", "cnn-seed1", "pixels"]
     assert metrics.loc[metrics["model"] == "pixels", "seed"].isna().all()
     assert set(metrics.loc[metrics["model"] == "cnn", "seed"]) == {0, 1}
     assert metrics.groupby("part")["n"].unique().map(list).to_dict() == {
@@ -157,7 +160,7 @@ def test_the_files(tmp_path: Path) -> None:
         "validation": [36],
     }
     together = tables["predictions.parquet"]
-    front = ["fold", "features", "classifier", "path", "row", "part", "class", "predicted"]
+    front = [*names[:5], "path", "row", "part", "class", "most_probable", "predicted"]
     assert list(together.columns) == [*front, "p:a", "p:b", "p:c"]
     assert len(together) == 5 * 96
     path = study.table.set_index("row")["path"]
@@ -165,7 +168,7 @@ def test_the_files(tmp_path: Path) -> None:
 
     for _, line in metrics.iterrows():
         same = together[
-            (together["features"] == line["features"])
+            (together["feature_set"] == line["feature_set"])
             & (together["classifier"] == line["classifier"])
             & (together["part"] == line["part"])
         ]
@@ -178,13 +181,13 @@ def test_the_files(tmp_path: Path) -> None:
     assert tables["thresholds.csv"].empty, "three classes have no threshold"
     by_class = tables["class_metrics.csv"]
     assert list(by_class.columns) == [
-        "features", "classifier", "fold", "part", "class", "n",
+        *names[:5], "part", "class", "n",
         "precision", "precision_low", "precision_high", "recall", "recall_low", "recall_high",
         "f1", "f1_low", "f1_high", "roc_auc", "roc_auc_low", "roc_auc_high",
     ]  # fmt: skip
     assert len(by_class) == 5 * 2 * 3
     first = together[:96][together["part"][:96] == "test"]
-    recall = by_class[(by_class["features"] == "cnn-seed0") & (by_class["part"] == "test")][:3]
+    recall = by_class[(by_class["feature_set"] == "cnn-seed0") & (by_class["part"] == "test")][:3]
     assert recall["recall"].to_numpy() == pytest.approx(
         recall_score(first["class"], first["predicted"], average=None), abs=1e-6
     )
@@ -226,11 +229,11 @@ def test_equal_seeds_tell_no_more_than_one(tmp_path: Path) -> None:
     # Three seeds with the very same predictions: the mean is as uncertain as each.
     study = Study(tmp_path)
     study.split()
-    study.predict("cnn-seed0", "head")
+    study.predict(("cnn", 0), "head")
     table, meta = predictions.read_predictions(study.files[0])
     for seed in (1, 2):
         path = str(tmp_path / f"{seed}.parquet")
-        meta |= {"features": f"cnn-seed{seed}"}
+        meta["run"] = meta["run"]._replace(seed=seed, feature_set=run_name("cnn", seed))
         p = predictions.probabilities(table, CLASSES)
         predictions.write_predictions(path, table["row"], table["part"], table["class"], p, **meta)
         study.files.append(path)
@@ -242,7 +245,7 @@ def test_folds_pool_to_the_whole_data_set(tmp_path: Path) -> None:
     # Five folds test each of 300 images once: a fifth of a fold's variance for the mean.
     study = Study(tmp_path, folds=5)
     for fold in study.split().folds:
-        study.predict("cnn-seed0", "svm", fold=fold, skill=1)
+        study.predict(("cnn", 0), "svm", fold=fold, skill=1)
     tables = study.evaluate(bootstrap=500)
     one, mean = widths(tables)
     assert mean == pytest.approx(one / np.sqrt(5), rel=0.15)
@@ -268,15 +271,15 @@ def test_whole_groups_are_resampled(tmp_path: Path) -> None:
         p = np.full((len(rows), 3), 0.1)
         p[np.arange(len(rows)), np.where(right, rows["class"], (rows["class"] + 1) % 3)] = 0.8
         study.files = [str(folder / "p.parquet")]
-        names = {"dataset": "d", "fold": "holdout", "features": "x", "classifier": "svm"}
         predictions.write_predictions(
             study.files[0],
             rows["row"],
             rows["holdout"],
             rows["class"],
             p,
+            dataset="d",
+            run=predictions.Run("x", None, "holdout", "x", "svm"),
             classes=CLASSES,
-            **names,  # type: ignore[arg-type]
         )
         found.append(widths(study.evaluate())[0])
     assert found[1] == pytest.approx(found[0] * np.sqrt(10), rel=0.3)
@@ -285,7 +288,7 @@ def test_whole_groups_are_resampled(tmp_path: Path) -> None:
 def test_perfect_predictions_keep_an_interval(tmp_path: Path) -> None:
     study = Study(tmp_path)
     study.split()
-    study.predict("cnn-seed0", "head", skill=50)
+    study.predict(("cnn", 0), "head", skill=50)
     tables = study.evaluate()
     for name in ("metrics.csv", "summary.csv"):
         line = tables[name].query("part == 'test'").iloc[0]
@@ -315,7 +318,7 @@ def test_the_table_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     caplog.set_level(logging.INFO, "darkroom")
     study = Study(tmp_path)
     study.split()
-    for features in ("cnn-seed0", "cnn-seed1", "a_long_name"):
+    for features in (("cnn", 0), ("cnn", 1), "a_long_name"):
         study.predict(features, "svm")
     caplog.clear()
     summary = study.evaluate()["summary.csv"].query("part == 'test'")
@@ -367,7 +370,7 @@ def test_notes_of_the_classifiers_are_handed_on_each_once(tmp_path: Path) -> Non
     study = Study(tmp_path)
     study.split()
     for seed in range(2):
-        study.predict(f"cnn-seed{seed}", "svm", seed=seed)
+        study.predict(("cnn", seed), "svm", seed=seed)
         table, meta = predictions.read_predictions(study.files[-1])
         p = predictions.probabilities(table, CLASSES)
         meta |= {"notes": ["fitted on a sample of 100 rows", f"seed {seed}"]}
@@ -387,7 +390,7 @@ def two_classes(folder: Path, **split: Any) -> Study:
     """Dogs are seen too seldom: a threshold below 0.5 serves better."""
     study = Study(folder, classes=["cat", "dog"], **split)
     for fold in study.split().folds:
-        study.predict("cnn-seed0", "head", fold, skill=1.5, shift=-2)
+        study.predict(("cnn", 0), "head", fold, skill=1.5, shift=-2)
         study.predict("pixels", "svm", fold, skill=1, shift=-1)
     return study
 
@@ -397,26 +400,28 @@ def test_a_given_threshold_decides_every_table(tmp_path: Path) -> None:
     usual, low = study.evaluate(), study.evaluate(threshold=0.2)
     for tables, threshold in ((usual, 0.5), (low, 0.2)):
         told = tables["thresholds.csv"]
-        assert told[["features", "classifier", "fold", "positive", "how"]].to_numpy().tolist() == [
-            ["cnn-seed0", "head", "holdout", "dog", "given"],
-            ["pixels", "svm", "holdout", "dog", "given"],
+        told_of = ["model", "feature_set", "classifier", "fold", "positive", "how"]
+        assert told[told_of].to_numpy().tolist() == [
+            ["cnn", "cnn-seed0", "head", "holdout", "dog", "given"],
+            ["pixels", "pixels", "svm", "holdout", "dog", "given"],
         ]
         assert told["threshold"].tolist() == [threshold] * 2
         said = tables["predictions.parquet"]
         assert ((said["p:dog"] >= threshold) == (said["predicted"] == 1)).all()
+        assert ((said["p:dog"] > said["p:cat"]) == (said["most_probable"] == 1)).all()
         for _, line in told.iterrows():
             for part in ("validation", "test"):
-                same = said[(said["features"] == line["features"]) & (said["part"] == part)]
+                same = said[(said["feature_set"] == line["feature_set"]) & (said["part"] == part)]
                 cat, dog = (
                     tables["class_metrics.csv"]
-                    .query(f"features == '{line['features']}' and part == '{part}'")
+                    .query(f"feature_set == '{line['feature_set']}' and part == '{part}'")
                     .itertuples()
                 )
                 assert dog.recall == pytest.approx(line[f"{part}_sensitivity"], abs=1e-6)
                 assert cat.recall == pytest.approx(line[f"{part}_specificity"], abs=1e-6)
                 assert dog.precision == pytest.approx(line[f"{part}_precision"], abs=1e-6)
                 metrics = tables["metrics.csv"].query(
-                    f"features == '{line['features']}' and part == '{part}'"
+                    f"feature_set == '{line['feature_set']}' and part == '{part}'"
                 )
                 right = accuracy_score(same["class"], same["predicted"])
                 assert metrics["accuracy"].item() == pytest.approx(right, abs=1e-6)
@@ -428,7 +433,8 @@ def test_a_given_threshold_decides_every_table(tmp_path: Path) -> None:
         assert (low["metrics.csv"][metric] == usual["metrics.csv"][metric]).all()
     # the runs' own files stay as they were
     table, _ = predictions.read_predictions(study.files[0])
-    assert (table["predicted"] == (table["p:dog"] > table["p:cat"])).all()
+    assert (table["most_probable"] == (table["p:dog"] > table["p:cat"])).all()
+    assert "predicted" not in table
 
 
 @pytest.mark.parametrize("how", ["accuracy", "balanced_accuracy", "f1"])

@@ -25,6 +25,10 @@ HEAD: dict[str, Any] = {
     "layers": [{"dense": {"units": 8, "activation": "relu"}, "name": "code"}, {"dropout": {"rate": 0.3}}],
     "epochs": 3,
 }  # fmt: skip
+NETWORK: Any = {
+    "dataset": "tiny", "fold": "holdout", "model": "cnn", "seed": 0, "layer": None, "batch": 16,
+    "backend": None, "balance": None, "balance_seed": 0,
+}  # fmt: skip
 FLIPS = tiny_data.STILL | {"flip": "horizontal"}
 FINE = {"blocks": 1, "start": None, "epochs": 2, "learning_rate": 0.001, "augment": None}
 
@@ -43,7 +47,13 @@ class Data:
 
     def embed(self, pool: str, **changes: Any) -> str:
         path = str(self.folder / f"{pool}.h5")
-        cfg = {"name": "mobilenet", **MOBILENET, "pool": pool, "batch": 16} | changes
+        cfg = {
+            "name": "mobilenet",
+            **MOBILENET,
+            "pool": pool,
+            "batch": 16,
+            "backend": None,
+        } | changes
         embed_images(self.images, self.weights, path, augmented=self.augmented, cfg=cfg, threads=1)
         return path
 
@@ -149,14 +159,13 @@ def test_a_head_learns_and_is_exported_with_its_backbone(data: Data, head: Path)
 def test_features_and_predictions_come_from_the_cached_ones(
     data: Data, head: Path, tmp_path: Path
 ) -> None:
-    cfg = {"dataset": "tiny", "fold": "holdout", "batch": 16, "balance": None, "balance_seed": 0}
 
     def extract(name: str, layer: str | None, embedded: str | None) -> Any:
         extract_features(
             str(head / "model.keras"), data.images, data.splits, data.augmented,
             features_path=str(tmp_path / f"{name}.h5"),
             predictions_path=str(tmp_path / f"{name}.parquet"),
-            cfg=cfg | {"layer": layer}, name=name, threads=1, embedded=embedded,
+            cfg=NETWORK | {"layer": layer}, threads=1, embedded=embedded,
         )  # fmt: skip
         table, _ = read_predictions(str(tmp_path / f"{name}.parquet"))
         made = store.open_features(str(tmp_path / f"{name}.h5"))
@@ -182,11 +191,10 @@ def test_features_and_predictions_come_from_the_cached_ones(
 def test_a_head_of_no_layers_and_one_on_a_map(data: Data, tmp_path: Path) -> None:
     network = data.train(tmp_path, layers=[], epochs=1)
     assert [x.name for x in network.layers][-2:] == ["embedding", "softmax"]
-    cfg = {"dataset": "tiny", "fold": "holdout", "batch": 16, "balance": None, "balance_seed": 0}
     extract_features(
         str(tmp_path / "model.keras"), data.images, data.splits, None,
         features_path=str(tmp_path / "f.h5"), predictions_path=str(tmp_path / "p.parquet"),
-        cfg=cfg | {"layer": None}, name="x", threads=1, embedded=data.embedded["average"],
+        cfg=NETWORK, threads=1, embedded=data.embedded["average"],
     )  # fmt: skip
     made = store.open_features(str(tmp_path / "f.h5"))
     assert made.layer == "embedding"

@@ -45,7 +45,10 @@ def extract(trained: dict[str, str], folder: Path, **changes: Any) -> tuple[stor
     cfg = {
         "dataset": "tiny",
         "fold": "holdout",
+        "model": "cnn",
+        "seed": 0,
         "layer": None,
+        "backend": None,
         "batch": 16,
         "balance": None,
         "balance_seed": 0,
@@ -55,7 +58,6 @@ def extract(trained: dict[str, str], folder: Path, **changes: Any) -> tuple[stor
         features_path=str(folder / "features.h5"),
         predictions_path=str(folder / "predictions.parquet"),
         cfg=cfg | changes,
-        name="cnn-seed0",
         threads=1,
     )
     made = store.open_features(str(folder / "features.h5"))
@@ -91,11 +93,7 @@ def test_predictions_are_of_validation_and_test_rows(
     network = keras.models.load_model(trained["model_path"])
     wanted = network.predict_on_batch(pixels_of(trained, rows, rows * 0))
     assert np.allclose(probabilities(table, tiny_data.CLASSES), wanted, atol=1e-5)
-    assert (meta["features"], meta["classifier"], meta["fold"]) == (
-        "cnn-seed0",
-        "head",
-        "holdout",
-    )
+    assert meta["run"] == ("cnn", 0, "holdout", "cnn-seed0", "head")
     assert meta["seconds"]["predict"] > 0
 
 

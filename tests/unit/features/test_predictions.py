@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from darkroom.errors import UserError
@@ -11,9 +12,7 @@ from darkroom.features import predictions
 
 NAMES: dict[str, Any] = {
     "dataset": "d",
-    "fold": "fold-1",
-    "features": "cnn-seed0",
-    "classifier": "svm",
+    "run": predictions.Run("cnn", 0, "fold-1", "cnn-seed0", "svm"),
     "classes": ["cat", "dog", "a:b"],
 }
 
@@ -35,12 +34,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "new" / "predictions.parquet"
     write(path, notes=["a sample of 10"], seconds={"fit": np.float32(2)})
     table, meta = predictions.read_predictions(str(path))
-    assert list(table.columns) == ["row", "part", "class", "predicted", "p:cat", "p:dog", "p:a:b"]
+    assert list(table.columns) == [
+        "row",
+        "part",
+        "class",
+        "most_probable",
+        "p:cat",
+        "p:dog",
+        "p:a:b",
+    ]
     assert meta == {**NAMES, "notes": ["a sample of 10"], "seconds": {"fit": 2.0}}
     assert table["row"].tolist() == [7, 3] and table["row"].dtype == np.int64
     assert table["part"].tolist() == ["test", "validation"]
     assert table["class"].tolist() == [0, 2] and table["class"].dtype == np.int16
-    assert table["predicted"].tolist() == [0, 1] and table["predicted"].dtype == np.int16
+    assert table["most_probable"].tolist() == [0, 1]
+    assert table["most_probable"].dtype == np.int16
     p = predictions.probabilities(table, meta["classes"])
     assert p.dtype == np.float32
     assert p == pytest.approx(np.array([[0.4, 0.4, 0.2], [0.1, 0.8, 0.1]]))
@@ -87,3 +95,19 @@ def test_more_classes_have_no_threshold() -> None:
     assert predictions.decide(p, 0.5).tolist() == [1, 0]
     with pytest.raises(ValueError, match="3 classes"):
         predictions.decide(p, 0.4)
+
+
+def test_a_run_is_named_by_what_made_its_features() -> None:
+    made = {"kind": "network", "model": "a-seed1-b", "seed": 3}
+    run = predictions.Run.on("a-seed1-b-seed3", made, fold="holdout", classifier="svm")
+    assert run == ("a-seed1-b", 3, "holdout", "a-seed1-b-seed3", "svm")
+    run = predictions.Run.on("hog", {"kind": "hog"}, fold="fold-2", classifier="knn")
+    assert run == ("hog", None, "fold-2", "hog", "knn")
+
+
+def test_a_file_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    write(path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"darkroom": "{}"}), path)
+    with pytest.raises(UserError, match=r"p\.parquet does not name its model: delete it"):
+        predictions.read_predictions(str(path))

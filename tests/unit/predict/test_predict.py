@@ -40,7 +40,7 @@ def run(chain: Chain, model: str | None = None, **changes: Any) -> pandas.DataFr
     folds = [asked["fold"]] if asked["fold"] else chain.settings.folds_of("shapes")
     files: dict[str, Any] = {"models": [], "said": []}
     if model is None:
-        files["thresholds"] = chain.results("thresholds.csv")
+        files["thresholds"] = chain.results("thresholds.parquet")
     else:
         features, _, classifier = model.partition("/")
         parts = [(f, features, classifier or "head") for f in folds]
@@ -105,7 +105,7 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
         pixels,
         weights,
         features,
-        cfg={"name": "mobile", **MOBILENET, "pool": "average", "batch": 16},
+        cfg={"name": "mobile", **MOBILENET, "pool": "average", "batch": 16, "backend": None},
         threads=1,
     )
     place = chain.results("fold-1/mobile/svm")
@@ -163,8 +163,8 @@ def test_many_chunks_and_batches_change_nothing(
 def test_unset_it_is_the_best_by_validation(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "darkroom")
     table = run(chain)
-    metrics = pandas.read_csv(chain.results("metrics.csv"))
-    summary = pandas.read_csv(chain.results("summary.csv"))
+    metrics = pandas.read_parquet(chain.results("metrics.parquet"))
+    summary = pandas.read_parquet(chain.results("summary.parquet"))
     judged = summary[summary["part"] == "validation"].sort_values(
         ["balanced_accuracy", "log_loss"], ascending=[False, True]
     )
@@ -174,32 +174,32 @@ def test_unset_it_is_the_best_by_validation(chain: Chain, caplog: pytest.LogCapt
         "and part == 'validation'"
     ).sort_values(["balanced_accuracy", "log_loss"], ascending=[False, True])
     head = first["classifier"] == "head"
-    name = runs.iloc[0]["features"] + ("" if head else f"/{first['classifier']}")
+    name = runs.iloc[0]["feature_set"] + ("" if head else f"/{first['classifier']}")
     assert set(table["model"]) == {f"{runs.iloc[0]['fold']}/{name}"}
     assert "the best by the validation images" in caplog.text
     assert "classes: 0 cross, 1 disc; disc is said from a probability of 0.5 on" in caplog.text
 
 
 def test_the_best_follows_the_tables(chain: Chain, tmp_path: Path) -> None:
-    for name in ("summary.csv", "metrics.csv"):
+    for name in ("summary.parquet", "metrics.parquet"):
         shutil.copy(chain.results(name), tmp_path / name)
-    metrics = pandas.read_csv(tmp_path / "metrics.csv")
-    summary = pandas.read_csv(tmp_path / "summary.csv")
+    metrics = pandas.read_parquet(tmp_path / "metrics.parquet")
+    summary = pandas.read_parquet(tmp_path / "summary.parquet")
     own = (summary["model"] == "hog") & (summary["classifier"] == "svm")
     summary["balanced_accuracy"] = np.where(own, 0.9, 0.8)
     # only the test would choose another
     summary.loc[~own & (summary["part"] == "test"), "balanced_accuracy"] = 1.0
     better = (metrics["fold"] == "fold-2") == (metrics["part"] == "validation")
     metrics["balanced_accuracy"] = np.where(better, 0.95, 0.85)
-    summary.to_csv(tmp_path / "summary.csv", index=False)
-    metrics.to_csv(tmp_path / "metrics.csv", index=False)
+    summary.to_parquet(tmp_path / "summary.parquet", index=False)
+    metrics.to_parquet(tmp_path / "metrics.parquet", index=False)
     assert trained.best(str(tmp_path)) == f"{tmp_path}/fold-2/hog/svm/model.skops"
     assert trained.best(str(tmp_path), "fold-1") == f"{tmp_path}/fold-1/hog/svm/model.skops"
 
 
 def test_of_a_named_one_the_best_fold_is_taken(chain: Chain) -> None:
-    metrics = pandas.read_csv(chain.results("metrics.csv")).query(
-        "features == 'pixels' and classifier == 'forest' and part == 'validation'"
+    metrics = pandas.read_parquet(chain.results("metrics.parquet")).query(
+        "feature_set == 'pixels' and classifier == 'forest' and part == 'validation'"
     )
     best = metrics.sort_values(["balanced_accuracy", "log_loss"], ascending=[False, True])
     table = run(chain, "pixels/forest")
@@ -219,13 +219,13 @@ def test_a_threshold_decides(chain: Chain) -> None:
 def test_a_chosen_threshold_is_that_of_the_run(chain: Chain) -> None:
     chain.evaluate(threshold="f1")
     try:
-        told = pandas.read_csv(chain.results("thresholds.csv"))
+        told = pandas.read_parquet(chain.results("thresholds.parquet"))
         table = run(chain, threshold="f1")
         fold, name = table["model"][0].split("/", 1)
         features, _, classifier = name.partition("/")
         own = told[
             (told["fold"] == fold)
-            & (told["features"] == features)
+            & (told["feature_set"] == features)
             & (told["classifier"] == (classifier or "head"))
         ]["threshold"].item()
         p = probabilities(table)[:, 1]

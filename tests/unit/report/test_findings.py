@@ -9,92 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from darkroom.evaluate.comparisons import Difference
+from darkroom.evaluate.ranking import Choice
 from darkroom.report import findings
-from darkroom.report.findings import Choice, Copies, Difference, Facts
-
-
-def summary(*rows: tuple[str, str, str, float, float]) -> pd.DataFrame:
-    columns = ["model", "classifier", "part", "balanced_accuracy", "log_loss"]
-    return pd.DataFrame(list(rows), columns=columns)
-
-
-def test_the_validation_rows_choose_and_never_the_test() -> None:
-    table = summary(
-        ("cnn", "head", "validation", 0.90, 0.3),
-        ("cnn", "head", "test", 0.99, 0.1),
-        ("cnn", "svm", "validation", 0.95, 0.4),
-        ("cnn", "svm", "test", 0.80, 0.9),
-        ("cnn", "knn", "validation", 0.95, 0.2),
-        ("cnn", "knn", "test", 0.70, 0.9),
-    )
-    choice = findings.choose(table)
-    assert choice is not None
-    assert choice.ranking == [("cnn", "knn"), ("cnn", "svm"), ("cnn", "head")]
-    assert choice.by == "validation"
-
-
-def test_without_validation_rows_nothing_is_chosen() -> None:
-    table = summary(("cnn", "head", "test", 0.5, 0.3), ("cnn", "svm", "test", 0.9, 0.4))
-    choice = findings.choose(table)
-    assert choice == Choice(("cnn", "head"), [("cnn", "head"), ("cnn", "svm")], "first")
-
-
-def test_one_or_none_to_choose_from() -> None:
-    one = findings.choose(summary(("a", "svm", "test", 0.5, 0.3)))
-    assert one is not None
-    assert one.by == "only"
-    assert findings.choose(summary()) is None
-
-
-def test_a_score_that_is_missing_comes_last() -> None:
-    table = summary(
-        ("a", "svm", "validation", math.nan, math.nan), ("b", "svm", "validation", 0.2, math.nan)
-    )
-    choice = findings.choose(table)
-    assert choice is not None
-    assert choice.key == ("b", "svm")
-
-
-def test_paired_difference_and_its_interval() -> None:
-    rng = np.random.default_rng(0)
-    first = pd.Series(rng.random(4000) < 0.9)
-    second = pd.Series(rng.random(4000) < 0.8)
-    d = findings.difference(first.astype(float), second.astype(float))
-    assert d is not None
-    assert d.mean == pytest.approx(first.mean() - second.mean())
-    expected = 1.96 * math.sqrt((0.9 * 0.1 + 0.8 * 0.2) / 4000)
-    assert (d.high - d.low) / 2 == pytest.approx(expected, rel=0.05)
-    assert d.distinct
-    same = findings.difference(first.astype(float), first.astype(float))
-    assert same is not None
-    assert not same.distinct
-    assert same.discordant == 0
-
-
-def test_groups_widen_the_difference() -> None:
-    first = pd.Series(np.repeat([1.0, 0.0, 1.0, 1.0], 25))
-    second = pd.Series(np.repeat([0.0, 0.0, 1.0, 0.0], 25))
-    alone = findings.difference(first, second)
-    grouped = findings.difference(first, second, pd.Series(np.repeat(list("abcd"), 25)))
-    assert alone is not None
-    assert grouped is not None
-    assert grouped.high - grouped.low > 4 * (alone.high - alone.low)
-    assert findings.difference(first, pd.Series([1.0], index=[999])) is None
-
-
-def test_random_starts_that_differ_widen_the_difference() -> None:
-    rng = np.random.default_rng(1)
-    first = pd.Series((rng.random(4000) < 0.9).astype(float))
-    second = pd.Series((rng.random(4000) < 0.87).astype(float))
-    alike = findings.difference(first, second, runs=([0.9, 0.9, 0.9], [0.87, 0.87, 0.87]))
-    apart = findings.difference(first, second, runs=([0.8, 0.9, 1.0], [0.87, 0.87, 0.87]))
-    single = findings.difference(first, second, runs=([0.9], [0.87]))
-    alone = findings.difference(first, second)
-    assert alone and alike and apart and single
-    assert (alike.low, alike.high) == pytest.approx((alone.low, alone.high))
-    assert single == alone and alone.distinct and not apart.distinct
-    # Three starts: two degrees of freedom, Student's 4.30 in place of 1.96.
-    assert (apart.high - apart.low) / 2 == pytest.approx(4.30 * 0.1 / math.sqrt(3), rel=0.05)
+from darkroom.report.findings import Copies, Facts
 
 
 def brute(asked: np.ndarray, known: np.ndarray, limit: int) -> np.ndarray:

@@ -92,7 +92,7 @@ def test_every_part_of_the_report_is_there(normal: tuple[Folder, Page]) -> None:
     ):
         assert words in text, words
     assert page.count("svg") == 5
-    best = pd.read_csv(folder.path("summary.csv"))
+    best = pd.read_parquet(folder.path("summary.parquet"))
     best = best[(best["part"] == "validation")].sort_values("balanced_accuracy").iloc[-1]
     chosen = f"{best['classifier']} on cnn" if best["classifier"] != "head" else "cnn (network)"
     assert f"The best by the validation images, {chosen}" in text
@@ -100,7 +100,7 @@ def test_every_part_of_the_report_is_there(normal: tuple[Folder, Page]) -> None:
 
 def test_the_scores_are_those_of_the_tables(normal: tuple[Folder, Page]) -> None:
     folder, page = normal
-    table = pd.read_csv(folder.path("summary.csv"))
+    table = pd.read_parquet(folder.path("summary.parquet"))
     for _, row in table[table["part"] == "test"].iterrows():
         assert f"{row['accuracy']:.3f} ± {row['accuracy_sd']:.3f}" in page.text
         assert f"{row['accuracy_low']:.3f}–{row['accuracy_high']:.3f}" in page.text
@@ -134,13 +134,13 @@ def test_the_mistakes_are_the_surest_wrong_ones(normal: tuple[Folder, Page]) -> 
 
 def test_the_best_is_chosen_by_validation_and_said_so(tmp_path: Path) -> None:
     folder = Folder(tmp_path, Plan(skill={"head": 0.8, "svm": 0.8}))
-    table = pd.read_csv(folder.path("summary.csv"))
+    table = pd.read_parquet(folder.path("summary.parquet"))
     worse = (table["classifier"] == "svm") & (table["part"] == "test")
     table.loc[worse, ["accuracy", "balanced_accuracy"]] = 0.99
     table.loc[table["part"] == "validation", "balanced_accuracy"] = [
         0.9 if c == "head" else 0.7 for c in table.loc[table["part"] == "validation", "classifier"]
     ]
-    table.to_csv(folder.path("summary.csv"), index=False)
+    table.to_parquet(folder.path("summary.parquet"), index=False)
     page = write(folder)
     assert "The best by the validation images, cnn (network)" in page.text
     assert "svm on cnn reaches 0.990 there. It is not called the best" in page.text
@@ -213,9 +213,9 @@ def test_all_right_and_one_epoch(tmp_path: Path) -> None:
 
 def test_nothing_was_evaluated(tmp_path: Path) -> None:
     folder = Folder(tmp_path, Plan(seeds=(0,)))
-    for name in ("metrics.csv", "summary.csv", "class_metrics.csv"):
-        table = pd.read_csv(folder.path(name))
-        table.head(0).to_csv(folder.path(name), index=False)
+    for name in ("metrics.parquet", "summary.parquet", "class_metrics.parquet"):
+        table = pd.read_parquet(folder.path(name))
+        table.head(0).to_parquet(folder.path(name), index=False)
     table = pd.read_parquet(folder.path("predictions.parquet"))
     table.head(0).to_parquet(folder.path("predictions.parquet"), index=False)
     page = write(folder)
@@ -248,11 +248,11 @@ def test_names_cannot_do_harm(tmp_path: Path) -> None:
 
 def test_intervals_may_be_missing(tmp_path: Path) -> None:
     folder = Folder(tmp_path, Plan(seeds=(0,)))
-    for name in ("summary.csv", "metrics.csv", "class_metrics.csv"):
-        table = pd.read_csv(folder.path(name))
+    for name in ("summary.parquet", "metrics.parquet", "class_metrics.parquet"):
+        table = pd.read_parquet(folder.path(name))
         bounds = [c for c in table if c.endswith(("_low", "_high"))]
         table[bounds] = np.nan
-        table.to_csv(folder.path(name), index=False)
+        table.to_parquet(folder.path(name), index=False)
     page = write(folder)
     assert "nan" not in page.text
     assert "95 % interval " not in page.text.split("To keep in mind")[0]
@@ -289,8 +289,8 @@ def test_the_epoch_kept_follows_the_settings(tmp_path: Path) -> None:
 
 def test_a_table_of_another_form_is_told(tmp_path: Path) -> None:
     folder = Folder(tmp_path, Plan(seeds=(0,)))
-    Path(folder.path("summary.csv")).write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match=r"summary\.csv has no column 'model'"):
+    pd.DataFrame({"a": [1]}).to_parquet(folder.path("summary.parquet"))
+    with pytest.raises(UserError, match=r"summary\.parquet has no column 'model'"):
         write_report(**folder.arguments())
     with pytest.raises(ValueError, match=r"mistakes\.png"):
         write_report(**folder.arguments(figures=[f"x/{n}" for n in FIGURES[:-1]]))

@@ -36,17 +36,17 @@ def no_other_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judged(folder: Folder, validation: dict[str, float], right: dict[str, float]) -> None:
     """Give each network a validation score, and a share of the test rows that it has right."""
-    summary = pd.read_csv(folder.path("summary.csv"))
+    summary = pd.read_parquet(folder.path("summary.parquet"))
     for model, score in validation.items():
         own = (summary["model"] == model) & (summary["part"] == "validation")
         summary.loc[own, "balanced_accuracy"] = score
-    summary.to_csv(folder.path("summary.csv"), index=False)
+    summary.to_parquet(folder.path("summary.parquet"), index=False)
     said = pd.read_parquet(folder.path("predictions.parquet"))
     k = len(folder.plan.classes)
     for model, share in right.items():
-        own = said["features"].str.startswith(f"{model}-seed") & (said["part"] == "test")
+        own = (said["model"] == model) & (said["part"] == "test")
         # The same images are hard for all: the first of each class fail first.
-        rank = said[own].groupby(["features", "class"])["row"].rank(pct=True)
+        rank = said[own].groupby(["feature_set", "class"])["row"].rank(pct=True)
         wrong = (rank <= 1 - share).astype(int)
         said.loc[own, "predicted"] = ((said.loc[own, "class"] + wrong) % k).astype(np.int16)
     said.to_parquet(folder.path("predictions.parquet"), index=False)
@@ -107,7 +107,7 @@ def test_the_random_start_counts_among_the_chances(folder: Folder) -> None:
     assert "more accurate than sgd" in before
     said = pd.read_parquet(folder.path("predictions.parquet"))
     for seed, share in (("0", 0.5), ("1", 1.0)):
-        own = (said["features"] == f"net-sgd-seed{seed}") & (said["part"] == "test")
+        own = (said["feature_set"] == f"net-sgd-seed{seed}") & (said["part"] == "test")
         rank = said[own].groupby("class")["row"].rank(pct=True)
         wrong = (rank <= 1 - share).astype(int)
         said.loc[own, "predicted"] = ((said.loc[own, "class"] + wrong) % 3).astype(np.int16)
@@ -177,14 +177,14 @@ def test_classifiers_on_several_feature_sets_stand_in_a_grid(tmp_path: Path) -> 
     skill = {"head": 0.9, "svm": 0.95, "random_forest": 0.85, "knn": 0.8, "linear_svm": 0.7}
     models = ("cnn", "hog", "pixels", "mobilenet")
     folder = Folder(tmp_path, Plan(models=models, skill=skill, seeds=(0,)))
-    for name in ("summary.csv", "metrics.csv"):  # only one of them is a network
-        table = pd.read_csv(folder.path(name))
+    for name in ("summary.parquet", "metrics.parquet"):  # only one of them is a network
+        table = pd.read_parquet(folder.path(name))
         own = (table["classifier"] != "head") | (table["model"] == "cnn")
-        table[own].to_csv(folder.path(name), index=False)
+        table[own].to_parquet(folder.path(name), index=False)
     folder.histories = [h for h in folder.histories if "cnn" in h]
     page = write(folder)
     grid = page.html.split("Feature sets side by side")[1].split("</table>")[0]
-    summary = pd.read_csv(folder.path("summary.csv"))
+    summary = pd.read_parquet(folder.path("summary.parquet"))
     test = summary[summary["part"] == "test"].set_index(["model", "classifier"])["accuracy"]
     rows = dict(re.findall(r'<tr><th scope="row"[^>]*>(\w+)</th>(.*?)</tr>', grid, re.S))
     assert set(rows) == set(models)

@@ -418,15 +418,14 @@ def test_a_sigmoid_network_learns_and_says_both_probabilities(tmp_path: Path) ->
         None,
         features_path=str(tmp_path / "features.h5"),
         predictions_path=str(tmp_path / "predictions.parquet"),
-        cfg={**FOLD, "layer": None, "batch": 16},
-        name="cnn-seed0",
+        cfg={**FOLD, "model": "cnn", "seed": 0, "layer": None, "batch": 16, "backend": None},
         threads=1,
     )
     table, meta = read_predictions(str(tmp_path / "predictions.parquet"))
     p = probabilities(table, TWO)
     assert meta["classes"] == TWO and p.shape == (36, 2)
     assert np.allclose(p.sum(axis=1), 1, atol=1e-6)
-    assert (table["class"] == table["predicted"]).mean() > 0.9
+    assert (table["class"] == table["most_probable"]).mean() > 0.9
     # the unit's own value is the probability of the second class
     from darkroom.images import store
 

@@ -244,7 +244,7 @@ def test_a_classifier_is_judged_as_the_evaluation_does(tmp_path: Path, objective
     assert found["state"] == "complete"
     own = table[table["part"] == "validation"]
     scores, _ = metrics.scores(
-        own["class"], own["predicted"], predictions.probabilities(own, about["classes"])
+        own["class"], own["most_probable"], predictions.probabilities(own, about["classes"])
     )
     assert found["value"] == pytest.approx(float(scores[objective][0]), abs=1e-12)
 
