@@ -141,7 +141,7 @@ def _predict(given: argparse.Namespace) -> int:
     threshold, how = given.threshold, ""
     if threshold is None:
         above = Path(model.files[0]).absolute().parents
-        beside = above[min(2 if model.classifier == HEAD else 3, len(above) - 1)]
+        beside = above[min(2 if model.run.classifier == HEAD else 3, len(above) - 1)]
         threshold, how = trained.threshold(str(beside / "thresholds.parquet"), model) or (0.5, "")
     predict.check_threshold(model, threshold, "--threshold")
     found = _pictures(given.images)

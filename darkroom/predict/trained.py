@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from darkroom.errors import UserError, nearest
 from darkroom.evaluate import ranking
 from darkroom.evaluate.tables import read_table
 from darkroom.features import predictions
-from darkroom.names import HEAD
+from darkroom.features.predictions import Run
+from darkroom.names import HEAD, run_name
 from darkroom.train.training import FACTS
 
 if TYPE_CHECKING:
@@ -36,18 +36,19 @@ class Trained:
 
     Attributes
     ----------
-    dataset, fold, features, classifier : what it is called there; `classifier` is `head` for
-        a network's own predictions.
-    classes : K names in order. view, policy : how a picture becomes its input.
-    files : that it consists of. network : its file, None where there is no network. layer : of
-        the network, whose output the classifier reads. fitted : the classifier, None for `head`.
+    dataset : that it learned from.
+    run : its names; the classifier is `head` for a network's own predictions.
+    classes : K names in order.
+    view, policy : how a picture becomes its input.
+    files : that it consists of.
+    network : its file, None where there is no network.
+    layer : of the network, whose output the classifier reads.
+    fitted : the classifier, None for `head`.
     weights : of the backbone, None where there is none.
     """
 
     dataset: str
-    fold: str
-    features: str
-    classifier: str
+    run: Run
     classes: list[str]
     view: dict[str, Any]
     policy: Policy
@@ -60,8 +61,9 @@ class Trained:
     @property
     def name(self) -> str:
         """`cnn-seed0`, `cnn-seed0/svm`, and in a cross-validation `fold-2/cnn-seed0/svm`."""
-        parts = [self.fold] if self.fold != "holdout" else []
-        parts += [self.features] + ([self.classifier] if self.classifier != HEAD else [])
+        run = self.run
+        parts = [run.fold] if run.fold != "holdout" else []
+        parts += [run.feature_set] + ([run.classifier] if run.classifier != HEAD else [])
         return "/".join(parts)
 
     def digest(self) -> str:
@@ -136,7 +138,7 @@ class Trained:
             what = {key: made[key] for key in ("application", "settings", "pool")}
             backbone = backbones.build(**what, shape=shape, weights=self.weights)
             return lambda pixels: backbone.predict_on_batch(pixels)
-        return describer(made["kind"], shape, self.features)[0]
+        return describer(made["kind"], shape, self.run.feature_set)[0]
 
 
 def _sha256(path: str) -> str:
@@ -199,12 +201,12 @@ def find(path: str) -> Trained:
 
 def _of_network(place: Path) -> Trained:
     facts = _facts(place)
-    run = place.parent.name
+    model, seed = facts["model"], facts["seed"]
+    name = run_name(model, seed)  # of its folder in results; elsewhere it is named by its file
+    name = name if place.parent.name == name else place.stem
     return Trained(
-        dataset=str(facts["dataset"]),
-        fold=str(facts["fold"]),
-        features=run if re.search(r"-seed\d+$", run) else place.stem,
-        classifier=HEAD,
+        dataset=facts["dataset"],
+        run=Run(model, seed, facts["fold"], name, HEAD),
         classes=list(facts["classes"]),
         view=facts["view"],
         policy=facts["decode"],
@@ -218,7 +220,7 @@ def _facts(place: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(place) as file:
             facts = json.loads(file.read(FACTS))
-        missing = {"dataset", "fold", "classes", "view", "decode"} - set(facts)
+        missing = {"dataset", "model", "seed", "fold", "classes", "view", "decode"} - set(facts)
     except (OSError, zipfile.BadZipFile) as error:
         raise UserError(f"{place} is no network, or is damaged: {error}") from None
     except (KeyError, ValueError, TypeError):
@@ -237,12 +239,10 @@ def _of_classifier(place: Path) -> Trained:
     fitted = model_file.load(str(place))
     about = fitted.about
     made = about.get("made") or {}
-    features, kind = str(about["features"]), made.get("kind")
+    kind = made.get("kind")
     common: dict[str, Any] = {
-        "dataset": str(about["dataset"]),
-        "fold": str(about["fold"]),
-        "features": features,
-        "classifier": place.parent.name,
+        "dataset": about["dataset"],
+        "run": Run.on(about["features"], made, fold=about["fold"], classifier=place.parent.name),
         "classes": list(fitted.classes),
         "fitted": fitted,
     }
@@ -330,8 +330,8 @@ def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
         return None
     table = read_table(path)
     own = table[
-        (table["feature_set"] == trained.features)
-        & (table["classifier"] == trained.classifier)
-        & (table["fold"] == trained.fold)
+        (table["feature_set"] == trained.run.feature_set)
+        & (table["classifier"] == trained.run.classifier)
+        & (table["fold"] == trained.run.fold)
     ]
     return None if own.empty else (float(own["threshold"].iloc[0]), str(own["how"].iloc[0]))

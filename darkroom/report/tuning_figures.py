@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,12 +84,10 @@ def read(paths: Sequence[str]) -> list[Search]:
     found = []
     for path in paths:
         best = json.loads(Path(path).read_text(encoding="utf-8"))
-        run = best.get("features", "")
-        model, _, seed = run.rpartition("-seed")
-        if not re.fullmatch(r"\d+", seed) or not model:
-            model, seed = run, ""
-        name = best["model"] if "model" in best else f"{best['classifier']} on {model}"
-        words = [f"seed {seed}"] if seed else []
+        name = best["model"]
+        if "classifier" in best:
+            name = f"{best['classifier']} on {name}"
+        words = [f"seed {best['seed']}"] if best.get("seed") is not None else []
         words += [best["fold"]] if best["fold"] != "holdout" else []
         with Path(path).with_name("trials.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

@@ -101,7 +101,7 @@ def train(
     images, splits, augmented : files of the data set; the last only where it has variants.
     model_path, history_path : what to write; see docs/formats.md.
     resume : folder for the state after each whole epoch; gone when the training is done.
-    cfg : `dataset`, `fold`, `seed`, `balance`, `balance_seed`, `model`: the settings of
+    cfg : `dataset`, `fold`, `name` of the model, `seed`, `balance`, `balance_seed`, `model`: the settings of
         `darkroom.config.model.Model` that concern training, and `backbone` (`application`,
         `settings`, `pool`) or None; `backend`, of Keras.
     code : digest of the code. A state of other code, settings or inputs is not gone on from.
@@ -235,6 +235,8 @@ def prepare(
         first = fold.files[0]
         facts = {
             "dataset": cfg["dataset"],
+            "model": cfg["name"],
+            "seed": cfg["seed"],
             "fold": cfg["fold"],
             "classes": fold.classes,
             "view": first.view,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from darkroom.errors import UserError
+from darkroom.features.predictions import Run
 from darkroom.machine import disk
 from darkroom.overrides import cell, in_words
 from darkroom.tune.trials import SMALLER_IS_BETTER, coded, distributions, write
@@ -85,7 +86,7 @@ def _choose(trials: Sequence[str], best: str, table: str, name: str) -> None:
     sign = 1 if records[0]["objective"] in SMALLER_IS_BETTER else -1
     top = min(finished, key=lambda r: (sign * r["value"], r["trial"]))
     weights, note = importances(records)
-    keep = ("dataset", "fold", "model", "features", "classifier")
+    keep = ("dataset", *Run._fields)
     chosen = {k: top[k] for k in keep if k in top} | {
         "params": top["params"],
         "value": top["value"],
@@ -98,7 +99,7 @@ def _choose(trials: Sequence[str], best: str, table: str, name: str) -> None:
         "importances": weights,
         "note": note,
         "space": top["space"],
-        "seed": top["seed"],
+        "search_seed": top["search_seed"],
         "digest": top["digest"],
     }
     _write_table(Path(table), records)

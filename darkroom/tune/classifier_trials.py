@@ -10,6 +10,7 @@ from darkroom.classify import fitting
 from darkroom.classify.fitting import FitClassifier
 from darkroom.errors import UserError
 from darkroom.features import metrics
+from darkroom.features.predictions import Run
 from darkroom.images import store
 from darkroom.images.joined import forget
 from darkroom.overrides import override
@@ -60,6 +61,7 @@ def try_classifier(
             f"{cfg['dataset']}, {cfg['fold']}: classifiers.{cfg['name']}.tune needs validation "
             "rows to choose by, and there are none: set split.validation, or leave `tune` out"
         )
+    names = Run.on(cfg["features"], opened.made, fold=cfg["fold"], classifier=cfg["name"])
     digest = trials.fingerprint(
         cfg,
         code,
@@ -86,12 +88,7 @@ def try_classifier(
     trials.attempt(
         output,
         number=number,
-        subject={
-            "dataset": cfg["dataset"],
-            "fold": cfg["fold"],
-            "features": cfg["features"],
-            "classifier": cfg["name"],
-        },
+        subject={"dataset": cfg["dataset"], **names._asdict()},
         tune=tune,
         settings=cfg["classifier"],
         digest=digest,

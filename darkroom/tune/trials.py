@@ -100,7 +100,7 @@ def attempt(
     output: str,
     *,
     number: int,
-    subject: dict[str, str],
+    subject: Mapping[str, Any],
     tune: Search,
     settings: Mapping[str, Any],
     digest: str,
@@ -120,8 +120,8 @@ def attempt(
     ----------
     output : `trial-{number}.json` in the folder of the search, which has the journal too.
     number : of the trial, from 1.
-    subject : what is tuned, by words of the path: `dataset`, `fold`, `model` or `features`
-        and `classifier`.
+    subject : what is tuned: `dataset`, `fold`, `model`, and of a classifier's search the
+        other names of its run.
     tune : the search.
     settings : what the space's paths lead into.
     digest : of inputs, settings and code: only trials with an equal one know of each other.
@@ -419,7 +419,7 @@ def _suggested(trial: Any, path: str, kind: Any) -> Any:
     return draw(path, kind.low, kind.high, step=kind.step, log=kind.log)
 
 
-def _record(found: Any, subject: dict[str, str], tune: Search, digest: str) -> Any:
+def _record(found: Any, subject: Mapping[str, Any], tune: Search, digest: str) -> Any:
     """What `trial-{n}.json` holds; see docs/formats.md."""
     about = found.user_attrs
     values = found.intermediate_values
@@ -435,7 +435,7 @@ def _record(found: Any, subject: dict[str, str], tune: Search, digest: str) -> A
         "epochs": about["epochs"],
         "seconds": about["seconds"],
         "reason": about["reason"],
-        "seed": tune["seed"],
+        "search_seed": tune["seed"],
         "space": tune["space"],
         "digest": digest,
     }

@@ -101,10 +101,9 @@ class Data:
     def width(self, features: str) -> int:
         """Values of a row of a feature set: of a run (`cnn-seed0`) or one by itself."""
         settings = self.settings
-        name = features.rsplit("-seed", 1)[0]
-        model = settings.models.get(name)
-        if model is not None:
-            shape = self.shape(name)
+        name = settings.network_of(features)
+        if name is not None:
+            model, shape = settings.models[name], self.shape(name)
             if model.backbone is not None:
                 shape = embedding(shape, settings.features[model.backbone].pool)
             width = math.prod(shape)

@@ -78,6 +78,7 @@ def settings(**model: Any) -> dict[str, Any]:
     return {
         "dataset": "tiny",
         "fold": "holdout",
+        "name": "cnn",
         "seed": 0,
         "balance": None,
         "balance_seed": 0,

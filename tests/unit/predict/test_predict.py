@@ -346,7 +346,11 @@ def test_a_classifier_away_from_its_network(chain: Chain, tmp_path: Path) -> Non
 def test_a_network_alone_says_all_that_is_needed(chain: Chain, tmp_path: Path) -> None:
     shutil.copy(chain.results("fold-1/tiny-seed0/model.keras"), tmp_path / "shapes.keras")
     model = trained.find(str(tmp_path / "shapes.keras"))
-    assert (model.features, model.classes, model.fold) == ("shapes", ["cross", "disc"], "fold-1")
+    assert (model.run.feature_set, model.classes, model.run.fold) == (
+        "shapes",
+        ["cross", "disc"],
+        "fold-1",
+    )
     assert model.view["size"] == [16, 16] and model.view["resize"] == "pad"
     assert model.policy["alpha"] == "white"
 
