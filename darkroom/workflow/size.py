@@ -99,9 +99,9 @@ class Data:
         return self.settings.view_of(self.dataset, user).shape
 
     def width(self, features: str) -> int:
-        """Values of a row of a feature set: of a run (`cnn-seed0`) or one by itself."""
+        """Values of a row of a feature set: of a model, of one of its runs, or one by itself."""
         settings = self.settings
-        name = settings.network_of(features)
+        name = features if features in settings.models else settings.network_of(features)
         if name is not None:
             model, shape = settings.models[name], self.shape(name)
             if model.backbone is not None:
