@@ -1,14 +1,14 @@
-"""The one kind of error that is the user's to mend, and words for it."""
+"""The error for mistakes that the user can correct, and the text of its hints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-SHOWN = 20  # names told where none is near
+SHOWN = 20  # names listed where none is similar
 
 
 class UserError(Exception):
-    """A mistake that a person can mend: one sentence of what, where and what to do.
+    """A mistake that the user can correct: one sentence says what, where and what to do.
 
     A stage that raises it ends with that sentence alone; any other exception is a
     defect of Darkroom and keeps its traceback.
@@ -16,7 +16,7 @@ class UserError(Exception):
 
 
 def nearest(name: object, known: Iterable[object]) -> str:
-    """The end of a sentence on an unknown name: `; did you mean 'x'?`, or the names there are."""
+    """The end of a sentence on an unknown name: `; did you mean 'x'?`, or the known names."""
     import difflib
 
     names = [str(k) for k in known]

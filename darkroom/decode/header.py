@@ -1,4 +1,4 @@
-"""What an image file says of itself, by its content: format, size, depth, and what is wrong."""
+"""The header of an image file, read from its content: format, size, depth and damage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from darkroom.decode.quiet import quiet
 
 MAX_PIXELS = 178_956_970
-"""Pixels that one image may have (about 0.5 GB as rgb; where Pillow calls it a bomb)."""
+"""Most pixels of one image (about 0.5 GB as rgb; Pillow's limit for a decompression bomb)."""
 
 SUFFIXES = {
     "jpeg": ("jpg", "jpeg", "jpe", "jfif", "jif", "mpo"),
@@ -46,7 +46,7 @@ _MODES = {
     "LAB": "lab",
     "HSV": "hsv",
 }
-_MARKS = {
+_MAGIC = {
     "TIFF": rb"II\*\0|MM\0\*",
     "GIF": rb"GIF8[79]a",
     "BMP": rb"BM.{4}\0\0\0\0",
@@ -72,20 +72,21 @@ _OTHERS: list[tuple[bytes, int, str]] = [
     (b"version https://git-lfs", 0, "a Git LFS pointer: the image itself was never fetched"),
 ]
 
-# One size limit, our own, with a reason; and never grey pixels in place of missing ones.
+# MAX_PIXELS replaces Pillow's limit; a truncated file is an error, not an image with grey pixels.
 Image.MAX_IMAGE_PIXELS = None
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 class DecodeError(ValueError):
-    """A file that cannot be used; its message is the reason, in words."""
+    """A file that cannot be used; the message is the reason."""
 
 
 class Header(NamedTuple):
-    """What an image file says of itself.
+    """The header of an image file.
 
-    `width` and `height` are as stored. `alpha` is true where pixels may be transparent.
-    `route` names the decoder: `opencv` (8-bit JPEG, PNG), `opencv16` (16-bit colour) or `pillow`.
+    `width` and `height` are as stored, before any orientation. `alpha`: pixels may be
+    transparent. `route` is the decoder: `opencv` (8-bit JPEG, PNG), `opencv16` (16-bit colour) or
+    `pillow`. `refusal` is why the format is not supported, else empty.
     """
 
     format: str
@@ -101,12 +102,17 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes, name: str = "") -> Header:
-    """Read what a file says of itself, by content; `name` counts only where it says TGA or is ''.
+    """Read the header of an image file from its content.
+
+    Parameters
+    ----------
+    data : bytes of the file.
+    name : file name; TGA is tried only where its suffix is `tga` or it is empty.
 
     Raises
     ------
     DecodeError
-        Not an image, or one whose header cannot be read; the reason in words.
+        Not an image, an image above `MAX_PIXELS`, or an unreadable header.
     """
     if not data:
         raise DecodeError("empty: the file has 0 bytes")
@@ -115,7 +121,7 @@ def read_header(data: bytes, name: str = "") -> Header:
     elif data[:8] == b"\x89PNG\r\n\x1a\n":
         header = _png_header(data)
     else:
-        # TGA has no mark of its own, so anything might be taken for one.
+        # TGA has no magic number, so any file could pass as one.
         tga = ["TGA"] if suffix_of(name) == "tga" or not name else []
         header = _pillow_header(data, PILLOW + tga)
     if header.width * header.height > MAX_PIXELS:
@@ -163,13 +169,13 @@ def _jpeg_header(data: bytes) -> Header:
         at += length
     if frame is None:
         raise DecodeError("damaged: a JPEG file without an image in it")
-    # An end mark after the scan began: 0xFF within a scan is always followed by 0 or a restart.
+    # Look for the end marker after the scan's start: within a scan, 0xFF precedes 0 or a restart.
     if data.rfind(b"\xff\xd9") < at:
         raise DecodeError("truncated: the file ends before its image does")
     depth, height, width, channels = frame
     mode = {1: "gray", 3: "rgb", 4: "cmyk"}.get(channels, f"{channels} channels")
-    usual = kind in (0xC0, 0xC1, 0xC2) and depth == 8
-    refusal = "" if usual and channels in (1, 3, 4) else "a JPEG of a rare kind"
+    baseline = kind in (0xC0, 0xC1, 0xC2) and depth == 8
+    refusal = "" if baseline and channels in (1, 3, 4) else "a JPEG of a rare kind"
     if depth != 8:
         refusal = f"a JPEG of {depth} bits a channel"
     return Header(
@@ -179,7 +185,7 @@ def _jpeg_header(data: bytes) -> Header:
 
 
 def _exif_orientation(block: bytes) -> int:
-    """Tag 0x0112 of the first directory of an EXIF block; 0 where there is none."""
+    """Tag 0x0112 of the first directory of an EXIF block; 0 if absent."""
     order: Literal["little", "big"] = "little" if block[:2] == b"II" else "big"
 
     def number(at: int, size: int) -> int:
@@ -236,7 +242,13 @@ def _png_header(data: bytes) -> Header:
 
 @contextmanager
 def pillow(data: bytes, formats: list[str]) -> Iterator[Image.Image]:
-    """An image opened by Pillow, silent, its failures as reasons."""
+    """Open an image by Pillow without its warnings.
+
+    Raises
+    ------
+    DecodeError
+        Pillow cannot read the file.
+    """
     with warnings.catch_warnings(), quiet:
         warnings.simplefilter("ignore")
         try:
@@ -261,23 +273,23 @@ def _failure(error: Exception) -> str:
 
 def _why_unreadable(data: bytes) -> str:
     """Why no decoder takes the file."""
-    for kind, mark in _MARKS.items():
-        if re.match(mark, data, re.DOTALL):
+    for kind, magic in _MAGIC.items():
+        if re.match(magic, data, re.DOTALL):
             order: Literal["little", "big"] = "little" if data[:1] == b"I" else "big"
-            # A TIFF's directory may stand at its end: cut off, nothing is left to read.
+            # A TIFF's directory may be at the end of the file, so a truncated file has none.
             if len(data) < 64 or (
                 kind == "TIFF" and int.from_bytes(data[4:8], order) + 6 > len(data)
             ):
                 return "truncated: the file ends before its image does"
             return f"damaged: a {kind} file whose header cannot be read"
-    return f"not an image{_what(data)}"
+    return f"not an image{_other_format(data)}"
 
 
-def _what(data: bytes) -> str:
-    """`: a web page`, say, of a file that is no image; empty where nothing is known."""
-    for mark, at, what in _OTHERS:
-        if data[at : at + len(mark)] == mark:
-            return f": {what}"
+def _other_format(data: bytes) -> str:
+    """The kind of a file that is no image, as `: a web page`; empty if unknown."""
+    for magic, at, kind in _OTHERS:
+        if data[at : at + len(magic)] == magic:
+            return f": {kind}"
     start = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return ": a web page"
@@ -286,17 +298,17 @@ def _what(data: bytes) -> str:
     if not data.strip(b"\0"):
         return ": nothing but zeros"
     try:
-        words = data[:1000].decode("utf-8", "ignore")
+        text = data[:1000].decode("utf-8", "ignore")
     except ValueError:  # pragma: no cover
         return ""
-    plain = sum(c.isprintable() or c.isspace() for c in words)
+    plain = sum(c.isprintable() or c.isspace() for c in text)
     return ": text" if plain > 0.97 * min(len(data), 1000) else ""
 
 
 def _pillow_header(data: bytes, formats: list[str]) -> Header:
     with pillow(data, formats) as image:
         kind = {"dib": "bmp"}.get(str(image.format).lower(), str(image.format).lower())
-        if image.width * image.height > MAX_PIXELS:  # before counting frames decodes any
+        if image.width * image.height > MAX_PIXELS:  # checked first: counting frames decodes them
             return Header(kind, *image.size, "unknown", 8, 1, 1, False, "pillow")
         stored, size = image.mode, image.size
         alpha = "A" in stored or "a" in stored or "transparency" in image.info
@@ -310,13 +322,13 @@ def _pillow_header(data: bytes, formats: list[str]) -> Header:
             depth = 16
         elif stored in ("I", "F"):
             depth = 32
-            what = "floating point numbers" if stored == "F" else "integers"
-            refusal = f"32-bit {what} have no stated range: export it with 8 or 16 bits"
+            numbers = "floating point numbers" if stored == "F" else "integers"
+            refusal = f"32-bit {numbers} have no stated range: export it with 8 or 16 bits"
         route = "pillow"
         if kind == "tiff":
             bits = image.tag_v2.get(258, (depth,))  # type: ignore[attr-defined]
             depth = max(bits) if isinstance(bits, tuple) else int(bits)
-            if orientation > 4:  # Pillow tells the size as shown
+            if orientation > 4:  # Pillow reports the size after orientation
                 size = (size[1], size[0])
             if depth == 16 and mode in ("rgb", "rgba"):
                 route = "opencv16"
@@ -336,6 +348,6 @@ def _ppm_maximum(data: bytes) -> int:
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of a file's name, without its dot, in lower case; empty where it has none."""
+    """Suffix of a file name, in lower case, without its dot; empty if there is none."""
     stem, _, suffix = name[name.rfind("/") + 1 :].rpartition(".")
     return suffix.lower() if stem else ""

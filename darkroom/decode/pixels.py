@@ -15,7 +15,7 @@ from darkroom.decode.quiet import quiet
 Color = Literal["rgb", "gray"]
 
 MAX_SHIFT = 1 / 12
-"""Of a target pixel, that an edge may move by when a JPEG is decoded at a reduced scale."""
+"""Largest shift of an edge in a JPEG decoded at a reduced scale, in target pixels."""
 
 
 def pixels_of(
@@ -27,9 +27,25 @@ def pixels_of(
     *,
     thorough: bool,
 ) -> tuple[np.ndarray, list[str]]:
-    """Pixels as shown, (H, W, C) uint8, and sentences of what only decoding shows.
+    """Decode the pixels of an image, as displayed.
 
-    `thorough` reads what the decoder complains of; without it only a failure counts.
+    Parameters
+    ----------
+    data : bytes of the file.
+    header : its header.
+    color : `rgb` or `gray`.
+    policy : the settings `decode`.
+    target : (height, width) that the image will be resized to; None: decode the full size.
+    thorough : treat warnings of the decoder as damage; otherwise only its failures.
+
+    Returns
+    -------
+    (H, W, 3) or (H, W, 1) uint8 pixels, and sentences on conversions that only decoding reveals.
+
+    Raises
+    ------
+    DecodeError
+        The image is damaged or truncated, or the policy refuses it.
     """
     notes: list[str] = []
     turn = header.orientation if policy["orientation"] == "apply" else 1
@@ -42,7 +58,7 @@ def pixels_of(
             raw = _sixteen_bit_color(data, thorough)
         else:
             raw = _by_pillow(data, header)
-        if header.format == "tiff":  # both libraries have applied it already
+        if header.format == "tiff":  # both libraries have already applied it
             turn = 1 if policy["orientation"] == "apply" else {6: 8, 8: 6}.get(
                 header.orientation, header.orientation
             )  # fmt: skip
@@ -66,11 +82,11 @@ def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _scale(header: Header, target: tuple[int, int] | None, shift: float) -> int:
-    """Largest reduction of the JPEG decoder that leaves the resized image as good.
+    """Largest reduction by the JPEG decoder that keeps the quality of the resized image.
 
-    The reduced image has at least twice the target on each side; and what it has too much or
-    too little of the image (at most half a reduced pixel, at its right and lower edge) is at
-    most `shift` of a target pixel: the loss of quality comes from that alone.
+    Each side of the reduced image is at least twice the target. Its right and lower edges are off
+    by at most half a reduced pixel; this error, the only loss of quality, is at most `shift` target
+    pixels.
     """
     if target is None or header.format != "jpeg":
         return 1
@@ -85,14 +101,14 @@ def _scale(header: Header, target: tuple[int, int] | None, shift: float) -> int:
 
 
 def _reduced(side: int, scale: int) -> int:
-    """Pixels of a reduced side that cover the side best; the decoder rounds up."""
+    """Length of a reduced side, rounded to the nearest pixel; the decoder rounds up."""
     return (side + scale // 2) // scale
 
 
 def _by_opencv(
     data: bytes, header: Header, color: Color, target: tuple[int, int] | None, thorough: bool
 ) -> tuple[np.ndarray, list[str]]:
-    # The orientation is never left to OpenCV: applied here, once, as the policy says.
+    # `pixels_of` applies the orientation, as the policy requires.
     flags = cv2.IMREAD_IGNORE_ORIENTATION
     scale = _scale(header, target, 1.0 if thorough else MAX_SHIFT)
     if scale > 1:
@@ -101,7 +117,7 @@ def _by_opencv(
             4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
             8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
         }[scale]
-    # A JPEG's grey is its own Y channel; a PNG's is made here, by the same rule as Pillow's files.
+    # A JPEG's grey is its Y channel; a PNG's is computed below, as for files read by Pillow.
     own_gray = color == "gray" and (header.format == "jpeg" or header.mode == "gray")
     if not own_gray:
         flags |= cv2.IMREAD_COLOR_RGB
@@ -110,7 +126,7 @@ def _by_opencv(
         raise DecodeError(_complaint(words) or "damaged: the decoder gives no image")
     notes = []
     if complaint := _complaint(words):
-        # Padding before the end mark: many cameras write it, and the image is whole.
+        # Many cameras write padding before the end marker; the image is complete.
         if "extraneous bytes before marker 0xd9" not in complaint:
             raise DecodeError(complaint)
         notes.append(f"odd JPEG: {complaint.removeprefix('damaged: ')}")
@@ -124,7 +140,7 @@ def _by_opencv(
 
 
 def _opencv(data: bytes, flags: int, thorough: bool) -> tuple[np.ndarray | None, str]:
-    """What OpenCV decodes, None where it fails; and what the C libraries printed."""
+    """Pixels decoded by OpenCV, None if it fails, and the output of the C libraries."""
     with quiet as printed:
         try:
             raw = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -134,21 +150,21 @@ def _opencv(data: bytes, flags: int, thorough: bool) -> tuple[np.ndarray | None,
 
 
 def _complaint(words: str) -> str:
-    """The first line that a C library wrote, as a reason; empty where it wrote none."""
+    """The first relevant line of a C library's output, as a reason; empty if there is none."""
     for line in words.splitlines():
         line = re.sub(r"^\[.*?\]\s*(global\s+\S+\s+\S+\s+)?", "", line.strip())
         line = re.sub(r"^(Corrupt JPEG data|libpng (error|warning)|Error|warning):\s*", "", line)
         if re.search("incomplete|Not enough|Read Error|premature end of (JPEG )?file", line, re.I):
             return "truncated: the file ends before its image does"
         if re.search("iCCP|sRGB|gAMA|cHRM|known incorrect|tEXt|zTXt|iTXt|pHYs|tIME", line):
-            continue  # of the description, not of the pixels
+            continue  # concerns metadata, not pixels
         if line:
             return f"damaged: {line}"
     return ""
 
 
 def _sixteen_bit_color(data: bytes, thorough: bool) -> np.ndarray:
-    """(H, W, 3 or 4) uint16 in rgb order; Pillow would cut these to 8 bits."""
+    """(H, W, 3 or 4) uint16 in rgb order; Pillow would reduce these to 8 bits."""
     raw, words = _opencv(data, cv2.IMREAD_UNCHANGED, thorough)
     if raw is None or raw.dtype != np.uint16 or raw.ndim != 3:
         raise DecodeError(_complaint(words) or "damaged: the decoder gives no 16-bit image")
@@ -158,7 +174,7 @@ def _sixteen_bit_color(data: bytes, thorough: bool) -> np.ndarray:
 
 
 def _by_pillow(data: bytes, header: Header) -> np.ndarray:
-    """(H, W, 1 to 4) uint8, or (H, W, 1) uint16: the first frame, without palette or inks."""
+    """(H, W, 1 to 4) uint8 or (H, W, 1) uint16: the first frame, with palette and CMYK converted."""
     formats = {"jpeg": ["JPEG"], "png": ["PNG"], "tga": ["TGA"]}.get(header.format, PILLOW)
     with pillow(data, formats) as image:
         image.load()
@@ -176,10 +192,10 @@ def _by_pillow(data: bytes, header: Header) -> np.ndarray:
 
 
 def _flatten(raw: np.ndarray, policy: Policy) -> tuple[np.ndarray, list[str]]:
-    """(H, W, 1 or 3) uint8 from any depth, laid on the background; and what was done of alpha."""
+    """(H, W, 1 or 3) uint8 from any depth, composited on the background; sentences about alpha."""
     channels = raw.shape[2]
-    paint = 1 if channels == 2 else min(channels, 3)
-    colors, alpha = raw[..., :paint], raw[..., paint:]
+    n = 1 if channels == 2 else min(channels, 3)
+    colors, alpha = raw[..., :n], raw[..., n:]
     if raw.dtype == np.uint16:
         colors, alpha = _eight_bit(colors, policy["sixteen_bit"]), _eight_bit(alpha, "scale")
     if not alpha.size:
@@ -191,14 +207,14 @@ def _flatten(raw: np.ndarray, policy: Policy) -> tuple[np.ndarray, list[str]]:
         raise DecodeError("transparent, and decode.alpha is refuse")
     if rule == "drop":
         return colors, ["alpha: dropped"]
-    back = 255 if rule == "white" else 0
-    share = alpha.astype(np.uint32)
-    mixed = (colors * share + back * (255 - share) + 127) // 255
+    background = 255 if rule == "white" else 0
+    opacity = alpha.astype(np.uint32)
+    mixed = (colors * opacity + background * (255 - opacity) + 127) // 255
     return mixed.astype(np.uint8), [f"alpha: laid on {rule}"]
 
 
 def _eight_bit(values: np.ndarray, rule: str) -> np.ndarray:
-    """uint16 to uint8: divided by 257 and rounded, or the own range stretched to 0..255."""
+    """uint16 to uint8: divided by 257 and rounded, or the image's range stretched to 0..255."""
     wide = values.astype(np.uint32)
     if rule == "stretch" and wide.size:
         low, high = int(wide.min()), int(wide.max())

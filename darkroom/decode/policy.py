@@ -1,4 +1,4 @@
-"""The settings `decode`: what is done with unusual images, and the sentences about it."""
+"""The settings `decode`: how unusual images are treated, and the sentences about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from darkroom.decode.header import SUFFIXES, DecodeError, Header, suffix_of
 
 
 class Policy(TypedDict):
-    """The settings `decode`; what each value means stands in the configuration."""
+    """The settings `decode`; config.yaml explains each value."""
 
     orientation: str
     sixteen_bit: str
@@ -21,24 +21,30 @@ class Policy(TypedDict):
 
 
 def shown_size(header: Header, policy: Policy) -> tuple[int, int]:
-    """(width, height) as the image is shown: turned, where the orientation is applied."""
-    turned = policy["orientation"] == "apply" and header.orientation > 4
-    return (header.height, header.width) if turned else (header.width, header.height)
+    """(width, height) of the displayed image: swapped where an applied orientation rotates it."""
+    rotated = policy["orientation"] == "apply" and header.orientation > 4
+    return (header.height, header.width) if rotated else (header.width, header.height)
 
 
 def conversions(header: Header, name: str, policy: Policy) -> list[str]:
-    """What the header alone says will be converted, in sentences.
+    """Conversions that the header alone predicts, one sentence each.
+
+    Parameters
+    ----------
+    header : of the file.
+    name : file name; its suffix is compared with the format. Empty: not compared.
+    policy : the settings `decode`.
 
     Raises
     ------
     DecodeError
-        The policy, or this module, refuses such files.
+        The format is not supported, or the policy refuses it.
     """
 
-    def rule(key: str, what: str, how: str) -> str:
+    def rule(key: str, trait: str, treatment: str) -> str:
         if policy[key] == "refuse":  # type: ignore[literal-required]
-            raise DecodeError(f"{what}, and decode.{key} is refuse")
-        return f"{what}: {how}"
+            raise DecodeError(f"{trait}, and decode.{key} is refuse")
+        return f"{trait}: {treatment}"
 
     if header.refusal:
         raise DecodeError(f"cannot be used: {header.refusal}")

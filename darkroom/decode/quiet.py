@@ -1,4 +1,4 @@
-"""What C libraries print to stderr (libjpeg, libpng, libtiff): caught, since libjpeg reports damage nowhere else."""
+"""Capture of what libjpeg, libpng and libtiff print to stderr: libjpeg reports damage only there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import threading
 
 
 class _Quiet:
-    """Catch what is written to file descriptor 2 within the `with`.
+    """Capture everything written to file descriptor 2 within the `with`.
 
-    Uses are counted, so nested and concurrent ones leave the descriptor as it was; one `with`
-    around a block of images spares each of them the system calls. The text belongs for certain
+    Nested and concurrent uses are counted, so the descriptor is restored in the end; one `with`
+    around a block of images saves the system calls for each image. The text is certain to belong
     to one image only where one thread decodes at a time, as in worker processes.
     """
 
@@ -25,7 +25,7 @@ class _Quiet:
     def __enter__(self) -> _Quiet:
         with self._lock:
             if self._depth == 0:
-                if self._owner != os.getpid():  # a fork shares the file's position
+                if self._owner != os.getpid():  # forked processes would share the file's position
                     with tempfile.TemporaryFile() as file:
                         self._sink = os.dup(file.fileno())
                     self._owner = os.getpid()
@@ -35,7 +35,7 @@ class _Quiet:
         return self
 
     def text(self) -> str:
-        """What was written since it was last empty."""
+        """The text captured since the outermost `with` began."""
         size = os.fstat(self._sink).st_size
         return os.pread(self._sink, min(size, 10_000), 0).decode("utf-8", "replace") if size else ""
 

@@ -1,4 +1,4 @@
-"""What a file is found to be, and the pixels that each rule gives."""
+"""The format of each file, and the pixels that each rule of the policy gives."""
 
 from __future__ import annotations
 
@@ -196,8 +196,8 @@ def test_sixteen_bit_stretched() -> None:
     assert np.abs(found - expected).max() <= 0.51 and (found.min(), found.max()) == (0, 255)
     flat = np.full((5, 6), 25_700, np.uint16)
     assert (gray(sixteen_bit_png(flat), sixteen_bit="stretch") == 100).all()
-    said = probe(sixteen_bit_png(WIDE), sixteen_bit="stretch").conversions
-    assert said == "16-bit: own range to 0..255"
+    conversions = probe(sixteen_bit_png(WIDE), sixteen_bit="stretch").conversions
+    assert conversions == "16-bit: own range to 0..255"
 
 
 CLEAR = np.dstack([COLORS, np.linspace(0, 255, 60 * 72).reshape(60, 72).astype(np.uint8)])
@@ -261,7 +261,7 @@ def test_palette() -> None:
 def test_inks() -> None:
     image = Image.fromarray(COLORS).convert("CMYK")
     data = encoded(image, "JPEG", quality=100, subsampling=0)
-    assert psnr(rgb(data), COLORS) > 38  # inverted, as Adobe has it, and turned back
+    assert psnr(rgb(data), COLORS) > 38  # inverted, as Adobe writes it, and inverted again
     assert (rgb(encoded(image, "TIFF")) == np.asarray(image.convert("RGB"))).all()
     found = probe(data)
     assert found.mode == "cmyk" and found.conversions.startswith("cmyk: converted to rgb")
@@ -346,8 +346,8 @@ def test_a_cut_file_is_never_usable(data: bytes) -> None:
 @pytest.mark.parametrize("kind", ["jpeg", "progressive", "png"])
 def test_the_last_bytes_count(kind: str) -> None:
     for missing in (1, 2, 5):
-        said = probe(WHOLE[kind][:-missing]).trouble
-        assert said == "truncated: the file ends before its image does", missing
+        reason = probe(WHOLE[kind][:-missing]).trouble
+        assert reason == "truncated: the file ends before its image does", missing
         with pytest.raises(DecodeError):
             rgb(WHOLE[kind][:-missing])
 
@@ -368,7 +368,7 @@ def test_padding_before_the_end_is_odd_and_usable(capfd: Any) -> None:
     found = probe(padded_jpeg(data))
     assert re.fullmatch(r"odd JPEG: \d+ extraneous bytes before marker 0xd9", found.conversions)
     assert (rgb(padded_jpeg(data)) == rgb(data)).all()
-    assert probe(data + b"\r\n" * 40).status == "ok"  # trailing bytes harm nothing
+    assert probe(data + b"\r\n" * 40).status == "ok"  # trailing bytes are harmless
     assert capfd.readouterr().err == ""
 
 
@@ -385,7 +385,7 @@ def test_a_flipped_byte_in_a_png(pixels: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "reason"),
     [
         (b"", "empty: the file has 0 bytes"),
         (b"hello, world\n" * 5, "not an image: text"),
@@ -409,23 +409,23 @@ def test_a_flipped_byte_in_a_png(pixels: np.ndarray) -> None:
         (b"MM\0*\0\0\0\x08" + bytes(300), "damaged: a TIFF file whose header cannot be read"),
     ],
 )  # fmt: skip
-def test_what_is_no_image(data: bytes, said: str) -> None:
+def test_what_is_no_image(data: bytes, reason: str) -> None:
     found = probe(data, "a.jpg")
-    assert said in found.trouble
+    assert reason in found.trouble
     assert found.thumbnail is None and found.width is None
 
 
 def test_odd_jpeg_and_png_headers() -> None:
     data = bytearray(encoded(COLORS, "JPEG"))
     at = data.index(b"\xff\xc0")
-    for place, value, said in (
+    for place, value, reason in (
         (at + 4, 12, "a JPEG of 12 bits a channel"),
         (at + 1, 0xC9, "a JPEG of a rare kind"),
         (at + 9, 2, "a JPEG of a rare kind"),
     ):
         odd = bytearray(data)
         odd[place] = value
-        assert said in probe(bytes(odd)).trouble
+        assert reason in probe(bytes(odd)).trouble
     odd = bytearray(data)
     odd[at + 5 : at + 7] = b"\0\0"
     assert probe(bytes(odd)).trouble == "damaged: the image has no pixels"
@@ -435,8 +435,8 @@ def test_odd_jpeg_and_png_headers() -> None:
 
 
 def test_a_bomb_is_refused_without_unpacking() -> None:
-    said = "too large: 100,000 x 100,000 pixels; an image may have 178,956,970"
-    assert probe(bomb_png()).trouble == said
+    reason = "too large: 100,000 x 100,000 pixels; an image may have 178,956,970"
+    assert probe(bomb_png()).trouble == reason
     bomb = b"P6 60000 60000 255\n" + bytes(99)
     assert probe(bomb).trouble.startswith("too large: 60,000 x 60,000")
     jpeg = bytearray(encoded(COLORS, "JPEG"))
@@ -526,8 +526,8 @@ def test_stderr_is_left_as_it_was(capfd: Any) -> None:
 
 def test_without_stderr() -> None:
     code = (
-        "import os, sys; os.close(2); from darkroom.config import settings; from darkroom.decode.file import probe; "
-        "p = probe(sys.stdin.buffer.read(), 'a.jpg', config.Decode().model_dump()); "
+        "import os, sys; os.close(2); from darkroom.config.dataset import Decode; from darkroom.decode.file import probe; "
+        "p = probe(sys.stdin.buffer.read(), 'a.jpg', Decode().model_dump()); "
         "print(p.status, p.width)"
     )
     done = subprocess.run([sys.executable, "-c", code], input=WHOLE["jpeg"], stdout=subprocess.PIPE)
