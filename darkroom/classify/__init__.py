@@ -8,8 +8,8 @@ What others call:
 - `fitting.fit_classifier`, the stage, with its settings `fitting.FitClassifier`; `fitting.validate`
   fits for a trial of a search and writes nothing.
 - `model_file.load` reads a model file; `model_file.Fitted` gives probabilities.
-- `kinds.check_settings` refuses what an estimator does not take, and `cost` tells the time, the
-  cores and the rows of a fit: both before anything runs, so they import nothing slow.
+- `kinds.check_settings` refuses settings that an estimator does not accept, and `cost` estimates the
+  time, cores and rows of a fit: both before anything runs, so they import nothing slow.
 
 Inside: `estimators` makes a scikit-learn estimator from settings, `svm_pairs` fits and evaluates
 an SVM of many classes, `calibration` learns its probabilities, `rows` samples and folds rows.

@@ -1,4 +1,4 @@
-"""Probabilities of an SVM, learned from decision values of rows that it was not fitted to."""
+"""Probabilities of an SVM, learned from decision values of held-out rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CALIBRATION_ROWS = 5000
 
 
 class DecisionValues(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """An estimator whose decision values are its input: only what follows them is learned."""
+    """An estimator whose decision values are its input, so that only the calibration is learned."""
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> DecisionValues:
         """Remember the classes."""
@@ -26,36 +26,36 @@ class DecisionValues(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Needed for scikit-learn to take it as a classifier, never called."""
+        """Never called; scikit-learn accepts no classifier without it."""
         raise NotImplementedError
 
     def decision_function(self, x: np.ndarray) -> np.ndarray:
-        """The input: (N,) for two classes, else (N, K)."""
+        """Return the input: (N,) for two classes, else (N, K)."""
         return x[:, 0] if x.shape[1] == 1 else x
 
 
 def calibrated(recipe: Recipe, rows: TrainingRows, threads: int, notes: list[str]) -> Any:
-    """Fit an SVM to all rows, and learn probabilities from rows held out of fits on folds.
+    """Fit an SVM to all rows, and learn its probabilities from held-out rows of folds.
 
-    It is what CalibratedClassifierCV(svm, ensemble=False) does, with three differences: the
-    fits on the folds and on all rows share the cores; folds keep groups whole, with a variant
-    where its parent is, but decision values are taken of originals only (of at most 5,000:
-    one or two numbers are to be learned, and a kernel SVM is slow to predict); a class too
-    small to hold rows out takes part with rows that were learned.
+    It works as CalibratedClassifierCV(svm, ensemble=False), with three differences: the fits
+    on the folds and on all rows share the cores; folds keep groups whole, and a variant with its
+    parent, but only decision values of originals are used (at most 5,000: one or two parameters
+    are learned, and a kernel SVM predicts slowly); a class too small for held-out rows
+    contributes rows that the SVM was fitted to.
 
     Two classes: Platt's sigmoid. More: one temperature (Guo et al., arXiv:1706.04599),
-    which keeps the SVM's own decision and had the better log loss in trials (digits
-    pixels, RBF: 0.22 against 0.32; fifty overlapping classes: accuracy 0.74 as the SVM
-    itself, the sigmoids 0.69). But the sigmoid, whose targets are never 0 or 1, where no
-    held-out row is misclassified and the best temperature is 0. Three folds, as five
-    changed the log loss by less than 0.003.
+    which keeps the SVM's decision and had the better log loss in trials (digits pixels,
+    RBF: 0.22 against 0.32; fifty overlapping classes: accuracy 0.74, that of the SVM; the
+    sigmoids 0.69). Where no held-out row is misclassified, the best temperature is 0, so the
+    sigmoid is used, whose targets are never 0 or 1. Three folds: five changed the log loss by
+    less than 0.003.
 
     Parameters
     ----------
-    recipe : of the SVM.
-    rows : to learn from, after the recipe's `steps`.
-    threads : cores to use; they change no bit of the result.
-    notes : sentences for the report are added.
+    recipe : recipe of the SVM.
+    rows : training rows, after the recipe's `steps`.
+    threads : cores to use; the result does not depend on them.
+    notes : list that sentences for the report are appended to.
 
     Returns
     -------
@@ -63,12 +63,12 @@ def calibrated(recipe: Recipe, rows: TrainingRows, threads: int, notes: list[str
     """
     x, y = rows.x, rows.y
     folds, small = calibration_folds(rows, recipe.seed)
-    # all rows and the folds at once; the longest first
-    svm, *of_folds = recipe.fit_subsets(x, y, [None, *(train for train, _ in folds)], threads)
+    # all rows first: the longest fit
+    svm, *fold_svms = recipe.fit_subsets(x, y, [None, *(train for train, _ in folds)], threads)
     values = np.concatenate(
         Parallel(n_jobs=threads, backend="threading")(
-            delayed(svm_pairs.decision_function)(of_fold, x[held])
-            for of_fold, (_, held) in zip(of_folds, folds, strict=True)
+            delayed(svm_pairs.decision_function)(fold_svm, x[held])
+            for fold_svm, (_, held) in zip(fold_svms, folds, strict=True)
         )
     )
     truth = y[np.concatenate([held for _, held in folds])]
@@ -82,8 +82,8 @@ def calibrated(recipe: Recipe, rows: TrainingRows, threads: int, notes: list[str
     if small:
         notes.append(
             f"too few training rows of {', '.join(rows.classes[k] for k in small)} "
-            "to hold any out: probabilities of them rest on rows that were learned, so they are "
-            "too sure"
+            "to hold any out: their probabilities are learned from rows that the classifier was "
+            "fitted to, so they are overconfident"
         )
     every = np.arange(len(truth))
     fitted = CalibratedClassifierCV(
@@ -98,15 +98,14 @@ def calibrated(recipe: Recipe, rows: TrainingRows, threads: int, notes: list[str
 def calibration_folds(
     rows: TrainingRows, seed: int
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[int]]:
-    """Folds to learn probabilities from: each trains on every class and holds originals out.
+    """Folds for the calibration: each trains on every class and holds out originals only.
 
-    Where all groups of a class fall into one fold, that class's rows are learned in this fold
-    too.
+    Where all groups of a class fall into one fold, that fold trains on them too.
 
     Parameters
     ----------
-    rows : to learn from.
-    seed : of the folds and of the sample of `CALIBRATION_ROWS`.
+    rows : training rows.
+    seed : seed of the folds and of the sample of `CALIBRATION_ROWS`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Time, cores and rows of a fit before it starts. Imports nothing slow: it is called at start-up."""
+"""Estimates of the time, cores and rows of a fit. Called at start-up, so it imports nothing slow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FITS = 1 + CALIBRATION_FOLDS * (1 - 1 / CALIBRATION_FOLDS) ** 2
 
 @dataclass(frozen=True)
 class Forecast:
-    """How long a fit will take on one core (None: not known), and a warning or None."""
+    """Expected seconds of a fit on one core (None: unknown), and a warning or None."""
 
     seconds: float | None
     message: str | None
@@ -38,20 +38,20 @@ def forecast(
     max_rows: int | None = None,
     memory_mb: int | None = None,
 ) -> Forecast:
-    """Time of a fit before it starts, and a warning of one that is too long or takes a sample.
+    """Expected time of a fit, and a warning where it is long or uses a sample of the rows.
 
     Parameters
     ----------
-    kind : of the classifier.
-    rows : training rows, variants included.
-    features : of each row.
+    kind : kind of the classifier.
+    rows : number of training rows, variants included.
+    features : features per row.
     max_rows : the classifier's setting.
     memory_mb : the classifier's setting; None: all rows fit.
 
     Returns
     -------
-    Seconds for `svm` (calibration included; right within a factor of three), else None; a
-    message where they are more than half an hour, or where not all rows fit in `memory_mb`.
+    Seconds for `svm` (calibration included; within a factor of three), else None; a message
+    above half an hour, or where not all rows fit in `memory_mb`.
     """
     used, sample = min(rows, max_rows or rows), None
     if memory_mb is not None and used > (fit := rows_that_fit(features, memory_mb)):
@@ -73,16 +73,15 @@ def forecast(
 
 
 def work(kind: str, settings: Mapping[str, Any], max_rows: int | None = None) -> float:
-    """Seconds of a fit on one core, roughly, before the data are known: cores are shared by it.
+    """Rough seconds of a fit on one core, before the data are known; jobs get cores in proportion.
 
-    As if there were 50,000 rows of 250 features: with few rows, no share is wrong for long. A
-    forest of 300 trees took 100 s there, logistic regression and the neighbours of 10,000
-    rows 7 s.
+    It assumes 50,000 rows of 250 features: with fewer rows a wrong share costs little. A forest
+    of 300 trees took 100 s on these, logistic regression and the neighbours of 10,000 rows 7 s.
 
     Parameters
     ----------
-    kind : of the classifier.
-    settings : of its scikit-learn estimator.
+    kind : kind of the classifier.
+    settings : settings of its scikit-learn estimator.
     max_rows : the classifier's setting.
     """
     rows, features = min(max_rows or 50_000, 50_000), 250
@@ -94,12 +93,12 @@ def work(kind: str, settings: Mapping[str, Any], max_rows: int | None = None) ->
 
 
 def rows_that_fit(features: int, memory_mb: int) -> int:
-    """How many rows of float32 features `memory_mb` holds, at least one."""
+    """Rows of float32 features that fit in `memory_mb` (10^6 bytes), at least one."""
     return max(1, int(memory_mb / (4e-6 * features)))
 
 
 def too_many(rows: int, features: int, memory_mb: int) -> str:
-    """Why not all rows are used, to begin or to end a sentence with."""
+    """Why not all rows are used: the start or the end of a sentence."""
     return (
         f"the {rows:,} training rows of {features} features take {4e-6 * rows * features:,.0f} MB, "
         f"more than memory_mb ({memory_mb:,})"

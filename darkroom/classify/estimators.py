@@ -31,33 +31,38 @@ ESTIMATORS = {
 
 @contextmanager
 def in_words(where: str) -> Iterator[None]:
-    """Turn what scikit-learn says of an impossible setting into one sentence.
+    """Turn an error of scikit-learn about a setting into one sentence.
 
-    Rows, classes and numbers are checked before, so its complaints are about settings.
+    Rows, classes and numbers are checked before, so only settings can be wrong.
 
     Parameters
     ----------
-    where : the classifier's place in the configuration.
+    where : dotted name of the classifier in the configuration.
+
+    Raises
+    ------
+    UserError
+        In place of ValueError and TypeError.
     """
     try:
         yield
     except (ValueError, TypeError) as error:
         first = str(error).strip().split("\n")[0]
-        raise UserError(f"{where}: scikit-learn does not take this: {first}") from error
+        raise UserError(f"{where}: scikit-learn does not accept this: {first}") from error
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a fit but the rows.
+    """Everything that determines a fit, except the rows.
 
     Attributes
     ----------
-    kind : of the classifier.
+    kind : kind of the classifier.
     scale : whether features are standardised.
     pca : components to keep, as in the settings.
-    settings : of the scikit-learn estimator, with codes of classes in `class_weight`.
-    seed : of all that is random.
-    where : the classifier's place in the configuration, for messages.
+    settings : settings of the scikit-learn estimator; `class_weight` is by class code.
+    seed : random seed.
+    where : dotted name of the classifier in the configuration, for messages.
     """
 
     kind: str
@@ -75,7 +80,7 @@ class Recipe:
         ----------
         classifier : its settings.
         classes : names of the classes with training rows; their codes are 0, 1, ….
-        name : of the classifier in the configuration.
+        name : name of the classifier in the configuration.
 
         Raises
         ------
@@ -104,12 +109,17 @@ class Recipe:
         )
 
     def steps(self, rows: int, features: int) -> list[tuple[str, Any]]:
-        """The transformers before the estimator, by name, not yet fitted.
+        """The named transformers before the estimator, not yet fitted.
 
         Parameters
         ----------
-        rows : training rows.
-        features : of each row.
+        rows : number of training rows.
+        features : features per row.
+
+        Raises
+        ------
+        UserError
+            `pca` is larger than the data allow.
         """
         steps: list[tuple[str, Any]] = []
         if self.scale:
@@ -128,41 +138,51 @@ class Recipe:
 
         Parameters
         ----------
-        threads : of a random forest.
+        threads : threads of a random forest.
         """
-        given: dict[str, Any] = {**DEFAULTS.get(self.kind, {}), **self.settings}
+        arguments: dict[str, Any] = {**DEFAULTS.get(self.kind, {}), **self.settings}
         if self.kind != "knn":
-            given["random_state"] = self.seed
+            arguments["random_state"] = self.seed
         if self.kind == "random_forest":
-            given["n_jobs"] = threads
-        return ESTIMATORS[self.kind](**given)
+            arguments["n_jobs"] = threads
+        return ESTIMATORS[self.kind](**arguments)
 
     def fit(self, x: np.ndarray, y: np.ndarray, threads: int) -> Any:
-        """The estimator fitted to prepared rows.
+        """Fit the estimator to prepared rows.
 
         Parameters
         ----------
         x : (M, D) features after `steps`.
         y : (M,) class codes.
-        threads : of a random forest; they change no bit of it.
+        threads : threads of a random forest; the result does not depend on them.
+
+        Raises
+        ------
+        UserError
+            scikit-learn does not accept a setting.
         """
         with in_words(self.where):
             fitted = self.estimator(threads).fit(x, y)
         if self.kind == "random_forest":
-            fitted.n_jobs = None  # the number of this machine's cores is no part of the model
+            fitted.n_jobs = None  # the model does not depend on the cores of this machine
         return fitted
 
     def fit_subsets(
         self, x: np.ndarray, y: np.ndarray, subsets: Sequence[np.ndarray | None], threads: int
     ) -> list[Any]:
-        """The SVM fitted to each of several sets of prepared rows.
+        """Fit the SVM to each of several sets of prepared rows.
 
         Parameters
         ----------
         x : (M, D) features after `steps`.
         y : (M,) class codes.
         subsets : positions of the rows of each fit; None for all.
-        threads : fits at the same time; they change no bit of the result.
+        threads : fits at the same time; the result does not depend on them.
+
+        Raises
+        ------
+        UserError
+            scikit-learn does not accept a setting.
         """
         with in_words(self.where):
             if self.kind == "svm":

@@ -31,11 +31,11 @@ class FitClassifier(splits.Balance):
 
     Attributes
     ----------
-    dataset : its name.
+    dataset : name of the data set.
     fold : `holdout`, or `fold-1` ….
     features : name of the feature set.
-    name : of the classifier.
-    classifier : its settings.
+    name : name of the classifier.
+    classifier : settings of the classifier.
     """
 
     dataset: str
@@ -58,9 +58,9 @@ def fit_classifier(
     """Fit a classifier to a fold's training rows and predict its validation and test rows.
 
     The result depends on data, settings and seed, not on the number of threads. Training rows
-    that take more than `memory_mb` are replaced by a stratified sample that fits. Memory: the
-    rows once in float32 and once more while they are scaled; `linear_svm` copies them to
-    float64 in each of the at most `threads` fits at a time, `svm` those of two classes.
+    above `memory_mb` are replaced by a stratified sample that fits. Memory: the rows once in
+    float32 and once more while they are scaled; each of the at most `threads` simultaneous fits
+    copies rows to float64: `linear_svm` all of them, `svm` those of two classes.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def fit_classifier(
     model_path : `model.skops`, written.
     predictions_path : `predictions.parquet`, written.
     cfg : settings of the stage.
-    tuned : `best.json` of a search for the classifier's settings; None: there was none.
+    tuned : `best.json` of a search for the classifier's settings; None: not tuned.
     threads : cores to use.
 
     Raises
     ------
     UserError
-        A setting that scikit-learn does not take; too few rows, groups or classes;
-        features that are not numbers.
+        A setting that scikit-learn does not accept; too few rows, groups or classes;
+        features that are not finite.
     """
     classifier, tuning = overrides.chosen(cfg["classifier"], tuned)
     cfg = {**cfg, "classifier": classifier}
@@ -163,13 +163,14 @@ def validate(
     fitted = model_file.Fitted(pipeline, data.known, data.classes, {})
     own = data.part == "validation"
     with in_words(recipe.where):
-        found = fitted.probabilities(MappedRows(data.features.features, data.held[own]), threads)
-    return data.label[own], found
+        rows = MappedRows(data.features.features, data.held[own])
+        probabilities = fitted.probabilities(rows, threads)
+    return data.label[own], probabilities
 
 
 @dataclass(frozen=True)
 class _Data:
-    """The rows of a fold that a classifier learns from and predicts."""
+    """The rows of a fold: those that a classifier is fitted to, and those that it predicts."""
 
     features: store.Features
     classes: list[str]
@@ -181,7 +182,7 @@ class _Data:
 
 
 def _read(features: str, splits_path: str, cfg: FitClassifier) -> tuple[_Data, list[str]]:
-    """Choose the rows and read those to learn from; with sentences on what was chosen."""
+    """Choose the rows, and read the training rows; with sentences on the choice."""
     classifier = cfg["classifier"]
     kinds.check_settings(cfg["name"], classifier["kind"], classifier["settings"])
     notes: list[str] = []
@@ -222,7 +223,7 @@ def _read(features: str, splits_path: str, cfg: FitClassifier) -> tuple[_Data, l
             "diverged: lower its learning_rate or set clip_norm"
         )
     own = table.table["row"].to_numpy()
-    # Numbers by the order of the names; an array of text would be as wide as the longest name.
+    # Codes in the order of the names; an array of text would be as wide as the longest name.
     codes, _ = pandas.factorize(table.table["group"], sort=True)
     _, group = np.unique(codes[np.searchsorted(own, row[train])], return_inverse=True)
     held = np.flatnonzero((variant == 0) & np.isin(part, predictions.PARTS))
@@ -246,11 +247,11 @@ def _read(features: str, splits_path: str, cfg: FitClassifier) -> tuple[_Data, l
 def _fit(
     data: _Data, cfg: FitClassifier, threads: int, notes: list[str]
 ) -> tuple[Recipe, Pipeline]:
-    """The recipe of a classifier and its fitted pipeline; the rows of `data` are left scaled."""
+    """The recipe of a classifier and its fitted pipeline; scales the rows of `data` in place."""
     rows = data.training
     recipe = Recipe.of(cfg["classifier"], rows.classes, cfg["name"])
-    # One thread of linear algebra: with more, sums are made in another order. The cores
-    # work on folds, trees and chunks of rows instead.
+    # One thread of linear algebra: with more, the order of sums would change. Cores are used
+    # for folds, trees and chunks of rows instead.
     with threadpool_limits(1):
         steps = recipe.steps(*rows.x.shape)
         rows.x = _fit_steps(steps, rows.x)
@@ -262,7 +263,7 @@ def _fit(
     limit = getattr(estimator, "max_iter", -1)
     if limit > 0 and np.max(estimator.n_iter_) >= limit:
         notes.append(
-            f"stopped after max_iter = {limit} iterations, before it was done: raise max_iter"
+            f"stopped after max_iter = {limit} iterations, before convergence: raise max_iter"
         )
     if recipe.pca is not None:
         pca = steps[-1][1]
@@ -271,11 +272,11 @@ def _fit(
 
 
 def _fit_steps(steps: Iterable[tuple[str, Any]], x: np.ndarray) -> np.ndarray:
-    """Fit the steps before the estimator one after the other; `x` may be overwritten."""
+    """Fit the steps before the estimator in order; `x` may be overwritten."""
     for name, step in steps:
         if name == "scale":
             step.copy = False
         x = step.fit_transform(x)
         if name == "scale":
-            step.copy = True  # whoever loads the model keeps their array
+            step.copy = True  # the loaded model must not overwrite its input
     return x

@@ -1,4 +1,4 @@
-"""The kinds of classifiers and the settings of each. Imports nothing slow: it is called at start-up."""
+"""The kinds of classifiers and their settings. Called at start-up, so it imports nothing slow."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ClassifierSettings(TypedDict):
     kind : a key of `SETTINGS`.
     scale : whether features are standardised; None: for all kinds but the random forest.
     pca : components to keep: a count, or a fraction of the variance; None: no PCA.
-    settings : of the scikit-learn estimator.
-    max_rows : a stratified sample of at most so many training rows is used; None: all.
-    memory_mb : a stratified sample of training rows whose features fit is used (10^6 bytes).
-    seed : of all that is random.
+    settings : settings of the scikit-learn estimator.
+    max_rows : size of the stratified sample of training rows; None: all rows.
+    memory_mb : memory for the training features (10^6 bytes); above it, a stratified sample.
+    seed : random seed.
     """
 
     kind: str
@@ -31,8 +31,8 @@ class ClassifierSettings(TypedDict):
     seed: int
 
 
-# What a person may set of each estimator. Left out: what the rest of the configuration
-# sets (OWN) and what probabilities need as it is.
+# Settings of each estimator that a user may change: not those in OWN, which the rest of the
+# configuration sets, nor those that probabilities depend on.
 SETTINGS = {
     "svm": "C break_ties cache_size class_weight coef0 degree gamma kernel max_iter shrinking tol",
     "linear_svm": "C class_weight dual fit_intercept intercept_scaling loss max_iter multi_class "
@@ -52,14 +52,14 @@ OWN = {
     "verbose": "the log is the workflow's",
     "warm_start": "every fit starts anew",
 }
-# Where scikit-learn's own default is not taken: more trees steady the probabilities, and
-# its limits on iterations are too low for the features of a network.
+# Defaults that differ from scikit-learn's: more trees give steadier probabilities, and its
+# iteration limits are too low for the features of a network.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "random_forest": {"n_estimators": 300},
     "logistic_regression": {"max_iter": 2000},
     "linear_svm": {"max_iter": 5000},
 }
-CALIBRATED = ("svm", "linear_svm")  # have no probabilities of their own
+CALIBRATED = ("svm", "linear_svm")  # kinds without probabilities of their own
 CALIBRATION_FOLDS = 3
 
 
@@ -68,14 +68,14 @@ def check_settings(name: str, kind: str, settings: Mapping[str, Any]) -> None:
 
     Parameters
     ----------
-    name : of the classifier in the configuration.
-    kind : of the classifier.
-    settings : of its scikit-learn estimator.
+    name : name of the classifier in the configuration.
+    kind : kind of the classifier.
+    settings : settings of its scikit-learn estimator.
 
     Raises
     ------
     UserError
-        An unknown name, with the nearest known one, or one that is set elsewhere.
+        A name is unknown (with the nearest known one), or set elsewhere.
     """
     known = SETTINGS[kind].split()
     for key in settings:
@@ -89,5 +89,5 @@ def check_settings(name: str, kind: str, settings: Mapping[str, Any]) -> None:
 def trees(settings: Mapping[str, Any]) -> int:
     """Number of trees of a random forest with these settings."""
     default = DEFAULTS["random_forest"]["n_estimators"]
-    given = settings.get("n_estimators", default)
-    return int(given if isinstance(given, int) else default)
+    n = settings.get("n_estimators", default)
+    return int(n if isinstance(n, int) else default)

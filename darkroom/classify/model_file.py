@@ -27,11 +27,11 @@ from darkroom.machine import disk
 
 log = logging.getLogger(__name__)
 
-CHUNK = 1024  # rows predicted at once; fixed, so that no result depends on the threads
+CHUNK = 1024  # rows per prediction; fixed, so that results do not depend on the threads
 
-# What a model file may hold besides the types that skops trusts by itself (scikit-learn's
-# public estimators, numpy arrays, plain values): private parts of the estimators that are
-# used. None of them runs code from the file.
+# Types allowed in a model file besides those that skops trusts (scikit-learn's public
+# estimators, NumPy arrays, plain values): private parts of our estimators. None of them runs
+# code from the file.
 TRUSTED = [
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
@@ -48,12 +48,12 @@ TRUSTED = [
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted classifier, as it is in `model.skops`.
+    """A fitted classifier, the content of `model.skops`.
 
     Attributes
     ----------
-    pipeline : scikit-learn Pipeline: scaling, PCA, estimator, as far as used. Its classes
-        are 0, 1, … for the entries of `known`.
+    pipeline : scikit-learn Pipeline of scaling and PCA, where used, and the estimator. Its
+        classes 0, 1, … are the entries of `known`.
     known : indices into `classes` of the classes it was trained on.
     classes : K class names in order.
     about : `features`, `layer` and `made` (as in `store.Features`), `classifier` (its
@@ -66,22 +66,22 @@ class Fitted:
     about: dict[str, Any]
 
     def probabilities(self, features: np.ndarray | MappedRows, threads: int = 1) -> np.ndarray:
-        """Probability of each class; the number of threads changes no bit of it.
+        """Probability of each class.
 
         Parameters
         ----------
         features : (N, D) float32; may be mapped: it is read in chunks.
-        threads : chunks predicted at the same time.
+        threads : chunks predicted at the same time; the result does not depend on them.
 
         Returns
         -------
-        (N, K) float64; 0 for a class that was not trained on.
+        (N, K) float64; 0 for a class without training rows.
         """
         threadpools = ThreadpoolController()
         predict_proba = _predict_proba(self.pipeline)
 
         def predict(start: int) -> np.ndarray:
-            # OpenMP counts its threads for each calling thread, so the limit stands here
+            # OpenMP's limit applies to the calling thread, so it is set here
             with threadpools.limit(limits=1):
                 return predict_proba(np.asarray(features[start : start + CHUNK], dtype=np.float32))
 
@@ -97,10 +97,9 @@ class Fitted:
         return out
 
     def save(self, path: str) -> None:
-        """Write the file whole or not at all.
+        """Write the file atomically.
 
-        It is built in memory. Its bytes differ from run to run (dates within the zip), its
-        content does not.
+        Its bytes differ from run to run (dates within the zip); its content does not.
 
         Parameters
         ----------
@@ -109,7 +108,7 @@ class Fitted:
         Raises
         ------
         UserError
-            The settings led to parts that `load` would refuse.
+            The model has parts that `load` would refuse.
         """
         content = {
             "pipeline": self.pipeline,
@@ -122,7 +121,7 @@ class Fitted:
             strange = set(skops.io.get_untrusted_types(file=part)) - set(TRUSTED)
             if strange:
                 raise UserError(
-                    f"{path}: these settings make a model with parts that are not known to be safe "
+                    f"{path}: these settings make a model with parts that may be unsafe "
                     f"to load ({', '.join(sorted(strange))}): change metric or algorithm"
                 )
 
@@ -130,9 +129,9 @@ class Fitted:
 def load(path: str) -> Fitted:
     """Read a classifier that `Fitted.save` wrote.
 
-    Only types in `TRUSTED` and those that skops itself trusts are made: nothing in the file is
-    run. That guards against code, not against false numbers: a forged tree may give any
-    answer or end the process, so take models from people you trust.
+    Only types in `TRUSTED` and those that skops trusts are created, so no code in the file is
+    run. A manipulated file may still give wrong predictions or crash the process: use models
+    from trusted sources only.
 
     Parameters
     ----------
@@ -141,7 +140,7 @@ def load(path: str) -> Fitted:
     Raises
     ------
     UserError
-        The file is missing, is no such model, or holds any other type.
+        The file is missing, is no such model, or holds another type.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such model; run the workflow to make it")
@@ -155,7 +154,7 @@ def load(path: str) -> Fitted:
         )
     except UntrustedTypesFoundException as error:
         raise UserError(
-            f"{path} is refused: it holds what no classifier of this workflow has: {error}"
+            f"{path} is refused: it holds types that no classifier of this workflow has: {error}"
         ) from error
     except Exception as error:
         raise UserError(
@@ -174,7 +173,7 @@ def load(path: str) -> Fitted:
 
 
 def versions() -> dict[str, str]:
-    """The packages that make a model file, for its `about`."""
+    """Versions of the packages that write a model file, for its `about`."""
     return {
         "darkroom": __version__,
         "numpy": np.__version__,
@@ -184,21 +183,21 @@ def versions() -> dict[str, str]:
 
 
 def _predict_proba(pipeline: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """The pipeline's `predict_proba`; of an SVM by our decision function, which is much faster."""
+    """The pipeline's `predict_proba`; an SVM's uses our much faster decision function."""
     calibrated = getattr(pipeline.steps[-1][1], "calibrated_classifiers_", None)
     if not calibrated:
         plain: Callable[[np.ndarray], np.ndarray] = pipeline.predict_proba
         return plain
     svm = calibrated[0].estimator
-    of_values = copy.copy(calibrated[0])
-    of_values.estimator = DecisionValues()
-    of_values.estimator.classes_ = svm.classes_
+    calibration = copy.copy(calibrated[0])
+    calibration.estimator = DecisionValues()
+    calibration.estimator.classes_ = svm.classes_
 
     def predict(x: np.ndarray) -> np.ndarray:
         for _, step in pipeline.steps[:-1]:
             x = step.transform(x)
         values = svm_pairs.decision_function(svm, x)
-        probabilities: np.ndarray = of_values.predict_proba(values.reshape(len(x), -1))
+        probabilities: np.ndarray = calibration.predict_proba(values.reshape(len(x), -1))
         return probabilities
 
     return predict

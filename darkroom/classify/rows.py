@@ -1,4 +1,4 @@
-"""Rows of features: to learn from, with samples and folds of them, and to predict."""
+"""Rows of features: training rows with their samples and folds, and rows to predict."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from darkroom.errors import UserError
 from darkroom.images.joined import forget
 
-FORGET_BYTES = 16 << 20  # of mapped features read before their pages are given back
+FORGET_BYTES = 16 << 20  # mapped bytes read before their pages are released
 
 
 @dataclass
 class TrainingRows:
-    """Rows to learn from.
+    """Training rows.
 
     Attributes
     ----------
     x : (M, D) float32 features.
-    y : (M,) class, 0 … k-1, each of them at least once.
+    y : (M,) class code, 0 … k-1, each at least once.
     classes : names of these k classes.
-    group : (M,) code of the group; a variant has its parent's.
+    group : (M,) group code; a variant has its parent's.
     original : (M,) bool, False for a variant.
     """
 
@@ -34,29 +34,34 @@ class TrainingRows:
 
 
 def stratified_sample(label: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Choose `n` rows, of each class its share and at least one.
+    """Choose `n` rows: from each class in proportion, and at least one.
 
     Parameters
     ----------
     label : (M,) class of each row.
-    n : at most M.
-    seed : of the choice.
+    n : number of rows, at most M.
+    seed : random seed.
 
     Returns
     -------
     (n,) positions in `label`, ascending.
+
+    Raises
+    ------
+    UserError
+        `n` is less than the number of classes.
     """
     classes, code, count = np.unique(label, return_inverse=True, return_counts=True)
     if n < len(classes):
         raise UserError(f"max_rows is {n}, but there are {len(classes)} classes: raise it")
     share = count * (n / len(label))
     quota = np.maximum(1, np.floor(share)).astype(int)
-    while quota.sum() != n:  # up by the largest remainders, down by what the minimum of one added
+    while quota.sum() != n:  # add by the largest remainder, remove by the largest excess
         step = 1 if quota.sum() < n else -1
-        wish = np.where(quota < count, share - quota, -np.inf)
+        gap = np.where(quota < count, share - quota, -np.inf)
         if step < 0:
-            wish = np.where(quota > 1, quota - share, -np.inf)
-        quota[np.argmax(wish)] += step
+            gap = np.where(quota > 1, quota - share, -np.inf)
+        quota[np.argmax(gap)] += step
     random = np.random.default_rng(seed)
     chosen = [
         random.choice(np.flatnonzero(code == k), quota[k], replace=False)
@@ -72,10 +77,10 @@ def stratified_folds(
 
     Parameters
     ----------
-    y : (M,) class of each row.
-    group : (M,) code of its group.
-    k : number of folds wanted.
-    seed : of the shuffling.
+    y : (M,) class code of each row.
+    group : (M,) group code of each row.
+    k : requested number of folds.
+    seed : seed of the shuffling.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def stratified_folds(
     k = min(k, groups, int(np.bincount(y).max()))
     if k < 2:
         return []
-    # StratifiedGroupKFold visits each group in turn: slow where every row is a group by itself
+    # StratifiedGroupKFold loops over the groups: slow where every row is its own group
     if groups == len(y):
         folds = StratifiedKFold(k, shuffle=True, random_state=seed).split(y, y)
     else:
@@ -100,8 +105,8 @@ class MappedRows:
     Attributes
     ----------
     array : (M, D), mapped.
-    at : (N,) positions of the rows in it.
-    read : bytes read since pages were last given back.
+    at : (N,) positions of the rows in `array`.
+    read : bytes read since pages were last released.
     """
 
     array: np.ndarray
@@ -114,7 +119,7 @@ class MappedRows:
     def __getitem__(self, part: slice) -> np.ndarray:
         chosen: np.ndarray = self.array[self.at[part]]
         self.read += chosen.nbytes
-        if self.read > FORGET_BYTES:  # mapped pages count as this process's memory
+        if self.read > FORGET_BYTES:  # mapped pages count towards this process's memory
             forget(self.array)
             self.read = 0
         return chosen

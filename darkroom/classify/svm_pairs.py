@@ -2,11 +2,11 @@
 
 scikit-learn's SVC fits an SVM to each pair of classes, one after the other on one core,
 and computes decision values row by row. Here the pairs of several fits share the cores, and
-decision values are products of matrices: the same numbers as SVC's, to the last bit in the
-fit and to 1e-12 in the decision values, in a fraction of the time. The result is a plain SVC.
+decision values are matrix products. The fit equals SVC's to the last bit, the decision values
+to 1e-12, in a fraction of the time. The result is a plain SVC.
 
-Private names of scikit-learn are used where it has no public ones: a fitted SVC cannot be
-made from its parts otherwise (`_Problem.assembled`), nor its `gamma` be read (`_kernel`).
+Private names of scikit-learn are used where no public one exists: to assemble a fitted SVC
+from its parts (`_Problem.assembled`) and to read its `gamma` (`_kernel`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sklearn.base import clone
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight
 
-# Below, a pair is fitted in less time than scikit-learn's checks of it take.
+# With fewer rows, scikit-learn's checks of each pair take longer than its fit.
 PAIRWISE_ROWS, PAIRWISE_CLASSES = 5000, 100
 KERNELS = ("linear", "poly", "rbf", "sigmoid")
-BLOCK = 1 << 23  # kernel values held at once: 64 MB in each thread
+BLOCK = 1 << 23  # kernel values in memory at once: 64 MB per thread
 
 
 def fit(
@@ -44,11 +44,11 @@ def fit(
     x : (N, D) float32.
     y : (N,) class codes.
     subsets : positions of the rows of each fit, ascending; None for all.
-    threads : pairs fitted at the same time; they change no bit of the result.
+    threads : pairs fitted at the same time; the result does not depend on them.
 
     Returns
     -------
-    Fitted SVCs, each what `svm.fit(x[subset], y[subset])` gives.
+    Fitted SVCs, each equal to `svm.fit(x[subset], y[subset])`.
     """
     whole = np.arange(len(x))
     sets = [whole if subset is None else subset for subset in subsets]
@@ -71,7 +71,7 @@ def fit(
 
 @dataclass(frozen=True)
 class _Solution:
-    """Of two classes, in libsvm's signs: positive for the first."""
+    """The SVM of two classes, with libsvm's signs: positive for the first class."""
 
     support: np.ndarray  # positions in the rows of the first class, then of the second
     coefficients: np.ndarray
@@ -95,18 +95,18 @@ def _solve(svm: Any, x: np.ndarray, first: np.ndarray, second: np.ndarray) -> _S
 
 @dataclass
 class _Problem:
-    """One fit of all classes, in parts."""
+    """One fit of all classes, pair by pair."""
 
     classes: np.ndarray
     rows: list[np.ndarray]  # positions in x of each class's rows
     gamma: float
-    weights: np.ndarray  # of the classes
+    weights: np.ndarray  # one per class
     shape: tuple[int, int]
     solutions: dict[tuple[int, int], _Solution]
 
     @classmethod
     def of(cls, svm: Any, x: np.ndarray, y: np.ndarray, at: np.ndarray) -> _Problem:
-        """The problem of the rows at some positions."""
+        """The problem of the rows at given positions."""
         label = y[at]
         classes = np.unique(label)
         gamma = svm.gamma
@@ -130,7 +130,7 @@ class _Problem:
         return clone(svm).set_params(gamma=self.gamma, class_weight=weights)
 
     def assembled(self, svm: Any, x: np.ndarray) -> Any:
-        """An SVC with what its own `fit` would have set, in its order and signs."""
+        """An SVC with the attributes that its own `fit` would set, in the same order and signs."""
         is_support = np.zeros(len(x), dtype=bool)
         for (i, j), pair in self.solutions.items():
             is_support[np.concatenate([self.rows[i], self.rows[j]])[pair.support]] = True
@@ -175,7 +175,7 @@ class _Problem:
 
 
 def _sign(classes: int) -> int:
-    """Of two classes SVC turns the signs of libsvm's coefficients and intercept."""
+    """For two classes SVC negates libsvm's coefficients and intercept."""
     return -1 if classes == 2 else 1
 
 
@@ -183,12 +183,12 @@ def _sign(classes: int) -> int:
 
 
 def decision_function(svm: Any, x: np.ndarray) -> np.ndarray:
-    """What the SVM's own `decision_function` gives, of a kernel SVM by matrix products.
+    """Decision values equal to those of `svm.decision_function`; an SVC's by matrix products.
 
     Parameters
     ----------
-    svm : a fitted SVC (of shape 'ovr') or LinearSVC.
-    x : (N, D).
+    svm : fitted SVC (with decision_function_shape 'ovr') or LinearSVC.
+    x : (N, D) features.
 
     Returns
     -------
@@ -197,10 +197,10 @@ def decision_function(svm: Any, x: np.ndarray) -> np.ndarray:
     if not isinstance(svm, SVC) or svm.kernel not in KERNELS:
         own: np.ndarray = svm.decision_function(x)
         return own
-    pairs, classes = _of_pairs(svm, x), len(svm.classes_)
+    pairs, classes = _pair_values(svm, x), len(svm.classes_)
     if classes == 2:
         return -pairs[:, 0]
-    # as SVC: votes, and where they are equal the sum of the pairs' values, brought below 1/3
+    # as in SVC: votes, with ties resolved by the sum of the pairs' values, scaled below 1/3
     votes, sums = np.zeros((2, len(x), classes))
     for p, (i, j) in enumerate(combinations(range(classes), 2)):
         sums[:, i] += pairs[:, p]
@@ -211,7 +211,7 @@ def decision_function(svm: Any, x: np.ndarray) -> np.ndarray:
     return values
 
 
-def _of_pairs(svm: Any, x: np.ndarray) -> np.ndarray:
+def _pair_values(svm: Any, x: np.ndarray) -> np.ndarray:
     """(N, pairs) decision values, positive for the first of two classes."""
     counts = svm.n_support_
     stop = np.cumsum(counts)
@@ -226,15 +226,15 @@ def _of_pairs(svm: Any, x: np.ndarray) -> np.ndarray:
     for start in range(0, len(x), step):
         rows = np.asarray(x[start : start + step], dtype=np.float64)
         kernel = _kernel(svm, rows, vectors, squares)
-        # by[k][:, r]: the share of class k's vectors in its SVM against its r-th opponent
-        by = [kernel[:, group] @ coefficients[:, group].T for group in groups]
+        # sums[k][:, r]: contribution of class k's vectors to its SVM against its r-th opponent
+        sums = [kernel[:, group] @ coefficients[:, group].T for group in groups]
         for p, (i, j) in enumerate(pairs):
-            out[start : start + step, p] = by[i][:, j - 1] + by[j][:, i] + intercept[p]
+            out[start : start + step, p] = sums[i][:, j - 1] + sums[j][:, i] + intercept[p]
     return out
 
 
 def _kernel(svm: Any, rows: np.ndarray, vectors: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """(rows, vectors) kernel values, as libsvm defines them."""
+    """(rows, vectors) kernel values, by libsvm's definition."""
     values: np.ndarray = rows @ vectors.T
     if svm.kernel == "rbf":
         values *= -2
