@@ -26,7 +26,7 @@ def override(settings: Tree, values: dict[str, Any]) -> Tree:
     Raises
     ------
     ValueError
-        A path that leads nowhere: with the keys that there are.
+        A path leads nowhere; the message names the nearest key.
     """
     changed = copy.deepcopy(settings)
     for path, value in values.items():
@@ -62,7 +62,8 @@ def chosen(settings: Tree, best: str | None) -> tuple[Tree, str]:
 
     Parameters
     ----------
-    settings : as they are written. best : `best.json` of the search; None: there was none.
+    settings : as they are written.
+    best : `best.json` of the search; None: there was none.
 
     Returns
     -------
@@ -80,11 +81,11 @@ def chosen(settings: Tree, best: str | None) -> tuple[Tree, str]:
         changed = override(settings, found["params"])
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{best} cannot be used ({error}): delete it and run again") from None
-    said = (
+    sentence = (
         f"tuned: {in_words(found['params'])} (trial {found['trial']} of {found['trials']}, "
         f"{found['objective']} of the validation rows {found['value']:.4g})"
     )
-    return changed, said
+    return changed, sentence
 
 
 def in_words(params: dict[str, Any]) -> str:
