@@ -97,10 +97,11 @@ slurm-test: .venv-cluster/.done $(VENV)/.dev ## the workflow on a real Slurm of 
 	@.venv-cluster/bin/python -m pytest --no-cov tests/slurm $(ARGS)
 
 .PHONY: lint
-lint: $(VENV)/.dev ## ruff, mypy, snakefmt, snakemake --lint
+lint: $(VENV)/.dev ## ruff, mypy, import-linter, snakefmt, snakemake --lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/snakefmt --check Snakefile rules workflow
 	@$(BIN)/snakemake --lint
 
