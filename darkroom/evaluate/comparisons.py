@@ -28,6 +28,7 @@ class Difference:
 
     @property
     def distinct(self) -> bool:
+        """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
 
 

@@ -206,6 +206,7 @@ class Table:
         self.writer.writerow([*FRONT, *columns, *BACK])
 
     def write(self, answer: Answer) -> None:
+        """Write the row of a picture."""
         told = [f"{p:.7g}" for p in answer.probabilities] or [""] * len(self.model.classes)
         back = (self.model.name, self.digest, answer.status, printable(answer.reason))
         self.writer.writerow([answer.file, answer.predicted, *told, *back])

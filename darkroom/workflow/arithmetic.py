@@ -129,4 +129,5 @@ def tuned_layers(layers: Mapping[str, Work], asked: FineTune) -> Work:
 
 
 def total(works: Iterable[Work]) -> Work:
+    """The sum of several works."""
     return Work(*map(sum, zip(Work(0, 0, 0), *works, strict=True)))

@@ -131,6 +131,7 @@ def download(job: Job) -> Need:
 
 
 def index(job: Job) -> Need:
+    """Every file is read, checked and hashed."""
     data = job.data
     reading = data.files * 3e-4 + data.bytes / 1e7
     return Need(
@@ -141,6 +142,7 @@ def index(job: Job) -> Need:
 
 
 def listing(job: Job) -> Need:
+    """The names of all files, without opening one."""
     data = job.data
     return Need(PLAIN_MB + data.files * TABLE_MB, START + data.files * 1e-4, data.files * 1e-4)
 
@@ -171,6 +173,7 @@ def tables(job: Job) -> Need:
 
 
 def prepare(job: Job) -> Need:
+    """Every usable image is decoded and resized to one view."""
     data = job.data
     views = job.settings.views_of(data.dataset)
     view = (
@@ -188,6 +191,7 @@ def prepare(job: Job) -> Need:
 
 
 def augment(job: Job) -> Need:
+    """The variants of every prepared image."""
     data = job.data
     need = prepare(job)
     each = 5e-5 + need.disk / max(1, data.files) * 5e-3  # 0.8 ms of 224 × 224 pixels
@@ -246,6 +250,7 @@ def _train_as(model: Model, epochs: int | None, job: Job) -> Need:
 
 
 def features(job: Job) -> Need:
+    """One pass of a trained network over all rows."""
     data = job.data
     settings, model = job.settings, job.settings.models[job.wildcards["model"]]
     shape = data.shape(job.wildcards["model"])
@@ -263,6 +268,7 @@ def features(job: Job) -> Need:
 
 
 def embed(job: Job) -> Need:
+    """One pass of a pretrained backbone over all rows."""
     data = job.data
     settings, name = job.settings, job.wildcards["features"]
     layers = backbone(settings, name, data.shape(name)).values()
@@ -284,6 +290,7 @@ def weights(job: Job) -> Need:
 
 
 def describe(job: Job) -> Need:
+    """Pixels or HOG of all rows."""
     data = job.data
     values = data.rows * data.width(job.wildcards["features"])
     return Need(
@@ -292,6 +299,7 @@ def describe(job: Job) -> Need:
 
 
 def fit(job: Job) -> Need:
+    """The largest fit that the classifier's search may draw."""
     classifier = job.settings.classifiers[job.wildcards["classifier"]]
     return _most(_fit_as(given, job) for given in drawn(classifier))
 
@@ -321,6 +329,7 @@ def _fit_as(given: Classifier, job: Job) -> Need:
 
 
 def choose(job: Job) -> Need:
+    """A few small files."""
     return Need(PLAIN_MB, CLASSIC_START, 1)
 
 
@@ -331,6 +340,7 @@ def _runs(job: Job) -> int:
 
 
 def evaluate(job: Job) -> Need:
+    """The predictions of all runs, resampled for intervals."""
     data = job.data
     one = data.evaluated * (data.classes * 8 + 100) / MB
     runs = _runs(job)
@@ -343,6 +353,7 @@ def evaluate(job: Job) -> Need:
 
 
 def report(job: Job) -> Need:
+    """The tables of all runs, and the figures."""
     data = job.data
     runs = _runs(job)
     table = data.evaluated * (data.classes * 8 + 200) * runs / MB

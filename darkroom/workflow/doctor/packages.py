@@ -15,6 +15,7 @@ PYTHONS = ((3, 11), (3, 13))
 
 
 def look(asked: Asked) -> Iterator[Finding]:
+    """Python, and the packages that are installed beside those of the lock."""
     have = sys.version_info[:2]
     told = f"Python {'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}"
     if not PYTHONS[0] <= have <= PYTHONS[1]:

@@ -11,6 +11,7 @@ from darkroom.workflow.doctor.asked import Asked, some
 
 
 def look(asked: Asked) -> Iterator[Finding]:
+    """Whether the configuration is valid, and what it runs."""
     settings = asked.settings
     if settings is None:
         yield from (Finding("problem", line) for line in asked.refused.splitlines() if line.strip())
