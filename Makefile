@@ -57,7 +57,7 @@ doctor: $(VENV)/.run ## what will work here, and what to do about the rest (ARGS
 
 .PHONY: test
 test: $(VENV)/.dev ## all tests, with coverage of darkroom/ (ARGS=… for pytest)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 # A virtual environment that sees the packages of $(VENV) behind its own.
 where := import sysconfig; print(sysconfig.get_path("purelib"))

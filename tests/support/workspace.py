@@ -14,9 +14,11 @@ from typing import Any
 import yaml
 
 from darkroom import ROOT
+from tests.support import warm
 from tests.support.pictures import class_folders
 
 PARTS = ["Snakefile", "config.yaml", "darkroom", "rules", "scripts", "profiles", "report", "envs"]
+DIGESTS = ROOT / ".snakemake/darkroom-code.json"  # where Snakemake ran here, as `make lint` does
 
 TINY: dict[str, Any] = {
     "run": {"datasets": ["shapes"], "models": ["tiny"], "features": ["pixels"],
@@ -51,9 +53,15 @@ class Workspace:
             arguments = (*arguments, "--configfile", "overlay.yaml")
         return [*base, *arguments]
 
-    def snakemake(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *arguments: str, timeout: float = 900, loaded: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it; a dry run, and what is `loaded`, in a process that has Snakemake loaded."""
+        command = self.command(*arguments)
+        if loaded or {"-n", "--dry-run"} & set(arguments):
+            return warm.run(command[3:], self.root, self.environment(), timeout)
         return subprocess.run(
-            self.command(*arguments),
+            command,
             cwd=self.root,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -72,7 +80,7 @@ class Workspace:
 
     def fail(self, *arguments: str) -> str:
         """Run and expect a mistake in words: no traceback."""
-        done = self.snakemake(*arguments)
+        done = self.snakemake(*arguments, loaded=True)
         assert done.returncode != 0, done.stdout
         assert "Traceback" not in done.stdout, done.stdout
         return done.stdout
@@ -93,8 +101,12 @@ def make_workspace(root: Path) -> Workspace:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+            # With compiled code, but for what another process is writing now.
+            shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy2(source, root / part)
+    if DIGESTS.exists():  # of code, kept by its content: computing them takes longer than a dry run
+        (root / ".snakemake").mkdir()
+        shutil.copy(DIGESTS, root / ".snakemake")
     class_folders(root / "pictures")
     return Workspace(root, yaml.safe_load(yaml.safe_dump(TINY)))

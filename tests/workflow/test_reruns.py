@@ -69,7 +69,7 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
 @pytest.mark.parametrize(
     ("module", "rerun"),
     [
-        ("darkroom.sources", EVERYTHING),
+        ("darkroom.sources.download", EVERYTHING),
         ("darkroom.index.layout", INDEXED),
         ("darkroom.index.tables", INDEXED),
         ("darkroom.images.prepare", PREPARED),

@@ -23,7 +23,7 @@ TRAINED = {"train_model", "extract_features"} | FITTED
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def transferred(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     made = make_workspace(tmp_path_factory.mktemp("transfer"))
     (made.root / "mirror").mkdir()
     mobilenet_weights(made.root / "mirror" / OFFICIAL)
@@ -46,14 +46,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture
-def done(finished: Workspace) -> Iterator[Workspace]:
-    before = deepcopy(finished.config)
-    yield finished
-    finished.config = before
+def done(transferred: Workspace) -> Iterator[Workspace]:
+    before = deepcopy(transferred.config)
+    yield transferred
+    transferred.config = before
 
 
-def test_features_once_and_a_network_from_raw_pixels(finished: Workspace) -> None:
-    results = finished.root / "results/shapes"
+def test_features_once_and_a_network_from_raw_pixels(transferred: Workspace) -> None:
+    results = transferred.root / "results/shapes"
     metrics = pandas.read_csv(results / "metrics.csv")
     runs = {tuple(r) for r in metrics[["feature_set", "classifier"]].itertuples(index=False)}
     assert runs == {
@@ -78,7 +78,7 @@ def test_features_once_and_a_network_from_raw_pixels(finished: Workspace) -> Non
     for run in ("frozen-seed0", "tuned-seed0"):
         path = results / f"fold-2/{run}/model.keras"
         subprocess.run([sys.executable, "-c", code, path], check=True, cwd="/")
-    assert not (finished.root / "data/weights/.small").exists()
+    assert not (transferred.root / "data/weights/.small").exists()
 
 
 def test_a_second_run_does_nothing(done: Workspace) -> None:

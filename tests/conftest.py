@@ -1,0 +1,19 @@
+"""How the tests are shared out to the processes of `make test`."""
+
+from __future__ import annotations
+
+import pytest
+
+# Fixtures that take long to make: the tests that use one of them run in one process.
+LONG = ("finished", "recorded", "transferred", "tuned", "trained_chain")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    for name in LONG:
+        if name in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs of Snakemake come first, so that no process is left with one at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/workflow/"))
