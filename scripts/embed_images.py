@@ -3,11 +3,12 @@
 from darkroom.features.backbone import embed_images
 from darkroom.machine.stage import stage
 
-with stage(snakemake):
+with stage(snakemake) as gpus:
     embed_images(
         *(snakemake.input[key] for key in ("images", "weights")),
         snakemake.output[0],
         augmented=snakemake.input.get("augmented") or None,
         cfg=snakemake.params.cfg,
         threads=snakemake.threads,
+        gpus=gpus,
     )

@@ -3,13 +3,14 @@
 from darkroom.features.network import extract_features
 from darkroom.machine.stage import stage
 
-with stage(snakemake):
+with stage(snakemake) as gpus:
     extract_features(
         *(snakemake.input[key] for key in ("model", "images", "splits")),
         snakemake.input.get("augmented") or None,
         features_path=snakemake.output.features,
         predictions_path=snakemake.output.predictions,
         threads=snakemake.threads,
+        gpus=gpus,
         embedded=snakemake.input.get("embedded") or None,
         cfg=snakemake.params.cfg,
     )

@@ -5,14 +5,14 @@ from pathlib import Path
 from darkroom.machine.stage import stage
 from darkroom.train import training
 
-with stage(snakemake):
+with stage(snakemake) as gpus:
     training.train(
         snakemake.input.images,
         snakemake.input.splits,
         snakemake.input.get("augmented") or None,
         model_path=snakemake.output.model, history_path=snakemake.output.history,
         resume=str(Path(snakemake.output.model).with_name(".resume")),
-        threads=snakemake.threads, cards=snakemake.resources.gpu,
+        threads=snakemake.threads, gpus=gpus,
         **{key: snakemake.input.get(key) or None for key in ("tuned", "weights", "embedded")},
         **{key: snakemake.params[key] for key in ("cfg", "code")},
     )  # fmt: skip

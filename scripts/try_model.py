@@ -3,10 +3,10 @@
 from darkroom.machine.stage import stage
 from darkroom.tune import model_trials
 
-with stage(snakemake):
+with stage(snakemake) as gpus:
     model_trials.try_model(
         snakemake.input.images, snakemake.input.splits, snakemake.input.get("augmented") or None,
-        output=snakemake.output[0], number=int(snakemake.wildcards.n), threads=snakemake.threads, cards=snakemake.resources.gpu,
+        output=snakemake.output[0], number=int(snakemake.wildcards.n), threads=snakemake.threads, gpus=gpus,
         **{key: snakemake.input.get(key) or None for key in ("weights", "embedded")},
         **{key: snakemake.params[key] for key in ("cfg", "code")},
     )  # fmt: skip

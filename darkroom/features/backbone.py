@@ -10,6 +10,7 @@ import numpy as np
 from darkroom.errors import UserError
 from darkroom.images import store
 from darkroom.images.joined import forget
+from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
 from darkroom.train import backbones, batches, models
 
@@ -43,6 +44,7 @@ def embed_images(
     augmented: str | None = None,
     cfg: EmbedImages,
     threads: int,
+    gpus: Gpus = NO_GPUS,
 ) -> None:
     """Compute the features of every image and of every variant.
 
@@ -57,13 +59,14 @@ def embed_images(
     augmented : the view's `augmented/{view}.h5`, where there is one.
     cfg : settings.
     threads : cores to use.
+    gpus : of the job.
 
     Raises
     ------
     UserError
         A backbone that cannot be built for these images, or of which these are no weights.
     """
-    models.backend(threads, cfg["backend"])
+    models.backend(threads, cfg["backend"], gpus)
     files = [store.open_images(path) for path in (images, augmented) if path]
     what: dict[str, Any] = {
         "application": cfg["application"],

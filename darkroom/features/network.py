@@ -12,6 +12,7 @@ from darkroom.errors import UserError
 from darkroom.features.predictions import Run, write_predictions
 from darkroom.images import store
 from darkroom.images.joined import forget
+from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
 from darkroom.names import HEAD, run_name
 from darkroom.train import batches, models
@@ -54,6 +55,7 @@ def extract_features(
     cfg: ExtractFeatures,
     threads: int,
     embedded: str | None = None,
+    gpus: Gpus = NO_GPUS,
 ) -> None:
     """Run a network once over the images of a fold; write its features and its predictions.
 
@@ -68,6 +70,7 @@ def extract_features(
     threads : cores to use.
     embedded : features of all images by the network's backbone, where that is frozen: it then
         does not run again.
+    gpus : of the job.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def extract_features(
         The network has no such layer.
     """
     name = run_name(cfg["model"], cfg["seed"])
-    keras = models.backend(threads, cfg["backend"])
+    keras = models.backend(threads, cfg["backend"], gpus)
     network = keras.models.load_model(model_path, compile=False, safe_mode=True)
     layer, output = feature_layer(network, cfg["layer"])
     fold = batches.open_fold(

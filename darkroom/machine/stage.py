@@ -1,4 +1,4 @@
-"""What every script does around its one call: the log, and words for a mistake."""
+"""What every script does around its one call: the log, the GPUs, and errors in a sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import UserError
-from darkroom.machine import cards, disk
+from darkroom.machine import disk
+from darkroom.machine.gpus import NO_GPUS, Gpus, take
 from darkroom.machine.process import die_with_parent
 from darkroom.names import run_name
 
@@ -54,13 +55,17 @@ class _LogFile(logging.FileHandler):
 
 
 @contextmanager
-def stage(snakemake: Any) -> Iterator[None]:
-    """Log to the rule's file and to stderr, take the job's cards, and end a mistake, or what the disk refuses, in one sentence.
+def stage(snakemake: Any) -> Iterator[Gpus]:
+    """Take a job's GPUs, log to the rule's file and to stderr, and end errors of the user's in one sentence.
 
     Parameters
     ----------
-    snakemake : the object that Snakemake gives a script; its first `log` is written, and so
-        many cards as its resource `gpu` says are taken, as its configuration says.
+    snakemake : the object that Snakemake gives a script. Its first `log` is written, and as many
+        GPUs are taken as its resource `gpu` says.
+
+    Yields
+    ------
+    The GPUs of the job.
 
     Raises
     ------
@@ -68,13 +73,13 @@ def stage(snakemake: Any) -> Iterator[None]:
         Status 1 after a `UserError`, or an error of the system that `disk.in_words` knows: a
         sentence stands in the log and on stderr.
     Exception
-        Any other error, with its traceback in the log too, and what is known of the cards
+        Any other error, with its traceback in the log too, and what is known of the GPUs
         where they may be its cause.
     """
     die_with_parent()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers[0].setFormatter(_Named(name(snakemake)))
-    refused = None
+    refused, gpus = None, NO_GPUS
     try:
         if snakemake.log:
             file = _LogFile(str(snakemake.log[0]), mode="w", encoding="utf-8")
@@ -96,8 +101,8 @@ def stage(snakemake: Any) -> Iterator[None]:
     try:
         if refused:
             raise UserError(refused)
-        _take_cards(snakemake)
-        yield
+        gpus = _take_gpus(snakemake)
+        yield gpus
     except UserError as error:
         log.error("%s", error)
         sys.exit(1)
@@ -107,12 +112,10 @@ def stage(snakemake: Any) -> Iterator[None]:
             log.error("%s", said)
             sys.exit(1)
         log.exception("%s failed", snakemake.rule)
-        if cards.asked().count:
-            from darkroom.machine import (
-                gpu,  # only where it is needed: every job imports this module
-            )
+        if gpus.count:
+            from darkroom.machine import drivers  # only where it is needed: each job imports this
 
-            told = gpu.explain(error)
+            told = drivers.explain(error, gpus)
             if told is not None:
                 log.error("%s", told)
         raise
@@ -131,22 +134,23 @@ def _folders(snakemake: Any) -> list[str]:
     return list(dict.fromkeys([*outputs, tempfile.gettempdir()]))
 
 
-def _take_cards(snakemake: Any) -> None:
-    """Take the cards of a rule that has the resource `gpu`.
+def _take_gpus(snakemake: Any) -> Gpus:
+    """Take the GPUs of a rule that has the resource `gpu`.
 
-    How is read from the configuration itself, not from the rule's params: which card a job runs
+    How is read from the configuration itself, not from the rule's params: which GPU a job runs
     on, and beside how many others, reruns nothing.
     """
     count = dict(getattr(snakemake, "resources", {}).items()).get("gpu")
     if count is None:
-        return
+        return NO_GPUS
     settings = getattr(snakemake, "config", {})
-    taken = cards.take(
+    gpus = take(
         int(count),
         jobs=settings.get("jobs_per_gpu", 1),
-        part=settings.get("gpu_memory"),
+        memory_share=settings.get("gpu_memory"),
         required=settings.get("gpus", "auto") != "auto",
         say=log.info,
     )
-    for card in taken.cards:
-        log.info("on %s (%s)", card.model, card.name)
+    for gpu in gpus.taken:
+        log.info("on %s (%s)", gpu.model, gpu.name)
+    return gpus

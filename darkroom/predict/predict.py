@@ -17,6 +17,7 @@ from darkroom.evaluate.ranking import rank
 from darkroom.evaluate.thresholds import threshold_of
 from darkroom.features import metrics, predictions
 from darkroom.machine import disk
+from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
 from darkroom.predict import trained, unseen
 from darkroom.predict.trained import Trained
@@ -38,6 +39,7 @@ def predict_images(
     thresholds: str | None = None,
     cfg: dict[str, Any],
     threads: int,
+    gpus: Gpus = NO_GPUS,
 ) -> None:
     """Predict the pictures of a folder by a data set's best classifier, or by a named one.
 
@@ -55,6 +57,7 @@ def predict_images(
     cfg : `dataset`, `name`, `source` (a folder, or a picture), `model` (None: the best by
         validation), `fold` (None: the best by validation), `threshold` (of the data set), `backend` (of Keras).
     threads : cores to use.
+    gpus : of the job.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def predict_images(
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     asked: dict[str, Any] = {"threshold": threshold, "threads": threads}
-    asked["backend"] = cfg.get("backend")
+    asked |= {"backend": cfg.get("backend"), "gpus": gpus}
     with disk.whole(output) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = Table(file, model)
         with progress(f"{name}: predicting", len(found.paths), "pictures") as bar:
@@ -159,6 +162,7 @@ def answers(
     threshold: float,
     threads: int,
     backend: str | None = None,
+    gpus: Gpus = NO_GPUS,
 ) -> Iterator[Answer]:
     """Predict pictures, in their order.
 
@@ -166,11 +170,12 @@ def answers(
     ----------
     threshold : of two classes, see `predictions.decide`. threads : cores to use.
     backend : of Keras, see `models.backend`.
+    gpus : of this job.
     """
     files = [f"{found.root}/{path}" if found.root else path for path in found.paths]
     nothing = np.zeros(0, np.float32)
     with unseen.decoding(files, view=model.view, policy=model.policy, threads=threads) as chunks:
-        ask = model.open(threads, backend)
+        ask = model.open(threads, backend, gpus)
         for chunk in chunks:
             batch = unseen.batch_of(chunk.pixels.shape[1:])
             p = np.concatenate(

@@ -22,12 +22,16 @@ from darkroom.evaluate import ranking
 from darkroom.evaluate.tables import read_table
 from darkroom.features import predictions
 from darkroom.features.predictions import Run
+from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.names import HEAD, run_name
 from darkroom.train.training import FACTS
 
 if TYPE_CHECKING:
     from darkroom.classify.model_file import Fitted
     from darkroom.decode.policy import Policy
+
+On = tuple[int, str | None, Gpus]
+"""What a network runs on: threads, Keras' backend, GPUs."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,16 @@ class Trained:
         """sha256 of its file; of a classifier's and of what makes its features, joined by `+`."""
         return "+".join(_sha256(path) for path in self.files)
 
-    def open(self, threads: int, backend: str | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    def open(
+        self, threads: int, backend: str | None = None, gpus: Gpus = NO_GPUS
+    ) -> Callable[[np.ndarray], np.ndarray]:
         """Load it.
 
         Parameters
         ----------
-        threads : cores to use. backend : of Keras, see `models.backend`.
+        threads : cores to use.
+        backend : of Keras, see `models.backend`.
+        gpus : of this job.
 
         Returns
         -------
@@ -87,7 +95,7 @@ class Trained:
         UserError
             A file that is damaged; probabilities that are no numbers.
         """
-        ask = (self._network if self.fitted is None else self._classifier)(threads, backend)
+        ask = (self._network if self.fitted is None else self._classifier)((threads, backend, gpus))
 
         def probabilities(pixels: np.ndarray) -> np.ndarray:
             found = ask(pixels)
@@ -100,24 +108,24 @@ class Trained:
 
         return probabilities
 
-    def _network(self, threads: int, backend: str | None) -> Callable[[np.ndarray], np.ndarray]:
+    def _network(self, on: On) -> Callable[[np.ndarray], np.ndarray]:
         from darkroom.train import models
 
         assert self.network is not None
-        network = _load(self.network, threads, backend)
+        network = _load(self.network, on)
         return lambda pixels: models.probabilities(np.asarray(network.predict_on_batch(pixels)))
 
-    def _classifier(self, threads: int, backend: str | None) -> Callable[[np.ndarray], np.ndarray]:
+    def _classifier(self, on: On) -> Callable[[np.ndarray], np.ndarray]:
         assert self.fitted is not None
-        fitted, describe = self.fitted, self._features(threads, backend)
+        fitted, describe = self.fitted, self._features(on)
 
         def ask(pixels: np.ndarray) -> np.ndarray:
             found = np.asarray(describe(pixels), np.float32).reshape(len(pixels), -1)
-            return fitted.probabilities(found, threads)
+            return fitted.probabilities(found, on[0])
 
         return ask
 
-    def _features(self, threads: int, backend: str | None) -> Callable[[np.ndarray], Any]:
+    def _features(self, on: On) -> Callable[[np.ndarray], Any]:
         """From (B, H, W, C) uint8 to features, as the stage that made the feature set does it."""
         from darkroom.features.describe import describer
         from darkroom.features.network import feature_layer
@@ -127,14 +135,14 @@ class Trained:
         assert self.fitted is not None
         made, shape = self.fitted.about["made"], images.size_of(self.view)
         if self.network is not None:
-            network = _load(self.network, threads, backend)
+            network = _load(self.network, on)
             _, output = feature_layer(network, self.layer)
-            inner = models.backend(threads, backend).Model(network.input, output)
+            inner = models.backend(*on).Model(network.input, output)
             return lambda pixels: inner.predict_on_batch(pixels)
         if self.weights is not None:
             from darkroom.train import backbones
 
-            models.backend(threads, backend)
+            models.backend(*on)
             what = {key: made[key] for key in ("application", "settings", "pool")}
             backbone = backbones.build(**what, shape=shape, weights=self.weights)
             return lambda pixels: backbone.predict_on_batch(pixels)
@@ -146,10 +154,10 @@ def _sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load(path: str, threads: int, backend: str | None) -> Any:
+def _load(path: str, on: On) -> Any:
     from darkroom.train import models
 
-    keras = models.backend(threads, backend)
+    keras = models.backend(*on)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for broken files

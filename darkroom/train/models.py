@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from darkroom.errors import UserError
-from darkroom.machine import gpu
+from darkroom.machine import drivers
+from darkroom.machine.gpus import NO_GPUS, Gpus
 
 BACKENDS = ("tensorflow", "jax", "torch")  # the first is installed by `make run`
 CUT_DEVIATION = 0.87962566103423978  # of a standard normal cut at ±2
@@ -33,7 +34,7 @@ MAPS = ("conv", "pool", "global_pool", "residual", "whiten")  # they read a map 
 # ---------------------------------------------------------------- the backend
 
 
-def backend(threads: int, name: str | None = None) -> Any:
+def backend(threads: int, name: str | None = None, gpus: Gpus = NO_GPUS) -> Any:
     """Import Keras on a backend, with so many threads, and quietly.
 
     Operations are made deterministic: on a CPU that costs no measurable time. Where Keras is
@@ -44,6 +45,7 @@ def backend(threads: int, name: str | None = None) -> Any:
     threads : cores that one operation may use.
     name : `tensorflow`, `jax` or `torch`; None: whichever Keras runs on already, else what
         KERAS_BACKEND says, else TensorFlow.
+    gpus : of this job.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def backend(threads: int, name: str | None = None) -> Any:
     Raises
     ------
     UserError
-        The backend's package is not installed, or a card was asked for by number and it sees none.
+        The backend's package is not installed, or a GPU was asked for by number and it sees none.
     RuntimeError
         Keras runs on another backend in this process already: it cannot change.
     """
@@ -82,12 +84,12 @@ def backend(threads: int, name: str | None = None) -> Any:
             # nothing here reads what it has not written: no kernel to fill each new tensor
             torch.utils.deterministic.fill_uninitialized_memory = False
         if chosen != "tensorflow":
-            # to read a file Keras would import it, which takes seconds and may take the card
+            # to read a file Keras would import it, which takes seconds and may take the GPU
             from keras.src.utils.module_utils import tensorflow
 
             tensorflow._available = False
-        seen = gpu.settle(chosen)
-    gpu.check(chosen, seen)
+        seen = drivers.settle(chosen, gpus)
+    drivers.check(chosen, seen, gpus)
     # a person's own ~/.keras/keras.json must not change a result
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")

@@ -30,6 +30,7 @@ from darkroom import overrides
 from darkroom.errors import UserError
 from darkroom.images import store
 from darkroom.machine import disk
+from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import Bar, progress
 from darkroom.train import augment, backbones, batches, heads, kernels, models, steps
 
@@ -89,7 +90,7 @@ def train(
     cfg: dict[str, Any],
     code: str,
     threads: int,
-    cards: int = 1,
+    gpus: Gpus = NO_GPUS,
     tuned: str | None = None,
     weights: str | None = None,
     embedded: str | None = None,
@@ -107,7 +108,7 @@ def train(
     code : digest of the code. A state of other code, settings or inputs is not gone on from.
     threads : cores to use. The sums of more threads are rounded otherwise, so weights agree
         to the last bit only among trainings with equally many.
-    cards : that share each batch, where there are so many; sums are rounded otherwise then too.
+    gpus : of the job. They share each batch; sums are rounded otherwise then too.
     tuned : `best.json` of a search for its settings; None where there was none.
     weights, embedded : of the backbone: its HDF5 file, and its features of all images, from
         which a head learns as long as nothing changes pixels.
@@ -128,7 +129,7 @@ def train(
         cfg=cfg,
         code=code,
         threads=threads,
-        cards=cards,
+        gpus=gpus,
         weights=weights,
         embedded=embedded,
     ) as task:
@@ -193,13 +194,13 @@ def prepare(
     cfg: dict[str, Any],
     code: str,
     threads: int,
-    cards: int = 1,
+    gpus: Gpus = NO_GPUS,
     weights: str | None = None,
     embedded: str | None = None,
 ) -> Iterator[Task]:
     """Open a fold's rows and build its network; parameters and errors as those of `train`."""
-    keras = models.backend(threads, cfg.get("backend"))
-    with steps.devices(cards) as devices, devices.scope():
+    keras = models.backend(threads, cfg.get("backend"), gpus)
+    with steps.devices(max(1, gpus.count)) as devices, devices.scope():
         settings = cfg["model"]
         cv2.setNumThreads(1)  # one thread prepares batches; the network has the others
         fold = batches.open_fold(

@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from darkroom.errors import UserError
+from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.overrides import override
 from darkroom.train import batches, training
 from darkroom.tune import trials
@@ -57,7 +58,7 @@ def try_model(
     cfg: TryModel,
     code: str,
     threads: int,
-    cards: int = 1,
+    gpus: Gpus = NO_GPUS,
     weights: str | None = None,
     embedded: str | None = None,
 ) -> None:
@@ -74,7 +75,7 @@ def try_model(
     cfg : what the stage reads.
     code : digest of the code.
     threads : cores to use.
-    cards : as for `training.train`.
+    gpus : of the job.
     weights, embedded : of the model's backbone, as for `training.train`.
 
     Raises
@@ -99,7 +100,7 @@ def try_model(
                 cfg=drawn,
                 code=code,
                 threads=threads,
-                cards=cards,
+                gpus=gpus,
                 weights=weights,
                 embedded=embedded,
             ) as task,

@@ -83,8 +83,8 @@ ASK = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from darkroom.train import backbones, models
-from darkroom.machine import cards
-cards.take(0)
+from darkroom.machine import gpus
+gpus.take(0)
 models.backend(1, sys.argv[2])
 print(json.dumps(backbones.work(*json.loads(sys.argv[3]))))
 """

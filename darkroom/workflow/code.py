@@ -21,14 +21,14 @@ from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.workflow import remembered
 
-# Words and bars on the terminal, how a file gets its name, which card a job takes: they cannot
+# Words and bars on the terminal, how a file gets its name, which GPU a job takes: they cannot
 # change a result.
 PRESENTATION = {
     "darkroom",
-    "darkroom.machine.cards",
+    "darkroom.machine.gpus",
     "darkroom.machine.disk",
     "darkroom.errors",
-    "darkroom.machine.gpu",
+    "darkroom.machine.drivers",
     "darkroom.machine.progress",
     "darkroom.machine.stage",
     "darkroom.machine.process",

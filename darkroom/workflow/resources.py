@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
-from darkroom.machine import cards
+from darkroom.machine import gpus
 from darkroom.workflow.calls import called
 from darkroom.workflow.needs import Job, Need
 from darkroom.workflow.size import size_of
@@ -152,7 +152,7 @@ def small(settings: Settings, folder: Path = Path()) -> bool:
 
 def gpus_of_a_job(setting: int | Literal["auto"]) -> int:
     """GPUs that a training job asks for: the setting, or 1 where this machine has a GPU."""
-    return int(cards.likely()) if setting == "auto" else setting
+    return int(gpus.likely()) if setting == "auto" else setting
 
 
 def gpu_slots(settings: Settings, asked: int) -> int:
@@ -168,8 +168,8 @@ def gpu_slots(settings: Settings, asked: int) -> int:
     UserError
         A job asks for more GPUs than there are, though there are some.
     """
-    found = cards.found()
+    found = gpus.found()
     if 0 < len(found) < asked:
-        raise UserError(cards.too_few(asked, found))
+        raise UserError(gpus.too_few(asked, found))
     # GPUs that cannot be listed are for one job at a time; the job says so if there are none.
     return (len(found) or asked) * settings.jobs_per_gpu

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from darkroom.machine.gpus import Gpus
 from darkroom.train import models
 from tests.backends.worker import SAME, Data, killed_at
 from tests.support import tiny_data
@@ -42,9 +43,9 @@ def main() -> None:
         data.train(way, **SAME | SHORT | settings)
     try:
         with killed_at(2 * 3 + 1):  # 3 steps an epoch: in the third
-            data.train("two", cards=2, **SAME | SHORT)
+            data.train("two", gpus=Gpus(2), **SAME | SHORT)
     except InterruptedError:
-        data.train("two", cards=2, **SAME | SHORT)
+        data.train("two", gpus=Gpus(2), **SAME | SHORT)
     else:
         raise AssertionError("the training was not killed")
 

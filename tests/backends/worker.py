@@ -14,6 +14,7 @@ from unittest import mock
 
 import numpy as np
 
+from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.train import models, training
 from tests.support import tiny_data
 
@@ -51,7 +52,7 @@ class Data:
         folder.mkdir(parents=True, exist_ok=True)
         self.paths: list[str | None] = [*tiny_data.write(folder)]
 
-    def train(self, name: str, *, code: str = "", cards: int = 0, **model: Any) -> Path:
+    def train(self, name: str, *, code: str = "", gpus: Gpus = NO_GPUS, **model: Any) -> Path:
         """Train; the path of the network."""
         place = self.folder / name
         place.mkdir(exist_ok=True)
@@ -63,7 +64,7 @@ class Data:
             cfg=tiny_data.settings(**model) | {"backend": self.backend},
             code=code,
             threads=1,
-            cards=cards,
+            gpus=gpus,
         )
         return place / "model.keras"
 

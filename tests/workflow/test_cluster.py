@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_cards, fake_slurm
+from tests.support import fake_gpus, fake_slurm
 from tests.support.workspace import Workspace
 
 
@@ -45,10 +45,10 @@ def test_a_job_on_a_node_uses_all_cores_that_it_asked_for(workspace: Workspace) 
     assert told["fit_classifier"]["threads"] == 8
 
 
-def test_a_card_of_the_login_node_is_none_of_the_cluster(
+def test_a_gpu_of_the_login_node_is_none_of_the_cluster(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_cards.install(tmp_path / "bin", fake_cards.uuids(1))
+    fake_gpus.install(tmp_path / "bin", fake_gpus.uuids(1))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert planned(workspace, "--cores", "2")["train_model"]["gpu"] == 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from darkroom.machine import hardware
-from darkroom.machine.gpu import Finding
+from darkroom.machine.drivers import Finding
 from darkroom.workflow.doctor.asked import Asked
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.machine import disk, hardware
-from darkroom.machine.gpu import Finding
+from darkroom.machine.drivers import Finding
 from darkroom.workflow.doctor.asked import Asked
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from darkroom import ROOT
 from darkroom.errors import UserError
-from darkroom.machine import gpu
-from darkroom.machine.gpu import Finding
+from darkroom.machine import drivers
+from darkroom.machine.drivers import Finding
 from darkroom.workflow.doctor import (
     computer,
     disks,
@@ -82,7 +82,7 @@ def show(
         if not findings:
             continue
         write(f"{title}\n")
-        for line in gpu.lines(findings).splitlines():
+        for line in drivers.lines(findings).splitlines():
             if width is not None and line.startswith("  "):
                 line = textwrap.fill(
                     line, width, subsequent_indent=" " * 11, break_long_words=False,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from darkroom.machine import cards, gpu
-from darkroom.machine.gpu import Finding
+from darkroom.machine import drivers, gpus
+from darkroom.machine.drivers import Finding
 from darkroom.workflow.doctor.asked import Asked
 
 
@@ -17,12 +17,12 @@ def look(asked: Asked) -> Iterator[Finding]:
     if count == 0:
         yield Finding("note", "gpus: 0, so networks train on the processor whatever is here")
         return
-    there = cards.found()
+    there = gpus.found()
     if count != "auto" and 0 < len(there) < count:
-        yield Finding("problem", cards.too_few(count, there))
-    yield from gpu.findings(backend, wanted=None if count == "auto" else True, ask_it=True)
+        yield Finding("problem", gpus.too_few(count, there))
+    yield from drivers.findings(backend, wanted=None if count == "auto" else True, ask_it=True)
     if there and settings is not None:
-        part = cards.part_of(settings.jobs_per_gpu, settings.gpu_memory)
+        part = gpus.share_of(settings.jobs_per_gpu, settings.gpu_memory)
         if part is not None:
             yield Finding(
                 "note", f"a job may take {part:.0%} of a GPU's memory (gpu_memory, jobs_per_gpu)"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from darkroom.machine import installed
-from darkroom.machine.gpu import Finding
+from darkroom.machine.drivers import Finding
 from darkroom.workflow.doctor.asked import Asked, some
 
 PYTHONS = ((3, 11), (3, 13))

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from darkroom.machine.gpu import Finding
+from darkroom.machine.drivers import Finding
 from darkroom.workflow.doctor.asked import Asked
 
 PLUGINS = ("cluster", "kubernetes")  # environments of Snakemake with plugins: `make cluster`

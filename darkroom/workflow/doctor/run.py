@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from darkroom.errors import UserError
-from darkroom.machine import cards, disk, hardware
-from darkroom.machine.gpu import Finding
+from darkroom.machine import disk, gpus, hardware
+from darkroom.machine.drivers import Finding
 from darkroom.workflow.doctor.asked import Asked, some
 from darkroom.workflow.doctor.computer import gib
 from darkroom.workflow.doctor.disks import ELSEWHERE
@@ -26,7 +26,7 @@ def look(asked: Asked) -> Iterator[Finding]:
         return
     have = hardware.limits()
     cores = max(1, int(have.cores))
-    there = len(cards.found()) if settings.gpus != 0 else 0
+    there = len(gpus.found()) if settings.gpus != 0 else 0
     try:
         jobs = plan(asked.files, asked.values, asked.folder, cores, asked.root)
     except UserError as error:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from darkroom.errors import UserError
-from darkroom.machine.gpu import Finding
+from darkroom.machine.drivers import Finding
 from darkroom.workflow.doctor.asked import Asked, some
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
-from darkroom.machine.gpu import Finding
+from darkroom.machine.drivers import Finding
 from darkroom.sources import download
 from darkroom.workflow.doctor.asked import Asked, some
 

@@ -19,13 +19,13 @@ import yaml
 
 from darkroom import ROOT
 from darkroom.__main__ import main
-from darkroom.machine import cards, gpu, hardware, installed
-from darkroom.machine.gpu import Finding
+from darkroom.machine import drivers, gpus, hardware, installed
+from darkroom.machine.drivers import Finding
 from darkroom.workflow import overlays
 from darkroom.workflow.doctor import examine, run
 from darkroom.workflow.doctor import sources as looked_sources
 from darkroom.workflow.plan import Job, plan
-from tests.support import fake_cards
+from tests.support import fake_gpus
 from tests.support.pictures import class_folders
 
 SECRET = "KGAT_0123456789abcdef"
@@ -33,14 +33,14 @@ SECRET = "KGAT_0123456789abcdef"
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder, a home without credentials, a machine without cards and proxies."""
+    """A working folder, a home without credentials, a machine without GPUs and proxies."""
     for name in list(os.environ):
-        if name.startswith("KAGGLE_") or name.lower() == "https_proxy" or name in cards.ALLOCATED:
+        if name.startswith("KAGGLE_") or name.lower() == "https_proxy" or name in gpus.ALLOCATED:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    monkeypatch.setattr(cards, "DEVICES", tmp_path / "dev")
-    monkeypatch.setattr(cards, "AMD_NODES", tmp_path / "nodes")
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path / "dev")
+    monkeypatch.setattr(gpus, "AMD_NODES", tmp_path / "nodes")
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "work").mkdir()
@@ -258,18 +258,18 @@ def test_cores_that_snakemake_counts_too_need_no_word(monkeypatch: pytest.Monkey
     assert "2 cores of 64" in told(found, "ok") and not told(found, "note")
 
 
-def test_cards_that_cannot_be_used(
+def test_gpus_that_cannot_be_used(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "library", lambda name: None)
-    monkeypatch.setattr(gpu, "ask", lambda name: Finding("problem", f"{name} was asked"))
+    monkeypatch.setattr(drivers, "library", lambda name: None)
+    monkeypatch.setattr(drivers, "ask", lambda name: Finding("problem", f"{name} was asked"))
     assert not told(look("GPUs"), "problem"), "no card, and none is demanded"
-    assert "no graphics card" in told(look("GPUs", overlay(place, gpus=1)), "problem")
-    fake_cards.install(tmp_path / "bin", ["GPU-a"])
+    assert "no GPU in this machine" in told(look("GPUs", overlay(place, gpus=1)), "problem")
+    fake_gpus.install(tmp_path / "bin", ["GPU-a"])
     found = told(look("GPUs"), "problem")
     assert "libcudnn.so.9" in found and "tensorflow was asked" in found
     found = told(look("GPUs", overlay(place, gpus=2)), "problem")
-    assert "asks for 2 cards and this machine has one card" in found
+    assert "asks for 2 GPUs and this machine has one GPU" in found
     assert not told(look("GPUs", overlay(place, gpus=0)), "problem")
     for settings, part in (({"jobs_per_gpu": 2}, 45), ({"jobs_per_gpu": 2, "gpu_memory": 0.3}, 30)):
         found = told(look("GPUs", overlay(place, **settings)), "note")

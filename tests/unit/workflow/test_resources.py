@@ -13,7 +13,7 @@ from darkroom import ROOT
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.features.describe import describer
-from darkroom.machine import cards
+from darkroom.machine import gpus
 from darkroom.workflow import arithmetic, needs, resources, size
 from darkroom.workflow.needs import Need
 from darkroom.workflow.resources import (
@@ -156,7 +156,7 @@ def test_many_attempts_ask_for_no_more_than_a_node_has() -> None:
         assert ask(needed, 10) == ask(needed, 3)
 
 
-def test_a_card_shortens_and_more_cores_do_too() -> None:
+def test_a_gpu_shortens_and_more_cores_do_too() -> None:
     downloaded(100_000, 10**10)
     deep = {"cnn": {"layers": [{"conv": 256}, {"conv": 256}, "flatten", {"dense": 32}]}}
     made = settings(models=deep)
@@ -308,16 +308,16 @@ def test_gpus_that_a_training_asks_for() -> None:
 @pytest.mark.parametrize(
     ("there", "shared", "asked", "slots"), [(2, 1, 1, 2), (2, 3, 2, 6), (0, 2, 1, 2)]
 )
-def test_as_many_trainings_side_by_side_as_there_are_cards(
+def test_as_many_trainings_side_by_side_as_there_are_gpus(
     monkeypatch: pytest.MonkeyPatch, there: int, shared: int, asked: int, slots: int
 ) -> None:
-    found = [cards.Card(str(n), str(n), "") for n in range(there)]
-    monkeypatch.setattr(cards, "found", lambda: found)
+    found = [gpus.Gpu(str(n), str(n), "") for n in range(there)]
+    monkeypatch.setattr(gpus, "found", lambda: found)
     given = settings().model_copy(update={"jobs_per_gpu": shared})
     assert resources.gpu_slots(given, asked) == slots
 
 
-def test_more_cards_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cards, "found", lambda: [cards.Card("0", "0", "")])
-    with pytest.raises(UserError, match="asks for 2 cards and this machine has one"):
+def test_more_gpus_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "found", lambda: [gpus.Gpu("0", "0", "")])
+    with pytest.raises(UserError, match="asks for 2 GPUs and this machine has one"):
         resources.gpu_slots(settings(), 2)

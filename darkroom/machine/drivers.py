@@ -1,4 +1,4 @@
-"""What a graphics card needs to be used: a driver, libraries by name, a framework built for them.
+"""What a GPU needs to be used: a driver, libraries by name, a framework built for them.
 
 `settle` sets a framework's memory before its first operation; `findings` says what is there and
 what to do about the rest. Builds and libraries are read from files: no framework is imported
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Literal
 
 from darkroom.errors import UserError
-from darkroom.machine import cards, installed
+from darkroom.machine import installed
 from darkroom.machine.commands import said
+from darkroom.machine.gpus import NVIDIA, Gpu, Gpus, device_files, found, memory
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ COUNT = {
     "jax": "import jax; n = sum(d.platform != 'cpu' for d in jax.devices())",
     "torch": "import torch; n = torch.cuda.device_count()",
 }
-# Words of an error that speaks of a card; TensorFlow, JAX and PyTorch in turn.
+# Words of an error that speaks of a GPU; TensorFlow, JAX and PyTorch in turn.
 BROKEN = re.compile(
     r"cuda|cudnn|cublas|cufft|cusolver|cusparse|nccl|nvrtc|ptxas|libdevice|\bgpu\b|hip error", re.I
 )
@@ -93,61 +94,67 @@ def lines(findings: Iterable[Finding]) -> str:
 # ---------------------------------------------------------------- in a job
 
 
-def settle(framework: str) -> int:
-    """Let a framework take memory as it needs it, or up to its part; how many cards it sees.
+def settle(framework: str, gpus: Gpus) -> int:
+    """Let a framework take memory as it needs it, or up to its share.
 
     After its import and before its first operation. JAX reads the environment instead, and is
-    only asked where cards were taken.
+    only asked where GPUs were taken.
 
     Parameters
     ----------
     framework : `tensorflow`, `jax` or `torch`, imported.
+    gpus : of this job.
+
+    Returns
+    -------
+    How many GPUs the framework sees.
     """
-    asked = cards.asked()
+    share = gpus.memory_share
     if framework == "tensorflow":
         tf = sys.modules[framework]
         seen = tf.config.list_physical_devices("GPU")
-        sizes = cards.memory(asked.cards) if asked.part is not None else []
-        for n, card in enumerate(seen):
+        sizes = memory(gpus.taken) if share is not None else []
+        for n, device in enumerate(seen):
             size = sizes[n] if n < len(sizes) else None
-            if size is None or asked.part is None:
-                tf.config.experimental.set_memory_growth(card, True)
+            if size is None or share is None:
+                tf.config.experimental.set_memory_growth(device, True)
             else:  # TensorFlow takes either growth or a limit
-                limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(asked.part * size))
-                tf.config.set_logical_device_configuration(card, [limit])
+                limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(share * size))
+                tf.config.set_logical_device_configuration(device, [limit])
         return len(seen)
     if framework == "torch":
         torch = sys.modules[framework]
         count = int(torch.cuda.device_count())
-        for n in range(count if asked.part is not None else 0):
-            torch.cuda.set_per_process_memory_fraction(asked.part, n)
+        for n in range(count if share is not None else 0):
+            torch.cuda.set_per_process_memory_fraction(share, n)
         return count
-    if framework == "jax" and asked.count:
+    if framework == "jax" and gpus.count:
         jax = sys.modules[framework]
         return sum(device.platform != "cpu" for device in jax.devices())
     return 0
 
 
-def check(framework: str, seen: int) -> None:
-    """Say so where a job took cards and its framework does not see them.
+def check(framework: str, seen: int, gpus: Gpus) -> None:
+    """Say so where a job took GPUs and its framework does not see them.
 
     Parameters
     ----------
-    framework : that was settled. seen : cards that it sees.
+    framework : that was settled.
+    seen : GPUs that it sees.
+    gpus : of this job.
 
     Raises
     ------
     UserError
-        The settings ask for cards by number: with what is wrong, and what to do.
+        The settings ask for GPUs by number: with what is wrong, and what to do.
     """
-    asked = cards.asked()
-    if seen >= asked.count:
+    if seen >= gpus.count:
         return
     name = TITLES.get(framework, framework)
-    what = "a card" if asked.count == 1 else f"{asked.count} cards"
+    what = "a GPU" if gpus.count == 1 else f"{gpus.count} GPUs"
     have = "none" if seen == 0 else f"only {seen}"
     told = f"gpus: this job asks for {what} and {name} sees {have}"
-    if asked.required:
+    if gpus.required:
         raise UserError(
             f"{told}; mend what is named here, or set `gpus: 0` to train on the processor\n"
             + lines(findings(framework, wanted=True, ask_it=True))
@@ -159,55 +166,57 @@ def check(framework: str, seen: int) -> None:
     )
 
 
-def explain(error: BaseException, framework: str | None = None) -> str | None:
-    """What to do about an error that a card may be the cause of; None for any other.
+def explain(error: BaseException, gpus: Gpus, framework: str | None = None) -> str | None:
+    """What to do about an error that a GPU may be the cause of; None for any other.
 
     Parameters
     ----------
-    error : that ended a job. framework : it ran on; None: the one of KERAS_BACKEND.
+    error : that ended a job.
+    gpus : of that job.
+    framework : it ran on; None: the one of KERAS_BACKEND.
     """
-    if not cards.asked().count:
+    if not gpus.count:
         return None
     text = f"{type(error).__name__}: {error}"
     if FULL.search(text):
-        share = cards.asked().part
+        share = gpus.memory_share
         part = (
             f", which this job may take {share:.0%} of (gpu_memory, jobs_per_gpu)" if share else ""
         )
         return (
-            f"out of memory on the card{part}: set a smaller `batch`, or see by `nvidia-smi` what "
+            f"out of memory on the GPU{part}: set a smaller `batch`, or see by `nvidia-smi` what "
             "else is on it"
         )
     if not BROKEN.search(text):
         return None
     framework = framework or os.environ.get("KERAS_BACKEND", "tensorflow")
-    return "the card failed; what is known of it:\n" + lines(findings(framework, wanted=True))
+    return "the GPU failed; what is known of it:\n" + lines(findings(framework, wanted=True))
 
 
 # ---------------------------------------------------------------- what is there
 
 
 def findings(framework: str, *, wanted: bool | None = None, ask_it: bool = False) -> list[Finding]:
-    """Cards, driver, and a framework's libraries by name; each problem with its remedy.
+    """GPUs, driver, and a framework's libraries by name; each problem with its remedy.
 
     Parameters
     ----------
     framework : `tensorflow`, `jax` or `torch`.
-    wanted : whether cards are to be used: True makes a missing card a problem, None only
+    wanted : whether GPUs are to be used: True makes a missing GPU a problem, None only
         where there is one.
     ask_it : ask the framework too, in a process of its own: some seconds.
     """
-    there = cards.found()
-    out = _cards(there, bool(wanted))
+    there = found()
+    out = _gpus(there, bool(wanted))
     if wanted is None:
         wanted = bool(there)
-    if there and there[0].maker == cards.NVIDIA:
+    if there and there[0].maker == NVIDIA:
         out += _devices()
     build, problem = _build(framework)
     if problem:
         out.append(Finding("problem" if wanted else "note", problem))
         return out
-    if build is not None and (not there or there[0].maker == cards.NVIDIA):
+    if build is not None and (not there or there[0].maker == NVIDIA):
         out += _driver(build, framework) if there else []
         out += _libraries(build, framework, needed=bool(there))
     if ask_it and wanted:
@@ -215,11 +224,11 @@ def findings(framework: str, *, wanted: bool | None = None, ask_it: bool = False
     return out
 
 
-def _cards(there: Sequence[cards.Card], wanted: bool) -> list[Finding]:
+def _gpus(there: Sequence[Gpu], wanted: bool) -> list[Finding]:
     if there:
-        sizes = cards.memory(there)
+        sizes = memory(there)
         return [
-            Finding("ok", f"card {c.model}" + (f", {size} MB" if size else "") + f" ({c.name})")
+            Finding("ok", f"GPU {c.model}" + (f", {size} MB" if size else "") + f" ({c.name})")
             for c, size in zip(there, sizes, strict=True)
         ]
     level: Literal["note", "problem"] = "problem" if wanted else "note"
@@ -228,7 +237,7 @@ def _cards(there: Sequence[cards.Card], wanted: bool) -> list[Finding]:
             return [
                 Finding(
                     level,
-                    f"{name}={os.environ[name]!r} shows no card of this machine; unset it, or let "
+                    f"{name}={os.environ[name]!r} shows no GPU of this machine; unset it, or let "
                     "it name one of `nvidia-smi -L`",
                 )
             ]
@@ -245,12 +254,12 @@ def _cards(there: Sequence[cards.Card], wanted: bool) -> list[Finding]:
         return [
             Finding(
                 "problem",
-                "an NVIDIA card is in this machine and its driver is not loaded: install it (Debian: "
+                "an NVIDIA GPU is in this machine and its driver is not loaded: install it (Debian: "
                 "apt install nvidia-driver; Ubuntu: ubuntu-drivers install) and restart; a container "
                 "is started with --gpus all (Docker) or --nv (Apptainer)",
             )
         ]
-    return [Finding(level, "no graphics card in this machine: networks train on its processor")]
+    return [Finding(level, "no GPU in this machine: networks train on its processor")]
 
 
 def _smi_error() -> str | None:
@@ -267,7 +276,7 @@ def _smi_error() -> str | None:
 
 
 def _on_the_bus() -> bool:
-    """Whether a graphics card of NVIDIA is plugged in, driver or not."""
+    """Whether a GPU of NVIDIA is plugged in, driver or not."""
     for device in PCI.glob("*"):
         try:
             vendor = (device / "vendor").read_text().strip()
@@ -279,7 +288,7 @@ def _on_the_bus() -> bool:
 
 
 def _devices() -> list[Finding]:
-    nodes = sorted(cards.DEVICES.glob("nvidia[0-9]*"))
+    nodes = device_files()
     refused = [str(node) for node in nodes if not os.access(node, os.R_OK | os.W_OK)]
     if refused:
         return [
@@ -289,7 +298,7 @@ def _devices() -> list[Finding]:
                 "(ls -l says which: often video or render)",
             )
         ]
-    if nodes and not (cards.DEVICES / "nvidia-uvm").exists():
+    if nodes and not nodes[0].with_name("nvidia-uvm").exists():
         return [
             Finding(
                 "problem",
@@ -346,7 +355,7 @@ def _build(framework: str) -> tuple[int | None, str]:
                 return major, ""
         if installed.version("jax-rocm7-plugin") or installed.version("jax-rocm60-plugin"):
             return None, ""
-        return None, f"JAX {version} has no plugin for cards: {remedy(framework, version)}"
+        return None, f"JAX {version} has no plugin for GPUs: {remedy(framework, version)}"
     spec = importlib.util.find_spec(framework)
     folder = Path(spec.origin).parent if spec is not None and spec.origin else Path()
     file = folder / ("python/platform/build_info.py" if framework == "tensorflow" else "version.py")
@@ -364,7 +373,7 @@ def _build(framework: str) -> tuple[int | None, str]:
 
 
 def remedy(framework: str, version: str | None) -> str:
-    """The command that installs a framework for cards, in the version that is there."""
+    """The command that installs a framework for GPUs, in the version that is there."""
     extra = {"tensorflow": "[and-cuda]", "jax": "[cuda12]", "torch": ""}[framework]
     pinned = f"=={version.split('+')[0]}" if version else ""
     force = "--force-reinstall " if framework == "torch" and version else ""
@@ -382,7 +391,7 @@ def _libraries(cuda: int, framework: str, *, needed: bool) -> list[Finding]:
         return [
             Finding(
                 "note",
-                f"{_some(missing, wanted)} libraries of {of} are missing, which only a card needs: "
+                f"{_some(missing, wanted)} libraries of {of} are missing, which only a GPU needs: "
                 f"{', '.join(missing)}",
             )
         ]
@@ -420,14 +429,14 @@ def library(name: str) -> str | None:
 
 
 def ask(framework: str, limit: float = 90) -> Finding:
-    """How many cards a framework itself sees, in a process of its own.
+    """How many GPUs a framework itself sees, in a process of its own.
 
     Parameters
     ----------
     framework : `tensorflow`, `jax` or `torch`. limit : seconds that it may take.
     """
     name = TITLES[framework]
-    code = f"{COUNT[framework]}; print('cards:', n)"
+    code = f"{COUNT[framework]}; print('GPUs:', n)"
     try:
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -438,20 +447,20 @@ def ask(framework: str, limit: float = 90) -> Finding:
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0"},
         )
     except subprocess.TimeoutExpired:
-        return Finding("problem", f"{name} did not answer about cards within {limit:.0f} s")
-    match = re.search(r"^cards: (\d+)$", done.stdout, re.M)
+        return Finding("problem", f"{name} did not answer about GPUs within {limit:.0f} s")
+    match = re.search(r"^GPUs: (\d+)$", done.stdout, re.M)
     if match is None:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         return Finding("problem", f"{name} cannot be started: {last}")
     if int(match[1]):
-        return Finding("ok", f"{name} sees {match[1]} card{'s' if match[1] != '1' else ''}")
+        return Finding("ok", f"{name} sees {match[1]} GPU{'s' if match[1] != '1' else ''}")
     words = [
         line
         for line in done.stderr.splitlines()
         if re.search(r"CUDA_ERROR|dlopen|cannot open|cuInit", line)
     ]
     said_so = f", and says: {_plain(words[-1])}" if words else ""
-    return Finding("problem", f"{name} sees no card{said_so}")
+    return Finding("problem", f"{name} sees no GPU{said_so}")
 
 
 def _plain(line: str) -> str:

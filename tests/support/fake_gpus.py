@@ -1,4 +1,4 @@
-"""Pretended cards: an nvidia-smi that lists them. What asks it cannot tell it from the real one."""
+"""Pretended GPUs: an nvidia-smi that lists them. What asks it cannot tell it from the real one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ esac
 
 
 def uuids(count: int) -> list[str]:
-    """Fresh names, so that tests at the same time have cards of their own."""
+    """Fresh names, so that tests at the same time have GPUs of their own."""
     return [f"GPU-{uuid.uuid4()}" for _ in range(count)]
 
 
@@ -31,7 +31,8 @@ def install(folder: Path, names: list[str], *, parts: dict[int, list[str]] | Non
 
     Parameters
     ----------
-    names : UUIDs of the cards, of 40,960 MB each. parts : MIG's UUIDs of a card, by its number.
+    names : UUIDs of the GPUs, of 40,960 MB each.
+    parts : MIG's UUIDs of a GPU, by its number.
     """
     lines = []
     for n, name in enumerate(names):

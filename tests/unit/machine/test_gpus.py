@@ -14,54 +14,52 @@ import pytest
 
 from darkroom import ROOT
 from darkroom.errors import UserError
-from darkroom.machine import cards
-from tests.support import fake_cards
+from darkroom.machine import gpus
+from tests.support import fake_gpus
 
 A, B, C = "GPU-aaaa1111", "GPU-bbbb2222", "GPU-cccc3333"
-VISIBLE = (*cards.ALLOCATED, "SLURM_JOB_ID", "CUDA_DEVICE_ORDER",
+VISIBLE = (*gpus.ALLOCATED, "SLURM_JOB_ID", "CUDA_DEVICE_ORDER",
            "XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_MEM_FRACTION")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without cards, locks of its own, and an environment that is put back."""
+    """A machine without GPUs, locks of its own, and an environment that is put back."""
     for name in VISIBLE:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(cards, "DEVICES", tmp_path / "dev")
-    monkeypatch.setattr(cards, "AMD_NODES", tmp_path / "nodes")
-    monkeypatch.setattr(cards, "LOCKS", tmp_path)
-    monkeypatch.setattr(cards, "_asked", cards.Asked())
-    monkeypatch.setattr(cards, "_locks", [])
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path / "dev")
+    monkeypatch.setattr(gpus, "AMD_NODES", tmp_path / "nodes")
+    monkeypatch.setattr(gpus, "LOCKS", tmp_path)
     return tmp_path
 
 
 def install(machine: Path, names: list[str], **more: dict[int, list[str]]) -> None:
-    fake_cards.install(machine / "bin", names, **more)
+    fake_gpus.install(machine / "bin", names, **more)
 
 
 def names() -> list[str]:
-    return [card.name for card in cards.found()]
+    return [gpu.name for gpu in gpus.found()]
 
 
 # ---------------------------------------------------------------- which there are
 
 
-def test_no_card_where_nothing_says_so() -> None:
-    assert cards.found() == []
-    assert not cards.likely()
+def test_no_gpu_where_nothing_says_so() -> None:
+    assert gpus.found() == []
+    assert not gpus.likely()
 
 
-def test_cards_of_nvidia_smi(machine: Path) -> None:
+def test_gpus_of_nvidia_smi(machine: Path) -> None:
     install(machine, [A, B])
-    assert cards.found() == [
-        cards.Card(A, A, "NVIDIA Pretended-0"),
-        cards.Card(B, B, "NVIDIA Pretended-1"),
+    assert gpus.found() == [
+        gpus.Gpu(A, A, "NVIDIA Pretended-0"),
+        gpus.Gpu(B, B, "NVIDIA Pretended-1"),
     ]
-    assert cards.likely()
-    assert cards.memory(cards.found()) == [40960, 40960]
+    assert gpus.likely()
+    assert gpus.memory(gpus.found()) == [40960, 40960]
 
 
 @pytest.mark.parametrize(
@@ -75,13 +73,13 @@ def test_a_scheduler_chooses_among_them(
     install(machine, [A, B, C])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
     assert names() == seen
-    assert cards.likely() == bool(seen)
+    assert gpus.likely() == bool(seen)
 
 
-def test_a_divided_card_is_its_parts(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_divided_gpu_is_its_parts(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(machine, [A, B], parts={0: ["MIG-1", "MIG-2"]})
     assert names() == ["MIG-1", "MIG-2", B]
-    assert cards.found()[1].model == "NVIDIA Pretended-0, MIG 1g.5gb"
+    assert gpus.found()[1].model == "NVIDIA Pretended-0, MIG 1g.5gb"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-2")
     assert names() == ["MIG-2"]
 
@@ -93,22 +91,22 @@ def test_without_nvidia_smi_the_devices_are_counted(
     (machine / "dev").mkdir()
     for name in ("nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm"):
         (machine / "dev" / name).touch()
-    assert cards.likely()
+    assert gpus.likely()
     assert names() == ["2", "10"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "10")
-    assert [c.key for c in cards.found()] == ["nvidia-10"]
+    assert [c.key for c in gpus.found()] == ["nvidia-10"]
 
 
-def test_cards_of_a_job_that_cannot_be_told_apart_are_its_own(
+def test_gpus_of_a_job_that_cannot_be_told_apart_are_its_own(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slurm may call a different card 0 in each job: such jobs must not wait for each other."""
+    """Slurm may call a different GPU 0 in each job: such jobs must not wait for each other."""
     monkeypatch.setenv("PATH", str(machine / "bin"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     keys = []
     for job in ("17", "18"):
         monkeypatch.setenv("SLURM_JOB_ID", job)
-        keys.append(cards.found()[0].key)
+        keys.append(gpus.found()[0].key)
     assert keys == ["nvidia-job17-0", "nvidia-job18-0"]
 
 
@@ -117,64 +115,64 @@ def test_within_slurm_only_what_it_gave_counts(
 ) -> None:
     install(machine, [A])
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    assert not cards.likely()
+    assert not gpus.likely()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert cards.likely()
+    assert gpus.likely()
 
 
-def test_cards_of_amd(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_of_amd(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for node, number in (("0", "0"), ("1", "4711"), ("2", "4712"), ("10", "4720")):
         (machine / "nodes" / node).mkdir(parents=True)
         (machine / "nodes" / node / "gpu_id").write_text(f"{number}\n")
-    assert [(c.name, c.key, c.maker) for c in cards.found()] == [
+    assert [(c.name, c.key, c.maker) for c in gpus.found()] == [
         ("0", "amd-4711", "amd"), ("1", "amd-4712", "amd"), ("2", "amd-4720", "amd")]  # fmt: skip
-    cards.take(1)
+    gpus.take(1)
     assert os.environ["HIP_VISIBLE_DEVICES"] == "0"
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
     monkeypatch.delenv("HIP_VISIBLE_DEVICES")
     monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "2,1")
-    assert [c.key for c in cards.found()] == ["amd-4720", "amd-4712"]
+    assert [c.key for c in gpus.found()] == ["amd-4720", "amd-4712"]
 
 
 # ---------------------------------------------------------------- what a job is told
 
 
-def test_a_job_sees_its_card_alone(machine: Path) -> None:
+def test_a_job_sees_its_gpu_alone(machine: Path) -> None:
     install(machine, [A, B])
-    taken = cards.take(1)
+    taken = gpus.take(1)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == A
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ
-    assert taken == cards.asked() and taken.part is None and names() == [A]
+    assert taken.memory_share is None and [gpu.name for gpu in taken.taken] == names() == [A]
 
 
 @pytest.mark.parametrize(
     ("jobs", "part", "told"), [(3, None, "0.3"), (2, 0.7, "0.7"), (1, 0.5, "0.5")]
 )
-def test_memory_of_a_shared_card(machine: Path, jobs: int, part: float | None, told: str) -> None:
+def test_memory_of_a_shared_gpu(machine: Path, jobs: int, part: float | None, told: str) -> None:
     install(machine, [A])
-    cards.take(1, jobs=jobs, part=part)
+    taken = gpus.take(1, jobs=jobs, memory_share=part)
     assert os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] == told
-    assert cards.asked().part == float(told)
+    assert taken.memory_share == float(told)
 
 
 def test_a_job_that_asks_for_none_sees_none(machine: Path) -> None:
     install(machine, [A])
-    cards.take(0)
+    assert gpus.take(0) == gpus.NO_GPUS
     assert os.environ["CUDA_VISIBLE_DEVICES"] == os.environ["HIP_VISIBLE_DEVICES"] == "-1"
     assert names() == []
 
 
-def test_more_cards_than_there_are(machine: Path) -> None:
+def test_more_gpus_than_there_are(machine: Path) -> None:
     install(machine, [A])
-    with pytest.raises(UserError, match="asks for 2 cards and this machine has one card: NVIDIA"):
-        cards.take(2)
+    with pytest.raises(UserError, match="asks for 2 GPUs and this machine has one GPU: NVIDIA"):
+        gpus.take(2)
 
 
-def test_where_no_card_can_be_listed_nothing_is_locked(machine: Path) -> None:
-    taken = cards.take(1, required=True)
-    assert taken.cards == () and taken.count == 1 and taken.required
+def test_where_no_gpu_can_be_listed_nothing_is_locked(machine: Path) -> None:
+    taken = gpus.take(1, required=True)
+    assert taken.taken == () and taken.count == 1 and taken.required
     assert not list(machine.glob("darkroom-*"))
 
 
@@ -189,7 +187,7 @@ def test_a_folder_of_locks_that_is_another_s(machine: Path, what: str) -> None:
     if what == "a link to a folder":
         (machine / "elsewhere").mkdir()
     with pytest.raises(UserError, match="not yours; remove it"):
-        cards.take(1)
+        gpus.take(1)
 
 
 # ---------------------------------------------------------------- processes
@@ -197,11 +195,11 @@ def test_a_folder_of_locks_that_is_another_s(machine: Path, what: str) -> None:
 JOB = """
 import os, sys, time
 from pathlib import Path
-from darkroom.machine import cards
+from darkroom.machine import gpus
 from darkroom.workflow import code
-cards.LOCKS = Path(sys.argv[1])
+gpus.LOCKS = Path(sys.argv[1])
 count, jobs, child = map(int, sys.argv[2:])
-cards.take(count, jobs=jobs, every=0.05, say=lambda text: print(text, flush=True))
+gpus.take(count, jobs=jobs, every=0.05, say=lambda text: print(text, flush=True))
 print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
 if child and (pid := os.fork()) == 0:
     sys.stdout = None
@@ -215,7 +213,7 @@ sys.stdin.read()
 
 
 class Job:
-    """A process that takes cards and keeps them until it is ended."""
+    """A process that takes GPUs and keeps them until it is ended."""
 
     def __init__(self, machine: Path, count: int, jobs: int, child: bool) -> None:
         words = [str(machine), str(count), str(jobs), str(int(child))]
@@ -268,7 +266,7 @@ def start(machine: Path) -> Iterator[Start]:
             pipe.close()
 
 
-def test_more_jobs_than_cards_wait_and_a_killed_one_frees_its_card(
+def test_more_jobs_than_gpus_wait_and_a_killed_one_frees_its_gpu(
     machine: Path, start: Start
 ) -> None:
     install(machine, [A, B])
@@ -276,8 +274,8 @@ def test_more_jobs_than_cards_wait_and_a_killed_one_frees_its_card(
     taken = {first.line(): first, second.line(): second}
     assert set(taken) == {A, B}
     third, fourth = start(), start()
-    waiting = "waiting for a card: other jobs have what there is (2)"
-    # one of the two looks at the cards, the other waits for its turn: both say so
+    waiting = "waiting for a GPU: other jobs have what there is (2)"
+    # one of the two looks at the GPUs, the other waits for its turn: both say so
     assert third.line() == fourth.line() == waiting
     assert third.silent() and fourth.silent()
     taken[B].kill()
@@ -288,7 +286,7 @@ def test_more_jobs_than_cards_wait_and_a_killed_one_frees_its_card(
     assert other.line() == A
 
 
-def test_a_child_that_lives_on_does_not_keep_the_card(machine: Path, start: Start) -> None:
+def test_a_child_that_lives_on_does_not_keep_the_gpu(machine: Path, start: Start) -> None:
     install(machine, [A])
     holder = start(child=True)
     assert holder.line() == A
@@ -301,7 +299,7 @@ def test_a_child_that_lives_on_does_not_keep_the_card(machine: Path, start: Star
         os.kill(child, signal.SIGKILL)
 
 
-def test_jobs_that_share_cards_are_spread_over_them(machine: Path, start: Start) -> None:
+def test_jobs_that_share_gpus_are_spread_over_them(machine: Path, start: Start) -> None:
     install(machine, [A, B])
     jobs = []
     for _ in range(4):
@@ -309,12 +307,12 @@ def test_jobs_that_share_cards_are_spread_over_them(machine: Path, start: Start)
         jobs[-1] = (jobs[-1][0], jobs[-1][0].line())
     assert [name for _, name in jobs] == [A, B, A, B]
     fifth = start(jobs_a_card=2)
-    assert "waiting for a card" in fifth.line()
+    assert "waiting for a GPU" in fifth.line()
     jobs[2][0].kill()
     assert fifth.line() == A
 
 
-def test_who_wants_a_card_alone_waits_for_those_who_share_it(machine: Path, start: Start) -> None:
+def test_who_wants_a_gpu_alone_waits_for_those_who_share_it(machine: Path, start: Start) -> None:
     """Two runs with other settings: what one may share, the other still has alone."""
     install(machine, [A])
     one, two = start(jobs_a_card=3), start(jobs_a_card=2)
@@ -331,13 +329,13 @@ def test_who_wants_a_card_alone_waits_for_those_who_share_it(machine: Path, star
     assert late.line() == A
 
 
-def test_a_job_of_two_cards_is_not_passed_by(machine: Path, start: Start) -> None:
+def test_a_job_of_two_gpus_is_not_passed_by(machine: Path, start: Start) -> None:
     """It holds none while it waits, and those who come later wait behind it."""
     install(machine, [A, B])
     holder = start()
     assert holder.line() == A
     both = start(2)
-    assert both.line() == "waiting for 2 cards: other jobs have what there is (2)"
+    assert both.line() == "waiting for 2 GPUs: other jobs have what there is (2)"
     late = start()
     assert "waiting" in late.line()
     holder.kill()
@@ -347,7 +345,7 @@ def test_a_job_of_two_cards_is_not_passed_by(machine: Path, start: Start) -> Non
     assert late.line() == A
 
 
-def test_only_the_cards_of_an_allocation_are_waited_for(
+def test_only_the_gpus_of_an_allocation_are_waited_for(
     machine: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(machine, [A, B, C])
