@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from darkroom.features.predictions import read_predictions
-from darkroom.images import store
+from darkroom.images import features_file
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAPS = {"apart": 2.0, "overlapping": 1.0, "mixed": 0.5}  # distance of the clusters' centres
@@ -50,11 +50,11 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from darkroom.images import store
+from darkroom.images import features_file
 from darkroom.split import splits
 
 features, table, folder, estimator, threads = sys.argv[1:]
-read, opened = splits.read_splits(table), store.open_features(features)
+read, opened = splits.read_splits(table), features_file.open_features(features)
 part, label = read.lookup(opened.row, "holdout")
 x = np.asarray(opened.features)
 train, held = part == "train", np.isin(part, ["validation", "test"]) & (opened.variant == 0)
@@ -103,7 +103,7 @@ def write(folder: Path, rows: int, values: int, classes: int, apart: float) -> t
     about = json.dumps({"classes": names, "folds": ["holdout"], "notes": []})
     features, splits = str(folder / "features.h5"), str(folder / "splits.parquet")
     pq.write_table(table.replace_schema_metadata({"darkroom": about}), splits)
-    store.write_features(
+    features_file.write_features(
         features, x, np.arange(n), np.zeros(n, np.int16), name="made", layer="none"
     )
     return features, splits

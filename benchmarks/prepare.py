@@ -50,10 +50,10 @@ data = np.array(images).astype("float32") / 255
 
 OURS = """
 import json, sys
-from darkroom.images import prepare as images
+from darkroom.images.prepare import prepare_images
 
 source, manifest, output, cfg, threads = sys.argv[1:]
-images.write_images(source, manifest, output, cfg=json.loads(cfg), threads=int(threads))
+prepare_images(source, manifest, output, cfg=json.loads(cfg), threads=int(threads))
 """
 
 POLICY = {

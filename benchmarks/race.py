@@ -28,7 +28,7 @@ import yaml
 from darkroom.config import stages
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
-from darkroom.images import prepare as images
+from darkroom.images.prepare import prepare_images
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
 from darkroom.split import plan
@@ -94,7 +94,7 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
     plan.split_rows(
         path["manifest"], path["splits"], indices=str(folder / "i.json"), cfg=cfg("split_rows")
     )
-    images.write_images(
+    prepare_images(
         path["source"], path["manifest"], path["images"], cfg=cfg("prepare_images"), threads=threads
     )
     return settings, path

@@ -33,10 +33,10 @@ from darkroom.config.stages import stage_settings
 
 CLASSES = 10
 STAGES = {
-    "index_files": "index.write_manifest(source, manifest, cfg=cfg('index_files'), threads=cores)",
-    "split_rows": "partition.write_splits(manifest, splits, indices='indices.json', cfg=cfg('split_rows'))",
-    "prepare_images": "images.write_images(source, manifest, pixels, cfg=cfg('prepare_images', view=view), threads=cores)",
-    "augment_images": "augmentation.write_augmented(pixels, manifest, variants, cfg=cfg('augment_images'), threads=cores)",
+    "index_files": "index_files(source, manifest, cfg=cfg('index_files'), threads=cores)",
+    "split_rows": "split_rows(manifest, splits, indices='indices.json', cfg=cfg('split_rows'))",
+    "prepare_images": "prepare_images(source, manifest, pixels, cfg=cfg('prepare_images', view=view), threads=cores)",
+    "augment_images": "augment_images(pixels, manifest, variants, cfg=cfg('augment_images'), threads=cores)",
     "describe_images": "describe.describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe_images', features='hog'))",
     "embed_images": "backbone.embed_images(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed_images', features='net'), threads=cores)",
     "train_model": "training.train(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train_model', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
@@ -50,8 +50,9 @@ STAGES = {
     "write_report": "report_()",
 }
 MODULES = {
-    "index_files": "index", "split_rows": "partition", "prepare_images": "images",
-    "augment_images": "augmentation", "describe_images": "features.describe",
+    "index_files": "index.manifest.index_files", "split_rows": "split.plan.split_rows",
+    "prepare_images": "images.prepare.prepare_images",
+    "augment_images": "images.variants.augment_images", "describe_images": "features.describe",
     "embed_images": "features.backbone", "train_model": "training",
     "extract_features": "features.network", "evaluate_dataset": "evaluate.evaluate",
     "write_report": "report.report",

@@ -1,10 +1,10 @@
 """Make the stored variants of prepared images."""
 
-from darkroom.images import variants as augmentation
+from darkroom.images.variants import augment_images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    augmentation.write_augmented(
+    augment_images(
         snakemake.input.images,
         snakemake.input.manifest,
         snakemake.output[0],

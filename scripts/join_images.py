@@ -1,7 +1,7 @@
 """Join the shards of prepared images."""
 
-from darkroom.images import prepare as images
+from darkroom.images.prepare import join_images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    images.join(list(snakemake.input.parts), snakemake.output[0])
+    join_images(list(snakemake.input.parts), snakemake.output[0], cfg=snakemake.params.cfg)

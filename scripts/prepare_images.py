@@ -1,10 +1,10 @@
 """Decode and resize every usable image once a view."""
 
-from darkroom.images import prepare as images
+from darkroom.images.prepare import prepare_images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    images.write_images(
+    prepare_images(
         snakemake.input.source,
         snakemake.input.manifest,
         snakemake.output[0],

@@ -1,10 +1,10 @@
 """Decode and resize the usable images of one shard."""
 
-from darkroom.images import prepare as images
+from darkroom.images.prepare import prepare_shard
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
-    images.write_images(
+    prepare_shard(
         snakemake.input.source,
         snakemake.input.manifest,
         snakemake.output[0],

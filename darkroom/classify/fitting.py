@@ -20,7 +20,7 @@ from darkroom.classify.estimators import Recipe, in_words
 from darkroom.classify.rows import MappedRows, TrainingRows, stratified_sample
 from darkroom.errors import UserError
 from darkroom.features import predictions
-from darkroom.images import store
+from darkroom.images import features_file
 from darkroom.split import splits
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ def validate(
 class _Data:
     """The rows of a fold: those that a classifier is fitted to, and those that it predicts."""
 
-    features: store.Features
+    features: features_file.Features
     classes: list[str]
     known: list[int]  # indices of the classes with training rows
     training: TrainingRows
@@ -187,7 +187,7 @@ def _read(features: str, splits_path: str, cfg: FitClassifier) -> tuple[_Data, l
     kinds.check_settings(cfg["name"], classifier["kind"], classifier["settings"])
     notes: list[str] = []
     table = splits.read_splits(splits_path)
-    opened = store.open_features(features)
+    opened = features_file.open_features(features)
     row, variant = opened.row, opened.variant
     part, label = table.lookup(row, cfg["fold"])
     part = part.astype(str)

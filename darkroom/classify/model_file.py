@@ -56,7 +56,7 @@ class Fitted:
         classes 0, 1, … are the entries of `known`.
     known : indices into `classes` of the classes it was trained on.
     classes : K class names in order.
-    about : `features`, `layer` and `made` (as in `store.Features`), `classifier` (its
+    about : `features`, `layer` and `made` (as in `features_file.Features`), `classifier` (its
         settings), `dataset`, `fold`, `notes`, `versions`.
     """
 

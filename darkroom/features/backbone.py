@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from darkroom.errors import UserError
-from darkroom.images import store
+from darkroom.images import features_file, store
 from darkroom.images.joined import forget
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
@@ -95,7 +95,7 @@ def embed_images(
     layer = ", ".join([cfg["application"], *given, f"pool: {cfg['pool']}"])
     width = int(np.prod(shape))
     with (
-        store.features_writer(
+        features_file.features_writer(
             features, len(row), width, row, variant, name=cfg["name"], layer=layer, made=made
         ) as out,
         progress(f"{cfg['name']}: embedding", len(row)) as bar,

@@ -12,7 +12,7 @@ from typing import Literal, TypedDict
 import numpy as np
 
 from darkroom.errors import UserError
-from darkroom.images import store
+from darkroom.images import features_file, store
 from darkroom.images.joined import forget
 from darkroom.machine.progress import progress
 
@@ -63,7 +63,7 @@ def describe_images(
     variant = np.concatenate([f.variant for f in files])
     chunk = max(1, CHUNK_BYTES // bytes_each)
     made = {"kind": cfg["kind"], "view": files[0].view, "decode": files[0].decode}
-    writer = store.features_writer(
+    writer = features_file.features_writer(
         features, len(row), d, row, variant, name=cfg["name"], layer=layer, made=made
     )
     with writer as out, progress(f"{cfg['name']}: describing", len(row)) as bar:

@@ -10,7 +10,7 @@ import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.features.predictions import Run, write_predictions
-from darkroom.images import store
+from darkroom.images import features_file
 from darkroom.images.joined import forget
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
@@ -109,7 +109,7 @@ def extract_features(
     start, done, told, unwritten = time.perf_counter(), 0, 0, 0
     width = int(np.prod(output.shape[1:]))
     with (
-        store.features_writer(
+        features_file.features_writer(
             features_path,
             len(rows),
             width,

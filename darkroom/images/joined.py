@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 
-class Shards:
+class JoinedArray:
     """An array whose first axis goes on from file to file; each is mapped, none is read whole.
 
     It takes an integer, a slice or an array of integers in its first index and gives a plain
@@ -79,13 +79,13 @@ class Shards:
         return out
 
 
-Array = np.ndarray | Shards
+Array = np.ndarray | JoinedArray
 """Rows of a file, or of several."""
 
 
 def take(array: Array, index: np.ndarray, out: np.ndarray) -> None:
     """Read rows at places that are known to lie in the array; what is written to `out`."""
-    if isinstance(array, Shards):
+    if isinstance(array, JoinedArray):
         array.take(index, out)
     else:
         np.take(array, index, axis=0, out=out, mode="clip")
@@ -93,7 +93,7 @@ def take(array: Array, index: np.ndarray, out: np.ndarray) -> None:
 
 def forget(array: Array) -> None:
     """Give the pages of a mapped array back; what was written to it is in the file."""
-    for part in array.parts if isinstance(array, Shards) else [array]:
+    for part in array.parts if isinstance(array, JoinedArray) else [array]:
         mapped: Any = getattr(part, "_mmap", None)
         if mapped is not None and hasattr(mapped, "madvise"):
             mapped.madvise(mmap.MADV_DONTNEED)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
 
 from darkroom.errors import UserError
-from darkroom.images import prepare as prepared
 from darkroom.images import store
 from darkroom.images.joined import forget
+from darkroom.images.resize import channel_sums
+from darkroom.images.rows import given_as
 from darkroom.machine import workers
 
 log = logging.getLogger(__name__)
@@ -176,8 +177,28 @@ def _drawn(function: Callable[..., np.ndarray], amount: float) -> Filter:
     return lambda image, random: function(image, amount, random)
 
 
-def write_augmented(
-    images: str, manifest: str, output: str, *, cfg: dict[str, Any], threads: int = 1
+class AugmentImages(TypedDict):
+    """What the stored variants of images are made by.
+
+    Attributes
+    ----------
+    dataset : its name.
+    variants : single-key mappings of a kind to its settings.
+    labels : source labels to make variants of; None: all.
+    seed : of the random ones.
+    given : `use`: rows that the source gives as test get none; `ignore`: the split may train on
+        them; a mapping: those whose part becomes the test get none.
+    """
+
+    dataset: str
+    variants: list[dict[str, dict[str, Any]]]
+    labels: list[str] | None
+    seed: int
+    given: str | dict[str, str]
+
+
+def augment_images(
+    images: str, manifest: str, output: str, *, cfg: AugmentImages, threads: int = 1
 ) -> None:
     """Make the variants of prepared images, each with its parent's row.
 
@@ -187,10 +208,10 @@ def write_augmented(
 
     Parameters
     ----------
-    images : prepared images. manifest : manifest.parquet. output : the file to make.
-    cfg : `variants` (list of {kind: settings}), `labels` (source labels to make them
-        of; None: all), `seed`, `given` (`use`: rows that the source gives as test get none;
-        `ignore`: the split may train on them; a mapping: those whose part becomes the test).
+    images : prepared images.
+    manifest : manifest.parquet.
+    output : the file to make.
+    cfg : the settings.
     threads : worker processes.
 
     Raises
@@ -203,10 +224,10 @@ def write_augmented(
     names = ["original", *(name for name, _ in variants_of(cfg["variants"]))]
     wanted = np.ones(len(source), bool)
     if cfg["given"] != "ignore":
-        moved = {} if cfg["given"] == "use" else cfg["given"]
-        tests = {
-            part for part in ("train", "validation", "test") if moved.get(part, part) == "test"
-        }
+        becomes = {part: part for part in ("train", "validation", "test")}
+        if not isinstance(cfg["given"], str):
+            becomes |= cfg["given"]
+        tests = {part for part, to in becomes.items() if to == "test"}
         wanted &= ~given_as(manifest, tests)[source.row]
     if cfg["labels"] is not None:
         if missing := sorted(set(cfg["labels"]) - set(source.labels)):
@@ -244,7 +265,7 @@ def write_augmented(
                 for variant, function in enumerate(filters, 1):
                     draw = np.random.default_rng([cfg["seed"], int(source.row[parent]), variant])
                     made[k] = function(image, draw)
-                    first[k], square[k] = prepared.channel_sums(made[k])
+                    first[k], square[k] = channel_sums(made[k])
                     k += 1
             forget(source.images)
 
@@ -252,13 +273,3 @@ def write_augmented(
             size = workers.block_size(len(parents), int(np.prod(shape)) * each, threads)
             workers.in_blocks(work, len(parents), block=size, threads=threads, what="augment")
     log.info("made %d variants of %d images in %s", each * len(parents), len(parents), output)
-
-
-def given_as(manifest: str, names: set[str]) -> np.ndarray:
-    """(n,) bool: which rows of a manifest the source itself gives as one of some parts."""
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(manifest)
-    batches = file.iter_batches(columns=["split"], use_threads=False)
-    parts = [[name in names for name in b.column(0).to_pylist()] for b in batches]
-    return np.concatenate([np.array(p, bool) for p in parts] or [np.zeros(0, bool)])

@@ -29,6 +29,7 @@ from darkroom.train.training import FACTS
 if TYPE_CHECKING:
     from darkroom.classify.model_file import Fitted
     from darkroom.decode.policy import Policy
+    from darkroom.images.resize import View
 
 On = tuple[int, str | None, Gpus]
 """What a network runs on: threads, Keras' backend, GPUs."""
@@ -54,7 +55,7 @@ class Trained:
     dataset: str
     run: Run
     classes: list[str]
-    view: dict[str, Any]
+    view: View
     policy: Policy
     files: list[str]
     network: str | None = None
@@ -129,11 +130,11 @@ class Trained:
         """From (B, H, W, C) uint8 to features, as the stage that made the feature set does it."""
         from darkroom.features.describe import describer
         from darkroom.features.network import feature_layer
-        from darkroom.images import prepare as images
+        from darkroom.images.resize import size_of
         from darkroom.train import models
 
         assert self.fitted is not None
-        made, shape = self.fitted.about["made"], images.size_of(self.view)
+        made, shape = self.fitted.about["made"], size_of(self.view)
         if self.network is not None:
             network = _load(self.network, on)
             _, output = feature_layer(network, self.layer)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from darkroom.errors import UserError, nearest
 from darkroom.index.listing import Listing
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from darkroom.decode.policy import Policy
+    from darkroom.images.resize import View
 
 CHUNK_BYTES = 32_000_000  # of pixels that are decoded, and then looked at, at a time
 BATCH = 64
@@ -116,7 +117,7 @@ def batch_of(shape: tuple[int, int, int]) -> int:
 
 @contextmanager
 def decoding(
-    files: list[str], *, view: dict[str, Any], policy: Policy, threads: int
+    files: list[str], *, view: View, policy: Policy, threads: int
 ) -> Iterator[Iterator[Chunk]]:
     """Read, check and decode pictures in worker processes while the caller looks at others.
 
@@ -132,12 +133,12 @@ def decoding(
     import cv2
     import numpy as np
 
-    from darkroom.images import prepare as images
+    from darkroom.images.resize import size_of
     from darkroom.machine import workers
     from darkroom.train import batches
 
     cv2.setNumThreads(1)
-    shape = images.size_of(view)
+    shape = size_of(view)
     one, n, batch = int(np.prod(shape)), len(files), batch_of(shape)
     size = min(batch * max(1, CHUNK_BYTES // (one * batch)), -(-n // batch) * batch)
     buffer = mmap.mmap(-1, 3 * size * one)  # shared with the processes that are forked later
@@ -176,7 +177,7 @@ def decoding(
         yield ready
 
 
-def examine(path: str, out: np.ndarray, *, view: dict[str, Any], policy: Policy) -> tuple[str, str]:
+def examine(path: str, out: np.ndarray, *, view: View, policy: Policy) -> tuple[str, str]:
     """Read a picture and check all of it, as the index does; then decode it as `prepare` does.
 
     Parameters
@@ -190,7 +191,7 @@ def examine(path: str, out: np.ndarray, *, view: dict[str, Any], policy: Policy)
     """
     from darkroom.decode.file import probe, trouble_of
     from darkroom.decode.quiet import quiet
-    from darkroom.images import prepare as images
+    from darkroom.images.resize import render
     from darkroom.index.examine import read_file
 
     try:
@@ -198,7 +199,7 @@ def examine(path: str, out: np.ndarray, *, view: dict[str, Any], policy: Policy)
             data, _, _ = read_file(path)
             found = probe(data, Path(path).name, policy)
             if not found.trouble:
-                images.render(data, out, view=view, policy=policy)
+                render(data, out, view=view, policy=policy)
                 return found.status, found.conversions
             reason = found.trouble
     except (OSError, ValueError, MemoryError) as error:

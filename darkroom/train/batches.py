@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from darkroom.errors import UserError
-from darkroom.images import store
+from darkroom.images import features_file, store
 from darkroom.images.joined import Array, forget, take
 from darkroom.split.splits import read_splits, training_rows
 
@@ -116,7 +116,7 @@ class Fold:
         UserError
             The file is of other images.
         """
-        features = store.open_features(path)
+        features = features_file.open_features(path)
         for name in ("row", "variant"):
             here = np.concatenate([getattr(f, name) for f in self.files])
             if not np.array_equal(here, getattr(features, name)):

@@ -11,7 +11,7 @@ from darkroom.classify.fitting import FitClassifier
 from darkroom.errors import UserError
 from darkroom.features import metrics
 from darkroom.features.predictions import Run
-from darkroom.images import store
+from darkroom.images import features_file
 from darkroom.images.joined import forget
 from darkroom.overrides import override
 from darkroom.split.splits import read_splits
@@ -54,7 +54,7 @@ def try_classifier(
     """
     tune = cfg["tune"]
     table = read_splits(splits)
-    opened = store.open_features(features)
+    opened = features_file.open_features(features)
     part, label = table.lookup(opened.row, cfg["fold"])
     if not (part == "validation").any():
         raise UserError(

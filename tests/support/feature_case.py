@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from darkroom.classify.fitting import fit_classifier
 from darkroom.config.classifier import Classifier
 from darkroom.features.predictions import probabilities, read_predictions
-from darkroom.images import store
+from darkroom.images import features_file
 
 KINDS = ["svm", "linear_svm", "random_forest", "logistic_regression", "knn"]
 FEW_TREES = {"random_forest": {"n_estimators": 60}}
@@ -27,7 +27,7 @@ class Case:
         self.variant = np.zeros(n, np.int16) if variant is None else np.asarray(variant)
         self.features = str(folder / "features.h5")
         self.splits = str(folder / "splits.parquet")
-        store.write_features(
+        features_file.write_features(
             self.features, self.x, self.row, self.variant, name="pixels", layer="pixels"
         )
         first = self.variant == 0

@@ -18,7 +18,7 @@ from darkroom.config.stages import stage_settings
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
-from darkroom.images import prepare as images
+from darkroom.images.prepare import prepare_images
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
 from darkroom.split import plan
@@ -71,7 +71,7 @@ class Chain:
         plan.split_rows(manifest, splits, indices=indices, cfg=self.cfg("split_rows"))
         for view in self.settings.views_of("shapes"):
             cfg = self.cfg("prepare_images", view=view)
-            images.write_images(source, manifest, self.pixels(view), cfg=cfg)
+            prepare_images(source, manifest, self.pixels(view), cfg=cfg)
         for fold in self.settings.folds_of("shapes"):
             self.network(fold)
         for name in self.settings.features_of("shapes"):

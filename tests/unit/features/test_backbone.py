@@ -15,7 +15,7 @@ from darkroom.errors import UserError
 from darkroom.features.backbone import embed_images
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
-from darkroom.images import store
+from darkroom.images import features_file, store
 from darkroom.train import backbones, heads, models, training
 from tests.support import tiny_data
 from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
@@ -107,7 +107,7 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 
 def test_images_come_first_then_variants(varied: Data) -> None:
-    made = store.open_features(varied.embedded["average"])
+    made = features_file.open_features(varied.embedded["average"])
     assert made.row.tolist() == [*range(60), *range(60)]
     assert made.variant.tolist() == [0] * 60 + [1] * 60
     network = backbones.build(**MOBILENET, pool="average", shape=SHAPE, weights=varied.weights)
@@ -120,9 +120,9 @@ def test_images_come_first_then_variants(varied: Data) -> None:
 
 
 def test_a_map_is_a_row_and_says_its_shape(data: Data) -> None:
-    made = store.open_features(data.embedded["none"])
+    made = features_file.open_features(data.embedded["none"])
     assert made.made["shape"] == [1, 1, 256] and made.features.shape == (60, 256)
-    average = store.open_features(data.embedded["average"])
+    average = features_file.open_features(data.embedded["average"])
     assert np.allclose(made.features, average.features, atol=1e-5)  # the mean of one place
 
 
@@ -168,7 +168,7 @@ def test_features_and_predictions_come_from_the_cached_ones(
             cfg=NETWORK | {"layer": layer}, threads=1, embedded=embedded,
         )  # fmt: skip
         table, _ = read_predictions(str(tmp_path / f"{name}.parquet"))
-        made = store.open_features(str(tmp_path / f"{name}.h5"))
+        made = features_file.open_features(str(tmp_path / f"{name}.h5"))
         return made, probabilities(table, tiny_data.CLASSES)
 
     slow, said = extract("slow", None, None)
@@ -178,9 +178,9 @@ def test_features_and_predictions_come_from_the_cached_ones(
     assert fast.layer == slow.layer == "dropout_2" and fast.features.shape == slow.features.shape
     assert np.allclose(fast.features, slow.features, atol=1e-4)
     assert np.allclose(again, said, atol=1e-5)
-    cached = store.open_features(data.embedded["average"])
+    cached = features_file.open_features(data.embedded["average"])
     other = str(tmp_path / "other.h5")
-    store.write_features(
+    features_file.write_features(
         other, 1 - cached.features, cached.row, cached.variant, name="x", layer="x"
     )
     named, changed = extract("named", "code", other)  # no pixel is looked at
@@ -196,9 +196,11 @@ def test_a_head_of_no_layers_and_one_on_a_map(data: Data, tmp_path: Path) -> Non
         features_path=str(tmp_path / "f.h5"), predictions_path=str(tmp_path / "p.parquet"),
         cfg=NETWORK, threads=1, embedded=data.embedded["average"],
     )  # fmt: skip
-    made = store.open_features(str(tmp_path / "f.h5"))
+    made = features_file.open_features(str(tmp_path / "f.h5"))
     assert made.layer == "embedding"
-    assert np.array_equal(made.features, store.open_features(data.embedded["average"]).features)
+    assert np.array_equal(
+        made.features, features_file.open_features(data.embedded["average"]).features
+    )
     convolution = tiny_data.LAYERS[0]
     on_map = data.train(tmp_path, "none", layers=[convolution, {"flatten": {}}], epochs=1)
     assert on_map.get_layer("conv_1").output.shape == (None, 1, 1, 4)
@@ -226,10 +228,10 @@ def test_variants_are_learned_from_their_features(
 
 
 def test_features_of_other_images_are_told(data: Data, tmp_path: Path) -> None:
-    made = store.open_features(data.embedded["average"])
+    made = features_file.open_features(data.embedded["average"])
     arguments = data.arguments(tmp_path)
     arguments["embedded"] = str(tmp_path / "other.h5")
-    store.write_features(
+    features_file.write_features(
         arguments["embedded"], made.features, made.row + 1, made.variant, name="x", layer="x"
     )
     with pytest.raises(UserError, match=r"other.h5 is of other images"):

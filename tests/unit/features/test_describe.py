@@ -5,7 +5,7 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.features import describe
-from darkroom.images import store
+from darkroom.images import features_file, store
 
 
 def write_images(path, images, variant=None, row=None):
@@ -116,7 +116,7 @@ def test_images_come_first_then_variants(tmp_path, monkeypatch, kind, caplog):
         augmented=str(tmp_path / "augmented.h5"),
         cfg={"kind": kind, "name": "mine"},
     )
-    opened = store.open_features(str(tmp_path / "features.h5"))
+    opened = features_file.open_features(str(tmp_path / "features.h5"))
     every = np.concatenate([images, variants])
     expected = every.reshape(120, -1) / 255 if kind == "pixels" else describe.hog(every, 4)
     assert opened.features.shape == expected.shape
@@ -133,7 +133,7 @@ def test_without_variants(tmp_path):
     write_images(tmp_path / "images.h5", images)
     out = str(tmp_path / "features.h5")
     describe.describe_images(str(tmp_path / "images.h5"), out, cfg={"kind": "pixels", "name": "p"})
-    opened = store.open_features(out)
+    opened = features_file.open_features(out)
     assert opened.features.min() >= 0
     assert opened.features.max() <= 1
     assert np.array_equal(np.rint(opened.features * 255), images.reshape(7, -1))

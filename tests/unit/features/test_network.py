@@ -11,7 +11,7 @@ import pytest
 from darkroom.errors import UserError
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
-from darkroom.images import store
+from darkroom.images import features_file, store
 from darkroom.train import models, training
 from tests.support import tiny_data
 
@@ -41,7 +41,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-def extract(trained: dict[str, str], folder: Path, **changes: Any) -> tuple[store.Features, Any]:
+def extract(
+    trained: dict[str, str], folder: Path, **changes: Any
+) -> tuple[features_file.Features, Any]:
     cfg = {
         "dataset": "tiny",
         "fold": "holdout",
@@ -60,7 +62,7 @@ def extract(trained: dict[str, str], folder: Path, **changes: Any) -> tuple[stor
         cfg=cfg | changes,
         threads=1,
     )
-    made = store.open_features(str(folder / "features.h5"))
+    made = features_file.open_features(str(folder / "features.h5"))
     return made, read_predictions(str(folder / "predictions.parquet"))
 
 

@@ -15,10 +15,10 @@ import pytest
 
 from darkroom.config.dataset import Decode, Layout
 from darkroom.errors import UserError
-from darkroom.images import prepare as images
 from darkroom.images import store
-from darkroom.images import variants as augmentation
-from darkroom.images.joined import Shards, take
+from darkroom.images.joined import JoinedArray, take
+from darkroom.images.prepare import join_images, prepare_images, prepare_shard
+from darkroom.images.variants import augment_images
 from darkroom.index.manifest import index_files
 from darkroom.index.sharded import index_shard, join_index, list_files
 from darkroom.index.shards import bounds
@@ -28,6 +28,7 @@ from tests.support.indexed import POLICY, indexed
 from tests.support.pictures import class_folders
 
 VIEW = {"size": 9, "color": "rgb", "resize": "squash", "filter": "auto"}
+NAMES = {"dataset": "pets", "view": "v"}
 
 
 # ---------------------------------------------------------------- rows of several files
@@ -43,9 +44,9 @@ def test_bounds_cover_every_item_once_and_evenly(n: int, shards: int) -> None:
 
 
 @pytest.fixture
-def joined() -> tuple[Shards, np.ndarray]:
+def joined() -> tuple[JoinedArray, np.ndarray]:
     whole = np.random.default_rng(0).integers(0, 256, (23, 2, 3), dtype=np.uint8)
-    return Shards(np.split(whole, [4, 5, 17])), whole
+    return JoinedArray(np.split(whole, [4, 5, 17])), whole
 
 
 @pytest.mark.parametrize(
@@ -56,13 +57,13 @@ def joined() -> tuple[Shards, np.ndarray]:
         np.array([], np.int64), np.arange(5, 17), np.arange(23) % 3 == 0,
     ],
 )  # fmt: skip
-def test_shards_are_indexed_as_one_array(joined: tuple[Shards, np.ndarray], at: Any) -> None:
+def test_shards_are_indexed_as_one_array(joined: tuple[JoinedArray, np.ndarray], at: Any) -> None:
     shards, whole = joined
     assert np.array_equal(shards[at], whole[at]) and shards[at].shape == whole[at].shape
     assert (len(shards), shards.shape, shards.dtype) == (23, (23, 2, 3), np.uint8)
 
 
-def test_rows_are_taken_into_a_place(joined: tuple[Shards, np.ndarray]) -> None:
+def test_rows_are_taken_into_a_place(joined: tuple[JoinedArray, np.ndarray]) -> None:
     shards, whole = joined
     for index_ in (np.array([9, 3, 22]), np.array([6, 5, 16])):
         out = np.zeros((3, 2, 3), np.uint8)
@@ -71,12 +72,14 @@ def test_rows_are_taken_into_a_place(joined: tuple[Shards, np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("at", [23, -24, np.array([0, 23]), np.array([-1])])
-def test_rows_that_are_not_there_are_refused(joined: tuple[Shards, np.ndarray], at: Any) -> None:
+def test_rows_that_are_not_there_are_refused(
+    joined: tuple[JoinedArray, np.ndarray], at: Any
+) -> None:
     with pytest.raises(IndexError):
         joined[0][at]
 
 
-def test_shards_are_never_read_as_a_whole_unasked(joined: tuple[Shards, np.ndarray]) -> None:
+def test_shards_are_never_read_as_a_whole_unasked(joined: tuple[JoinedArray, np.ndarray]) -> None:
     with pytest.raises(TypeError, match="never as a whole"):
         np.asarray(joined[0])
 
@@ -143,8 +146,8 @@ def prepare(folder: Path, out: Path, count: int, **view: Any) -> tuple[str, list
     parts = [str(out / f"v.shards/{k}.h5") for k in range(1, count + 1)]
     for shard, part in enumerate(parts, 1):
         own = cfg | {"shard": shard, "shards": count}
-        images.write_images(source, manifest, part, cfg=own)
-    images.join(parts, joined)
+        prepare_shard(source, manifest, part, cfg=own)
+    join_images(parts, joined, cfg=NAMES)
     return joined, parts
 
 
@@ -152,7 +155,7 @@ def whole(folder: Path, out: Path) -> store.Images:
     out.mkdir()
     source, manifest = indexed(folder, out)
     cfg = {"view": VIEW, "decode": POLICY}
-    images.write_images(source, manifest, str(out / "whole.h5"), cfg=cfg)
+    prepare_images(source, manifest, str(out / "whole.h5"), cfg=cfg)
     return store.open_images(str(out / "whole.h5"))
 
 
@@ -185,7 +188,7 @@ def test_a_join_done_again_is_equal_to_the_byte(tmp_path: Path) -> None:
     path, parts = prepare(class_folders(tmp_path / "pictures", per_class=2), tmp_path, 2)
     before = Path(path).read_bytes()
     time.sleep(1.1)  # HDF5 would note the second
-    images.join(parts, path)
+    join_images(parts, path, cfg=NAMES)
     assert Path(path).read_bytes() == before
 
 
@@ -206,7 +209,7 @@ def test_variants_of_images_that_lie_far_apart_read_nothing_between(tmp_path: Pa
            "given": "use"}  # fmt: skip
     manifest, out = str(tmp_path / "manifest.parquet"), str(tmp_path / "a.h5")
     tracemalloc.start()
-    augmentation.write_augmented(path, manifest, out, cfg=cfg)
+    augment_images(path, manifest, out, cfg=cfg)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     between = 200 * 64 * 64 * 3
@@ -236,12 +239,12 @@ def test_shards_of_different_settings_or_order_are_refused(tmp_path: Path) -> No
     folder = class_folders(tmp_path / "pictures", per_class=5)
     path, parts = prepare(folder, tmp_path, 2)
     with pytest.raises(UserError, match="do not ascend"):
-        images.join(parts[::-1], path)
+        join_images(parts[::-1], path, cfg=NAMES)
     source, manifest = indexed(folder, tmp_path)
     cfg = {"view": VIEW | {"resize": "pad"}, "decode": POLICY, "shard": 2, "shards": 2}
-    images.write_images(source, manifest, parts[1], cfg=cfg)
+    prepare_shard(source, manifest, parts[1], cfg=cfg)
     with pytest.raises(UserError, match="different settings"):
-        images.join(parts, path)
+        join_images(parts, path, cfg=NAMES)
 
 
 def test_fewer_shards_leave_no_pixels_of_more_behind(tmp_path: Path) -> None:
@@ -251,5 +254,5 @@ def test_fewer_shards_leave_no_pixels_of_more_behind(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "v.shards").iterdir()) == ["1.h5", "2.h5"]
     source, manifest = indexed(folder, tmp_path)
     cfg = {"view": VIEW, "decode": POLICY}
-    images.write_images(source, manifest, str(tmp_path / "v.h5"), cfg=cfg)
+    prepare_images(source, manifest, str(tmp_path / "v.h5"), cfg=cfg)
     assert not (tmp_path / "v.shards").exists()

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from darkroom.errors import UserError
-from darkroom.images import prepare as images
 from darkroom.images import store
+from darkroom.images.prepare import prepare_images
+from darkroom.images.resize import resize_into
 from tests.support.indexed import POLICY, indexed
 from tests.support.pictures import class_folders
 
@@ -26,7 +27,7 @@ VIEW = {"size": 16, "color": "rgb", "resize": "squash", "filter": "auto"}
 def prepare(folder: Path, out: Path, threads: int = 1, **view: object) -> store.Images:
     source, manifest = indexed(folder, out)
     cfg = {"view": VIEW | view, "decode": POLICY}
-    images.write_images(source, manifest, str(out / "v.h5"), cfg=cfg, threads=threads)
+    prepare_images(source, manifest, str(out / "v.h5"), cfg=cfg, threads=threads)
     return store.open_images(str(out / "v.h5"))
 
 
@@ -38,7 +39,7 @@ def resize(
     image: np.ndarray, h: int, w: int, how: str = "squash", kernel: str = "auto"
 ) -> np.ndarray:
     out = np.full((h, w, image.shape[2]), 99, np.uint8)
-    images.resize_into(image, out, how=how, kernel=kernel)
+    resize_into(image, out, how=how, kernel=kernel)
     return out
 
 
@@ -174,7 +175,7 @@ def test_unusable_rows_are_left_out(tmp_path: Path) -> None:
     labels = [None if f.suffix == ".txt" else f.parent.name for f in files]
     source, manifest = indexed(folder, tmp_path / "out", status=status, label=labels)
     output = str(tmp_path / "out" / "v.h5")
-    images.write_images(source, manifest, output, cfg={"view": VIEW, "decode": POLICY})
+    prepare_images(source, manifest, output, cfg={"view": VIEW, "decode": POLICY})
     made = store.open_images(output)
     assert made.row.tolist() == [i for i in range(13) if i not in bad]
     assert [made.labels[i] for i in made.label] == [labels[i] for i in made.row]
@@ -209,7 +210,7 @@ def test_nothing_usable_is_told(tmp_path: Path) -> None:
     folder = class_folders(tmp_path / "in", per_class=1)
     source, manifest = indexed(folder, tmp_path / "out", status=["unusable"] * 3)
     with pytest.raises(UserError, match="no usable image"):
-        images.write_images(
+        prepare_images(
             source, manifest, str(tmp_path / "v.h5"), cfg={"view": VIEW, "decode": POLICY}
         )
 
@@ -228,7 +229,7 @@ def test_a_file_changed_since_the_index_is_named(tmp_path: Path, change: str, th
         file.write_bytes(new[change])
     cfg = {"view": VIEW, "decode": POLICY}
     with pytest.raises(UserError, match=r"disc/002\.png has changed.*restore it, or delete"):
-        images.write_images(source, manifest, str(tmp_path / "v.h5"), cfg=cfg, threads=threads)
+        prepare_images(source, manifest, str(tmp_path / "v.h5"), cfg=cfg, threads=threads)
     assert not list(tmp_path.glob("*.h5")) and not list(tmp_path.glob(".*"))
 
 
@@ -243,18 +244,18 @@ def test_a_source_that_cannot_be_read_is_not_said_to_have_changed(
     def lost(*_: object) -> bytes:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
-    monkeypatch.setattr(images.os, "read", lost)
+    monkeypatch.setattr(os, "read", lost)
     with pytest.raises(UserError, match=r"\d\.png is no longer known to the file server"):
-        images.write_images(source, manifest, str(tmp_path / "v.h5"), cfg=cfg, threads=threads)
+        prepare_images(source, manifest, str(tmp_path / "v.h5"), cfg=cfg, threads=threads)
 
 
 # ---------------------------------------------------------------- in a process of its own
 
 RUN = """
 import json, sys
-from darkroom.images import prepare as images
+from darkroom.images.prepare import prepare_images
 source, manifest, output, cfg, threads = sys.argv[1:]
-images.write_images(source, manifest, output, cfg=json.loads(cfg), threads=int(threads))
+prepare_images(source, manifest, output, cfg=json.loads(cfg), threads=int(threads))
 """
 PEAK = """
 status = open("/proc/self/status").read()  # ru_maxrss would count the process that forked this

@@ -15,7 +15,7 @@ import pytest
 
 from darkroom import ROOT
 from darkroom.errors import UserError
-from darkroom.images import store
+from darkroom.images import features_file, store
 from tests.support.refusing import UNSHARE, needs_mounts
 
 SHAPE = (5, 4, 3)
@@ -102,7 +102,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_error_leaves_the_former_file(tmp_path: Path) -> None:
     pixels = write(tmp_path / "a.h5")
-    with pytest.raises(KeyError), store.features_writer(
+    with pytest.raises(KeyError), features_file.features_writer(
         str(tmp_path / "a.h5"), 1, 1, np.arange(1), np.zeros(1), name="n", layer="l"
     ):  # fmt: skip
         raise KeyError("no such thing")
@@ -124,7 +124,9 @@ def test_a_foreign_file_is_told(tmp_path: Path) -> None:
         file["x"] = 1
     with pytest.raises(UserError, match="delete it"):
         store.open_images(path)
-    store.write_features(path, np.zeros((2, 2)), np.arange(2), np.zeros(2), name="n", layer="l")
+    features_file.write_features(
+        path, np.zeros((2, 2)), np.arange(2), np.zeros(2), name="n", layer="l"
+    )
     with pytest.raises(UserError, match="no whole images file"):
         store.open_images(path)
 
@@ -158,7 +160,7 @@ def test_a_compressed_copy_is_told(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is missing"):
-        store.open_features(str(tmp_path / "a.h5"))
+        features_file.open_features(str(tmp_path / "a.h5"))
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -176,10 +178,10 @@ def test_a_file_system_that_promises_no_room(tmp_path: Path) -> None:
     """As NFS 3 and many of a cluster's do not; nor does ramfs."""
     needs_mounts()
     code = (
-        "import sys, numpy as np; from darkroom.images import store\n"
-        "store.write_features(sys.argv[1], np.ones((4000, 2), 'f4'), np.arange(4000),\n"
+        "import sys, numpy as np; from darkroom.images import features_file\n"
+        "features_file.write_features(sys.argv[1], np.ones((4000, 2), 'f4'), np.arange(4000),\n"
         "                     np.zeros(4000), name='a', layer='b')\n"
-        "print(store.open_features(sys.argv[1]).features.sum())\n"
+        "print(features_file.open_features(sys.argv[1]).features.sum())\n"
     )
     script = 'mount -t ramfs ramfs "$1" && exec "$0" -c "$2" "$1/f.h5"'
     done = subprocess.run(
@@ -192,8 +194,10 @@ def test_a_file_system_that_promises_no_room(tmp_path: Path) -> None:
 def test_features_come_back_as_written(tmp_path: Path) -> None:
     path = str(tmp_path / "f.h5")
     values = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
-    store.write_features(path, values, np.arange(7) * 2, np.arange(7) % 2, name="hog", layer="hog")
-    features = store.open_features(path)
+    features_file.write_features(
+        path, values, np.arange(7) * 2, np.arange(7) % 2, name="hog", layer="hog"
+    )
+    features = features_file.open_features(path)
     assert isinstance(features.features, np.memmap) and len(features) == 7
     assert np.array_equal(features.features, values)
     assert features.row.tolist() == [0, 2, 4, 6, 8, 10, 12]
@@ -203,17 +207,17 @@ def test_features_come_back_as_written(tmp_path: Path) -> None:
 
 def test_features_are_written_piece_by_piece(tmp_path: Path) -> None:
     path = str(tmp_path / "f.h5")
-    with store.features_writer(
+    with features_file.features_writer(
         path, 4, 2, np.arange(4), np.zeros(4), name="cnn", layer="dense", made={"kind": "network"}
     ) as out:
         for i in range(4):
             out[i] = i
-    made = store.open_features(path)
+    made = features_file.open_features(path)
     assert made.features[:, 1].tolist() == [0, 1, 2, 3] and made.made == {"kind": "network"}
 
 
 def test_features_need_a_row_each(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="4 rows of features"), store.features_writer(
+    with pytest.raises(ValueError, match="4 rows of features"), features_file.features_writer(
         str(tmp_path / "f.h5"), 4, 2, np.arange(3), np.zeros(4), name="n", layer="l"
     ):  # fmt: skip
         pass

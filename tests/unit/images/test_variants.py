@@ -11,9 +11,8 @@ import pytest
 
 from darkroom.config.dataset import Augment
 from darkroom.errors import UserError
-from darkroom.images import prepare as images
-from darkroom.images import store
-from darkroom.images import variants as augmentation
+from darkroom.images import store, variants
+from darkroom.images.prepare import prepare_images
 from tests.support.indexed import POLICY, indexed
 from tests.support.pictures import class_folders
 
@@ -51,36 +50,36 @@ def noise(height: int = 12, width: int = 15, channels: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize("gamma", [0.4, 0.55])
 def test_power_law_is_the_formula(gamma: float) -> None:
-    made = augmentation.power_law(ramp(3), gamma)
+    made = variants.power_law(ramp(3), gamma)
     want = 255 * (ramp(3) / 255) ** gamma
     assert np.abs(made - want).max() <= 0.5
     assert made[0, 0, 0] == 0 and made[-1, -1, 0] == 255
 
 
 def test_power_law_saturates() -> None:
-    made = augmentation.power_law(ramp(), 1, scale=3).ravel()
+    made = variants.power_law(ramp(), 1, scale=3).ravel()
     assert made[:86].tolist() == [3 * r for r in range(86)] and (made[86:] == 255).all()
 
 
 def test_mean_is_the_average_of_the_mask() -> None:
     image = noise()
-    made = augmentation.mean(image, 3)
+    made = variants.mean(image, 3)
     want = image[3:6, 4:7].astype(float).mean(axis=(0, 1))
     assert np.abs(made[4, 5] - want).max() <= 0.5
-    assert np.array_equal(augmentation.mean(np.full((4, 4, 1), 9, np.uint8)), np.full((4, 4, 1), 9))
+    assert np.array_equal(variants.mean(np.full((4, 4, 1), 9, np.uint8)), np.full((4, 4, 1), 9))
 
 
 def test_high_boost_saturates_and_leaves_flat_parts() -> None:
     image = np.full((9, 9, 1), 10, np.uint8)
     image[:, 5:] = 250
-    made = augmentation.high_boost(image, amount=3, size=3)[4, :, 0].astype(int)
+    made = variants.high_boost(image, amount=3, size=3)[4, :, 0].astype(int)
     # The means of the columns beside the edge are 90 and 170: 10 - 3 * 80 and 250 + 3 * 80.
     assert made.tolist() == [10, 10, 10, 10, 0, 255, 250, 250, 250]
 
 
 def test_high_boost_is_the_formula_where_nothing_saturates() -> None:
     image = (noise() // 8 + 110).astype(np.uint8)
-    made = augmentation.high_boost(image, amount=0.5, size=3)
+    made = variants.high_boost(image, amount=0.5, size=3)
     source = image.astype(float)
     blurred = cv2.blur(source, (3, 3))
     assert np.abs(made - (source + 0.5 * (source - blurred))).max() <= 0.501
@@ -90,7 +89,7 @@ def test_high_boost_is_the_formula_where_nothing_saturates() -> None:
 def test_canny_edges_are_white(channels: int) -> None:
     image = np.full((20, 20, channels), 30, np.uint8)
     image[:, 10:] = 220
-    made = augmentation.canny(image)
+    made = variants.canny(image)
     edge = made[10, :, 0] == 255
     assert edge.sum() == 1 and edge[9:11].any()
     assert np.array_equal(made[10, ~edge], image[10, ~edge])  # and no r + 255 wrapped to r - 1
@@ -101,16 +100,16 @@ def test_canny_edges_are_white(channels: int) -> None:
 
 def test_flip() -> None:
     image = noise()
-    assert np.array_equal(augmentation.flip(image), image[:, ::-1])
-    assert np.array_equal(augmentation.flip(image, "vertical"), image[::-1])
+    assert np.array_equal(variants.flip(image), image[:, ::-1])
+    assert np.array_equal(variants.flip(image, "vertical"), image[::-1])
 
 
 def test_warp_by_known_matrices() -> None:
     image = noise(9, 9, 1)
     quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])  # x to the top: against the clock
-    assert np.array_equal(augmentation.warp(image, quarter), np.rot90(image))
-    assert np.array_equal(augmentation.warp(image, np.eye(2)), image)
-    moved = augmentation.warp(image, np.eye(2), (2, 1))
+    assert np.array_equal(variants.warp(image, quarter), np.rot90(image))
+    assert np.array_equal(variants.warp(image, np.eye(2)), image)
+    moved = variants.warp(image, np.eye(2), (2, 1))
     assert np.array_equal(moved[1:, 2:], image[:-1, :-2])
     assert np.array_equal(moved[1:, 1], image[:-1, 0])  # the border is reflected
     assert np.array_equal(moved[1:, 0], image[:-1, 1])
@@ -128,13 +127,13 @@ def test_draws_stay_within_their_settings() -> None:
     dot[20, 30] = 255  # ten to the right of the centre
     place = {}
     for name, amount in (("rotate", 90), ("zoom", 0.5), ("shift", 0.2)):
-        made = getattr(augmentation, name)(dot, amount, Fixed())
+        made = getattr(variants, name)(dot, amount, Fixed())
         place[name] = np.unravel_index(made.argmax(), made.shape)[:2]
     assert place["rotate"] == (10, 20) and place["zoom"] == (20, 35)
     assert place["shift"] == (28, 38)
     dot = np.zeros((41, 41, 1), np.uint8)
     dot[30, 20] = 255
-    made = augmentation.shear(dot, 0.5, Fixed())  # type: ignore[arg-type]
+    made = variants.shear(dot, 0.5, Fixed())  # type: ignore[arg-type]
     assert np.unravel_index(made.argmax(), made.shape)[:2] == (30, 25)
 
 
@@ -150,7 +149,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     source, manifest = indexed(folder, root, split=split)
     view = {"size": [14, 18], "color": "rgb", "resize": "squash", "filter": "auto"}
     output = str(root / "v.h5")
-    images.write_images(source, manifest, output, cfg={"view": view, "decode": POLICY})
+    prepare_images(source, manifest, output, cfg={"view": view, "decode": POLICY})
     return output, manifest
 
 
@@ -163,7 +162,7 @@ def augmented(prepared: tuple[str, str], out: Path, threads: int = 1, **cfg: Any
         "given": "use",
     }
     path = str(out / "a.h5")
-    augmentation.write_augmented(*prepared, path, cfg=defaults | cfg, threads=threads)
+    variants.augment_images(*prepared, path, cfg=defaults | cfg, threads=threads)
     return store.open_images(path)
 
 
@@ -190,7 +189,7 @@ def test_each_row_has_its_variants(prepared: tuple[str, str], tmp_path: Path) ->
         "shear 0.3 #1",
     ]
     at = np.flatnonzero((made.row == 11) & (made.variant == 3))[0]
-    assert np.array_equal(made.images[at], augmentation.mean(originals.images[11]))
+    assert np.array_equal(made.images[at], variants.mean(originals.images[11]))
     pixels = made.images.astype(np.float64)
     assert np.allclose(made.mean, pixels.mean(axis=(1, 2)))
     assert np.allclose(made.mean_square, (pixels**2).mean(axis=(1, 2)))
@@ -239,7 +238,7 @@ def test_equal_images_are_drawn_for_apart(tmp_path: Path) -> None:
     source, manifest = indexed(tmp_path / "in", tmp_path)
     view = {"size": 12, "color": "rgb", "resize": "squash", "filter": "auto"}
     output = str(tmp_path / "v.h5")
-    images.write_images(source, manifest, output, cfg={"view": view, "decode": POLICY})
+    prepare_images(source, manifest, output, cfg={"view": view, "decode": POLICY})
     made = augmented((output, manifest), tmp_path, variants=settings([{"rotate": 20}]))
     assert len(np.unique(made.images.reshape(4, -1), axis=0)) == 4
 

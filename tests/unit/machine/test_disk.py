@@ -11,7 +11,7 @@ import pytest
 
 from darkroom import ROOT
 from darkroom.errors import UserError
-from darkroom.images import store
+from darkroom.images import features_file
 from darkroom.machine import disk
 from tests.support.refusing import UNSHARE, needs_mounts
 
@@ -106,12 +106,12 @@ def test_a_limit_on_the_size_of_files_is_told(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import resource, signal, sys, numpy as np; from darkroom.images import store\n"
+        "import resource, signal, sys, numpy as np; from darkroom.images import features_file\n"
         "from darkroom.errors import UserError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))\n"
         "try:\n"
-        "    store.write_features(sys.argv[1], np.ones((4000, 2), 'f4'), np.arange(4000),\n"
+        "    features_file.write_features(sys.argv[1], np.ones((4000, 2), 'f4'), np.arange(4000),\n"
         "                         np.zeros(4000), name='a', layer='b')\n"
         "except UserError as error:\n"
         "    print(error)\n"
@@ -122,7 +122,10 @@ def test_a_limit_on_the_size_of_files_is_told(tmp_path: Path) -> None:
             capture_output=True, text=True, timeout=120, check=True,
         )  # fmt: skip
         if limit == "400000":
-            assert done.stdout == "" and len(store.open_features(str(tmp_path / "f.h5"))) == 4000
+            assert (
+                done.stdout == ""
+                and len(features_file.open_features(str(tmp_path / "f.h5"))) == 4000
+            )
         else:
             assert "no space" in done.stdout and done.stdout.count("\n") == 1, done
             assert list(tmp_path.iterdir()) == []
@@ -131,7 +134,7 @@ def test_a_limit_on_the_size_of_files_is_told(tmp_path: Path) -> None:
 FULL = """
 import sys, numpy as np, pyarrow as pa, pyarrow.parquet as pq
 from pathlib import Path
-from darkroom.images import store
+from darkroom.images import features_file, hdf5
 from darkroom.machine import disk
 from darkroom.errors import UserError
 many = np.random.default_rng(0).random((100_000, 4))
@@ -149,12 +152,12 @@ def state(place):
     with disk.whole(place) as part, part.open("wb") as file:
         np.savez(file, a=many)
 
-def hdf5(place):
-    with store.draft(str(place), {}, {"a": many}, {}):
+def columns(place):
+    with hdf5.draft(str(place), {}, {"a": many}, {}):
         pass
 
 def reserved(place):
-    with store.draft(str(place), {"a": ((100_000, 9), "f8")}, {}, {}):
+    with hdf5.draft(str(place), {"a": ((100_000, 9), "f8")}, {}, {}):
         pass
 
 def figure(place):
@@ -164,7 +167,7 @@ def figure(place):
     made.add_subplot().imshow(many[:, :3].reshape(500, 200, 3))
     figures.save(made, str(place))
 
-for write in (parquet, table, state, hdf5, reserved, figure):
+for write in (parquet, table, state, columns, reserved, figure):
     place = Path(sys.argv[1], "file.png" if write is figure else "file")
     try:
         write(place)
@@ -193,7 +196,7 @@ def test_a_full_disc_is_told_whatever_writes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == [
-        "parquet", "table", "state", "hdf5", "reserved", "figure",
+        "parquet", "table", "state", "columns", "reserved", "figure",
     ]  # fmt: skip
     for line in lines:
         assert "no space" in line and str(disc) in line and "free" in line, line
@@ -205,13 +208,13 @@ def test_arrays_need_no_lock(tmp_path: Path) -> None:
 
     code = (
         "import sys, numpy as np; from tests.support.refusing import refuse_locks; refuse_locks()\n"
-        "from darkroom.images import store\n"
-        "store.write_features(sys.argv[1], np.ones((3, 2), 'f4'), np.arange(3), np.zeros(3),\n"
+        "from darkroom.images import features_file\n"
+        "features_file.write_features(sys.argv[1], np.ones((3, 2), 'f4'), np.arange(3), np.zeros(3),\n"
         "                     name='a', layer='b')\n"
-        "assert store.open_features(sys.argv[1]).features.sum() == 6\n"
+        "assert features_file.open_features(sys.argv[1]).features.sum() == 6\n"
     )
     subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "f.h5")],
         check=True, timeout=120, cwd=ROOT,
     )  # fmt: skip
-    assert np.asarray(store.open_features(str(tmp_path / "f.h5")).features).sum() == 6
+    assert np.asarray(features_file.open_features(str(tmp_path / "f.h5")).features).sum() == 6

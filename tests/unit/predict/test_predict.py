@@ -17,7 +17,8 @@ import pytest
 from darkroom.classify.fitting import fit_classifier
 from darkroom.errors import UserError
 from darkroom.features import predictions
-from darkroom.images import prepare as images
+from darkroom.images import resize
+from darkroom.images.prepare import prepare_images
 from darkroom.predict import predict, trained, unseen
 from tests.support.awful import awful_folder, kind_of
 from tests.support.pictures import picture
@@ -94,7 +95,7 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
     weights = mobilenet_weights(Path("data/weights/mobile.h5"))
     view = {"size": [32, 32], "color": "rgb", "resize": "crop", "filter": "auto"}
     pixels = chain.results("images/32.h5")
-    images.write_images(
+    prepare_images(
         "data/shapes/source.json",
         chain.results("manifest.parquet"),
         pixels,
@@ -270,7 +271,7 @@ def test_a_file_that_kills_the_decoder_costs_no_other(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = run(chain, "pixels/svm", fold="fold-1").set_index("file")
-    render = images.render
+    render = resize.render
     deadly = Path("pictures/disc/003.png").read_bytes()
 
     def deadly_render(data: bytes, *args: Any, **kwargs: Any) -> None:
@@ -278,7 +279,7 @@ def test_a_file_that_kills_the_decoder_costs_no_other(
             os.kill(os.getpid(), signal.SIGKILL)
         render(data, *args, **kwargs)
 
-    monkeypatch.setattr(images, "render", deadly_render)
+    monkeypatch.setattr(resize, "render", deadly_render)
     table = run(chain, "pixels/svm", fold="fold-1").set_index("file")
     assert table.loc["disc/003.png", "reason"] == "crashed: the decoder ended by signal SIGKILL"
     others = table.index != "disc/003.png"

@@ -12,7 +12,7 @@ import pytest
 from darkroom.classify.fitting import fit_classifier
 from darkroom.errors import UserError
 from darkroom.features import metrics, predictions
-from darkroom.images import store
+from darkroom.images import features_file
 from darkroom.report import figures, tuning_figures
 from darkroom.report.report import write_report
 from darkroom.train import models, training
@@ -196,7 +196,7 @@ class Fitted:
         label = np.sort(np.arange(90) % 3)
         values = np.eye(3, dtype=np.float32)[label] + random.normal(0, 0.5, (90, 3))
         self.features = str(folder / "features.h5")
-        store.write_features(
+        features_file.write_features(
             self.features, values.astype(np.float32), np.arange(90), np.zeros(90, np.int16),
             name="f", layer="l",
         )  # fmt: skip

@@ -1,0 +1,115 @@
+"""From the bytes of a file to pixels of one size: of a data set's images and of new pictures alike."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import cv2
+import numpy as np
+
+from darkroom.decode.file import decode
+from darkroom.decode.pixels import Color
+from darkroom.decode.policy import Policy
+
+FILTERS = {"auto": None, "area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
+
+
+class View(TypedDict):
+    """How an image becomes an array of one size; what each value means stands in the configuration."""
+
+    size: int | list[int]
+    color: Color
+    resize: str
+    filter: str
+
+
+def size_of(view: View) -> tuple[int, int, int]:
+    """(height, width, channels) of a view's images."""
+    size = view["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return int(height), int(width), 3 if view["color"] == "rgb" else 1
+
+
+def render(data: bytes, out: np.ndarray, *, view: View, policy: Policy) -> None:
+    """Decode and resize the bytes of an image file into the place that it is given.
+
+    The one way from a file to pixels: of the images of a data set and of new pictures alike.
+
+    Parameters
+    ----------
+    data : the file's bytes.
+    out : (h, w, C) uint8, filled.
+    view : color, resize and filter count; the size is that of `out`.
+    policy : the settings `decode`.
+
+    Raises
+    ------
+    DecodeError
+        The file cannot be decoded, or the policy refuses it.
+    """
+    # The plain linear filter is kept exact; the others may start from a JPEG that the
+    # decoder has averaged down already.
+    target = None if view["filter"] == "linear" else (out.shape[0], out.shape[1])
+    image = decode(data, color=view["color"], policy=policy, target=target)
+    resize_into(image, out, how=view["resize"], kernel=view["filter"])
+
+
+def resize_into(image: np.ndarray, out: np.ndarray, *, how: str, kernel: str) -> None:
+    """Resize one image into the place that it is given.
+
+    Parameters
+    ----------
+    image : (H, W, C) uint8.
+    out : (h, w, C) uint8, filled.
+    how : `squash` ignores the aspect ratio; `pad` keeps it and adds black borders;
+        `crop` keeps it and takes the largest centred part of the wanted shape.
+    kernel : `area` averages the pixels that fall together (`cv2.INTER_AREA`), `linear`
+        takes the nearest four (`cv2.INTER_LINEAR`) and aliases when it shrinks;
+        `auto` averages along an axis that shrinks, interpolates along one that grows.
+    """
+    height, width = image.shape[:2]
+    h, w = out.shape[:2]
+    if how == "crop":
+        high = min(height, max(1, round(width * h / w)))
+        wide = min(width, max(1, round(height * w / h)))
+        top, left = (height - high) // 2, (width - wide) // 2
+        image = image[top : top + high, left : left + wide]
+    elif how == "pad":
+        scale = min(h / height, w / width)
+        high = min(h, max(1, round(height * scale)))
+        wide = min(w, max(1, round(width * scale)))
+        top, left = (h - high) // 2, (w - wide) // 2
+        if (high, wide) != (h, w):
+            out[:] = 0
+            out = out[top : top + high, left : left + wide]
+    _squash(image, out, FILTERS[kernel])
+
+
+def _squash(image: np.ndarray, out: np.ndarray, method: int | None) -> None:
+    height, width = image.shape[:2]
+    h, w = out.shape[:2]
+    if (height, width) == (h, w):
+        out[:] = image
+        return
+    if method is None:
+        if height >= h and width >= w:
+            method = cv2.INTER_AREA
+        elif height <= h and width <= w:
+            method = cv2.INTER_LINEAR
+        else:  # one axis shrinks, and does so first: less is left to interpolate
+            image = _resized(image, min(width, w), min(height, h), cv2.INTER_AREA)
+            method = cv2.INTER_LINEAR
+    plane = out[:, :, 0] if out.shape[2] == 1 else out
+    if cv2.resize(image, (w, h), dst=plane, interpolation=method) is not plane:
+        raise RuntimeError("the image was not written into its place")
+
+
+def _resized(image: np.ndarray, w: int, h: int, method: int) -> np.ndarray:
+    return np.asarray(cv2.resize(image, (w, h), interpolation=method)).reshape(h, w, -1)
+
+
+def channel_sums(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each channel, (C,), and of its square, of an (H, W, C) uint8 image."""
+    mean, deviation = cv2.meanStdDev(image)
+    mean = mean[:, 0]
+    return mean, deviation[:, 0] ** 2 + mean**2
