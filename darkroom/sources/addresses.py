@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from darkroom.errors import UserError
-from darkroom.sources import unpack
+from darkroom.sources.names import safe_name
 
 FORMS = (
     "bundled:digits, a folder, an archive, https://…, kaggle:owner/name[@version],"
@@ -141,7 +141,7 @@ def file_name(address: str) -> str:
     """The name that the file of an https address is given here."""
     last = unquote(urlsplit(address).path).rstrip("/")
     try:
-        return (unpack.safe_name(last) or "archive").rpartition("/")[2]
+        return (safe_name(last) or "archive").rpartition("/")[2]
     except ValueError:
         return "archive"
 

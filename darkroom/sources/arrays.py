@@ -22,7 +22,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
-from darkroom.sources.unpack import Damaged, Unpacked
+from darkroom.sources.formats import Damaged
+from darkroom.sources.unpack import Unpacked
 
 if TYPE_CHECKING:
     import numpy as np

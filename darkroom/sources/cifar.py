@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import UserError
 from darkroom.sources.arrays import BATCH, Arrays, Part, opened, wrong_length
-from darkroom.sources.unpack import Damaged, safe_name
+from darkroom.sources.formats import Damaged
+from darkroom.sources.names import safe_name
 
 if TYPE_CHECKING:
     import numpy as np

@@ -41,9 +41,10 @@ from urllib.parse import urlsplit
 
 from darkroom.errors import UserError
 from darkroom.machine import disk
-from darkroom.sources import arrays, published, unpack
+from darkroom.sources import arrays, formats, published, unpack
 from darkroom.sources.addresses import KAGGLE, addresses, kind, local_path, mirror_names
 from darkroom.sources.folders import files, refuse_own, survey, walk
+from darkroom.sources.names import stem
 
 __all__ = ["download_source", "kind", "listing", "local_input", "mirror_names", "tree_digest"]
 
@@ -322,15 +323,15 @@ class _Place:
         target = self.partial
         max_bytes, max_files = self._limits()
         if not alone:
-            packed = unpack.recognise(str(path))
+            packed = formats.recognise(str(path))
             plain = published.is_array_file(name) or PLAIN.search(name)
-            if packed is None and plain and not unpack.is_web_page(str(path)):
+            if packed is None and plain and not formats.is_web_page(str(path)):
                 target.mkdir(exist_ok=True)
                 with disk.full_disc_in_words(str(self.folder)):
                     shutil.copyfile(path, target / name)
                 return unpack.Unpacked(1, path.stat().st_size, {})
             if packed == "zip" or (packed and packed.startswith("tar")):
-                target = target / unpack.stem(name)
+                target = target / stem(name)
         return unpack.unpack(
             str(path),
             str(target),
@@ -373,7 +374,7 @@ class _Place:
             )
         try:
             unpacked, told = self._unpack(got)
-        except unpack.Damaged:
+        except formats.Damaged:
             shutil.rmtree(self.incoming, ignore_errors=True)  # else it would be taken again
             raise
         return self._install(unpacked, told)

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING
 
 from darkroom.errors import UserError
 from darkroom.sources.arrays import BATCH, DAMAGED, Arrays, Part, damaged, opened, wrong_length
-from darkroom.sources.unpack import Damaged
+from darkroom.sources.formats import Damaged
 
 if TYPE_CHECKING:
     from darkroom.sources.arrays import Batch, Read

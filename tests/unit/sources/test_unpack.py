@@ -23,6 +23,7 @@ import pytest
 import zstandard
 
 from darkroom.errors import UserError
+from darkroom.sources import formats, names
 from darkroom.sources import unpack as archive
 
 FILES = {"a/1.png": b"one" * 999, "a/2.png": b"two", "b/3.png": b"", "read me.txt": b"hello"}
@@ -80,7 +81,7 @@ PACKED: dict[str, bytes] = {
 @pytest.mark.parametrize("kind", PACKED)
 def test_every_kind_is_known_by_content_and_unpacked(tmp_path: Path, kind: str) -> None:
     got = unpack(tmp_path, PACKED[kind])
-    assert archive.recognise(str(tmp_path / "pets.bin")) == kind
+    assert formats.recognise(str(tmp_path / "pets.bin")) == kind
     assert tree(tmp_path) == FILES
     assert (got.files, got.bytes, got.skipped) == (4, sum(map(len, FILES.values())), {})
     for path in (tmp_path / "out").rglob("*"):
@@ -121,7 +122,7 @@ def test_other_forms_of_tar_and_long_names(tmp_path: Path, form: int) -> None:
 )
 def test_one_compressed_file(tmp_path: Path, packer: Callable[[bytes], bytes], kind: str) -> None:
     unpack(tmp_path, packer(b"x" * 600), f"scan.png.{kind}")
-    assert archive.recognise(str(tmp_path / f"scan.png.{kind}")) == kind
+    assert formats.recognise(str(tmp_path / f"scan.png.{kind}")) == kind
     assert tree(tmp_path) == {"scan.png": b"x" * 600}
     assert archive.listing(str(tmp_path / f"scan.png.{kind}")) is None
 
@@ -178,23 +179,23 @@ def test_a_truncated_archive_is_one_sentence(tmp_path: Path, kind: str, cut: flo
     }
     if kind in packers:
         data[kind] = packers[kind](body)
-    with pytest.raises(archive.Damaged, match=r"pets.bin is damaged or cut short") as caught:
+    with pytest.raises(formats.Damaged, match=r"pets.bin is damaged or cut short") as caught:
         unpack(tmp_path, data[kind][: int(len(data[kind]) * cut)])
     assert "\n" not in str(caught.value)
 
 
 def test_a_tar_cut_between_two_files_is_noticed(tmp_path: Path) -> None:
     whole = tarred(("1.png", b"x" * 512), ("2.png", b"y" * 512), form=tarfile.GNU_FORMAT)
-    with pytest.raises(archive.Damaged, match="the end of the tar is missing"):
+    with pytest.raises(formats.Damaged, match="the end of the tar is missing"):
         unpack(tmp_path, whole[:1024])
-    with pytest.raises(archive.Damaged, match="the end of the tar is missing"):
+    with pytest.raises(formats.Damaged, match="the end of the tar is missing"):
         unpack(tmp_path, zstandard.compress(whole[:1024]))
 
 
 def test_a_tar_with_a_damaged_header_is_noticed(tmp_path: Path) -> None:
     whole = bytearray(tarred(("1.png", b"x" * 512), ("2.png", b"y" * 512), form=tarfile.GNU_FORMAT))
     whole[1024:1034] = b"##########"
-    with pytest.raises(archive.Damaged):
+    with pytest.raises(formats.Damaged):
         unpack(tmp_path, bytes(whole))
 
 
@@ -209,14 +210,14 @@ def test_a_changed_byte_is_noticed(tmp_path: Path, kind: str) -> None:
     }[kind]
     bad = bytearray(data)
     bad[len(bad) // 2] ^= 0x55
-    with pytest.raises(archive.Damaged):
+    with pytest.raises(formats.Damaged):
         unpack(tmp_path, bytes(bad))
 
 
 def test_the_checksum_behind_the_last_file_is_read(tmp_path: Path) -> None:
     data = bytearray(gzip.compress(tarred(("1.png", b"x")) + bytes(4_000_000)))
     data[-8] ^= 0x55
-    with pytest.raises(archive.Damaged, match="CRC"):
+    with pytest.raises(formats.Damaged, match="CRC"):
         unpack(tmp_path, bytes(data))
 
 
@@ -258,20 +259,20 @@ def test_methods_that_python_cannot_read_are_told(tmp_path: Path) -> None:
     ],
 )
 def test_names_become_safe(name: str, clean: str | None) -> None:
-    assert archive.safe_name(name) == clean
+    assert names.safe_name(name) == clean
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "..\\x", "C:\\..\\x", "/../x", ".."])
 def test_names_that_climb_out(name: str) -> None:
     with pytest.raises(ValueError):
-        archive.safe_name(name)
+        names.safe_name(name)
 
 
 def test_a_long_name_is_shortened_the_same_way_each_time() -> None:
     first, second = ("猫" * 200 + end + ".png" for end in "ab")
-    short = archive.safe_name(first)
+    short = names.safe_name(first)
     assert short and len(short.encode()) <= 255 and short.endswith(".png")
-    assert short == archive.safe_name(first) != archive.safe_name(second)
+    assert short == names.safe_name(first) != names.safe_name(second)
 
 
 @pytest.mark.parametrize("name", ["../evil.png", "a/../../evil.png", "..\\evil.png"])
@@ -616,7 +617,7 @@ def test_limits_hold_across_nesting(tmp_path: Path) -> None:
 
 def test_a_broken_archive_inside_is_named(tmp_path: Path) -> None:
     inner = zipped({"1.png": os.urandom(999)})
-    with pytest.raises(archive.Damaged, match=r"pets.bin: in/train.zip is damaged"):
+    with pytest.raises(formats.Damaged, match=r"pets.bin: in/train.zip is damaged"):
         unpack(tmp_path, zipped({"in/train.zip": inner[:500]}))
     shutil.rmtree(tmp_path / "out")
     with pytest.raises(UserError, match="points out of the folder"):
