@@ -1,11 +1,11 @@
 """From a source string to files on this disk.
 
-A source is a folder, an archive, addresses of the web, a data set of Kaggle, or the bundled
-digits. `addresses` knows the forms that a source may have; `local` looks at a source that is
-on this disk, while the Snakefile is read; `download.download_source` is the stage. It brings
-files here by `http` or `kaggle`, unpacks archives (`unpack`), and writes the images of array
-files (`published`, `idx`, `cifar`, `arrays`) as PNG class folders. `folders` walks a folder.
+A source is a folder, an archive, web addresses, a Kaggle data set, or the bundled digits.
+`addresses` parses source strings and `folders` walks a folder; `download.download_source` is the
+stage. It downloads files (`http`, `kaggle`), unpacks archives (`unpack`, with `formats` and
+`names`), and writes the images of array files (`published`, `idx`, `cifar`, `arrays`) as PNG class
+folders. `download.local_input`, `tree_digest` and `listing` are called while the Snakefile is read.
 
-Reads what the source names. Writes `data/{dataset}/source.json`, and beside it what it
-downloads and unpacks.
+Reads the source. Writes `data/{dataset}/source.json`, and beside it the downloaded and unpacked
+files.
 """

@@ -1,6 +1,6 @@
-"""Source strings: which kind each is, and which files it names.
+"""Source strings: the kind of each, and the files that it names.
 
-Only the standard library is imported here: this is asked while the Snakefile is read.
+Imports the standard library only: this runs while the Snakefile is read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def kind(source: str) -> str:
     Raises
     ------
     UserError
-        None of these: with the forms there are, and what was probably meant.
+        The source has no known form; the message lists the forms and the likely intention.
     """
     prefix, colon, rest = source.partition(":")
     prefix = prefix.lower() if colon else ""
@@ -39,7 +39,7 @@ def kind(source: str) -> str:
             raise _unknown(source, "the one bundled data set is bundled:digits")
         return "bundled"
     if prefix in ("https", "http"):
-        _check_address(source, source)  # before anything may repeat a login in it
+        _check_address(source, source)  # first, so that no message repeats a login in it
         for address in addresses(source):
             _check_address(source, address)
         return "https"
@@ -63,8 +63,8 @@ def kind(source: str) -> str:
         raise _unknown(source, f"did you mean {close[0]}:?" if close else "")
     if BRACES.search(source):
         raise UserError(
-            f"source {source!r}: a list in braces belongs to an address; of several files here,"
-            " give the folder"
+            f"source {source!r}: only an https address may have a list in braces; for several local"
+            " files, give the folder"
         )
     raise UserError(
         f"source {source!r}: there is no such folder or archive (looked for"
@@ -73,36 +73,36 @@ def kind(source: str) -> str:
 
 
 def local_path(source: str) -> Path:
-    """The path of a local source, with `~` for the home folder."""
+    """Path of a local source; a leading `~` is the home folder."""
     return Path(source).expanduser() if source.startswith("~") else Path(source)
 
 
 def addresses(source: str) -> list[str]:
-    """The files of an https source: several where it has a list in braces, as shells read it.
+    """The addresses of an https source: several where it has a list in braces, as in a shell.
 
     `https://host/{images,labels}.gz` is `https://host/images.gz` and `https://host/labels.gz`;
-    every other source is its own only address.
+    any other source gives itself alone.
 
     Raises
     ------
     UserError
         More than one list, an empty entry, or two files of the same name.
     """
-    found = BRACES.search(source)
-    if not found or not re.match(r"https?:", source, re.I):
+    braces = BRACES.search(source)
+    if not braces or not re.match(r"https?:", source, re.I):
         return [source]
-    before, after = source[: found.start()], source[found.end() :]
-    entries = [entry.strip() for entry in found[1].split(",")]
+    before, after = source[: braces.start()], source[braces.end() :]
+    entries = [entry.strip() for entry in braces[1].split(",")]
     if re.search("[{}]", before + after):
-        raise UserError(f"source {source!r}: one list in braces is read, not several")
+        raise UserError(f"source {source!r}: only one list in braces is supported")
     if not all(entries):
         raise UserError(f"source {source!r}: the list in braces has an empty entry")
-    each = [before + entry + after for entry in entries]
-    names = [file_name(address) for address in each]
+    urls = [before + entry + after for entry in entries]
+    names = [file_name(url) for url in urls]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"source {source!r}: two of its files would be named {name}")
-    return each
+    return urls
 
 
 def _unknown(source: str, hint: str) -> UserError:
@@ -121,24 +121,24 @@ def _check_address(source: str, address: str) -> None:
         raise _unknown(source, "this address names no server")
     if login:
         raise UserError(
-            f"source: the address at {host} holds a user name or password, which would end in"
-            " logs: take it out and put it in ~/.netrc"
+            f"source: the address at {host} contains a user name or password, which would appear"
+            " in logs: remove it and put it in ~/.netrc"
         )
     if re.fullmatch(r"(www\.)?kaggle\.com", host):
-        data = re.match(rf"/datasets/({SLUG})/({SLUG})", parts.path)
-        game = re.match(rf"/(?:competitions|c)/({SLUG})", parts.path)
-        meant = (
-            f"kaggle:{data[1]}/{data[2]}"
-            if data
-            else f"kaggle-competition:{game[1]}"
-            if game
+        dataset = re.match(rf"/datasets/({SLUG})/({SLUG})", parts.path)
+        competition = re.match(rf"/(?:competitions|c)/({SLUG})", parts.path)
+        form = (
+            f"kaggle:{dataset[1]}/{dataset[2]}"
+            if dataset
+            else f"kaggle-competition:{competition[1]}"
+            if competition
             else "kaggle:owner/name or kaggle-competition:name"
         )
-        raise UserError(f"source {source!r} is a page of Kaggle: write {meant}")
+        raise UserError(f"source {source!r} is a page of Kaggle: write {form}")
 
 
 def file_name(address: str) -> str:
-    """The name that the file of an https address is given here."""
+    """Local file name for an https address: its last part, made safe."""
     last = unquote(urlsplit(address).path).rstrip("/")
     try:
         return (safe_name(last) or "archive").rpartition("/")[2]
@@ -147,12 +147,12 @@ def file_name(address: str) -> str:
 
 
 def mirror_names(address: str, *, has_sha256: bool) -> list[str]:
-    """Names under which a mirror may hold a remote file, in the order looked for.
+    """Names that a remote file may have in a mirror, in the order of the search.
 
     Parameters
     ----------
     address : one of `addresses` of a source.
-    has_sha256 : a digest will tell which version a file without one in its name is.
+    has_sha256 : a digest is given, so a file without a version in its name can be verified.
     """
     match = KAGGLE.match(address)
     if match:

@@ -1,9 +1,9 @@
-"""Images that are published as arrays in a few large files, written out as PNG class folders.
+"""Images published as arrays in a few large files, written as PNG class folders.
 
-`darkroom.sources.idx` and `darkroom.sources.cifar` know the formats, `darkroom.sources.published` finds them. `write`
-makes `train/<class>/<number>.png` and `test/<class>/<number>.png`, where the number is the image's
-place in its file (in all training batches one after another). Classes have the names that come
-with the files, and else their labels as they are: `0`, `1`, …
+`idx` and `cifar` read the formats, `published` recognises them. `write` writes
+`train/<class>/<number>.png` and `test/<class>/<number>.png`; the number is the position of the
+image in its file (in all training batches, in order). A class has the name given in the files, or
+else its label: `0`, `1`, …
 """
 
 # ruff: noqa: PTH118, PTH123
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Of what `write` makes: folders written by another one are made anew."""
+"""Version of the output of `write`: folders of another version are written again."""
 
 BATCH = 1 << 22
-"""Bytes that are read at a time."""
+"""Bytes read at a time."""
 
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
-"""What gzip raises on data that is damaged or ends too soon."""
+"""Errors that gzip raises on damaged or truncated data."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Training or test images: how many, and how they are read.
+    """Training or test images: their number, and a function that reads them.
 
-    `read` gives batches: (n, height, width) grey or (n, height, width, 3) RGB uint8, and n labels.
+    `read` yields batches: (n, height, width) grey or (n, height, width, 3) RGB uint8, and n labels.
     """
 
     count: int
@@ -57,7 +57,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Arrays:
-    """One data set of array files: its name where there are several, and its parts."""
+    """One data set of array files.
+
+    `name` is its folder (and prefix) below the source, `form` the format, `classes` the class names
+    (None: the labels are the names), `parts` the images of `train`, `validation` and `test`.
+    """
 
     name: str
     form: str
@@ -68,27 +72,32 @@ class Arrays:
 
     @property
     def sentence(self) -> str:
-        """What images were written from, for source.json and the log."""
+        """Format, files and image counts, for source.json and the log."""
         counts = ", ".join(f"{part} {self.parts[part].count:,}" for part in self.parts)
         return "; ".join([f"{self.form}: {', '.join(self.files)} ({counts})", *self.notes])
 
 
 @contextmanager
 def opened(root: str, path: str) -> Iterator[IO[bytes]]:
-    """Open a file to be read, unpacked where it is packed by gzip, whatever its name says.
+    """Open a file for reading, decompressed if its content is gzip.
+
+    Parameters
+    ----------
+    root : folder of the source.
+    path : path of the file below `root`.
 
     Raises
     ------
     Damaged
-        It is cut short or damaged, found while it is read.
+        The file proves truncated or damaged while it is read.
     UserError
-        It cannot be read.
+        The file cannot be read.
     """
     try:
         with open(os.path.join(root, path), "rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
+            compressed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            with gzip.open(raw) if packed else raw as stream:
+            with gzip.open(raw) if compressed else raw as stream:
                 yield cast("IO[bytes]", stream)
     except DAMAGED as error:
         raise damaged(path, error) from None
@@ -97,38 +106,44 @@ def opened(root: str, path: str) -> Iterator[IO[bytes]]:
 
 
 def damaged(path: str, error: Exception) -> Damaged:
-    """The error for a file that gzip cannot read to its end."""
-    return Damaged(f"{path} is damaged or cut short ({error}): get it again")
+    """The error for a file that gzip cannot read to the end."""
+    return Damaged(f"{path} is damaged or truncated ({error}): download it again")
 
 
 def wrong_length(path: str, short: bool, why: str) -> Damaged:
-    """The error for a file that ends too soon, or too late."""
-    how = "is cut short" if short else "goes on after its last image or label"
-    return Damaged(f"{path} {how} ({why}): get it again")
+    """The error for a file that is too short, or too long."""
+    problem = "is truncated" if short else "continues after its last image or label"
+    return Damaged(f"{path} {problem} ({why}): download it again")
 
 
-def write(found: Arrays, target: str, *, max_bytes: int, max_files: int) -> Unpacked:
+def write(data: Arrays, target: str, *, max_bytes: int, max_files: int) -> Unpacked:
     """Write each image of a data set as a PNG file, `<part>/<class>/<number>.png`.
 
-    Compression is the fastest: pixels are read again once, and files take whole blocks of the
-    disc whatever their size.
+    PNG compression is at its fastest level: each file is read once more, and takes whole disk
+    blocks anyway.
 
     Parameters
     ----------
-    target : folder, made where missing; not atomic: give one that is renamed in the end.
-    max_bytes, max_files : limits on what is written.
+    data : the data set.
+    target : output folder, created if missing; not atomic, so pass one that is renamed afterwards.
+    max_bytes : limit on the bytes written.
+    max_files : limit on the files written.
+
+    Returns
+    -------
+    Counts of files and bytes.
 
     Raises
     ------
     UserError
-        Beyond the limits, or no space.
+        A limit is exceeded, or the disk is full.
     Damaged
-        Found while reading: cut short, too long, a label without a class.
+        A file is truncated or too long, or a label has no class.
     """
     import cv2
     import numpy as np
 
-    total = sum(part.count for part in found.parts.values())
+    total = sum(part.count for part in data.parts.values())
     if total > max_files:
         raise _too_much(f"{max_files:,} files", "max_files")
     settings = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -137,7 +152,7 @@ def write(found: Arrays, target: str, *, max_bytes: int, max_files: int) -> Unpa
         disk.full_disc_in_words(str(Path(target).parent)),
         progress("Writing images", total) as bar,
     ):
-        for name, part in found.parts.items():
+        for name, part in data.parts.items():
             number, digits = 0, max(5, len(str(part.count - 1)))
             folders: dict[int, str] = {}
             for images, labels in part.read():
@@ -147,13 +162,13 @@ def write(found: Arrays, target: str, *, max_bytes: int, max_files: int) -> Unpa
                 for image, label in zip(images, labels.tolist(), strict=True):
                     folder = folders.get(label)
                     if folder is None:
-                        folder = os.path.join(target, name, _class_of(found, name, label))
+                        folder = os.path.join(target, name, _class_of(data, name, label))
                         folders[label] = folder
                         Path(folder).mkdir(parents=True, exist_ok=True)
-                    data = cv2.imencode(".png", image, settings)[1]
+                    png = cv2.imencode(".png", image, settings)[1]
                     with open(f"{folder}/{number:0{digits}d}.png", "wb") as file:
-                        file.write(data.tobytes())
-                    size += len(data)
+                        file.write(png.tobytes())
+                    size += len(png)
                     number += 1
                 bar.update(len(images))
                 if size > max_bytes:
@@ -161,19 +176,19 @@ def write(found: Arrays, target: str, *, max_bytes: int, max_files: int) -> Unpa
     return Unpacked(total, size, {})
 
 
-def _class_of(found: Arrays, part: str, label: int) -> str:
-    if found.classes is None:
+def _class_of(data: Arrays, part: str, label: int) -> str:
+    if data.classes is None:
         return str(label)
-    if label >= len(found.classes):
+    if label >= len(data.classes):
         raise Damaged(
-            f"the {part} images of {found.form} have the label {label}, and {found.files[-1]} names"
-            f" {len(found.classes)} classes: get both again"
+            f"the {part} images of {data.form} have the label {label}, and {data.files[-1]} names"
+            f" {len(data.classes)} classes: download both again"
         )
-    return found.classes[label]
+    return data.classes[label]
 
 
 def _too_much(limit: str, key: str) -> UserError:
     return UserError(
-        f"written out, the images of the array files are more than {limit}: if that is meant,"
+        f"the images of the array files exceed {limit} as PNG files: if this is intended,"
         f" raise limits: {{{key}: …}} of the data set"
     )

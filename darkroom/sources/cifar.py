@@ -1,16 +1,15 @@
-"""CIFAR-10 and CIFAR-100 as their page has them (https://www.cs.toronto.edu/~kriz/cifar.html).
+"""CIFAR-10 and CIFAR-100 in their published formats (https://www.cs.toronto.edu/~kriz/cifar.html).
 
 - Binary versions: records of one label (CIFAR-100: a coarse and a fine one) and 3072 bytes, the
   red, green and blue plane row by row, in `data_batch_1.bin` …, `test_batch.bin` and
   `batches.meta.txt`; or `train.bin`, `test.bin` and `fine_label_names.txt`.
-- Python versions: the same as pickled dictionaries, in `data_batch_1` …, `test_batch` and
+- Python versions: the same data as pickled dictionaries, in `data_batch_1` …, `test_batch` and
   `batches.meta`; or `train`, `test` and `meta`.
 
-CIFAR-100 has the names of its fine labels; `classes:` in the config merges them.
+CIFAR-100 gets its fine labels; `classes:` in the config merges them.
 
-A pickle can run code. These are read by an unpickler that makes bytes, numbers, lists,
-dictionaries and one kind of array of its own, and refuses all else: nothing of NumPy and nothing
-of the file's choice is called.
+A pickle can run code. Here an unpickler creates only bytes, numbers, lists, dictionaries and our
+own array type, and refuses everything else: no function that the file names is called.
 """
 
 # ruff: noqa: PTH118, PTH202
@@ -41,35 +40,42 @@ PIXELS = 3 * SIDE * SIDE
 
 
 def members(names: Iterable[str]) -> list[str]:
-    """The files of CIFAR among the names of one folder; empty where they are no whole set."""
-    there = set(names)
-    found = {n for n in there if TRAINING.match(n)}
-    if found:
-        found |= there & {"test_batch", "test_batch.bin", "batches.meta", "batches.meta.txt"}
-    if _is_binary_100(there):
-        found |= there & {"train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt"}
-    if there >= {"meta", "train", "test"}:
-        found |= {"meta", "train", "test"}
-    return sorted(found)
+    """The CIFAR files among the file names of one folder, sorted; empty if the set is incomplete."""
+    present = set(names)
+    chosen = {n for n in present if TRAINING.match(n)}
+    if chosen:
+        chosen |= present & {"test_batch", "test_batch.bin", "batches.meta", "batches.meta.txt"}
+    if _is_binary_100(present):
+        chosen |= present & {
+            "train.bin",
+            "test.bin",
+            "fine_label_names.txt",
+            "coarse_label_names.txt",
+        }
+    if present >= {"meta", "train", "test"}:
+        chosen |= {"meta", "train", "test"}
+    return sorted(chosen)
 
 
 def find(root: str, folder: str, names: dict[str, str]) -> list[Arrays]:
-    """Every version of CIFAR in a folder, the size of each file checked.
+    """The CIFAR data sets in a folder, with the size of each file checked.
 
     Parameters
     ----------
-    root : folder. folder : one below it. names : name of a file there -> its path below `root`.
+    root : folder of the source.
+    folder : folder below `root`.
+    names : name of each file in `folder` -> its path below `root`.
 
     Raises
     ------
     UserError
-        A pickle that could run code.
+        A pickle could run code.
     Damaged
-        A file is missing, is cut short, or is not what its name says.
+        A file is missing, truncated, or not of the format that its name implies.
     """
     readers = (_binary_10, _binary_100, _python_10, _python_100)
-    found = [reader(root, folder, names) for reader in readers]
-    return [one for one in found if one is not None]
+    data_sets = [reader(root, folder, names) for reader in readers]
+    return [data for data in data_sets if data is not None]
 
 
 def _is_binary_100(names: Iterable[str]) -> bool:
@@ -104,14 +110,14 @@ def _batches(names: dict[str, str], suffix: str) -> list[str]:
     Raises
     ------
     Damaged
-        One is missing between the others.
+        A batch between others is missing.
     """
     matches = {name: TRAINING.match(name) for name in names}
-    found = {int(m[1]): names[n] for n, m in matches.items() if m and (m[2] or "") == suffix}
-    for number in range(1, max(found, default=0)):
-        if number not in found:
-            raise Damaged(f"data_batch_{number}{suffix} is missing beside {found[max(found)]}")
-    return [found[number] for number in sorted(found)]
+    paths = {int(m[1]): names[n] for n, m in matches.items() if m and (m[2] or "") == suffix}
+    for number in range(1, max(paths, default=0)):
+        if number not in paths:
+            raise Damaged(f"data_batch_{number}{suffix} is missing beside {paths[max(paths)]}")
+    return [paths[number] for number in sorted(paths)]
 
 
 def _notes(classes: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -129,7 +135,7 @@ def _class_names(names: list[str], path: str) -> tuple[str, ...]:
         if re.search(r"^\.|[/\\]", name) or safe_name(name) != name:
             raise Damaged(f"{path}: {name!r} cannot be the name of a class folder")
     if len({name.casefold() for name in names}) < max(len(names), 2):
-        raise Damaged(f"{path} should name each class once, and names {', '.join(names) or 'none'}")
+        raise Damaged(f"{path} must name each class once, but names {', '.join(names) or 'none'}")
     return tuple(names)
 
 
@@ -150,8 +156,8 @@ def _binary(
             size = os.path.getsize(os.path.join(root, path))
             if not size or size % record:
                 raise Damaged(
-                    f"{path} is cut short or of another kind: its {size:,} bytes are no whole"
-                    f" number of records of {record:,}"
+                    f"{path} is truncated or of another format: its {size:,} bytes are no multiple"
+                    f" of the record size of {record:,}"
                 )
             counts.append(size // record)
         if paths:
@@ -165,8 +171,8 @@ def _check_equal(paths: list[str], counts: list[int]) -> None:
     for path, count in zip(paths, counts, strict=True):
         if count < max(counts):
             raise Damaged(
-                f"{path} is cut short: it has {count:,} images, where another batch has"
-                f" {max(counts):,}: get it again"
+                f"{path} is truncated: it has {count:,} images, but another batch has"
+                f" {max(counts):,}: download it again"
             )
 
 
@@ -207,7 +213,7 @@ def _python_100(root: str, folder: str, names: dict[str, str]) -> Arrays | None:
     if not {"meta", "train", "test"} <= names.keys():
         return None
     if not all(_begins_as_pickle(root, names[name]) for name in ("meta", "train", "test")):
-        return None  # such plain names may be anything
+        return None  # other files may have such plain names
     files = {part: [names[part]] for part in ("train", "test")}
     return _python(root, folder, "CIFAR-100, python version", files, names["meta"], "fine_")
 
@@ -259,13 +265,12 @@ def _python_batch(root: str, path: str, prefix: str) -> tuple[bytes, list[int]]:
     batch = _unpickled(root, path)
     data, labels = batch.get("data"), batch.get(f"{prefix}labels")
     if not isinstance(data, _Array) or not isinstance(labels, list):
-        raise Damaged(f"{path} holds no data and {prefix}labels, as a batch of CIFAR does")
+        raise Damaged(f"{path} lacks data or {prefix}labels, which a batch of CIFAR has")
     if not labels or not all(type(label) is int and 0 <= label < 256 for label in labels):
         raise Damaged(f"{path}: its {prefix}labels are not numbers from 0 to 255")
     if data.shape != (len(labels), PIXELS) or len(data.raw) != len(labels) * PIXELS:
         raise Damaged(
-            f"{path} has {len(labels):,} labels and pixels of the shape {data.shape}: they do not"
-            " belong together, get it again"
+            f"{path} has {len(labels):,} labels but pixels of shape {data.shape}: download it again"
         )
     return data.raw, labels
 
@@ -276,17 +281,17 @@ def _text(name: Any) -> str:
 
 @dataclass
 class _Type:
-    """What stands for a NumPy type while a pickle is read: the bytes that name it."""
+    """Stand-in for a NumPy dtype in a pickle: the bytes that name it."""
 
     code: Any
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and the like, which one byte has not."""
+        """Ignore the byte order and the like: a single byte has none."""
 
 
 @dataclass
 class _Array:
-    """What stands for a NumPy array while a pickle is read."""
+    """Stand-in for a NumPy array in a pickle."""
 
     shape: tuple[Any, ...] = ()
     raw: bytes = b""
@@ -294,7 +299,7 @@ class _Array:
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, fortran, raw = state
         if not isinstance(kind, _Type) or kind.code not in (b"u1", "u1"):
-            raise ValueError("an array of other values than unsigned bytes")
+            raise ValueError("an array that is not of unsigned bytes")
         if fortran or not isinstance(raw, bytes) or not isinstance(shape, tuple):
             raise ValueError("an array that is not stored row by row")
         self.shape, self.raw = shape, raw
@@ -309,14 +314,14 @@ def _new_type(code: Any, *_: Any) -> _Type:
 
 
 class _Refused(Exception):
-    """A pickle asks for something that a batch of CIFAR does not hold."""
+    """A pickle names a type or function that a CIFAR batch does not use."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Bytes, numbers, lists, dictionaries, and arrays of bytes by our own stand-ins.
+    """Reads bytes, numbers, lists, dictionaries, and arrays of bytes as our stand-ins.
 
-    A pickle acts only through what `find_class` gives it: here two functions that call nothing,
-    in place of NumPy's, and a word for the class of arrays.
+    A pickle can call only what `find_class` returns: here two harmless functions in place of
+    NumPy's, and a string for the array class.
     """
 
     ALLOWED = {  # noqa: RUF012
@@ -333,7 +338,7 @@ class _Unpickler(pickle.Unpickler):
             raise _Refused(f"{module}.{name}") from None
 
     def persistent_load(self, _: Any) -> Any:
-        raise _Refused("an object of elsewhere")
+        raise _Refused("an external object")
 
 
 def _unpickled(root: str, path: str) -> dict[str, Any]:
@@ -343,15 +348,15 @@ def _unpickled(root: str, path: str) -> dict[str, Any]:
         value = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     except _Refused as error:
         raise UserError(
-            f"{path} is a pickle that asks for {error}, which no batch of CIFAR does and which"
-            " could run code: it is not opened; use the binary version (cifar-10-binary.tar.gz,"
+            f"{path} is a pickle that names {error}, which no CIFAR batch uses and which could"
+            " run code, so it is refused; use the binary version (cifar-10-binary.tar.gz,"
             " cifar-100-binary.tar.gz)"
         ) from None
     except Exception as error:  # a damaged pickle can raise anything
         raise Damaged(
-            f"{path} is no whole pickle of CIFAR's python version ({error}): get it again, or use"
+            f"{path} is no complete pickle of CIFAR's python version ({error}): download it again, or use"
             " the binary version (cifar-10-binary.tar.gz, cifar-100-binary.tar.gz)"
         ) from None
     if not isinstance(value, dict):
-        raise Damaged(f"{path} is a pickle, but of no dictionary, as a batch of CIFAR is")
+        raise Damaged(f"{path} is a pickle, but not of a dictionary, as a CIFAR batch is")
     return {_text(key): inner for key, inner in value.items()}

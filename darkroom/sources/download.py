@@ -1,30 +1,30 @@
-"""Where a data set's files come from: one string in the config, one way for each kind.
+"""The stage that brings a data set's files to this disk, from one source string in the config.
 
 ====================================  ===========================================================
 `bundled:digits`                      scikit-learn's 1,797 handwritten digits, as PNG class folders
-a folder                              used where it is, never copied
+a folder                              used in place, never copied
 a local archive                       zip, tar, tar.gz, tar.bz2, tar.xz, tar.zst, by content
-`https://…`                           such an archive; `http://` too: with sha256, or from this host
-`https://…/{images,labels}.gz`        several files of a page, each with its own sha256
+`https://…`                           such an archive; `http://` only with sha256 or from localhost
+`https://…/{images,labels}.gz`        several files, each with its own sha256
 `kaggle:owner/name[@version]`         a data set of Kaggle
 `kaggle-competition:name`             the data of a competition of Kaggle
 ====================================  ===========================================================
 
-`download_source` ends with `data/{dataset}/source.json`. What has to be unpacked lies beside it in
-`files/`, and `.receipt.json` says what was verified and how the folder looked then, so that a
-rerun (the code changed, source.json is gone) takes what is already there. Nothing is renamed to
-`files` before it is whole, and no receipt is written before that.
+`download_source` writes `data/{dataset}/source.json`, and beside it the unpacked `files/` and
+`.receipt.json`: the verified digests and the folder's listing, so that a rerun (changed code, lost
+source.json) reuses the files. The folder is renamed to `files` only when complete, and the receipt
+is written after that.
 
-Images in array files (`darkroom.sources.published`: MNIST's, CIFAR's) become PNG class folders in `files/`,
-and the array files are not kept; those of a local folder stay as they are where they are.
+Images in array files (`published`: MNIST, CIFAR) become PNG class folders in `files/`; the array
+files are not kept, except those of a local folder.
 
-A `mirror:` folder is looked into before the network. There an https archive has the name that
-its address ends with; a Kaggle data set is `owner__name@version.zip` or `owner/name@version.zip`,
-or without `@version` (then `name.zip` will do too) where none is asked for or a sha256 is given;
-a competition is `kaggle-competition__name.zip` or `name.zip`; other suffixes of archives will do.
+A `mirror:` folder is searched before the network. There an https archive has the last part of its
+address as its name; a Kaggle data set is `owner__name@version.zip` or `owner/name@version.zip`, or
+without `@version` (also `name.zip`) where the source has no version or a sha256 is given; a
+competition is `kaggle-competition__name.zip` or `name.zip`. Other archive suffixes work too.
 
-Only the standard library is imported here: `kind`, `local_input`, `tree_digest` and `listing` are
-called while the Snakefile is read.
+Imports the standard library only: `kind`, `local_input`, `tree_digest` and `listing` are called
+while the Snakefile is read.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ __all__ = ["download_source", "kind", "listing", "local_input", "mirror_names", 
 
 log = logging.getLogger(__name__)
 
-# Beside archives and arrays, what several files of one page may be.
+# Files besides archives and arrays in a source of several files.
 PLAIN = re.compile(r"\.(csv|tsv|txt)$", re.I)
 
 # ---------------------------------------------------------------- read with the Snakefile
 
 
 def local_input(source: str) -> str | None:
-    """Path of a local archive, to be declared as a rule's input; None for other kinds."""
+    """Path of a local archive, for a rule's input; None for other kinds of source."""
     return str(local_path(source)) if kind(source) == "archive" else None
 
 
 def tree_digest(source: str) -> str | None:
     """Digest of a folder's listing: sorted paths, sizes and modification times.
 
-    Hidden files and the litter of file managers do not count. Links are followed.
+    Hidden files and litter of file managers are left out. Links are followed.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def tree_digest(source: str) -> str | None:
     Raises
     ------
     UserError
-        The folder is empty, cannot be read, or is where the results go.
+        The folder is empty, cannot be read, or contains the working folder.
     """
     if kind(source) != "folder":
         return None
@@ -81,13 +81,12 @@ def tree_digest(source: str) -> str | None:
 
 
 def listing(source: str, limit: int = 200_000) -> list[str] | None:
-    """Relative paths of the files that a source holds, sorted, without unpacking anything.
+    """Sorted relative paths of the files of a source, without unpacking.
 
     Returns
     -------
-    None where it would take a download or too long, or where the files are no images yet:
-    bundled and remote sources, more than `limit` files, compressed tarballs beyond 10 MB,
-    archives in archives, images in array files.
+    None where they are unknown, slow to read, or not yet images: bundled and remote sources, more
+    than `limit` files, compressed tar files beyond 10 MB, nested archives, array files.
     """
     what = kind(source)
     paths: list[str] = []
@@ -111,42 +110,42 @@ def _folder(source: str) -> str:
 
 
 def download_source(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> None:
-    """Bring a data set's files to the folder of `output`, and say there what and where they are.
+    """Bring a data set's files to the folder of `output`, and describe them in `output`.
 
     Parameters
     ----------
-    output : `data/{dataset}/source.json`.
+    output : `data/{dataset}/source.json`, written.
     cfg : `dataset`, `source`, `sha256` (a list for several files), `license`, `limits` (`max_gb`,
         `max_files`), `root` (`layout.root`, which chooses one of several data sets of array
         files) and `tree` (`tree_digest` of a folder when the Snakefile was read, or None).
-    mirror : folder looked into before the network.
+    mirror : folder searched before the network; None: none.
 
     Raises
     ------
     UserError
-        One sentence for each thing that a person can mend.
+        The source cannot be read, downloaded, verified or unpacked.
     """
     what = kind(cfg["source"])
     if what in ("folder", "bundled") and cfg.get("sha256"):
         raise UserError(
-            f"datasets.{cfg['dataset']}.sha256 is checked for archives, and source"
+            f"datasets.{cfg['dataset']}.sha256 is only for archives, and source"
             f" {cfg['source']!r} is none: leave it out"
         )
     place = _Place(output, cfg, mirror)
-    told = place.use_folder() if what == "folder" else place.bring(what)
-    found = {**told, "license": told["license"] or cfg.get("license")}
-    disk.write_json(output, found)
+    record = place.use_folder() if what == "folder" else place.bring(what)
+    record = {**record, "license": record["license"] or cfg.get("license")}
+    disk.write_json(output, record)
     log.info(
         "%s: %s files, %s in %s",
         cfg["dataset"],
-        f"{found['files']:,}",
-        disk.size_text(found["bytes"]),
-        found["root"],
+        f"{record['files']:,}",
+        disk.size_text(record["bytes"]),
+        record["root"],
     )
 
 
 class _Place:
-    """`data/{dataset}`: what is there already, and how new files get there whole."""
+    """The folder `data/{dataset}`: reuses existing files, and installs new ones atomically."""
 
     def __init__(self, output: str, cfg: dict[str, Any], mirror: str | None) -> None:
         self.cfg, self.source, self.mirror = cfg, str(cfg["source"]), mirror
@@ -162,25 +161,30 @@ class _Place:
         self.incoming = self.folder / ".download"
 
     def use_folder(self) -> dict[str, Any]:
-        """Take a local folder where it is; only images in array files are written out here."""
+        """Use a local folder in place; only images in array files are written here.
+
+        Returns
+        -------
+        The content of source.json.
+        """
         root = _folder(self.source)
         digest, rows = survey(root)
         if self.cfg.get("tree") not in (None, digest):
-            log.warning("%s changed while this run began: it is taken as it is now", root)
+            log.warning("%s changed since this run began: its present state is used", root)
         paths = [path for path, _, _ in rows]
         if published.claimed(paths):
             self._clear()
             self.sha256 = [digest]
-            there = self._already_there("folder")
-            if there is not None:
-                return there
-            found = published.find(root, paths, chosen=self.chosen)
-            if found is not None:
-                images = self._write(found, self.partial)
-                return self._install(images, {"sha256": digest, "written_from": found.sentence})
+            existing = self._existing("folder")
+            if existing is not None:
+                return existing
+            data = published.find(root, paths, chosen=self.chosen)
+            if data is not None:
+                images = self._write(data, self.partial)
+                return self._install(images, {"sha256": digest, "written_from": data.sentence})
         note = str(self.folder / ".folder.json")
         old = disk.read_json(note)
-        told: dict[str, Any] = {
+        record: dict[str, Any] = {
             "source": self.source,
             "kind": "folder",
             "root": root,
@@ -192,75 +196,76 @@ class _Place:
             "bytes": sum(size for _, size, _ in rows),
             "archive": None,
         }
-        if {**old, "retrieved": None} == {**told, "retrieved": None}:
-            return old  # nothing is new: not even the date, so that nothing after this runs again
-        disk.write_json(note, told)
-        return told
+        if {**old, "retrieved": None} == {**record, "retrieved": None}:
+            return old  # keep the date, so that no later stage reruns
+        disk.write_json(note, record)
+        return record
 
     def bring(self, what: str) -> dict[str, Any]:
-        """Reuse what a receipt vouches for, or get and unpack it; returns source.json's content."""
+        """Reuse verified files, or download and unpack them; returns the content of source.json."""
         self._clear()
-        there = self._already_there(what)
-        if there is not None:
+        existing = self._existing(what)
+        if existing is not None:
             shutil.rmtree(self.incoming, ignore_errors=True)
-            return there
+            return existing
         self._check_mirror(what)
         if what == "bundled":
             return self._install(*_write_digits(self.partial))
         if what == "archive":
             path = local_path(self.source)
-            mark = _mark(path)  # before reading: a change meanwhile is noticed by the next run
-            told = {"archive": path.name, "sha256": self._verified(path, self.sha256[0])}
-            return self._install(*self._unpack([(path, told)]), mark)
+            mark = _mark(path)  # before reading, so that the next run notices a change during it
+            record = {"archive": path.name, "sha256": self._verified(path, self.sha256[0])}
+            return self._install(*self._unpack([(path, record)]), mark)
         return self._remote(what)
 
     def _clear(self) -> None:
-        """Remove halves of what an earlier run was at when it was stopped."""
+        """Remove incomplete folders of an interrupted run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in (self.partial, self.written, self.old):
             shutil.rmtree(path, ignore_errors=True)
 
-    # -- what is there
+    # -- existing files
 
-    def _already_there(self, what: str) -> dict[str, Any] | None:
+    def _existing(self, what: str) -> dict[str, Any] | None:
+        """Content of source.json for files that an earlier run verified, else None."""
         note = disk.read_json(self.receipt)
-        told: dict[str, Any] = note.get("told") or {}
-        if told.get("source") != self.source:
+        record: dict[str, Any] = note.get("told") or {}
+        if record.get("source") != self.source:
             return None
-        digests = told.get("sha256")
-        have = digests if isinstance(digests, list) else [digests]
-        if any(w not in (None, h) for w, h in zip(self.sha256, have, strict=True)):
+        digests = record.get("sha256")
+        actual = digests if isinstance(digests, list) else [digests]
+        if any(e not in (None, a) for e, a in zip(self.sha256, actual, strict=True)):
             return None
         if not self.root.is_dir() or _tree(self.root) != note.get("tree"):
-            log.info("%s was changed since it was unpacked: once more", self.root)
+            log.info("%s was changed since it was unpacked: it is unpacked again", self.root)
             return None
         if what == "archive":
             path = local_path(self.source)
             mark = _mark(path)
             if mark != note.get("mark"):
-                if self._verified(path, self.sha256[0]) != told.get("sha256"):
+                if self._verified(path, self.sha256[0]) != record.get("sha256"):
                     return None
                 disk.write_json(self.receipt, {**note, "mark": mark})
         if note.get("arrays") != self._arrays() and (
-            told.get("written_from") or published.claimed(p for p, _ in walk(str(self.root)))
+            record.get("written_from") or published.claimed(p for p, _ in walk(str(self.root)))
         ):
             return None
-        log.info("%s is there already, as it was verified", self.root)
-        return {**told, "root": str(self.root)}
+        log.info("%s exists and was verified before", self.root)
+        return {**record, "root": str(self.root)}
 
     def _arrays(self) -> list[Any]:
-        """What decides how array files are written out, besides the files."""
+        """What determines the images written from array files, besides the files."""
         return [arrays.VERSION, self.chosen]
 
-    # -- how it gets there
+    # -- new files
 
     def _install(
         self,
         unpacked: unpack.Unpacked,
-        told: dict[str, Any],
+        record: dict[str, Any],
         mark: dict[str, int] | None = None,
     ) -> dict[str, Any]:
-        """Rename the whole folder into place, then vouch for it."""
+        """Rename the complete folder into place, then write the receipt."""
         content = {
             "source": self.source,
             "kind": kind(self.source),
@@ -272,7 +277,7 @@ class _Place:
             "files": unpacked.files,
             "bytes": unpacked.bytes,
             "archive": None,
-            **told,
+            **record,
         }
         if unpacked.skipped:
             content["skipped"] = unpacked.skipped
@@ -291,30 +296,30 @@ class _Place:
         return content
 
     def _unpack(
-        self, got: list[tuple[Path, dict[str, Any]]]
+        self, downloads: list[tuple[Path, dict[str, Any]]]
     ) -> tuple[unpack.Unpacked, dict[str, Any]]:
-        """Unpack each file that was got, and write out the images of array files.
+        """Unpack each file, and write the images of array files.
 
         Returns
         -------
-        Counts, and what source.json says of the files.
+        Counts, and the entries of source.json for the files.
         """
         done = unpack.Unpacked(0, 0, {})
-        for path, told in got:
-            one = self._place(path, str(told["archive"]), done, alone=len(got) == 1)
-            skipped = Counter(done.skipped) + Counter(one.skipped)
-            done = unpack.Unpacked(done.files + one.files, done.bytes + one.bytes, dict(skipped))
-        several = {key: [told[key] for _, told in got] for key in ("archive", "sha256")}
-        said = got[0][1] if len(got) == 1 else several
-        there = [path for path, _ in walk(str(self.partial))]
-        found = published.find(str(self.partial), there, chosen=self.chosen)
-        if found is None:
-            return done, said
-        images = self._write(found, self.written)
+        for path, record in downloads:
+            new = self._place(path, str(record["archive"]), done, alone=len(downloads) == 1)
+            skipped = Counter(done.skipped) + Counter(new.skipped)
+            done = unpack.Unpacked(done.files + new.files, done.bytes + new.bytes, dict(skipped))
+        several = {key: [record[key] for _, record in downloads] for key in ("archive", "sha256")}
+        entries = downloads[0][1] if len(downloads) == 1 else several
+        paths = [path for path, _ in walk(str(self.partial))]
+        data = published.find(str(self.partial), paths, chosen=self.chosen)
+        if data is None:
+            return done, entries
+        images = self._write(data, self.written)
         shutil.rmtree(self.partial)
         self.written.rename(self.partial)
         done = unpack.Unpacked(images.files, images.bytes, done.skipped)
-        return done, {**said, "written_from": found.sentence}
+        return done, {**entries, "written_from": data.sentence}
 
     def _place(
         self, path: Path, name: str, done: unpack.Unpacked, *, alone: bool
@@ -340,11 +345,11 @@ class _Place:
             name=name,
         )
 
-    def _write(self, found: arrays.Arrays, target: Path) -> unpack.Unpacked:
-        log.info("%s", found.sentence)
+    def _write(self, data: arrays.Arrays, target: Path) -> unpack.Unpacked:
+        log.info("%s", data.sentence)
         max_bytes, max_files = self._limits()
         inside = target / (self.chosen or "")
-        return arrays.write(found, str(inside), max_bytes=max_bytes, max_files=max_files)
+        return arrays.write(data, str(inside), max_bytes=max_bytes, max_files=max_files)
 
     def _limits(self) -> tuple[int, int]:
         limits = self.cfg["limits"]
@@ -353,36 +358,38 @@ class _Place:
     def _verified(self, path: Path, sha256: str | None) -> str:
         from darkroom.sources import http
 
-        found = http.sha256_of(str(path), f"Verifying {path.name}")
-        if sha256 not in (None, found):
+        actual = http.sha256_of(str(path), f"Verifying {path.name}")
+        if sha256 not in (None, actual):
             raise http.mismatch(
-                str(path), str(sha256), found, "put the right file there, or correct sha256"
+                str(path), str(sha256), actual, "put the right file there, or correct sha256"
             )
-        return found
+        return actual
 
     def _remote(self, what: str) -> dict[str, Any]:
-        got = [
-            self._one(what, address, self.sha256[i], f"-{i + 1}" if i else "")
+        downloads = [
+            self._fetch(what, address, self.sha256[i], f"-{i + 1}" if i else "")
             for i, address in enumerate(self.addresses)
         ]
         if None in self.sha256:
-            found = [told["sha256"] for _, told in got]
+            digests = [record["sha256"] for _, record in downloads]
             log.info(
-                "to have it checked from now on, put sha256: %s under datasets: %s in the config",
-                found[0] if len(found) == 1 else f"[{', '.join(found)}]",
+                "to verify it in later runs, put sha256: %s under datasets: %s in the config",
+                digests[0] if len(digests) == 1 else f"[{', '.join(digests)}]",
                 self.cfg["dataset"],
             )
         try:
-            unpacked, told = self._unpack(got)
+            unpacked, record = self._unpack(downloads)
         except formats.Damaged:
-            shutil.rmtree(self.incoming, ignore_errors=True)  # else it would be taken again
+            shutil.rmtree(
+                self.incoming, ignore_errors=True
+            )  # otherwise the next run would reuse it
             raise
-        return self._install(unpacked, told)
+        return self._install(unpacked, record)
 
-    def _one(
+    def _fetch(
         self, what: str, address: str, sha256: str | None, slot: str
     ) -> tuple[Path, dict[str, Any]]:
-        """One remote file, from the mirror or the network, and what is told of it."""
+        """Get one remote file from the mirror or the network, and its entries of source.json."""
         names = mirror_names(address, has_sha256=sha256 is not None)
         thing = "the archive" if len(self.addresses) == 1 else "the file"
         hint = (
@@ -391,16 +398,16 @@ class _Place:
             else f"put {thing} as {names[0]} into a folder and name that folder as mirror"
             " in the config"
         )
-        found = self._in_mirror(names)
-        if found is not None:
+        local = self._in_mirror(names)
+        if local is not None:
             match = KAGGLE.match(address)
-            told = {
-                "sha256": self._verified(found, sha256),
-                "archive": found.name,
+            record = {
+                "sha256": self._verified(local, sha256),
+                "archive": local.name,
                 "version": match[3] if match else None,
             }
-            log.info("%s is taken from the mirror: %s", address, found)
-            return found, told
+            log.info("%s: using %s of the mirror", address, local)
+            return local, record
         path = str(self.incoming / f"archive{slot}")
         if what == "https":
             return self._https(address, sha256, path, names[0], hint)
@@ -421,22 +428,22 @@ class _Place:
             return response
 
         def explain(status: int, text: str) -> UserError:
-            said = f" ({text})" if text else ""
+            reason = f" ({text})" if text else ""
             if status in (401, 403):
                 return UserError(
-                    f"{host} refuses {name} ({status}){said}: put a login for {host} into"
+                    f"{host} refuses {name} ({status}){reason}: put a login for {host} into"
                     f" ~/.netrc; or {hint}"
                 )
             if status in (404, 410):
                 return UserError(
-                    f"{host} has no {name} ({status}){said}: correct source in the config; or"
+                    f"{host} has no {name} ({status}){reason}: correct source in the config; or"
                     f" {hint}"
                 )
-            return UserError(f"{host} answers status {status} for {name}{said}; {hint}")
+            return UserError(f"{host} answers status {status} for {name}{reason}; {hint}")
 
         self._check_secure(address, sha256)
         with session:
-            got = http.fetch(
+            fetched = http.fetch(
                 opened,
                 path,
                 key=address,
@@ -445,18 +452,24 @@ class _Place:
                 explain=explain,
                 sha256=sha256,
             )
-        told = {"archive": name, "sha256": got.sha256, "version": got.version}
-        return Path(got.path), told
+        record = {"archive": name, "sha256": fetched.sha256, "version": fetched.version}
+        return Path(fetched.path), record
 
     def _check_secure(self, url: str, sha256: str | None) -> None:
-        """Plain http can be changed on the way: it takes a sha256, or this very machine."""
+        """Refuse plain http without a sha256, except from this machine.
+
+        Raises
+        ------
+        UserError
+            The address is not secure.
+        """
         from darkroom.sources import http
 
         plain = url.lower().startswith("http:") and not http.is_loopback(url)
         if plain and sha256 is None:
             raise UserError(
-                f"source {self.source!r} comes over http, where it can be changed on the way:"
-                " use https, or give its sha256"
+                f"source {self.source!r} uses http, which does not protect the file from changes: use"
+                " https, or give its sha256"
             )
 
     def _kaggle(self, path: str, hint: str) -> tuple[Path, dict[str, Any]]:
@@ -464,23 +477,21 @@ class _Place:
 
         match = KAGGLE.match(self.source)
         if match:
-            wanted = kaggle.Wanted(
-                self.source, match[1], match[2], int(match[3]) if match[3] else None
-            )
+            item = kaggle.Item(self.source, match[1], match[2], int(match[3]) if match[3] else None)
         else:
             name = self.source.partition(":")[2]
-            wanted = kaggle.Wanted(self.source, None, name, None)
-        got = kaggle.download(
-            wanted,
+            item = kaggle.Item(self.source, None, name, None)
+        download = kaggle.download(
+            item,
             path,
             sha256=self.sha256[0],
             hint=hint,
         )
-        return Path(got.file.path), {
-            "archive": f"{wanted.name}.zip",
-            "sha256": got.file.sha256,
-            "version": got.version,
-            "license": got.license,
+        return Path(download.file.path), {
+            "archive": f"{item.name}.zip",
+            "sha256": download.file.sha256,
+            "version": download.version,
+            "license": download.license,
         }
 
     # -- the mirror
@@ -505,27 +516,27 @@ class _Place:
 
 
 def _digests(cfg: dict[str, Any], count: int) -> list[str | None]:
-    """The expected sha256 of each file of a source, lower-case; None where none is given."""
-    given = cfg.get("sha256") or None
-    if given is None:
+    """The expected sha256 of each file of a source, in lower case; None where none is given."""
+    sha256 = cfg.get("sha256") or None
+    if sha256 is None:
         return [None] * count
-    each = [given] if isinstance(given, str) else list(given)
-    if len(each) != count:
+    digests = [sha256] if isinstance(sha256, str) else list(sha256)
+    if len(digests) != count:
         raise UserError(
-            f"datasets.{cfg['dataset']}.sha256 has {len(each)} entries, and the source names"
-            f" {count} files: give a list of one for each file, in the same order"
+            f"datasets.{cfg['dataset']}.sha256 has {len(digests)} entries, but the source names"
+            f" {count} files: give a list with one for each file, in the same order"
         )
-    return [digest.lower() for digest in each]
+    return [digest.lower() for digest in digests]
 
 
 def _mark(path: Path) -> dict[str, int]:
-    """What tells that a local archive is still the one that was read."""
-    now = path.stat()
-    return {"size": now.st_size, "mtime_ns": now.st_mtime_ns}
+    """Size and modification time of a local archive, by which a change is noticed."""
+    info = path.stat()
+    return {"size": info.st_size, "mtime_ns": info.st_mtime_ns}
 
 
 def _tree(root: Path) -> str | None:
-    """Digest of an unpacked folder's listing; None where it cannot be told."""
+    """Digest of an unpacked folder's listing; None if it is empty or cannot be read."""
     try:
         return survey(str(root))[0]
     except UserError:
@@ -540,11 +551,10 @@ def _now() -> str:
 
 
 def _write_digits(target: Path) -> tuple[unpack.Unpacked, dict[str, Any]]:
-    """scikit-learn's digits as PNG class folders: 8×8 grey, 0..16 stretched to 0..255.
+    """Write scikit-learn's digits as PNG class folders: 8×8 grey, 0..16 stretched to 0..255.
 
     The test part of E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
-    Machine Learning Repository, 1998, doi:10.24432/C50P49: every file's name is its number
-    there.
+    Machine Learning Repository, 1998, doi:10.24432/C50P49; a file's name is its number there.
     """
     import numpy as np
     from PIL import Image
@@ -561,9 +571,9 @@ def _write_digits(target: Path) -> tuple[unpack.Unpacked, dict[str, Any]]:
             Image.fromarray(image).save(path)
             size += path.stat().st_size
     digest = hashlib.sha256(pixels.tobytes() + digits.target.astype("<i8").tobytes())
-    told = {
+    record = {
         "version": "1998-07-01",
         "sha256": digest.hexdigest(),
         "license": "CC BY 4.0, Alpaydin and Kaynak (1998), doi:10.24432/C50P49",
     }
-    return unpack.Unpacked(len(pixels), size, {}), told
+    return unpack.Unpacked(len(pixels), size, {}), record

@@ -1,6 +1,6 @@
-"""A folder's files: walked, told apart from litter, and a digest of their listing.
+"""The files of a folder, without the litter of file managers, and a digest of their listing.
 
-Only the standard library is imported here: this is called while the Snakefile is read.
+Imports the standard library only: this runs while the Snakefile is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from darkroom.errors import UserError
 Row = tuple[str, int, int]
 """Relative path with `/`, size in bytes, modification time in ns."""
 
-# What file managers leave, in lower case.
+# Written by file managers; in lower case.
 JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information"}
 JUNK_FILES = {
     *(".ds_store", "_ds_store", "icon\r", "icon_"),
@@ -25,7 +25,7 @@ JUNK_FILES = {
 
 
 def is_junk(path: str) -> bool:
-    """Whether a path is litter that file managers leave, not data; a folder's ends with `/`."""
+    """Whether a path is litter of a file manager, not data; the path of a folder ends with `/`."""
     *folders, name = path.lower().split("/")
     return (
         name in JUNK_FILES
@@ -35,41 +35,41 @@ def is_junk(path: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A name that any program can write; bytes that are no UTF-8 as `\\xff`."""
+    """A printable name: bytes that are no UTF-8 become `\\xff`."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def refuse_own(folder: Path, what: str, give: str) -> None:
-    """Refuse a folder that the results are written to.
+    """Refuse a folder that results are written to.
 
     Parameters
     ----------
-    folder : its path.
-    what : words for the folder.
-    give : words for what should be given in its place.
+    folder : path of the folder.
+    what : name of the folder in the message.
+    give : name of the contents of the right folder, in the message.
 
     Raises
     ------
     UserError
-        The folder is the current one, or above it.
+        The folder is the current one, or a parent of it.
     """
     if Path.cwd().is_relative_to(folder.resolve()):
         raise UserError(
-            f"{what} is the folder that this runs in, or above it, where results are written too:"
-            f" give the folder of the {give}, or run elsewhere (snakemake --directory)"
+            f"{what} is the working folder or a parent of it, where results are written too: give the"
+            f" folder of the {give}, or run elsewhere (snakemake --directory)"
         )
 
 
 def walk(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Files below a folder with their relative paths, in no order.
 
-    Hidden files and folders and litter are left out. Links are followed, a folder within itself
-    once. A link to nothing is a file (that cannot be read).
+    Hidden files and folders and litter are left out. Links are followed, but not into a parent.
+    A broken link counts as a file (that cannot be read).
 
     Raises
     ------
     UserError
-        A folder is not there, or cannot be read.
+        A folder does not exist, or cannot be read.
     """
     todo = [("", frozenset[tuple[int, int]]())]
     while todo:
@@ -98,7 +98,7 @@ def walk(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def files(root: str) -> Iterator[Row]:
-    """Walk a folder: regular files, and links to nothing, in no order.
+    """Walk a folder: regular files and broken links, in no order.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def files(root: str) -> Iterator[Row]:
 
 
 def row(root: str, path: str) -> Row:
-    """A file below a folder as `files` gives it; size and time are 0 for a link to nothing."""
+    """The row of `files` for one file below a folder; size and time are 0 for a broken link."""
     try:
         info = Path(root, path).stat()
     except OSError:
@@ -125,15 +125,15 @@ def row(root: str, path: str) -> Row:
 
 
 def digest(rows: Iterable[Row]) -> str:
-    """Digest of a listing (64 hexadecimal digits), which should be sorted."""
-    found = hashlib.sha256()
+    """sha256 of a sorted listing (64 hexadecimal digits)."""
+    value = hashlib.sha256()
     for path, size, time in rows:
-        found.update(f"{path}\0{size}\0{time}\n".encode("utf-8", "surrogateescape"))
-    return found.hexdigest()
+        value.update(f"{path}\0{size}\0{time}\n".encode("utf-8", "surrogateescape"))
+    return value.hexdigest()
 
 
 def survey(root: str) -> tuple[str, list[Row]]:
-    """Digest of a folder's listing, and the listing, sorted.
+    """Digest of a folder's listing, and the sorted listing.
 
     Raises
     ------

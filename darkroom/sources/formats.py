@@ -1,4 +1,4 @@
-"""Archive formats: recognised by content, opened, and the name and type of each entry."""
+"""Archive formats: recognition by content, decompression, and the entries of zip and tar files."""
 
 # ruff: noqa: PTH123
 from __future__ import annotations
@@ -29,8 +29,8 @@ MAGIC = {
     b"\x28\xb5\x2f\xfd": "zst",
 }
 _PAGE = re.compile(rb"\s*<(!doctype|html|\?xml|!--)", re.I)
-FOREIGN = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar"}
-# What the readers of the standard library raise on data that is damaged or made to hurt.
+UNSUPPORTED = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar"}
+# Errors that the standard library raises on damaged or malicious data.
 DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -46,11 +46,11 @@ DAMAGED = (
 
 
 class Damaged(UserError):
-    """The archive is not what it should be; another copy of it may be."""
+    """The archive is damaged; another copy of it may be intact."""
 
 
 class Broken(Exception):
-    """The archive is damaged, cut short, protected or of a kind that cannot be read."""
+    """The archive is damaged, truncated, protected by a password or of an unsupported kind."""
 
 
 def brief(error: BaseException) -> str:
@@ -63,12 +63,12 @@ def brief(error: BaseException) -> str:
 
 
 def recognise(path: str) -> str | None:
-    """The kind of an archive by its content, whatever its name says.
+    """The kind of an archive, by its content and not its name.
 
     Returns
     -------
-    `zip`, `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`, or `gz`, `bz2`, `xz`, `zst` for one
-    compressed file that is no tarball; None for anything else.
+    `zip`, `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`, or `gz`, `bz2`, `xz`, `zst` for a
+    single compressed file; None for anything else.
     """
     with open(path, "rb") as file:
         head = file.read(512)
@@ -80,7 +80,7 @@ def recognise(path: str) -> str | None:
             with decompressed(path, kind) as stream:
                 head = _read_exactly(stream, 512)
         except (*DAMAGED, OSError):
-            return kind  # reading it will say what is wrong
+            return kind  # reading it will raise the error
         return f"tar.{kind}" if _is_tar(head) else kind
     if _is_tar(head):
         return "tar"
@@ -105,7 +105,7 @@ def _read_exactly(stream: IO[bytes], n: int) -> bytes:
 
 
 def is_web_page(path: str) -> bool:
-    """Whether a file is HTML or XML: often what a server sends in place of what was asked for."""
+    """Whether a file is HTML or XML, which servers often send in place of the file."""
     with open(path, "rb") as file:
         return bool(_PAGE.match(file.read(512)))
 
@@ -114,22 +114,22 @@ def not_an_archive(path: str, name: str) -> Damaged:
     """The error for a file that `recognise` does not know."""
     with open(path, "rb") as file:
         head = file.read(512)
-    for magic, kind in FOREIGN.items():
+    for magic, kind in UNSUPPORTED.items():
         if head.startswith(magic):
             return Damaged(
                 f"{name} is a {kind} archive, which Darkroom does not read: unpack it yourself"
                 " and give the folder as source"
             )
     if not head:
-        return Damaged(f"{name} is empty: get it again")
+        return Damaged(f"{name} is empty: download it again")
     if _PAGE.match(head):
         return Damaged(
-            f"{name} is a web page, not an archive: the address leads to a page around the file"
-            " (a login, perhaps), so give the file's own address"
+            f"{name} is a web page, not an archive: the address leads to a page about the file"
+            " (or to a login): give the address of the file itself"
         )
     return Damaged(
-        f"{name} is no archive that Darkroom knows by its content: zip, tar, or a tar packed"
-        " by gzip, bzip2, xz or zstd"
+        f"{name} is no archive of a supported format: zip, tar, or tar compressed by gzip, bzip2,"
+        " xz or zstd"
     )
 
 
@@ -137,17 +137,17 @@ def not_an_archive(path: str, name: str) -> Damaged:
 
 
 class _Counted(io.RawIOBase):
-    """Raw bytes that tell a progress bar how far reading has come."""
+    """Raw bytes of a file; `progress` is called with the size of each read."""
 
-    def __init__(self, path: str, tell: Callable[[int], object]) -> None:
-        self.file, self.tell_bar = open(path, "rb"), tell  # noqa: SIM115
+    def __init__(self, path: str, progress: Callable[[int], object]) -> None:
+        self.file, self.progress = open(path, "rb"), progress  # noqa: SIM115
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         n = self.file.readinto(buffer)
-        self.tell_bar(n)
+        self.progress(n)
         return n
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class _Counted(io.RawIOBase):
 
 
 class _Zstd(io.RawIOBase):
-    """Frames of zstandard one after another; says when the last one is cut short."""
+    """Consecutive zstandard frames; raises EOFError where the last one is truncated."""
 
     def __init__(self, source: IO[bytes]) -> None:
         import zstandard
@@ -172,7 +172,7 @@ class _Zstd(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not len(self.ready):
-            # 4 bytes may stand for 128 kB, so small bites bound the memory
+            # 4 bytes may expand to 128 kB, so small reads bound the memory
             data = self.source.read(4096)
             if not data:
                 if self.frame is not None:
@@ -195,7 +195,7 @@ class _Zstd(io.RawIOBase):
 
 
 class _Limited(io.RawIOBase):
-    """A stream that ends in an error once it gives more than it may."""
+    """A stream that raises an error beyond its limit."""
 
     def __init__(self, stream: IO[bytes], limit: int) -> None:
         self.stream, self.left = stream, limit
@@ -207,17 +207,17 @@ class _Limited(io.RawIOBase):
         data = self.stream.read(len(buffer))
         self.left -= len(data)
         if self.left < 0:
-            raise Broken("it unpacks to far more than the limits: of the data set allow")
+            raise Broken("it unpacks to far more than the data set's limits allow")
         buffer[: len(data)] = data
         return len(data)
 
 
 @contextmanager
 def decompressed(
-    path: str, kind: str, tell: Callable[[int], object] = lambda n: None
+    path: str, kind: str, progress: Callable[[int], object] = lambda n: None
 ) -> Iterator[IO[bytes]]:
-    """The bytes inside `gz`, `bz2`, `xz`, `zst`; those of the file itself for `tar`."""
-    with io.BufferedReader(_Counted(path, tell), 1 << 16) as raw:
+    """Open the decompressed bytes of `gz`, `bz2`, `xz`, `zst`, or the plain bytes of `tar`."""
+    with io.BufferedReader(_Counted(path, progress), 1 << 16) as raw:
         if kind.endswith("gz"):
             yield gzip.GzipFile(fileobj=raw)  # type: ignore[misc]
         elif kind.endswith("bz2"):
@@ -236,9 +236,8 @@ def decompressed(
 class _AnyNames(io.BufferedReader):
     """A zip's bytes with the `name is UTF-8` flag cleared.
 
-    `zipfile` gives up a whole archive when one name is marked as UTF-8 and is not. Without the
-    flag every name comes through as cp437, which maps each byte to one character and back, so
-    that `zip_name` can decide by the bytes.
+    `zipfile` refuses a whole archive when one name is wrongly marked as UTF-8. Without the flag it
+    decodes every name as cp437, which is reversible, so `zip_name` gets the original bytes.
     """
 
     table = True
@@ -305,12 +304,12 @@ def zip_type(info: zipfile.ZipInfo, name: str) -> str:
 
 
 class _Info(tarfile.TarInfo):
-    """Headers that fail loudly: by itself tarfile takes a damaged header for the end."""
+    """Headers that raise an error if damaged: tarfile would treat them as the end."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Info:
         info = super().frombuf(buf, encoding, errors)
-        if info.type in b"xgXLK" and info.size > PAX_HEADER:  # read into memory by tarfile
+        if info.type in b"xgXLK" and info.size > PAX_HEADER:  # tarfile reads it into memory
             raise tarfile.ReadError("a header of more than 1 MB")
         return info
 
@@ -335,15 +334,23 @@ class _Tar(tarfile.TarFile):
 def open_tar(
     path: str,
     kind: str,
-    tell: Callable[[int], object] = lambda n: None,
+    progress: Callable[[int], object] = lambda n: None,
     limit: int | None = None,
 ) -> Iterator[tuple[_Tar, IO[bytes]]]:
-    """Open a tar archive, and the stream of its decompressed bytes."""
-    if kind == "tar" and limit is None:  # a listing: seek over the files
+    """Open a tar archive, and the stream of its decompressed bytes.
+
+    Parameters
+    ----------
+    path : the archive.
+    kind : its kind, as from `recognise`.
+    progress : called with the bytes read from the archive.
+    limit : most decompressed bytes; None: no limit, as for a listing.
+    """
+    if kind == "tar" and limit is None:  # for a listing, seek past the files
         with open(path, "rb") as file, _Tar(fileobj=file, **_TAR) as tar:
             yield tar, file
         return
-    with decompressed(path, kind, tell) as inner:
+    with decompressed(path, kind, progress) as inner:
         stream: Any = io.BufferedReader(_Limited(inner, limit or 1 << 62), 1 << 16)
         with _Tar.open(fileobj=stream, mode="r|", bufsize=1 << 16, **_TAR) as tar:
             yield tar, stream

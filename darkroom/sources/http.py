@@ -1,10 +1,10 @@
-"""Downloads that survive: resumed, retried with back-off, verified, renamed when whole.
+"""Downloads that are resumed, retried with back-off, verified, and renamed when complete.
 
-While a file is on its way there are `NAME.part` and `NAME.part.json` (what the part is a part
-of: ETag or date, size). A part is only continued when the server confirms, by `If-Range`, that
-the file behind it is still the same one, or when a sha256 will tell in the end; a server
-without ranges starts again. When whole and verified, `NAME.json` is written and the part takes
-the place of `NAME`: a `NAME` is never half a file.
+During a download there are `NAME.part` and `NAME.part.json` (ETag or date, and size of the whole
+file). A part is resumed only if the server confirms by `If-Range` that its file is unchanged, or if
+a sha256 is checked in the end; without range support the download restarts. When the file is
+complete and verified, `NAME.json` is written and the part is renamed to `NAME`, which is therefore
+never incomplete.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1 << 18
 TIMEOUT = (20, 60)  # seconds: to connect, between two bytes
-TRIES = 6  # failures in a row without a new byte
-LONGEST_WAIT = 900.0  # seconds in all that a server may ask to wait
-AGAIN = {408, 425, 429, 500, 502, 503, 504}
+TRIES = 6  # consecutive failures without a new byte
+LONGEST_WAIT = 900.0  # most seconds of waiting in total that servers may request
+RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
 T = TypeVar("T")
 Open = Callable[[dict[str, str]], requests.Response]
@@ -46,7 +46,7 @@ Explain = Callable[[int, str], UserError]
 
 
 class Retry(Exception):
-    """A failure that may pass: why, and how long the server asks to wait."""
+    """A temporary failure: the reason, and the seconds that the server asks to wait."""
 
     def __init__(self, why: str, wait: float | None = None) -> None:
         super().__init__(why)
@@ -55,7 +55,7 @@ class Retry(Exception):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A whole, verified file: its sha256, its size, and the server's version of it."""
+    """A complete, verified file: its sha256, size in bytes, and the server's version of it."""
 
     path: str
     sha256: str
@@ -67,7 +67,7 @@ class Fetched:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is this machine's own."""
+    """Whether an address is on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -76,7 +76,7 @@ def is_loopback(url: str) -> bool:
 
 
 class _Adapter(HTTPAdapter):
-    """Timeouts where the caller gives none, and no proxy for this machine's own addresses."""
+    """Default timeouts, and no proxy for addresses on this machine."""
 
     def send(self, request: Any, *args: Any, **settings: Any) -> requests.Response:
         settings["timeout"] = settings.get("timeout") or TIMEOUT
@@ -86,7 +86,7 @@ class _Adapter(HTTPAdapter):
 
 
 def prepare(session: requests.Session) -> requests.Session:
-    """Give a session this module's timeouts, and files as they are (no content encoding)."""
+    """Set this module's timeouts on a session, and disable content encoding."""
     session.mount("https://", _Adapter())
     session.mount("http://", _Adapter())
     session.headers["Accept-Encoding"] = "identity"
@@ -101,11 +101,11 @@ def session() -> requests.Session:
 
 
 def reason(error: BaseException) -> str:
-    """A connection's failure in a few words, without the address (it may hold a signature)."""
+    """Describe a connection failure without the address, which may contain a signature."""
     text = f"{type(error).__name__} {error}".lower()
     for sign, words in (
-        ("name or service not known", "the name of the server is not known: no network?"),
-        ("nameresolution", "the name of the server is not known: no network?"),
+        ("name or service not known", "the server name cannot be resolved: no network?"),
+        ("nameresolution", "the server name cannot be resolved: no network?"),
         ("refused", "connection refused"),
         ("unreachable", "network unreachable"),
         ("proxy", "the proxy does not answer"),
@@ -125,11 +125,12 @@ def reason(error: BaseException) -> str:
 
 
 class Patience:
-    """How long to go on: back-off between failures, bounded waits that a server asks for.
+    """Limits on retries: back-off between failures, and bounded waits that a server asks for.
 
     Parameters
     ----------
-    host : words for the server in messages. hint : what else can be done, for the last message.
+    host : name of the server in messages.
+    hint : alternative for the user, for the last message.
     """
 
     def __init__(self, host: str, hint: str = "") -> None:
@@ -137,7 +138,7 @@ class Patience:
         self.failures, self.waited = 0, 0.0
 
     def progressed(self) -> None:
-        """Count failures anew: bytes have arrived."""
+        """Reset the count of failures, as bytes have arrived."""
         self.failures = 0
 
     def wait(self, failure: Retry) -> None:
@@ -146,15 +147,15 @@ class Patience:
         Raises
         ------
         UserError
-            Too many failures in a row, or the server asks for more patience than there is.
+            Too many consecutive failures, or the server asks to wait too long.
         """
         self.failures += 1
         if failure.wait is not None:
             if self.waited + failure.wait > LONGEST_WAIT:
                 raise UserError(
                     f"{self.host} asks to wait {failure.wait:.0f} s ({failure.why}), beyond the"
-                    f" {LONGEST_WAIT:.0f} s that a download waits in all: run the same command"
-                    f" again later, it goes on where it stopped{self.hint}"
+                    f" {LONGEST_WAIT:.0f} s that a download waits in total: run the same command"
+                    f" again later, it resumes where it stopped{self.hint}"
                 )
             seconds = max(failure.wait, 1.0)
             self.waited += seconds
@@ -162,15 +163,15 @@ class Patience:
         elif self.failures >= TRIES:
             raise UserError(
                 f"{self.host}: {failure.why}, {self.failures} times in a row: run the same"
-                f" command again later, it goes on where it stopped{self.hint}"
+                f" command again later, it resumes where it stopped{self.hint}"
             )
         else:
             seconds = min(2.0 ** (self.failures - 1), 30.0)
-            log.info("%s: %s; trying again in %.0f s", self.host, failure.why, seconds)
+            log.info("%s: %s; retry in %.0f s", self.host, failure.why, seconds)
         sleep(seconds)
 
     def attempt(self, call: Callable[[], T]) -> T:
-        """Call until it does not raise `Retry`."""
+        """Repeat a call until it does not raise `Retry`."""
         while True:
             try:
                 return call()
@@ -179,18 +180,20 @@ class Patience:
 
 
 def connect(call: Callable[[], T], host: str) -> T:
-    """Make a request; failures of the connection become `Retry` or a sentence.
+    """Make a request; a connection failure becomes `Retry` or `UserError`.
 
     Raises
     ------
     Retry
-        It may pass. UserError: it will not (certificate, address, redirects).
+        The failure may be temporary.
+    UserError
+        The failure is permanent (certificate, address, redirects).
     """
     try:
         return call()
     except requests.exceptions.SSLError:
         raise UserError(
-            f"{host}: its certificate is not trusted; behind a proxy that opens connections,"
+            f"{host}: its certificate is not trusted; behind a proxy that inspects traffic,"
             " set REQUESTS_CA_BUNDLE to the proxy's certificate"
         ) from None
     except (
@@ -202,38 +205,46 @@ def connect(call: Callable[[], T], host: str) -> T:
         raise Retry(reason(error)) from None
     except requests.exceptions.RequestException as error:
         raise UserError(
-            f"{host}: the request cannot be made ({type(error).__name__}): look at the address"
+            f"{host}: the request cannot be made ({type(error).__name__}): check the address"
         ) from None
 
 
 def check(response: requests.Response, explain: Explain) -> None:
-    """Pass good answers; raise `Retry` for those that may get better, else `explain`'s words."""
+    """Accept a successful response.
+
+    Raises
+    ------
+    Retry
+        The status may be temporary.
+    UserError
+        From `explain`, for any other failure.
+    """
     status = response.status_code
     if status < 400:
         return
     wait = retry_after(response.headers.get("Retry-After"))
     text = _message(response)
     response.close()
-    if status in AGAIN:
+    if status in RETRIED:
         raise Retry(f"status {status}", wait if status in (429, 503) else None)
     raise explain(status, text)
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds from now of a `Retry-After` header: a number or a date (RFC 9110, 10.2.3)."""
+    """Seconds to wait by a `Retry-After` header: a number or a date (RFC 9110, 10.2.3)."""
     if not value:
         return None
     if value.strip().isdigit():
         return float(value)
     try:
-        then = email.utils.parsedate_to_datetime(value).timestamp()
+        end = email.utils.parsedate_to_datetime(value).timestamp()
     except ValueError:
         return None
-    return max(0.0, then - time())
+    return max(0.0, end - time())
 
 
 def _message(response: requests.Response) -> str:
-    """What a server says about its refusal, shortened; only from JSON, as pages are long."""
+    """The server's error message, shortened; from JSON only, as pages are long."""
     if "json" not in response.headers.get("Content-Type", ""):
         return ""
     try:
@@ -257,9 +268,11 @@ def sha256_of(path: str, what: str = "Verifying") -> str:
     return digest.hexdigest()
 
 
-def mismatch(name: str, wanted: str, found: str, then: str) -> UserError:
-    """The sentence for a file whose sha256 is not the one in the config."""
-    return UserError(f"{name}: its sha256 is {found}, but the config says {wanted.lower()}; {then}")
+def mismatch(name: str, expected: str, actual: str, remedy: str) -> UserError:
+    """The error for a file whose sha256 is not the one in the config."""
+    return UserError(
+        f"{name}: its sha256 is {actual}, but the config has {expected.lower()}; {remedy}"
+    )
 
 
 def fetch(
@@ -272,20 +285,22 @@ def fetch(
     explain: Explain,
     sha256: str | None = None,
 ) -> Fetched:
-    """Bring a file to `path`, going on from what an earlier attempt left there.
+    """Download a file to `path`, resuming an earlier attempt.
 
     Parameters
     ----------
-    opened : starts a request with the headers it is given; answers with the body unread.
-    path : where the file will lie when whole; parts and notes lie beside it.
-    key : what is asked for (source and version): parts of something else are thrown away.
-    name : words for the file. patience, explain : what to do about failures.
-    sha256 : expected digest; unset: only a digest that the server gives is checked.
+    opened : starts a request with given headers; returns the response with its body unread.
+    path : path of the complete file; the part and its notes are beside it.
+    key : identity of the file (source and version): a part of another file is discarded.
+    name : name of the file in messages.
+    patience : limits on retries.
+    explain : makes the error for a failed status.
+    sha256 : expected digest; None: only a digest from the server is checked.
 
     Raises
     ------
     UserError
-        Refused, not reachable, no space, or not the file that the digest says.
+        The server refuses or cannot be reached, the disk is full, or the digest differs.
     """
     done = _finished(path, key, name)
     if done is not None and (sha256 is None or done.sha256 == sha256.lower()):
@@ -298,64 +313,64 @@ def fetch(
         load = partial(part.load, opened, name, patience, explain)
         with disk.full_disc_in_words(str(folder)):
             patience.attempt(load)
-        wrong = part.wrong(sha256)
-        if wrong is None:
+        actual = part.mismatch(sha256)
+        if actual is None:
             break
         part.remove()
         if not (part.resumed and first):
             if sha256 is None:
                 raise UserError(
-                    f"{name} arrived damaged (its md5 is not what the server says): run again"
+                    f"{name} arrived damaged (its md5 differs from the server's): run again"
                 )
             raise mismatch(
                 name,
                 sha256,
-                wrong,
-                "what was downloaded is removed: ask the publisher which is right, or correct"
-                " sha256 in the config",
+                actual,
+                "the download is removed: ask the publisher which is right, or correct sha256 in"
+                " the config",
             )
-        log.info("%s: the resumed file is damaged; from the start again", name)
+        log.info("%s: the resumed file is damaged; the download restarts", name)
         part, first = _Part(path + ".part", key, guarded=sha256 is not None), False
-    found = Fetched(path, part.sha256.hexdigest(), part.at, part.version())
+    fetched = Fetched(path, part.sha256.hexdigest(), part.at, part.version())
     disk.write_json(
         path + ".json",
         {
             "key": key,
-            "sha256": found.sha256,
-            "bytes": found.bytes,
-            "version": found.version,
+            "sha256": fetched.sha256,
+            "bytes": fetched.bytes,
+            "version": fetched.version,
         },
     )
     part.path.replace(path)
     part.remove()
-    return found
+    return fetched
 
 
 def _finished(path: str, key: str, name: str) -> Fetched | None:
-    """The file of an earlier run that was whole, read again to be sure."""
+    """The complete file of an earlier run, verified again; None if there is none."""
     note = disk.read_json(path + ".json")
     if note.get("key") != key or not Path(path).is_file():
         return None
     size = Path(path).stat().st_size
     if size != note.get("bytes") or sha256_of(path) != note.get("sha256"):
         return None
-    log.info("%s was downloaded before", name)
+    log.info("%s was already downloaded", name)
     return Fetched(path, str(note["sha256"]), size, note.get("version"))
 
 
 class _Part:
-    """A file on its way: `path` and its note, the digests of what is there so far."""
+    """An incomplete file: `path`, its note, and the digests of its bytes so far."""
 
     def __init__(self, path: str, key: str, *, guarded: bool) -> None:
         self.path, self.key, self.guarded = Path(path), key, guarded
-        self.beside = Path(path + ".json")
-        self.note = disk.read_json(str(self.beside))
+        self.note_path = Path(path + ".json")
+        self.note = disk.read_json(str(self.note_path))
         self.at = self.furthest = 0
         self.resumed = False
         self.md5_wanted: str | None = None
         self._reset()
         if self.note.get("key") == key and self.path.is_file():
-            self._digest_what_is_there()
+            self._digest_existing()
             self.resumed = self.at > 0
         else:
             self.note = {}
@@ -364,7 +379,7 @@ class _Part:
         self.at = 0
         self.sha256, self.md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
 
-    def _digest_what_is_there(self) -> None:
+    def _digest_existing(self) -> None:
         with self.path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 self._add(chunk)
@@ -377,25 +392,23 @@ class _Part:
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
-        self.beside.unlink(missing_ok=True)
+        self.note_path.unlink(missing_ok=True)
 
     def version(self) -> str | None:
         return self.note.get("etag") or self.note.get("modified")
 
-    def wrong(self, sha256: str | None) -> str | None:
-        """The digest found, where it is not the one expected."""
-        found = self.sha256.hexdigest()
-        if sha256 is not None and found != sha256.lower():
-            return found
-        wanted = self.note.get("md5")
-        if wanted is not None and self.md5.hexdigest() != wanted:
-            return found
-        return None
+    def mismatch(self, sha256: str | None) -> str | None:
+        """The sha256 of the file, if it or the md5 differs from the expected one; else None."""
+        actual = self.sha256.hexdigest()
+        if sha256 is not None and actual != sha256.lower():
+            return actual
+        md5 = self.note.get("md5")
+        return actual if md5 is not None and self.md5.hexdigest() != md5 else None
 
     # -- one request
 
     def load(self, opened: Open, name: str, patience: Patience, explain: Explain) -> None:
-        """One request and its body, appended to the part or in its place."""
+        """Make one request; its body is appended to the part or replaces it."""
         size = self.note.get("size")
         if size is not None and self.at == size:
             return
@@ -421,7 +434,7 @@ class _Part:
         return headers
 
     def _continues(self, response: requests.Response) -> bool:
-        """Whether the answer is the missing rest of the very file that the part belongs to."""
+        """Whether the response is the missing rest of the same file."""
         if response.status_code != 206 or not self.at:
             return False
         first, total = _content_range(response.headers.get("Content-Range"))
@@ -429,12 +442,12 @@ class _Part:
             self.note.get(k) in (None, v) for k, v in _identity(response).items() if v is not None
         ]
         if first != self.at or not all(same) or self.note.get("size") not in (None, total):
-            raise self._throw_away("the server's file has changed")
+            raise self._discard("the server's file has changed")
         self.note["size"] = total
         self.resumed = True
         return True
 
-    def _throw_away(self, why: str) -> Retry:
+    def _discard(self, why: str) -> Retry:
         self.remove()
         self.note = {}
         self._reset()
@@ -442,9 +455,9 @@ class _Part:
 
     def _start_again(self, response: requests.Response) -> None:
         if response.status_code != 200:
-            raise self._throw_away("the server has no such part of the file")
+            raise self._discard("the server has no such part of the file")
         if self.at:
-            log.info("the server sends the file from its start")
+            log.info("the server sends the file from the start")
         self._reset()
         self.resumed = False
         length = response.headers.get("Content-Length")
@@ -458,15 +471,16 @@ class _Part:
         if self.note["size"] is not None:
             disk.require(str(self.path.parent), self.note["size"], "the download")
         self.path.write_bytes(b"")
-        disk.write_json(str(self.beside), self.note)
+        disk.write_json(str(self.note_path), self.note)
 
     def _read(self, response: requests.Response, name: str, patience: Patience) -> None:
         size = self.note.get("size")
-        told = f" of {disk.size_text(size)}" if size is not None else ""
+        total = disk.size_text(size) if size is not None else ""
         if self.at:
-            log.info("%s: going on at %s%s", name, disk.size_text(self.at), told)
+            of_total = f" of {total}" if total else ""
+            log.info("%s: resumed at %s%s", name, disk.size_text(self.at), of_total)
         elif not self.furthest:
-            log.info("Downloading %s%s", name, told.replace(" of ", ", "))
+            log.info("Downloading %s%s", name, f", {total}" if total else "")
         with (
             progress(f"Downloading {name}", size or 0, "B") as bar,
             self.path.open("r+b") as file,
@@ -483,7 +497,7 @@ class _Part:
         if size is not None and self.at < size:
             raise Retry(f"the connection was cut at {disk.size_text(self.at)}")
         if size is not None and self.at > size:
-            raise self._throw_away("more came than the server announced")
+            raise self._discard("the server sent more than it announced")
 
 
 def _identity(response: requests.Response) -> dict[str, str | None]:
@@ -494,15 +508,15 @@ def _identity(response: requests.Response) -> dict[str, str | None]:
 
 
 def _content_range(value: str | None) -> tuple[int | None, int | None]:
-    """First byte and total size of `bytes 5-9/10`; None where not told."""
-    found = re.match(r"bytes (\d+)-\d+/(\d+|\*)$", (value or "").strip())
-    if found is None:
+    """First byte and total size of `bytes 5-9/10`; None where absent."""
+    match = re.match(r"bytes (\d+)-\d+/(\d+|\*)$", (value or "").strip())
+    if match is None:
         return None, None
-    return int(found[1]), None if found[2] == "*" else int(found[2])
+    return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """The body as it was sent: no decoding, so that a hash is that of the published file."""
+    """The body without content decoding, so that its hash is that of the published file."""
     stream = response.raw.stream(CHUNK, decode_content=False)
     while True:
         try:

@@ -1,13 +1,12 @@
-"""Data sets and competitions of Kaggle, through the package that Kaggle publishes.
+"""Data sets and competitions of Kaggle, downloaded by Kaggle's own package.
 
-`kagglesdk.KaggleClient`, the part of the package `kaggle` that talks to the server, is given
-credentials that are read here and only when something is to be downloaded: `import kaggle`
-would sign in at import and read `sys.argv`. The environment variable
-`KAGGLE_API_ENVIRONMENT=TEST` makes it talk to http://localhost:7777 (the tests do).
+Credentials are read here, and only for a download, and passed to `kagglesdk.KaggleClient`, the
+part of the package `kaggle` that talks to the server: `import kaggle` would sign in at import and
+read `sys.argv`. With `KAGGLE_API_ENVIRONMENT=TEST` it talks to http://localhost:7777 (for tests).
 
-Secrets stay in the request's header. Sentences are made from the status alone, with the
-server's own words scrubbed of anything secret; errors of the client are never passed on as they
-are, because some of them quote the header or a signed address.
+Secrets stay in the request's header. Messages are made from the status and the server's text with
+secrets removed; errors of the client are never passed on unchanged, as some quote the header or a
+signed address.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ MAKE_ONE = (
 
 @dataclass(frozen=True)
 class Credentials:
-    """A token, or a user name with the older key; `where` they came from. Not shown by repr."""
+    """A token, or a user name with the older key, and `where` they come from; repr hides them."""
 
     where: str
     token: str | None = None
@@ -52,13 +51,13 @@ class Credentials:
 
     @property
     def secrets(self) -> list[str]:
-        """What no message may show."""
+        """Values that no message may show."""
         return [s for s in (self.token, self.key) if s]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a source asks Kaggle for; `owner` and `version` are None for a competition."""
+class Item:
+    """A data set or competition of Kaggle; `owner` and `version` are None for a competition."""
 
     source: str
     owner: str | None
@@ -67,15 +66,15 @@ class Wanted:
 
     @property
     def page(self) -> str:
-        """Address of its page."""
+        """Address of its web page."""
         if self.owner is None:
             return f"https://www.kaggle.com/competitions/{self.name}"
         return f"https://www.kaggle.com/datasets/{self.owner}/{self.name}"
 
 
 @dataclass(frozen=True)
-class Got:
-    """The archive, and what Kaggle says about it."""
+class Download:
+    """The archive, with Kaggle's version and licence of it."""
 
     file: http.Fetched
     version: str | None
@@ -86,19 +85,19 @@ class Got:
 
 
 def credentials() -> Credentials | None:
-    """Kaggle's credentials, in the order in which Kaggle's own client looks for them.
+    """Kaggle's credentials, searched in the same order as by Kaggle's own client; None if absent.
 
-    `KAGGLE_API_TOKEN` (the token or a file that holds it), `~/.kaggle/access_token` (or .txt),
+    `KAGGLE_API_TOKEN` (the token or its file), `~/.kaggle/access_token` (or .txt),
     `KAGGLE_USERNAME` and `KAGGLE_KEY`, `kaggle.json` in `KAGGLE_CONFIG_DIR` or else in
     `~/.kaggle` or `$XDG_CONFIG_HOME/kaggle`.
 
     Raises
     ------
     UserError
-        What is there cannot be a credential.
+        A file or variable holds no valid credentials.
     """
     token = os.environ.get("KAGGLE_API_TOKEN", "").strip()
-    # (Path.is_file would fail on a token longer than a path may be, and quote it)
+    # Path.is_file would raise for a token longer than a path may be, and quote it
     if token and os.path.isfile(token):  # noqa: PTH113
         return _token(_read(Path(token)), f"the file that KAGGLE_API_TOKEN names ({token})")
     if token:
@@ -126,7 +125,7 @@ def _read(path: Path) -> str:
 def _token(token: str, where: str) -> Credentials:
     if not re.fullmatch(r"[\x21-\x7e]+", token):
         raise UserError(
-            f"{where} holds no Kaggle token: a token is one word of plain letters and signs;"
+            f"{where} holds no Kaggle token: a token is one word of ASCII characters;"
             f" copy it again from {TOKENS}"
         )
     return Credentials(where, token=token)
@@ -137,7 +136,7 @@ def _older() -> Credentials | None:
     if not folder.is_dir():
         folder = Path(os.environ.get("XDG_CONFIG_HOME") or _home(".config")) / "kaggle"
     path = Path(os.environ.get("KAGGLE_CONFIG_DIR") or folder) / "kaggle.json"
-    found: dict[str, Any] = {}
+    saved: dict[str, Any] = {}
     where = "KAGGLE_USERNAME and KAGGLE_KEY"
     env = {
         "username": os.environ.get("KAGGLE_USERNAME"),
@@ -146,16 +145,16 @@ def _older() -> Credentials | None:
     if not all(env.values()) and path.is_file():
         where = str(path)
         try:
-            found = json.loads(_read(path))
+            saved = json.loads(_read(path))
         except ValueError:
-            found = {}
-        if not (isinstance(found, dict) and found.get("username") and found.get("key")):
+            saved = {}
+        if not (isinstance(saved, dict) and saved.get("username") and saved.get("key")):
             raise UserError(
-                f"{path} is not the file that Kaggle gives (JSON with username and key): {MAKE_ONE}"
+                f"{path} is not a file from Kaggle (JSON with username and key): {MAKE_ONE}"
             )
         if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
             log.warning("others can read your Kaggle key: chmod 600 %s", path)
-    both = {**found, **{k: v for k, v in env.items() if v}}
+    both = {**saved, **{k: v for k, v in env.items() if v}}
     if not (both.get("username") and both.get("key")):
         return None
     for value in (both["username"], both["key"]):
@@ -163,8 +162,8 @@ def _older() -> Credentials | None:
     return Credentials(where, username=str(both["username"]).strip(), key=str(both["key"]).strip())
 
 
-def _signed_in_by_browser(environment: Any) -> Credentials | None:
-    """What `kaggle auth login` left: a token that the client renews when it has run out."""
+def _browser_login(environment: Any) -> Credentials | None:
+    """Credentials saved by `kaggle auth login`: a token that the client renews when it expires."""
     from kagglesdk import KaggleClient, KaggleCredentials
 
     path = _home(".kaggle/credentials.json")
@@ -178,7 +177,7 @@ def _signed_in_by_browser(environment: Any) -> Credentials | None:
 
 
 def scrub(text: str, secrets: list[str]) -> str:
-    """Text without secrets, authorization headers and the signatures of signed addresses."""
+    """Remove secrets, authorization headers and signatures of addresses from a text."""
     for secret in secrets:
         text = text.replace(secret, "***")
     text = re.sub(r"(?i)\b(bearer|basic)\s+[^\s'\",;]+", r"\1 ***", text)
@@ -188,27 +187,29 @@ def scrub(text: str, secrets: list[str]) -> str:
 # ---------------------------------------------------------------- download
 
 
-def download(wanted: Wanted, path: str, *, sha256: str | None, hint: str) -> Got:
-    """Bring the archive of a data set or competition to `path`.
+def download(item: Item, path: str, *, sha256: str | None, hint: str) -> Download:
+    """Download the archive of a data set or competition to `path`.
 
     Parameters
     ----------
-    wanted : what to ask for. path : where the archive will lie; parts lie beside it.
-    sha256 : its digest, where known. hint : what else can be done, for error messages.
+    item : the data set or competition.
+    path : path of the archive; parts are beside it.
+    sha256 : expected digest; None: not checked.
+    hint : alternative for the user, for error messages.
 
     Raises
     ------
     UserError
-        One sentence each: no package, no credentials, 401, 403 (with the page where the rules
-        are accepted), 404, 429 beyond patience, other refusals, no network, no space, a wrong
-        digest.
+        The package or credentials are missing; status 401, 403 (with the page where the rules are
+        accepted), 404, repeated 429 or another failure; no network; the disk is full; the digest
+        differs.
     """
     try:
         from kagglesdk import KaggleClient
         from kagglesdk.kaggle_env import get_endpoint, get_env
     except ImportError:
         raise UserError(
-            f"{wanted.source}: Kaggle's client is not installed: pip install kaggle, or {hint}"
+            f"{item.source}: Kaggle's client is not installed: pip install kaggle, or {hint}"
         ) from None
     try:
         environment = get_env()
@@ -216,66 +217,66 @@ def download(wanted: Wanted, path: str, *, sha256: str | None, hint: str) -> Got
         raise UserError(
             "KAGGLE_API_ENVIRONMENT has a value that Kaggle's client does not know: unset it"
         ) from None
-    given = credentials()
-    secrets = given.secrets if given else []
+    login = credentials()
+    secrets = login.secrets if login else []
     patience = http.Patience("Kaggle", hint)
     try:
-        if given is None:
-            given = _signed_in_by_browser(environment)
-        if given is None:
-            raise UserError(f"{wanted.source} needs credentials: {MAKE_ONE}; or {hint}")
-        secrets = given.secrets
-        log.debug("Kaggle at %s, with %s", get_endpoint(environment), given.where)
+        if login is None:
+            login = _browser_login(environment)
+        if login is None:
+            raise UserError(f"{item.source} needs credentials: {MAKE_ONE}; or {hint}")
+        secrets = login.secrets
+        log.debug("Kaggle at %s, with %s", get_endpoint(environment), login.where)
         with KaggleClient(
             env=environment,
-            username=given.username,
-            password=given.key,
-            api_token=given.token,
+            username=login.username,
+            password=login.key,
+            api_token=login.token,
             user_agent=f"darkroom/{__version__}",
         ) as client:
-            return _ask(client, wanted, given, patience, path, sha256)
+            return _download(client, item, login, patience, path, sha256)
     except UserError as error:
         raise UserError(scrub(str(error), secrets)) from None
-    except requests.HTTPError as error:  # from renewing what the browser signed in
-        raise _explain(wanted, "~/.kaggle/credentials.json")(
+    except requests.HTTPError as error:  # from renewing a token of `kaggle auth login`
+        raise _explain(item, "~/.kaggle/credentials.json")(
             error.response.status_code if error.response is not None else 0, ""
         ) from None
     except requests.RequestException as error:
         raise UserError(f"Kaggle: {http.reason(error)}; {hint}") from None
     except OSError:
         raise
-    except Exception as error:  # its text may quote what was sent
+    except Exception as error:  # its text may quote the request
         text = scrub(f"{type(error).__name__}: {error}", secrets)
         raise RuntimeError(f"Kaggle's client failed: {text}") from None
 
 
-def _ask(
+def _download(
     client: Any,
-    wanted: Wanted,
-    given: Credentials,
+    item: Item,
+    login: Credentials,
     patience: http.Patience,
     path: str,
     sha256: str | None,
-) -> Got:
-    """What is it, in which version; then the archive of just that version."""
+) -> Download:
+    """Ask for the current version, then download the archive of that version."""
     session = http.prepare(client.http_client()._session)
-    explain = _explain(wanted, given.where)
-    about = patience.attempt(lambda: _call(lambda: _about(client, wanted), explain))
-    version = wanted.version
+    explain = _explain(item, login.where)
+    about = patience.attempt(lambda: _call(lambda: _about(client, item), explain))
+    version = item.version
     licence: str | None = None
-    if wanted.owner is None:
-        licence = f"the rules of the competition, {wanted.page}/rules"
+    if item.owner is None:
+        licence = f"the rules of the competition, {item.page}/rules"
     else:
         version = version or about.current_version_number or None
         licence = about.license_name or None
-    log.info("%s%s", wanted.page, f", version {version}" if version else "")
+    log.info("%s%s", item.page, f", version {version}" if version else "")
 
     def opened(headers: dict[str, str]) -> requests.Response:
         for name in ("Range", "If-Range"):
             session.headers.pop(name, None)
         session.headers.update(headers)
         try:
-            response: requests.Response = _archive(client, wanted, version)
+            response: requests.Response = _archive(client, item, version)
         except requests.HTTPError as error:
             return _refusal(error)
         return response
@@ -283,44 +284,44 @@ def _ask(
     file = http.fetch(
         opened,
         path,
-        key=f"{wanted.source} version {version}",
-        name=f"{wanted.name}.zip",
+        key=f"{item.source} version {version}",
+        name=f"{item.name}.zip",
         patience=patience,
         explain=explain,
         sha256=sha256,
     )
-    return Got(file, str(version) if version else None, licence)
+    return Download(file, str(version) if version else None, licence)
 
 
-def _about(client: Any, wanted: Wanted) -> Any:
-    if wanted.owner is None:
+def _about(client: Any, item: Item) -> Any:
+    if item.owner is None:
         from kagglesdk.competitions.types.competition_api_service import (
             ApiGetCompetitionRequest,
         )
 
         request = ApiGetCompetitionRequest()
-        request.competition_name = wanted.name
+        request.competition_name = item.name
         return client.competitions.competition_api_client.get_competition(request)
     from kagglesdk.datasets.types.dataset_api_service import ApiGetDatasetRequest
 
     request = ApiGetDatasetRequest()
-    request.owner_slug, request.dataset_slug = wanted.owner, wanted.name
+    request.owner_slug, request.dataset_slug = item.owner, item.name
     return client.datasets.dataset_api_client.get_dataset(request)
 
 
-def _archive(client: Any, wanted: Wanted, version: int | None) -> Any:
-    if wanted.owner is None:
+def _archive(client: Any, item: Item, version: int | None) -> Any:
+    if item.owner is None:
         from kagglesdk.competitions.types.competition_api_service import (
             ApiDownloadDataFilesRequest,
         )
 
         request = ApiDownloadDataFilesRequest()
-        request.competition_name = wanted.name
+        request.competition_name = item.name
         return client.competitions.competition_api_client.download_data_files(request)
     from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
 
     request = ApiDownloadDatasetRequest()
-    request.owner_slug, request.dataset_slug = wanted.owner, wanted.name
+    request.owner_slug, request.dataset_slug = item.owner, item.name
     request.dataset_version_number = version
     return client.datasets.dataset_api_client.download_dataset(request)
 
@@ -337,7 +338,7 @@ def _call(call: Callable[[], T], explain: http.Explain) -> T:
 
 
 def _refusal(error: requests.HTTPError) -> requests.Response:
-    """The answer behind a refusal; Kaggle sometimes tells the status in the JSON alone."""
+    """The response of a failed request; Kaggle sometimes gives the status in the JSON only."""
     response: requests.Response | None = error.response
     if response is None:
         raise http.Retry("no answer")
@@ -346,34 +347,34 @@ def _refusal(error: requests.HTTPError) -> requests.Response:
     return response
 
 
-def _explain(wanted: Wanted, where: str) -> http.Explain:
-    competition = wanted.owner is None
+def _explain(item: Item, where: str) -> http.Explain:
+    competition = item.owner is None
 
     def explain(status: int, text: str) -> UserError:
-        said = f" (it says: {text})" if text else ""
+        reason = f" (its message: {text})" if text else ""
         if status == 401:
             return UserError(
-                f"Kaggle does not accept the credentials from {where} (401){said}: {MAKE_ONE}"
+                f"Kaggle does not accept the credentials from {where} (401){reason}: {MAKE_ONE}"
             )
         if status == 403 and competition:
             return UserError(
-                f"Kaggle refuses {wanted.source} (403){said}: join the competition and accept its"
-                f" rules at {wanted.page}/rules, then run the same command again"
+                f"Kaggle refuses {item.source} (403){reason}: join the competition and accept its"
+                f" rules at {item.page}/rules, then run the same command again"
             )
         if status == 403:
             return UserError(
-                f"Kaggle refuses {wanted.source} (403){said}: open {wanted.page} signed in as the"
+                f"Kaggle refuses {item.source} (403){reason}: open {item.page} signed in as the"
                 " same user, accept its terms or ask its owner for access, then run the same"
                 " command again"
             )
         if status == 404:
-            version = f", or no version {wanted.version} of it" if wanted.version else ""
+            version = f", or no version {item.version} of it" if item.version else ""
             return UserError(
-                f"Kaggle has no {wanted.source} (404){version}: look at {wanted.page} and correct"
+                f"Kaggle has no {item.source} (404){version}: see {item.page} and correct"
                 " source in the config"
             )
         return UserError(
-            f"Kaggle answers {wanted.source} with status {status}{said}: see {wanted.page}"
+            f"Kaggle answers {item.source} with status {status}{reason}: see {item.page}"
         )
 
     return explain

@@ -21,16 +21,16 @@ codecs.register_error("darkroom.percent", _percent)
 
 
 def safe_name(name: str) -> str | None:
-    """A path that stays below the folder it is joined to, or None where nothing is left.
+    """A relative path without `..` and control characters; None if nothing remains.
 
     Parameters
     ----------
-    name : as the archive has it; undecodable bytes as surrogates (`surrogateescape`).
+    name : name in the archive; undecodable bytes as surrogates (`surrogateescape`).
 
     Raises
     ------
     ValueError
-        The path climbs out of the archive by `..`.
+        The path leaves the archive by `..`.
     """
     name = re.sub(r"^[A-Za-z]:(?=/)", "", name.replace("\\", "/"))
     parts: list[str] = []
@@ -65,5 +65,5 @@ def _escaped(part: str) -> bool:
 
 
 def stem(name: str) -> str:
-    """An archive's name without its suffixes: `train.tar.gz` gives `train`."""
+    """Name of an archive without its suffixes: `train.tar.gz` gives `train`."""
     return SUFFIX.sub("", name) or name

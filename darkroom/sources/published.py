@@ -1,7 +1,7 @@
-"""Which files of a source are images in arrays: MNIST's, CIFAR's and their kin.
+"""Recognition of data sets in array files: MNIST, CIFAR and similar.
 
-`claimed` goes by names alone, and imports nothing but the standard library: it is called while
-the Snakefile is read. `find` looks into the files.
+`claimed` examines names only and imports the standard library only: it is called while the
+Snakefile is read. `find` reads the files.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ CIFAR_FILES = {
 
 
 def is_array_file(name: str) -> bool:
-    """Whether a file by its name alone belongs to a data set of array files."""
+    """Whether a file's name is that of an array file."""
     return bool(idx.NAME.match(name) or cifar.TRAINING.match(name) or name in CIFAR_FILES)
 
 
 def claimed(paths: Iterable[str]) -> bool:
-    """Whether a listing may be one of array files, by names alone.
+    """Whether a listing may be a data set of array files, by names only.
 
-    It is not where there are more pictures than array files: then they are its images.
+    Not where it has more pictures than array files: then the pictures are its images.
     """
     return bool(_folders(list(paths)))
 
@@ -37,7 +37,7 @@ def _folders(paths: list[str]) -> dict[str, dict[str, str]]:
     """Folder -> name -> path, of all files in folders that hold array files."""
     text = "\n".join(paths).lower()
     if not any(word in text for word in ("image", "label", "data_batch", "meta")):
-        return {}  # the usual case, at the price of one look
+        return {}  # the usual case, decided by one search
     folders: dict[str, dict[str, str]] = defaultdict(dict)
     pictures = count = 0
     for path in paths:
@@ -46,46 +46,47 @@ def _folders(paths: list[str]) -> dict[str, dict[str, str]]:
             pictures += 1
         else:
             folders[folder][name] = path
-    found = {}
+    out = {}
     for folder, names in folders.items():
         hits = [*filter(idx.NAME.match, names), *cifar.members(names)]
         if hits:
-            found[folder] = names
+            out[folder] = names
             count += len(hits)
-    return found if pictures <= count else {}
+    return out if pictures <= count else {}
 
 
 def find(root: str, paths: Iterable[str], *, chosen: str | None = None) -> Arrays | None:
-    """The data set of array files below a folder, each file's header checked; None for none.
+    """The data set of array files below a folder, with file headers checked; None if there is none.
 
     Parameters
     ----------
-    root : folder. paths : its files, relative, with `/`.
-    chosen : where there are several data sets, the one of this name or below it.
+    root : folder.
+    paths : its files, relative, with `/`.
+    chosen : where there are several data sets, the name of one or of a folder above it.
 
     Raises
     ------
     UserError
-        Several data sets and none chosen, or none of the chosen name.
+        There are several data sets and none is chosen, or none has the chosen name.
     Damaged
-        A file is not what its name says, is cut short, or does not fit the one beside it.
+        A file is truncated, not of the format that its name implies, or does not match the others.
     """
     folders = _folders(list(paths))
-    found = idx.find(root, folders) if folders else []
-    for folder, names in folders.items():
-        found += cifar.find(root, folder, names)
-    there = sorted(one.name or "." for one in found)
-    if chosen and found:
+    data_sets = idx.find(root, folders) if folders else []
+    for folder, files in folders.items():
+        data_sets += cifar.find(root, folder, files)
+    names = sorted(data.name or "." for data in data_sets)
+    if chosen and data_sets:
         inside = f"/{chosen.strip('/')}/"
-        found = [one for one in found if inside in f"/{one.name or '.'}/"]
-        if not found:
+        data_sets = [data for data in data_sets if inside in f"/{data.name or '.'}/"]
+        if not data_sets:
             raise UserError(
                 f"layout.root is {chosen!r}: no such data set of array files in the source"
-                + nearest(chosen, there)
+                + nearest(chosen, names)
             )
-    if len(found) > 1:
+    if len(data_sets) > 1:
         raise UserError(
-            f"the source holds {len(there)} data sets of array files ({', '.join(there)}): choose"
-            f" one, as in layout: {{root: {there[0]}}}"
+            f"the source holds {len(names)} data sets of array files ({', '.join(names)}): choose"
+            f" one, as in layout: {{root: {names[0]}}}"
         )
-    return found[0] if found else None
+    return data_sets[0] if data_sets else None

@@ -1,23 +1,23 @@
-"""Archives of unknown origin: recognised by content, unpacked safely.
+"""Unpack untrusted archives safely.
 
-What holds for every format, zip or tar, plain or compressed:
+For every format, zip or tar, plain or compressed:
 
 - Only regular files are written, each below the target: a leading `/` or drive letter is
-  dropped, `\\` separates as `/` does, and a path that climbs out by `..` stops the work.
-- No link is ever made from what an archive says. A link to a file within the archive becomes
-  that file (a hard link made by us, or a copy); a link to a folder, out of the archive or to
-  nothing is left out and counted. Devices, pipes and sockets are left out and counted.
-- Sizes and counts are checked on what is really written, never on what headers claim.
-- Owners, modes and times of the archive are ignored: files get the process's own.
-- Names: UTF-8 where the bytes are UTF-8; otherwise cp437 in a zip (the format's own rule) and
-  `%XX` for each stray byte in a tar; control characters become `_`; a name beyond 255 bytes is
-  shortened with a digest. Of equal names the last one counts, as with unzip and tar.
-- macOS and Windows litter (`__MACOSX`, `.DS_Store`, `._*`, `Thumbs.db`, `desktop.ini`) stays out.
-- Archives in the archive, by name and by content, are unpacked in place: `a/train.zip` becomes
-  the folder `a/train`, within the same limits, to a depth of 3.
+  dropped, `\\` separates like `/`, and a path that leaves the target by `..` is an error.
+- No link is created from an archive's entry. A link to a file within the archive becomes
+  that file (a hard link, or a copy); a link to a folder, out of the archive or to nothing is
+  left out and counted. Devices, pipes and sockets are left out and counted.
+- Limits apply to the bytes and files written, not to the sizes in headers.
+- Owners, modes and times in the archive are ignored.
+- Names: UTF-8 where the bytes are UTF-8; otherwise cp437 in a zip (the format's rule) and `%XX` for
+  each invalid byte in a tar; control characters become `_`; a name beyond 255 bytes is
+  shortened with a digest. Of equal names the last one is kept, as by unzip and tar.
+- macOS and Windows litter (`__MACOSX`, `.DS_Store`, `._*`, `Thumbs.db`, `desktop.ini`) is left out.
+- Nested archives, by name and content, are unpacked in place: `a/train.zip` becomes the folder
+  `a/train`, within the same limits, to a depth of 3.
 
-`tarfile`'s data filter answers the same dangers for `extractall`; it is not used, because
-nothing here is extracted by it: it would make links, and has no limits.
+`tarfile`'s data filter protects `extractall` similarly; it is not used, since it creates links and
+has no limits.
 """
 
 # Paths are strings here: there may be millions of them.
@@ -48,14 +48,14 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 DEPTH = 3
-# deflate cannot do better than 1032 to 1: beyond it an archive repeats or nests itself
+# deflate compresses at most 1032 to 1: beyond it an archive repeats or nests itself
 BOMB_RATIO, BOMB_BYTES = 1000, 10**9
-SLOW_LISTING = 10 * 10**6  # bytes of a compressed tarball, which must be read to be listed
+SLOW_LISTING = 10 * 10**6  # bytes of a compressed tar, which is listed by reading all of it
 
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What unpacking gave: counts of files and bytes, and what was left out, by reason."""
+    """Counts of files and bytes unpacked, and of entries left out, by reason."""
 
     files: int
     bytes: int
@@ -70,21 +70,21 @@ def unpack(
     max_files: int,
     name: str | None = None,
 ) -> Unpacked:
-    """Unpack an archive into a folder, as the module's opening says.
-
-    The folder is not atomic: give one that is renamed when this has returned.
+    """Unpack an archive into a folder, by the rules of this module.
 
     Parameters
     ----------
-    path : the archive. target : folder, made where missing, to hold nothing yet.
-    max_bytes, max_files : limits on what is written, nested archives included.
-    name : words for the archive in messages; unset: its file name.
+    path : the archive.
+    target : empty folder, created if missing; not atomic, so pass one that is renamed afterwards.
+    max_bytes : limit on the bytes written, nested archives included.
+    max_files : limit on the files written, nested archives included.
+    name : name of the archive in messages; None: its file name.
 
     Raises
     ------
     UserError
-        Not an archive, damaged, cut short, protected by a password, climbing out of the
-        folder, beyond the limits, empty, or no space.
+        The file is no archive, damaged, truncated, protected by a password or empty; an entry
+        leaves the folder; a limit is exceeded; the disk is full.
     """
     name = name or os.path.basename(path)
     os.makedirs(target, exist_ok=True)
@@ -106,12 +106,12 @@ def unpack(
 
 
 def listing(path: str, limit: int = 200_000) -> list[str] | None:
-    """Paths that unpacking would give, sorted, without unpacking.
+    """Sorted paths that unpacking would write, without unpacking.
 
     Returns
     -------
-    None where that cannot be told soon and surely: more than `limit` entries, links or nested
-    archives, a damaged archive, a compressed tarball beyond 10 MB.
+    None where they are not certain or slow to read: more than `limit` entries, links or nested
+    archives, a damaged archive, a compressed tar beyond 10 MB.
     """
     try:
         kind = recognise(path)
@@ -152,7 +152,7 @@ def _collect(entries: Iterator[tuple[str, str]], names: set[str], limit: int) ->
 
 @dataclass
 class _Job:
-    """One unpacking: the target, the limits, and what has been counted so far."""
+    """The unpacking of one archive: target, limits and counts so far."""
 
     root: str
     name: str
@@ -177,7 +177,7 @@ class _Job:
         if self.written > max(BOMB_BYTES, BOMB_RATIO * self.packed):
             raise UserError(
                 f"{self.name} ({disk.size_text(self.packed)}) has unpacked to"
-                f" {disk.size_text(self.written)} and goes on: it looks like a zip bomb; if it is"
+                f" {disk.size_text(self.written)} and continues: it looks like a zip bomb; if it is"
                 " not, unpack it yourself and give the folder as source"
             )
 
@@ -187,14 +187,14 @@ class _Job:
             raise self._too_much(f"{self.max_files:,} files", "max_files")
 
     def count_other(self) -> None:
-        """Entries that write nothing take time all the same."""
+        """Count entries that write nothing: they take time too."""
         self.other += 1
         if self.other > max(10 * self.max_files, 10_000):
             raise self._too_much(f"{self.max_files:,} files", "max_files")
 
     def _too_much(self, limit: str, key: str) -> UserError:
         return UserError(
-            f"{self.name} unpacks to more than {limit}: if that is meant, raise"
+            f"{self.name} unpacks to more than {limit}: if this is intended, raise"
             f" limits: {{{key}: …}} of the data set"
         )
 
@@ -207,13 +207,12 @@ class _Job:
     # -- entries
 
     def place(self, folder: str, raw: str) -> str | None:
-        """Clean relative path of an entry below `folder`, or None for litter and nothing."""
+        """Clean relative path of an entry below `folder`; None for litter and empty names."""
         try:
             clean = safe_name(raw)
         except ValueError:
             raise UserError(
-                f"{self.name} is not unpacked: its entry {raw!r} points out of the folder that it"
-                " would be unpacked into"
+                f"{self.name} is not unpacked: its entry {raw!r} leads out of the target folder"
             ) from None
         if clean is None:
             self.count_other()
@@ -224,7 +223,7 @@ class _Job:
         return posixpath.join(folder, clean)
 
     def write(self, relative: str, source: IO[bytes], depth: int) -> None:
-        """Write one regular file; of equal names the last one stays."""
+        """Write one regular file; of equal names the last one is kept."""
         path = os.path.join(self.root, relative)
         parent = os.path.dirname(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -265,34 +264,32 @@ class _Job:
         self.links[relative] = target
 
     def settle_links(self) -> None:
-        """Put the file itself where the archive has a link to a file of its own."""
+        """Replace each link to a file within the archive by that file."""
         for relative, target in self.links.items():
             for _ in range(40):
                 if target not in self.links or os.path.lexists(os.path.join(self.root, target)):
                     break
                 target = self.links[target]
-            path, there = (
-                os.path.join(self.root, relative),
-                os.path.join(self.root, target),
-            )
+            path = os.path.join(self.root, relative)
+            source = os.path.join(self.root, target)
             if not target:
                 self.skip("links out of the archive", relative)
-            elif os.path.isdir(there):
+            elif os.path.isdir(source):
                 self.skip("links to a folder", relative)
-            elif not os.path.isfile(there):
+            elif not os.path.isfile(source):
                 self.skip("links to nothing", relative)
             elif os.path.lexists(path):
-                self.skip("links where a file is already", relative)
+                self.skip("links in place of an existing file", relative)
             else:
                 self.count_file()
-                self.count_bytes(os.path.getsize(there))
+                self.count_bytes(os.path.getsize(source))
                 try:
                     os.makedirs(os.path.dirname(path), exist_ok=True)
-                    os.link(there, path)
+                    os.link(source, path)
                 except (FileExistsError, NotADirectoryError):
                     self.skip("a file and a folder of the same name", relative)
                 except OSError:
-                    shutil.copyfile(there, path)
+                    shutil.copyfile(source, path)
         self.links.clear()
 
     # -- archives
@@ -314,18 +311,18 @@ class _Job:
             raise UserError(f"{name} cannot be unpacked: {error}") from None
         except DAMAGED as error:
             raise Damaged(
-                f"{name} is damaged or cut short ({brief(error)}): get it again"
+                f"{name} is damaged or truncated ({brief(error)}): download it again"
             ) from None
         except OSError as error:
             if error.errno is not None:
                 raise
             raise Damaged(
-                f"{name} is damaged or cut short ({brief(error)}): get it again"
+                f"{name} is damaged or truncated ({brief(error)}): download it again"
             ) from None
         self.settle_links()
 
     def nested_archives(self) -> None:
-        """Unpack archives that were unpacked, each into a folder of its name in its place."""
+        """Unpack the archives within the archive, each into a folder of its name in its place."""
         while self.nested:
             relative, depth = self.nested.pop()
             path = os.path.join(self.root, relative)
@@ -333,11 +330,11 @@ class _Job:
             if kind is None or not (kind == "zip" or kind.startswith("tar")):
                 continue
             if depth + 1 > DEPTH:
-                self.skip(f"archives nested deeper than {DEPTH}, kept packed", relative)
+                self.skip(f"archives nested deeper than {DEPTH}, not unpacked", relative)
                 continue
             folder = stem(relative)
             if os.path.lexists(os.path.join(self.root, folder)):
-                folder = relative  # beside a folder of that name: keep the suffix
+                folder = relative  # a folder of that name exists: keep the suffix
             packed = f"{path}.packed"
             while os.path.lexists(packed):
                 packed += "~"
@@ -386,7 +383,7 @@ class _Job:
                     " as source"
                 ) from None
             raise Broken(
-                f"{relative} is packed in a way that Python cannot read ({error}): unpack it"
+                f"{relative} is compressed in a way that Python cannot read ({error}): unpack it"
                 " yourself and give the folder as source"
             ) from None
         except (*DAMAGED, OSError) as error:
@@ -404,7 +401,7 @@ class _Job:
             ),
         ):
             while (info := tar.next()) is not None:
-                tar.members.clear()  # else it grows with the archive
+                tar.members.clear()  # otherwise it grows with the archive
                 relative = self.place(folder, info.name)
                 if relative is None:
                     continue
@@ -421,18 +418,18 @@ class _Job:
                 else:
                     self.skip("devices, pipes and sockets", relative)
             if not tar.ended and kind in ("tar", "tar.zst"):
-                # the other formats have an end of their own
+                # the other formats mark their own end
                 raise EOFError("the end of the tar is missing")
             while stream.read(CHUNK):
-                pass  # to the checksum at the end
+                pass  # read to the checksum at the end
 
     def _stream_limit(self) -> int:
-        """Bytes a tar may take beside its files' own: headers, padding, entries left out."""
+        """Most bytes of a tar: those of files, and of headers, padding and entries left out."""
         return max(0, self.max_bytes - self.written) + 10**9
 
 
 def _link_target(relative: str, folder: str, target: str) -> str:
-    """Where a link leads, below the root; empty where it leads out of its archive."""
+    """Target of a link, below the root; empty where it is outside the archive."""
     inside = posixpath.relpath(posixpath.dirname(relative) or ".", folder or ".")
     if target.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", target):
         return ""

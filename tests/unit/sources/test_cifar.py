@@ -30,7 +30,7 @@ COUNTS = {"train": 50, "test": 20}
 
 @pytest.mark.parametrize("make", [cifar10_binary, cifar10_python])
 def test_cifar_10(tmp_path: Path, make: Callable[..., Path]) -> None:
-    """Numbers go on from batch to batch, and red is red."""
+    """Numbers continue across batches, and the channels are in order."""
     out = written(make(tmp_path / "in", images=COUNTS))
     expected = {}
     for seed, (part, count) in enumerate(COUNTS.items()):
@@ -73,13 +73,17 @@ def test_a_part_alone_will_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("data_batch_3.bin", lambda d: d[:-1], "30,729 bytes are no whole number of records"),
-        ("data_batch_3.bin", lambda d: d[:-3073], "has 9 images, where another batch has 10"),
-        ("test_batch.bin", lambda d: b"", "its 0 bytes are no whole number of records of 3,073"),
+        ("data_batch_3.bin", lambda d: d[:-1], "30,729 bytes are no multiple of the record size"),
+        ("data_batch_3.bin", lambda d: d[:-3073], "has 9 images, but another batch has 10"),
+        (
+            "test_batch.bin",
+            lambda d: b"",
+            "its 0 bytes are no multiple of the record size of 3,073",
+        ),
         ("test_batch.bin", lambda d: b"\x0a" + d[1:], "test images .* have the label 10, and"),
         ("data_batch_3.bin", None, "data_batch_3.bin is missing beside data_batch_5.bin"),
         ("batches.meta.txt", lambda d: b"cat\n", "names cat"),
-        ("batches.meta.txt", lambda d: b"cat\nCat\n", "should name each class once"),
+        ("batches.meta.txt", lambda d: b"cat\nCat\n", "must name each class once"),
         ("batches.meta.txt", lambda d: b"../../cat\ndog\n", "'../../cat' cannot be the name of"),
         ("batches.meta.txt", lambda d: b".cat\ndog\n", "'.cat' cannot be the name of"),
     ],
@@ -108,15 +112,15 @@ def batch(**more: Any) -> bytes:
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("test_batch", b"", "is no whole pickle|damaged or cut short"),
-        ("test_batch", batch()[:-9], "is no whole pickle"),
-        ("test_batch", b"\x80\x02(U\x01b", "cut short|is no whole pickle"),
-        ("test_batch", pickle.dumps([1], 2), "of no dictionary"),
-        ("test_batch", batch(labels=[1, 2]), "2 labels and pixels of the shape"),
+        ("test_batch", b"", "is no complete pickle|damaged or truncated"),
+        ("test_batch", batch()[:-9], "is no complete pickle"),
+        ("test_batch", b"\x80\x02(U\x01b", "truncated|is no complete pickle"),
+        ("test_batch", pickle.dumps([1], 2), "not of a dictionary"),
+        ("test_batch", batch(labels=[1, 2]), "2 labels but pixels of shape"),
         ("test_batch", batch(labels=[300] * 10), "not numbers from 0 to 255"),
-        ("test_batch", batch(data="none"), "holds no data and labels"),
+        ("test_batch", batch(data="none"), "lacks data or labels"),
         ("test_batch", batch(labels=[12] * 10), "have the label 12"),
-        ("test_batch", batch().replace(b"U\x02u1", b"U\x02f8"), "other values than unsigned"),
+        ("test_batch", batch().replace(b"U\x02u1", b"U\x02f8"), "not of unsigned"),
         ("data_batch_2", batch(data=np.zeros((9, 3072), np.uint8), labels=[1] * 9), "9 images"),
         ("batches.meta", pickled_by_python_2({"other": []}), "holds no label_names"),
     ],
@@ -152,7 +156,7 @@ def test_a_pickle_runs_nothing(tmp_path: Path, name: str, protocol: int, thing: 
     root = cifar10_python(tmp_path / "in", images=COUNTS)
     (root / name).write_bytes(pickle.dumps(thing, protocol))
     said = refused(root)
-    assert "could run code: it is not opened" in said and "cifar-10-binary.tar.gz" in said
+    assert "could run code, so it is refused" in said and "cifar-10-binary.tar.gz" in said
     assert not Path(Shell.mark).exists()
 
 

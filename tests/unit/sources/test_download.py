@@ -86,8 +86,8 @@ def download(source: str, mirror: str | None = None, **more: Any) -> dict[str, A
     output = Path("data/pets/source.json")
     output.unlink(missing_ok=True)  # as Snakemake does before a job
     sources.download_source(str(output), cfg=cfg(source, **more), mirror=mirror)
-    told: dict[str, Any] = json.loads(output.read_text())
-    return told
+    record: dict[str, Any] = json.loads(output.read_text())
+    return record
 
 
 def tree(root: str = "data/pets/files") -> dict[str, bytes]:
@@ -154,7 +154,7 @@ def test_kinds(source: str, kind: str) -> None:
         ("https://www.kaggle.com/code", "write kaggle:owner/name or kaggle-comp"),
     ],
 )
-def test_an_unknown_source_is_told_with_the_forms(source: str, words: str) -> None:
+def test_an_unknown_source_is_reported_with_the_forms(source: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
         sources.kind(source)
     assert words in str(caught.value) and "\n" not in str(caught.value)
@@ -181,12 +181,14 @@ def test_importing_sources_takes_only_the_standard_library() -> None:
 # ---------------------------------------------------------------- a folder
 
 
-def test_a_folder_is_used_where_it_is(tmp_path: Path) -> None:
+def test_a_folder_is_used_in_place(tmp_path: Path) -> None:
     folder = put(tmp_path / "my pets")
-    told = download(str(folder), license="mine", tree=sources.tree_digest(str(folder)))
-    assert told["root"] == str(folder) and told["kind"] == "folder" and told["license"] == "mine"
-    assert (told["files"], told["bytes"], told["archive"]) == (2, 5994, None)
-    assert told["sha256"] == sources.tree_digest(str(folder))
+    record = download(str(folder), license="mine", tree=sources.tree_digest(str(folder)))
+    assert (
+        record["root"] == str(folder) and record["kind"] == "folder" and record["license"] == "mine"
+    )
+    assert (record["files"], record["bytes"], record["archive"]) == (2, 5994, None)
+    assert record["sha256"] == sources.tree_digest(str(folder))
     assert not Path("data/pets/files").exists()
     assert sources.kind(str(folder)) == "folder" and sources.local_input(str(folder)) is None
     assert sources.listing(str(folder)) == sorted(FILES)
@@ -244,10 +246,10 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, work: Path) -> None:
     with pytest.raises(UserError, match="empty: the folder holds no files"):
         download(str(tmp_path / "empty"))
     for source in (".", "..", str(work)):
-        with pytest.raises(UserError, match="the folder that this runs in, or above it"):
+        with pytest.raises(UserError, match="the working folder or a parent of it"):
             sources.tree_digest(source)
     put(tmp_path / "pets")
-    with pytest.raises(UserError, match=r"datasets.pets.sha256 is checked for archives"):
+    with pytest.raises(UserError, match=r"datasets.pets.sha256 is only for archives"):
         download(str(tmp_path / "pets"), sha256=SHA)
     assert not Path("data/pets/source.json").exists()
 
@@ -270,7 +272,7 @@ def test_a_folder_that_changes_while_a_run_begins(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     download(str(put(tmp_path / "pets")), tree="0" * 64)
-    assert "changed while this run began" in caplog.text
+    assert "changed since this run began" in caplog.text
 
 
 # ---------------------------------------------------------------- bundled
@@ -279,21 +281,21 @@ def test_a_folder_that_changes_while_a_run_begins(
 def test_the_digits_are_an_ordinary_tree_of_pictures() -> None:
     from sklearn.datasets import load_digits
 
-    told = download("bundled:digits")
+    record = download("bundled:digits")
     digits = load_digits()
-    assert (told["files"], told["kind"], told["root"]) == (1797, "bundled", "data/pets/files")
-    assert told["bytes"] == sum(map(len, tree().values())) and len(tree()) == 1797
-    assert left(told["root"]) == [str(i) for i in range(10)]
+    assert (record["files"], record["kind"], record["root"]) == (1797, "bundled", "data/pets/files")
+    assert record["bytes"] == sum(map(len, tree().values())) and len(tree()) == 1797
+    assert left(record["root"]) == [str(i) for i in range(10)]
     for number in (0, 7, 1796):
-        path = Path(told["root"], str(digits.target[number]), f"{number:04d}.png")
+        path = Path(record["root"], str(digits.target[number]), f"{number:04d}.png")
         with Image.open(path) as image:
             assert image.mode == "L" and image.size == (8, 8)
             pixels = np.asarray(image)
         assert np.array_equal(pixels, np.rint(digits.images[number] / 16 * 255))
-    assert pixels.max() == 255 and "CC BY 4.0" in told["license"]
-    stamp = Path(told["root"], "0").stat().st_mtime_ns
-    assert download("bundled:digits") == told  # reused: even the date
-    assert Path(told["root"], "0").stat().st_mtime_ns == stamp
+    assert pixels.max() == 255 and "CC BY 4.0" in record["license"]
+    stamp = Path(record["root"], "0").stat().st_mtime_ns
+    assert download("bundled:digits") == record  # reused: even the date
+    assert Path(record["root"], "0").stat().st_mtime_ns == stamp
 
 
 # ---------------------------------------------------------------- a local archive
@@ -302,9 +304,9 @@ def test_the_digits_are_an_ordinary_tree_of_pictures() -> None:
 def test_a_local_archive_is_unpacked_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "pets.zip"
     path.write_bytes(PETS)
-    told = download(str(path), sha256=SHA.upper())
+    record = download(str(path), sha256=SHA.upper())
     assert tree() == FILES and path.exists()
-    assert {k: told[k] for k in ("kind", "root", "version", "sha256", "archive", "files")} == {
+    assert {k: record[k] for k in ("kind", "root", "version", "sha256", "archive", "files")} == {
         "kind": "archive",
         "root": "data/pets/files",
         "version": None,
@@ -348,7 +350,7 @@ def test_mistakes_leave_the_old_files_alone(tmp_path: Path) -> None:
     path = tmp_path / "pets.zip"
     path.write_bytes(PETS)
     download(str(path))
-    with pytest.raises(UserError, match=f"its sha256 is {SHA}, but the config says 000"):
+    with pytest.raises(UserError, match=f"its sha256 is {SHA}, but the config has 000"):
         download(str(path), sha256="0" * 64)
     path.write_bytes(NEW_PETS[:-40])
     with pytest.raises(UserError, match="damaged"):
@@ -359,7 +361,7 @@ def test_mistakes_leave_the_old_files_alone(tmp_path: Path) -> None:
     assert tree() == FILES and not Path("data/pets/source.json").exists()
 
 
-def test_what_was_left_out_is_told(tmp_path: Path) -> None:
+def test_what_was_left_out_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "pets.zip"
     path.write_bytes(zipped({**FILES, "__MACOSX/._x": b""}))
     assert download(str(path))["skipped"] == {"files of macOS or Windows file managers": 1}
@@ -372,17 +374,17 @@ def test_https_is_downloaded_verified_unpacked_and_removed(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "darkroom")
-    told = download(f"{server.url}/pets.zip", sha256=SHA, license="CC0")
+    record = download(f"{server.url}/pets.zip", sha256=SHA, license="CC0")
     assert tree() == FILES
-    assert (told["kind"], told["sha256"], told["archive"]) == ("https", SHA, "pets.zip")
-    assert told["license"] == "CC0" and told["version"].startswith('"')
-    assert told["retrieved"].endswith("Z")
+    assert (record["kind"], record["sha256"], record["archive"]) == ("https", SHA, "pets.zip")
+    assert record["license"] == "CC0" and record["version"].startswith('"')
+    assert record["retrieved"].endswith("Z")
     assert left() == [".receipt.json", "files", "source.json"]
     assert "put sha256" not in caplog.text
     assert "pets: 2 files, 6.0 kB in data/pets/files" in caplog.text
 
 
-def test_without_sha256_it_says_which_to_put(
+def test_without_sha256_the_log_suggests_it(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "darkroom")
@@ -488,9 +490,9 @@ def test_kaggle_through_the_whole_stage(
     caplog.set_level(logging.INFO, "darkroom")
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
     server.script = [("cut", 3000)]
-    told = download("kaggle:ada/pets", license="unused")
+    record = download("kaggle:ada/pets", license="unused")
     assert tree() == FILES
-    assert {k: told[k] for k in ("kind", "version", "license", "archive", "sha256")} == {
+    assert {k: record[k] for k in ("kind", "version", "license", "archive", "sha256")} == {
         "kind": "kaggle",
         "version": "3",
         "license": "CC0-1.0",
@@ -499,7 +501,7 @@ def test_kaggle_through_the_whole_stage(
     }
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     count = len(server.requests)
-    assert download("kaggle:ada/pets", license="unused") == told  # no sign-in for what is there
+    assert download("kaggle:ada/pets", license="unused") == record  # no sign-in for existing files
     assert len(server.requests) == count
     written = b"".join(p.read_bytes() for p in Path().rglob("*") if p.is_file())
     for secret in (TOKEN, SIGNATURE):
@@ -510,8 +512,8 @@ def test_a_competition_through_the_whole_stage(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
-    told = download("kaggle-competition:cup")
-    assert tree() == FILES and told["kind"] == "kaggle-competition" and told["version"] is None
+    record = download("kaggle-competition:cup")
+    assert tree() == FILES and record["kind"] == "kaggle-competition" and record["version"] is None
     server.api = [403]
     with pytest.raises(UserError, match=r"competitions/cup/rules"):
         download("kaggle-competition:cup", sha256="0" * 64)
@@ -542,11 +544,11 @@ def test_no_credentials_names_the_mirror(tmp_path: Path, server: Server) -> None
 )
 def test_a_mirror_spares_the_network(tmp_path: Path, source: str, name: str) -> None:
     mirror = put(tmp_path / "mirror", {name: PETS})
-    told = download(source, mirror=str(mirror))
-    assert tree() == FILES and told["sha256"] == SHA
-    assert told["kind"] == sources.kind(source) and told["archive"] == name.rpartition("/")[2]
-    assert told["version"] == ("2" if "@2" in source else None)
-    assert (mirror / name).exists()  # it is not ours to remove
+    record = download(source, mirror=str(mirror))
+    assert tree() == FILES and record["sha256"] == SHA
+    assert record["kind"] == sources.kind(source) and record["archive"] == name.rpartition("/")[2]
+    assert record["version"] == ("2" if "@2" in source else None)
+    assert (mirror / name).exists()  # the mirror is not ours
 
 
 def test_a_mirror_is_verified_too(tmp_path: Path) -> None:
@@ -568,7 +570,7 @@ def test_a_mirror_that_lacks_the_file_is_passed_by(tmp_path: Path, server: Serve
     assert tree() == FILES and len(server.gets()) == 1
 
 
-def test_a_mirror_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_mirror(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="mirror is 'nowhere': there is no such folder"):
         download("kaggle:ada/pets", mirror="nowhere")
     download(str(put(tmp_path / "pets")), mirror="nowhere")  # not needed here
@@ -591,7 +593,7 @@ download_source("data/pets/source.json", cfg={cfg!r}, mirror=None)
 
 
 def test_killed_at_any_moment_nothing_half_written_is_taken_for_whole(work: Path) -> None:
-    """SIGKILL at moments spread over download and unpacking; then the same command once more."""
+    """SIGKILL at moments spread over download and unpacking; then the same command again."""
     files = {f"c{i % 3}/{i}.png": os.urandom(4000) for i in range(300)}
     data = zipped(files)
     with Server({"/pets.zip": data}) as server:
@@ -612,8 +614,8 @@ def test_killed_at_any_moment_nothing_half_written_is_taken_for_whole(work: Path
                 break
         assert killed >= 3 and sum("Range" in h for h in server.gets()) >= 2
         server.always = None
-        told = download(source)
-    assert tree() == files and told["sha256"] == hashlib.sha256(data).hexdigest()
+        record = download(source)
+    assert tree() == files and record["sha256"] == hashlib.sha256(data).hexdigest()
     assert left() == [".receipt.json", "files", "source.json"]
 
 
@@ -621,7 +623,7 @@ def test_killed_at_any_moment_nothing_half_written_is_taken_for_whole(work: Path
 def test_stopped_between_the_last_steps(
     server: Server, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """What is there after a stop between two steps is finished, not trusted."""
+    """After a stop between two steps the work is completed, not trusted."""
     source = f"{server.url}/pets.zip"
 
     class Stop(BaseException):
@@ -655,7 +657,7 @@ def test_stopped_between_the_last_steps(
     assert not Path("data/pets/source.json").exists()
     assert Path("data/pets/files").exists() == (moment != "unpacked")
     download(source)
-    assert tree() == FILES and len(server.gets()) == 1  # whole archives are not asked for again
+    assert tree() == FILES and len(server.gets()) == 1  # complete archives are not downloaded again
     assert left() == [".receipt.json", "files", "source.json"]
 
 

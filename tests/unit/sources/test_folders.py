@@ -44,7 +44,7 @@ def test_a_walk_leaves_out_what_is_hidden_and_litter(tmp_path: Path) -> None:
     assert digest == folders.digest(rows) != folders.digest(rows[:1])
 
 
-def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"gone cannot be read: there is no such folder \(--forcerun"
     ):

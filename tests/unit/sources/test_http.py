@@ -72,20 +72,22 @@ def test_a_file_arrives_whole_with_its_digest(server: Server, tmp_path: Path) ->
     assert left(tmp_path) == ["x", "x.json"]
 
 
-def test_what_is_whole_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
+def test_what_is_whole_is_not_downloaded_again(server: Server, tmp_path: Path) -> None:
     fetch(server, tmp_path / "x")
     again = fetch(server, tmp_path / "x")
     assert again.sha256 == SHA and len(server.gets()) == 1
 
 
-def test_what_was_whole_and_is_damaged_now_is_fetched_again(server: Server, tmp_path: Path) -> None:
+def test_what_was_whole_and_is_damaged_now_is_downloaded_again(
+    server: Server, tmp_path: Path
+) -> None:
     fetch(server, tmp_path / "x")
     (tmp_path / "x").write_bytes(DATA[:-1] + b"?")
     fetch(server, tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == DATA and len(server.gets()) == 2
 
 
-def test_a_cut_connection_goes_on_where_it_broke(
+def test_a_cut_connection_is_resumed(
     server: Server, tmp_path: Path, naps: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "darkroom")
@@ -94,7 +96,7 @@ def test_a_cut_connection_goes_on_where_it_broke(
     assert [h.get("Range") for h in server.gets()] == [None, "bytes=300000-", "bytes=500000-"]
     assert all(h["If-Range"].startswith('"') for h in server.gets()[1:])
     assert naps == [1.0, 1.0]  # bytes came in between: no longer back-off
-    assert "going on at 300 kB of 1.0 MB" in caplog.text
+    assert "resumed at 300 kB of 1.0 MB" in caplog.text
 
 
 def test_a_part_of_an_earlier_run_is_continued(
@@ -134,7 +136,7 @@ def test_a_file_that_changed_on_the_server_is_not_mixed(
     assert (tmp_path / "x").read_bytes() == DATA[::-1]
 
 
-def test_another_range_than_the_one_asked_for_is_not_appended(
+def test_another_range_than_the_requested_one_is_not_appended(
     server: Server, tmp_path: Path, naps: list[float]
 ) -> None:
     server.script, server.shift = [("cut", 300_000)], 5
@@ -142,7 +144,7 @@ def test_another_range_than_the_one_asked_for_is_not_appended(
     assert [h.get("Range") for h in server.gets()] == [None, "bytes=300000-", None]
 
 
-def test_a_part_of_something_else_is_thrown_away(server: Server, tmp_path: Path) -> None:
+def test_a_part_of_something_else_is_discarded(server: Server, tmp_path: Path) -> None:
     (tmp_path / "x.part").write_bytes(b"z" * 1000)
     (tmp_path / "x.part.json").write_text(json.dumps({"key": "other", "etag": '"e"'}))
     fetch(server, tmp_path / "x")
@@ -179,7 +181,9 @@ def test_a_server_without_ranges_that_always_cuts_is_given_up(
     assert len(server.gets()) == 6
 
 
-def test_without_etag_only_a_digest_lets_a_part_go_on(tmp_path: Path, naps: list[float]) -> None:
+def test_without_etag_only_a_digest_lets_a_part_be_resumed(
+    tmp_path: Path, naps: list[float]
+) -> None:
     with Server({"/a.zip": DATA}, etags=False) as server:
         server.script = [("cut", 300_000), None, ("cut", 300_000)]
         fetch(server, tmp_path / "x")
@@ -193,13 +197,13 @@ def test_an_unknown_length_is_fine(tmp_path: Path) -> None:
         assert fetch(server, tmp_path / "x", sha256=SHA).bytes == len(DATA)
 
 
-def test_the_wrong_file_is_told_and_removed(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"a.zip: its sha256 is {SHA}, but the config says 00"):
+def test_the_wrong_file_is_reported_and_removed(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"a.zip: its sha256 is {SHA}, but the config has 00"):
         fetch(server, tmp_path / "x", sha256="0" * 64)
     assert left(tmp_path) == []
 
 
-def test_a_damaged_part_is_found_by_the_digest_and_fetched_once_more(
+def test_a_damaged_part_fails_its_digest_and_is_downloaded_again(
     server: Server, tmp_path: Path, naps: list[float]
 ) -> None:
     server.script = [("cut", 300_000), *[500] * 6]
@@ -220,14 +224,14 @@ def test_the_digest_that_a_server_gives_is_checked(tmp_path: Path) -> None:
     assert not (tmp_path / "y").exists()
 
 
-def test_refusals_are_not_tried_again(server: Server, tmp_path: Path, naps: list[float]) -> None:
+def test_refusals_are_not_retried(server: Server, tmp_path: Path, naps: list[float]) -> None:
     server.script = [404]
     with pytest.raises(UserError, match="status 404: Not found"):
         fetch(server, tmp_path / "x")
     assert naps == [] and len(server.gets()) == 1
 
 
-def test_it_waits_as_told(server: Server, tmp_path: Path, naps: list[float]) -> None:
+def test_it_waits_as_requested(server: Server, tmp_path: Path, naps: list[float]) -> None:
     server.script = [(429, {"Retry-After": "7"}), 503, (429, {"Retry-After": "5"})]
     assert fetch(server, tmp_path / "x").sha256 == SHA
     assert naps == [7.0, 2.0, 5.0]
@@ -248,7 +252,7 @@ def test_retry_after_may_be_a_date() -> None:
     assert http.retry_after(None) is None
 
 
-def test_nobody_listens(tmp_path: Path, naps: list[float]) -> None:
+def test_no_server_answers(tmp_path: Path, naps: list[float]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -257,7 +261,7 @@ def test_nobody_listens(tmp_path: Path, naps: list[float]) -> None:
         fetch(server, tmp_path / "x")  # type: ignore[arg-type]
 
 
-def test_no_room_is_told_before_a_byte_is_written(
+def test_no_space_is_reported_before_a_byte_is_written(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("U", "free")(1000))
@@ -266,7 +270,7 @@ def test_no_room_is_told_before_a_byte_is_written(
     assert left(tmp_path) == []
 
 
-def test_a_disc_that_fills_up_is_told(
+def test_a_disk_that_fills_up_is_reported(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: object) -> Any:
@@ -288,7 +292,7 @@ def test_a_proxy_is_not_asked_for_this_machine(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # no server
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     assert fetch(server, tmp_path / "x").sha256 == SHA
@@ -302,7 +306,7 @@ def test_a_proxy_is_not_asked_for_this_machine(
         (requests.exceptions.InvalidHeader("Bearer secret"), "InvalidHeader"),
     ],
 )
-def test_what_cannot_get_better_is_said_at_once(error: Exception, words: str) -> None:
+def test_permanent_failures_are_reported_at_once(error: Exception, words: str) -> None:
     def call() -> None:
         raise error
 

@@ -1,4 +1,4 @@
-"""IDX files: every pixel and label comes through, and what is wrong is one sentence."""
+"""IDX files: every pixel and label is kept, and each defect gives one sentence."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_oblong_images_keep_their_shape_over_several_reads(
     assert np.array_equal(np.stack(list(out.values())), pixels)
 
 
-def test_emnist_is_turned_back(tmp_path: Path) -> None:
+def test_emnist_is_transposed_back(tmp_path: Path) -> None:
     mnist_idx(tmp_path / "in", images={"test": 10}, prefix="emnist-digits-")
     stored = gzip.decompress(next((tmp_path / "in").glob("*images*")).read_bytes())[16:]
     out = written(tmp_path / "in")
@@ -80,11 +80,11 @@ def test_emnist_is_turned_back(tmp_path: Path) -> None:
         assert np.array_equal(out[f"test/{i}/{i:05d}.png"], image)
     assert stored != pixels.tobytes()
     found = published.find(str(tmp_path / "in"), paths(tmp_path / "in"))
-    assert found and "turned back" in found.sentence
+    assert found and "transposed back" in found.sentence
 
 
 def test_the_same_file_twice_is_one(tmp_path: Path) -> None:
-    """torchvision leaves plain and packed; a copy on Kaggle has each in a folder of its name."""
+    """torchvision keeps plain and compressed files; a copy on Kaggle has each in its own folder."""
     for path in mnist_idx(tmp_path / "in", images={"train": 10}):
         plain = path.with_suffix("")
         put(plain, gzip.decompress(path.read_bytes()))
@@ -94,7 +94,7 @@ def test_the_same_file_twice_is_one(tmp_path: Path) -> None:
         )
     assert len(written(tmp_path / "in", chosen="twice")) == 10
     path.write_bytes(gzip.compress(idx(np.zeros(10, np.uint8))))
-    assert "should be the same and differ" in refused(tmp_path / "in")
+    assert "should be equal but differ" in refused(tmp_path / "in")
 
 
 def test_several_data_sets_and_the_choice_of_one(tmp_path: Path) -> None:
@@ -124,23 +124,23 @@ GOOD, MARKS = idx(digits(10)[0]), idx(digits(10)[1])
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
-        (None, idx(np.zeros(9, np.uint8)), f"{IMAGES} has 10 images and {LABELS} has 9 labels"),
-        (GOOD[:-1], None, f"{IMAGES} is cut short (7,855 bytes in place of 7,856)"),
-        (None, MARKS + b"\0", f"{LABELS} goes on after its last image or label"),
-        (GOOD[:10], None, f"{IMAGES} is cut short within its header"),
-        (b"", None, f"{IMAGES} is no IDX file, as its name says: it begins with nothing"),
+        (None, idx(np.zeros(9, np.uint8)), f"{IMAGES} has 10 images but {LABELS} has 9 labels"),
+        (GOOD[:-1], None, f"{IMAGES} is truncated (7,855 bytes instead of 7,856)"),
+        (None, MARKS + b"\0", f"{LABELS} continues after its last image or label"),
+        (GOOD[:10], None, f"{IMAGES} is truncated within its header"),
+        (b"", None, f"{IMAGES} is no IDX file, despite its name: it begins with nothing"),
         (b"\x89PNG\r\n", None, "begins with 89 50 4e 47 and not with 00 00 08 03"),
         (b"<!DOCTYPE html>", None, "it looks like a web page"),
         (MARKS, None, f"{IMAGES} has 1 dimensions, as labels do"),
         (None, GOOD, f"{LABELS} has 3 dimensions, as images do"),
-        (b"\0\0\x0d\x03" + GOOD[4:], None, "holds 32-bit floats, and images should be unsigned"),
-        (idx(np.zeros((0, 28, 28), np.uint8)), None, "its header tells of 0 × 28 × 28 images"),
-        (struct.pack(">4B3I", 0, 0, 8, 3, 9, 1 << 31, 1 << 31), None, "its header tells of 9 ×"),
-        (struct.pack(">4B3I", 0, 0, 8, 3, 1 << 31, 28, 28), None, "is cut short (16 bytes"),
+        (b"\0\0\x0d\x03" + GOOD[4:], None, "holds 32-bit floats, but images must be unsigned"),
+        (idx(np.zeros((0, 28, 28), np.uint8)), None, "its header states 0 × 28 × 28 images"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 9, 1 << 31, 1 << 31), None, "its header states 9 ×"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 1 << 31, 28, 28), None, "is truncated (16 bytes"),
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_what_is_wrong_is_told_by_its_file(
+def test_what_is_wrong_is_reported_with_its_file(
     tmp_path: Path, images: bytes | None, labels: bytes | None, words: str, packed: bool
 ) -> None:
     root = pair(tmp_path, images, labels)
@@ -150,7 +150,7 @@ def test_what_is_wrong_is_told_by_its_file(
         # of packed files the length shows only when they are read
         words = words.partition(" (")[0]
         if images is not None and images[4:8] == b"\x80\0\0\0":
-            words = "has 2,147,483,648 images and"
+            words = "has 2,147,483,648 images but"
     assert words in refused(root)
 
 
@@ -159,21 +159,21 @@ def test_a_packed_file_that_is_cut_or_damaged(tmp_path: Path, name: str) -> None
     root = pair(tmp_path)
     packed = gzip.compress((root / name).read_bytes())
     (root / name).write_bytes(packed[:-9])
-    assert refused(root).startswith(f"{name} is damaged or cut short")
+    assert refused(root).startswith(f"{name} is damaged or truncated")
     (root / name).write_bytes(packed[:-8] + b"\0" * 8)  # its checksum
-    assert refused(root).startswith(f"{name} is damaged or cut short")
+    assert refused(root).startswith(f"{name} is damaged or truncated")
 
 
 @pytest.mark.parametrize("name", [IMAGES, LABELS])
 def test_one_file_of_a_pair_is_missing(tmp_path: Path, name: str) -> None:
     root = pair(tmp_path)
     (root / name).unlink()
-    assert "is missing beside it" in refused(root)
+    assert "is missing" in refused(root)
 
 
 def test_limits(tmp_path: Path) -> None:
     root = pair(tmp_path)
-    with pytest.raises(UserError, match=r"more than 9 files: .* raise limits: \{max_files"):
+    with pytest.raises(UserError, match=r"exceed 9 files .* raise limits: \{max_files"):
         written(root, max_files=9)
     with pytest.raises(UserError, match=r"raise limits: \{max_gb"):
         written(root, max_bytes=100)

@@ -24,9 +24,9 @@ from tests.support.kaggle_server import KEY, SIGNATURE, TOKEN, USERNAME, Server
 DATA = bytes(range(256)) * 1024
 OTHER = DATA[::-1]
 SHA = hashlib.sha256(DATA).hexdigest()
-PETS = kaggle.Wanted("kaggle:ada/pets", "ada", "pets", None)
-OLD_PETS = kaggle.Wanted("kaggle:ada/pets@2", "ada", "pets", 2)
-CUP = kaggle.Wanted("kaggle-competition:cup", None, "cup", None)
+PETS = kaggle.Item("kaggle:ada/pets", "ada", "pets", None)
+OLD_PETS = kaggle.Item("kaggle:ada/pets@2", "ada", "pets", 2)
+CUP = kaggle.Item("kaggle-competition:cup", None, "cup", None)
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +66,8 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
 
 
-def download(folder: Path, wanted: kaggle.Wanted = PETS, sha256: str | None = None) -> kaggle.Got:
-    return kaggle.download(wanted, str(folder / "x"), sha256=sha256, hint="use a mirror")
+def download(folder: Path, item: kaggle.Item = PETS, sha256: str | None = None) -> kaggle.Download:
+    return kaggle.download(item, str(folder / "x"), sha256=sha256, hint="use a mirror")
 
 
 def test_the_newest_version_with_todays_token(
@@ -98,7 +98,7 @@ def test_a_competition(server: Server, tmp_path: Path, token: None) -> None:
     )
 
 
-def test_a_cut_connection_goes_on_with_a_new_signed_address(
+def test_a_cut_connection_is_resumed_with_a_new_signed_address(
     server: Server, tmp_path: Path, token: None, naps: list[float]
 ) -> None:
     server.script = [("cut", len(DATA) // 2)]
@@ -122,7 +122,7 @@ def test_md5_of_the_storage_is_checked(server: Server, tmp_path: Path, token: No
 
 
 def test_a_wrong_digest(server: Server, tmp_path: Path, token: None) -> None:
-    with pytest.raises(UserError, match=f"its sha256 is {SHA}, but the config says 000"):
+    with pytest.raises(UserError, match=f"its sha256 is {SHA}, but the config has 000"):
         download(tmp_path, sha256="0" * 64)
     assert not (tmp_path / "x").exists()
 
@@ -159,7 +159,7 @@ def test_credentials_that_are_not_accepted(
 
 @pytest.mark.parametrize("step", [403, 200])
 def test_rules_not_accepted(server: Server, tmp_path: Path, token: None, step: int) -> None:
-    server.api = [step]  # 200: the refusal is told in the JSON alone
+    server.api = [step]  # 200: the failure is only in the JSON
     with pytest.raises(UserError, match=r"403.*https://www.kaggle.com/competitions/cup/rules"):
         download(tmp_path, CUP)
 
@@ -171,12 +171,12 @@ def test_a_data_set_that_is_refused(server: Server, tmp_path: Path, token: None)
 
 
 def test_no_such_data_set(server: Server, tmp_path: Path, token: None) -> None:
-    wanted = kaggle.Wanted("kaggle:ada/cats@7", "ada", "cats", 7)
+    item = kaggle.Item("kaggle:ada/cats@7", "ada", "cats", 7)
     with pytest.raises(UserError, match=r"no kaggle:ada/cats@7 \(404\), or no version 7"):
-        download(tmp_path, wanted)
+        download(tmp_path, item)
 
 
-def test_too_many_requests_waits_as_told(
+def test_too_many_requests_waits_as_requested(
     server: Server, tmp_path: Path, token: None, naps: list[float]
 ) -> None:
     server.api = [(429, {"Retry-After": "11"}), (429, {"Retry-After": "3"})]
@@ -193,7 +193,9 @@ def test_too_many_requests_for_too_long(
     assert naps == []
 
 
-def test_a_tired_server(server: Server, tmp_path: Path, token: None, naps: list[float]) -> None:
+def test_an_overloaded_server(
+    server: Server, tmp_path: Path, token: None, naps: list[float]
+) -> None:
     server.api = [503, 502]
     server.script = [500]
     assert download(tmp_path).file.sha256 == SHA
@@ -207,7 +209,7 @@ def test_another_refusal(server: Server, tmp_path: Path, token: None) -> None:
     assert TOKEN not in str(caught.value)
 
 
-def test_no_room(
+def test_no_space(
     server: Server, tmp_path: Path, token: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("U", "free")(10))
@@ -215,7 +217,7 @@ def test_no_room(
         download(tmp_path)
 
 
-def test_nobody_listens(tmp_path: Path, token: None, naps: list[float], server: Server) -> None:
+def test_no_server_answers(tmp_path: Path, token: None, naps: list[float], server: Server) -> None:
     server.shutdown()
     server.server_close()
     with pytest.raises(UserError, match="Kaggle: connection refused, 6 times in a row"):
@@ -301,7 +303,7 @@ def test_a_login_by_the_browser_is_renewed(server: Server, tmp_path: Path, home:
         download(tmp_path / "2")
 
 
-def test_where_credentials_are_looked_for(
+def test_where_credentials_are_searched(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found() -> tuple[Any, ...]:
@@ -339,7 +341,7 @@ def test_what_cannot_be_a_credential(home: Path, monkeypatch: pytest.MonkeyPatch
     path = home / ".kaggle" / "kaggle.json"
     for content in ("no json", "[]", '{"username": "ada"}'):
         path.write_text(content)
-        with pytest.raises(UserError, match=r"kaggle.json is not the file that Kaggle gives"):
+        with pytest.raises(UserError, match=r"kaggle.json is not a file from Kaggle"):
             kaggle.credentials()
     monkeypatch.setenv("KAGGLE_API_TOKEN", "two\nwords")
     with pytest.raises(UserError, match="KAGGLE_API_TOKEN holds no Kaggle token") as caught:
@@ -347,7 +349,9 @@ def test_what_cannot_be_a_credential(home: Path, monkeypatch: pytest.MonkeyPatch
     assert "words" not in str(caught.value)
 
 
-def test_a_key_that_others_can_read_is_told(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_that_others_can_read_is_reported(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     older(home / ".kaggle")
     path = home / ".kaggle" / "kaggle.json"
     assert kaggle.credentials() and "chmod" not in caplog.text

@@ -1,4 +1,4 @@
-"""Archives: told by content, unpacked whole, and never beyond the target or the limits."""
+"""Archives: recognised by content, unpacked whole, and never beyond the target or the limits."""
 
 from __future__ import annotations
 
@@ -154,12 +154,12 @@ def test_several_frames_of_zstd_and_members_of_gzip(tmp_path: Path) -> None:
         (b"7z\xbc\xaf\x27\x1c" + bytes(100), "is a 7z archive"),
         (b"Rar!\x1a\x07\x01\x00" + bytes(100), "is a rar archive"),
         (b"\n <!DOCTYPE html><html>", "is a web page, not an archive"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(600), "is no archive that Darkroom knows"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(600), "is no archive of a supported format"),
         (zipped({}), "holds no files"),
         (bytes(10240), "holds no files"),
     ],
 )
-def test_what_is_no_archive(tmp_path: Path, data: bytes, words: str) -> None:
+def test_files_that_are_no_archives(tmp_path: Path, data: bytes, words: str) -> None:
     with pytest.raises(UserError, match=words):
         unpack(tmp_path, data)
 
@@ -179,7 +179,7 @@ def test_a_truncated_archive_is_one_sentence(tmp_path: Path, kind: str, cut: flo
     }
     if kind in packers:
         data[kind] = packers[kind](body)
-    with pytest.raises(formats.Damaged, match=r"pets.bin is damaged or cut short") as caught:
+    with pytest.raises(formats.Damaged, match=r"pets.bin is damaged or truncated") as caught:
         unpack(tmp_path, data[kind][: int(len(data[kind]) * cut)])
     assert "\n" not in str(caught.value)
 
@@ -221,7 +221,7 @@ def test_the_checksum_behind_the_last_file_is_read(tmp_path: Path) -> None:
         unpack(tmp_path, bytes(data))
 
 
-def test_passwords_are_told(tmp_path: Path) -> None:
+def test_passwords_are_reported(tmp_path: Path) -> None:
     data = bytearray(zipped({"1.png": b"x"}))
     for sign, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(sign) + at] |= 1
@@ -229,10 +229,10 @@ def test_passwords_are_told(tmp_path: Path) -> None:
         unpack(tmp_path, bytes(data))
 
 
-def test_methods_that_python_cannot_read_are_told(tmp_path: Path) -> None:
+def test_methods_that_python_cannot_read_are_reported(tmp_path: Path) -> None:
     data = bytearray(zipped({"1.png": b"x"}))
     data[data.index(b"PK\x03\x04") + 8] = data[data.index(b"PK\x01\x02") + 10] = 9  # deflate64
-    with pytest.raises(UserError, match="packed in a way that Python cannot read"):
+    with pytest.raises(UserError, match="compressed in a way that Python cannot read"):
         unpack(tmp_path, bytes(data))
 
 
@@ -263,7 +263,7 @@ def test_names_become_safe(name: str, clean: str | None) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "..\\x", "C:\\..\\x", "/../x", ".."])
-def test_names_that_climb_out(name: str) -> None:
+def test_names_that_leave_the_archive(name: str) -> None:
     with pytest.raises(ValueError):
         names.safe_name(name)
 
@@ -277,9 +277,11 @@ def test_a_long_name_is_shortened_the_same_way_each_time() -> None:
 
 @pytest.mark.parametrize("name", ["../evil.png", "a/../../evil.png", "..\\evil.png"])
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_an_archive_that_climbs_out_is_refused(tmp_path: Path, kind: str, name: str) -> None:
+def test_an_archive_that_leaves_the_archive_is_refused(
+    tmp_path: Path, kind: str, name: str
+) -> None:
     data = zipped({name: b"x"}) if kind == "zip" else tarred((name, b"x"))
-    with pytest.raises(UserError, match="points out of the folder"):
+    with pytest.raises(UserError, match="leads out of the target folder"):
         unpack(tmp_path, data)
     assert not list(tmp_path.rglob("evil*")) and not list(tmp_path.parent.glob("evil*"))
 
@@ -421,7 +423,7 @@ def test_links_become_files_or_stay_out(tmp_path: Path) -> None:
     assert got.skipped["links to a folder"] == 1
     assert got.skipped["links to nothing"] == 2
     assert got.skipped["a file and a folder of the same name"] == 1
-    assert got.skipped["links where a file is already"] == 1
+    assert got.skipped["links in place of an existing file"] == 1
     assert archive.listing(str(tmp_path / "pets.bin")) is None
 
 
@@ -528,7 +530,7 @@ def test_a_stream_beside_the_files_is_limited_too(
 ) -> None:
     monkeypatch.setattr(archive._Job, "_stream_limit", lambda _: 50_000)
     tail = gzip.compress(tarred(("1.png", b"x")) + bytes(10**6))
-    with pytest.raises(UserError, match="far more than the limits"):
+    with pytest.raises(UserError, match="far more than the data set's limits"):
         unpack(tmp_path, tail)
 
 
@@ -539,14 +541,14 @@ def test_a_giant_header_is_refused(tmp_path: Path) -> None:
         unpack(tmp_path, tarred(info))
 
 
-def test_room_is_asked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_space_is_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("U", "free")(100))
     with pytest.raises(UserError, match=r"no space: unpacking pets.bin needs 3.0 kB .* 100 B free"):
         unpack(tmp_path, PACKED["zip"])
     assert tree(tmp_path) == {}
 
 
-def test_a_disc_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -605,8 +607,8 @@ def test_nesting_has_an_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
         data = zipped({f"{level}.zip": data})
     got = unpack(tmp_path, data)
     assert list(tree(tmp_path)) == ["4/3/2/1.zip"]
-    assert got.skipped == {"archives nested deeper than 3, kept packed": 1}
-    assert "kept packed" in caplog.text
+    assert got.skipped == {"archives nested deeper than 3, not unpacked": 1}
+    assert "not unpacked" in caplog.text
 
 
 def test_limits_hold_across_nesting(tmp_path: Path) -> None:
@@ -620,7 +622,7 @@ def test_a_broken_archive_inside_is_named(tmp_path: Path) -> None:
     with pytest.raises(formats.Damaged, match=r"pets.bin: in/train.zip is damaged"):
         unpack(tmp_path, zipped({"in/train.zip": inner[:500]}))
     shutil.rmtree(tmp_path / "out")
-    with pytest.raises(UserError, match="points out of the folder"):
+    with pytest.raises(UserError, match="leads out of the target folder"):
         unpack(tmp_path, zipped({"in/train.zip": zipped({"../../evil": b"x"})}))
 
 
@@ -636,8 +638,8 @@ def test_links_within_a_nested_archive_stay_there(tmp_path: Path) -> None:
 
 
 def test_stem() -> None:
-    names = {"a.zip": "a", "a.tar.gz": "a", "x/a.b.tgz": "x/a.b", "a": "a", ".zip": ".zip"}
-    assert {n: archive.stem(n) for n in names} == names
+    stems = {"a.zip": "a", "a.tar.gz": "a", "x/a.b.tgz": "x/a.b", "a": "a", ".zip": ".zip"}
+    assert {n: names.stem(n) for n in stems} == stems
 
 
 def test_a_listing_of_what_cannot_be_listed(
