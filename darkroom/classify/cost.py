@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.classify.kinds import CALIBRATED, CALIBRATION_FOLDS, trees
+from darkroom.machine.units import rough_duration
 
 # Seconds of one fit of scikit-learn's SVC on one core: FACTOR · rows² · (features + CONSTANT).
 # Measured with the defaults on standardised features of a network's form (a 2-core machine;
@@ -65,10 +66,10 @@ def forecast(
     few = max(100, _round_down(math.sqrt(SENSIBLE / 3 / FACTOR / (features + CONSTANT) / FITS)))
     return Forecast(
         seconds,
-        f"a kernel SVM on {used:,} rows of {features} features takes about {duration(seconds)}"
+        f"a kernel SVM on {used:,} rows of {features} features takes about {rough_duration(seconds)}"
         f" on one core; use kind: linear_svm or "
         f"logistic_regression, whose time grows with the rows and not with their square, or "
-        f"max_rows: {few} (a sample; about {duration(_svm_seconds(few, features))})",
+        f"max_rows: {few} (a sample; about {rough_duration(_svm_seconds(few, features))})",
     )
 
 
@@ -103,14 +104,6 @@ def too_many(rows: int, features: int, memory_mb: int) -> str:
         f"the {rows:,} training rows of {features} features take {4e-6 * rows * features:,.0f} MB, "
         f"more than memory_mb ({memory_mb:,})"
     )
-
-
-def duration(seconds: float) -> str:
-    """A duration in its largest unit: `3 hours`."""
-    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _svm_seconds(rows: float, features: int) -> float:

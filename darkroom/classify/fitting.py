@@ -21,6 +21,7 @@ from darkroom.classify.rows import MappedRows, TrainingRows, stratified_sample
 from darkroom.errors import UserError
 from darkroom.features import predictions
 from darkroom.images import features_file
+from darkroom.machine.units import rough_duration
 from darkroom.split import splits
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def fit_classifier(
     n, width = data.training.x.shape
     expected = cost.forecast(classifier["kind"], n, width)
     if expected.message or (expected.seconds or 0) > 60:
-        about = f"about {cost.duration(expected.seconds or 0)}"
+        about = f"about {rough_duration(expected.seconds or 0)}"
         log.info("%s: %s", cfg["name"], expected.message or about)
     seconds = {}
     start = time.monotonic()

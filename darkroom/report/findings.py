@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from darkroom.evaluate.comparisons import Difference
 from darkroom.evaluate.ranking import Choice
+from darkroom.machine.units import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -401,10 +402,6 @@ def signed(value: float) -> str:
     if abs(value) < 0.0005:
         return "0.000"
     return f"{value:+.3f}".replace("-", "−")
-
-
-def plural(n: int, one: str, many: str) -> str:
-    return f"{n:,} {one if n == 1 else many}"
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from darkroom.machine import hardware
+from darkroom.machine.units import duration, plural
 from darkroom.report import figures as draw
 from darkroom.report import findings, inventory, side_by_side
 from darkroom.report.curves import MOST_MODELS, Curve
-from darkroom.report.findings import number, plural
+from darkroom.report.findings import number
 from darkroom.report.inventory import Near
 from darkroom.report.outcome import Told
 from darkroom.report.pictures import Pictures
@@ -103,19 +104,6 @@ def page(
         "costs": costs,
     }
     return environment.from_string(text).render(context)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words, with the digits that matter."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def megabytes(size: float | None) -> str:

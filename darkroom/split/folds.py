@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import UserError
+from darkroom.machine.units import plural
 from darkroom.split.assign import deal, reordered
 from darkroom.split.groups import count_units
 from darkroom.split.holdout import Cut, draw, keep_apart, refuse_empty
@@ -20,7 +21,6 @@ from darkroom.split.rows import (
     Split,
     have,
     no_part,
-    number_of,
 )
 
 
@@ -34,12 +34,12 @@ def folds(rows: Rows, spec: Split, k: int, notes: list[str]) -> dict[str, Ints]:
     place = np.where(rows.used, rows.given, UNUSED)
     has_test = bool((place == TEST).any())
     if (place == VALIDATION).any():
-        counted = number_of((place == VALIDATION).sum(), "image")
+        counted = plural((place == VALIDATION).sum(), "image")
         notes.append(f"with folds, the given validation set is pooled with training: {counted}")
     place[(place == VALIDATION) | (place == TRAIN)] = -1
     keep_apart(rows, place, TEST, notes)
     if has_test:
-        counted = number_of((place == TEST).sum(), "image")
+        counted = plural((place == TEST).sum(), "image")
         notes.append(
             f"the given test set ({counted}) is tested in every fold; part i of the others is "
             "the validation set of fold-i"

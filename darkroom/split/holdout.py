@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import UserError
+from darkroom.machine.units import plural
 from darkroom.split.assign import deal
 from darkroom.split.groups import count_units
 from darkroom.split.quotas import by_class, by_fractions, by_quota, strata_of, thin_given
@@ -22,7 +23,6 @@ from darkroom.split.rows import (
     Split,
     have,
     no_part,
-    number_of,
 )
 
 
@@ -63,10 +63,10 @@ def holdout(rows: Rows, spec: Split, notes: list[str]) -> Ints:
     keep_apart(rows, place, VALIDATION, notes)
     for part, has in ((TEST, has_test), (VALIDATION, has_validation)):
         if has:
-            counted = number_of((place == part).sum(), "image")
+            counted = plural((place == part).sum(), "image")
             notes.append(f"the given {PARTS[part]} set stays: {counted}")
     if (has_test or has_validation) and (place == -1).any():
-        counted = number_of((place == -1).sum(), "image")
+        counted = plural((place == -1).sum(), "image")
         notes.append(f"{counted} without a given place are taken as training images")
     test = 0.0 if has_test else float(spec["test"])
     validation = 0.0 if has_validation else float(spec["validation"])
@@ -164,7 +164,7 @@ def keep_apart(rows: Rows, place: Ints, part: int, notes: list[str]) -> None:
         place[lose] = UNUSED
         why = "duplicates, or of one group," if rows.grouped else "exact duplicates"
         notes.append(
-            f"{number_of(lose.sum(), 'image')} unused: {why} with images given as {PARTS[part]}"
+            f"{plural(lose.sum(), 'image')} unused: {why} with images given as {PARTS[part]}"
         )
 
 

@@ -19,11 +19,12 @@ import numpy as np
 
 from darkroom.errors import UserError, nearest
 from darkroom.machine import disk
+from darkroom.machine.units import plural
 from darkroom.split.assign import random_order
 from darkroom.split.folds import folds
 from darkroom.split.groups import contradicting, unit_names, units
 from darkroom.split.holdout import holdout
-from darkroom.split.rows import PARTS, TEST, TRAIN, VALIDATION, Ints, Rows, Split, number_of
+from darkroom.split.rows import PARTS, TEST, TRAIN, VALIDATION, Ints, Rows, Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,7 @@ def make_plan(table: pd.DataFrame, cfg: SplitRows) -> Plan:
     used = ~contradicting(sha, label)
     if not used.all():
         notes.append(
-            f"{number_of((~used).sum(), 'image')} unused: exact duplicates with contradicting labels"
+            f"{plural((~used).sum(), 'image')} unused: exact duplicates with contradicting labels"
         )
     names = {part: i for i, part in enumerate(PARTS[:3])}
     moved = spec["given"] if isinstance(spec["given"], dict) else {}
@@ -143,7 +144,7 @@ def make_plan(table: pd.DataFrame, cfg: SplitRows) -> Plan:
         n = int((table["split"] == part).sum())
         if not n:
             raise UserError(f"{dataset}: split.given: the source gives no {part} set")
-        notes.append(f"the source's {part} set ({number_of(n, 'image')}) is taken as {to}")
+        notes.append(f"the source's {part} set ({plural(n, 'image')}) is taken as {to}")
     names |= {part: names[to] for part, to in moved.items()}
     given = np.asarray(table["split"].map(names).fillna(-1), dtype=np.int64)
     if spec["given"] == "ignore":
@@ -241,7 +242,7 @@ def _every_class_trains(rows: Rows, place: Ints, fold: str, spec: Split) -> None
         )
         total = (rows.label == c).sum()
         raise UserError(
-            f"{rows.dataset}: class {rows.classes[c]!r} has {number_of(total, 'image')}, none of "
+            f"{rows.dataset}: class {rows.classes[c]!r} has {plural(total, 'image')}, none of "
             f"them for training in {fold}; {change}"
         )
 

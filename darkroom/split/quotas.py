@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import UserError, nearest
+from darkroom.machine.units import plural
 from darkroom.split.assign import deal
 from darkroom.split.rows import (
     PARTS,
@@ -19,7 +20,6 @@ from darkroom.split.rows import (
     Ints,
     Rows,
     Split,
-    number_of,
 )
 
 
@@ -115,7 +115,7 @@ def by_quota(
         want[TRAIN] -= want[VALIDATION]
     if want[TRAIN] < 1:
         raise UserError(
-            f"{rows.dataset}: split.quotas leaves class {rows.classes[c]!r} ({number_of(n, 'image')}) "
+            f"{rows.dataset}: split.quotas leaves class {rows.classes[c]!r} ({plural(n, 'image')}) "
             "without a training image; name a number for train, or lower the others"
         )
     return want

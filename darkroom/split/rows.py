@@ -8,6 +8,8 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom.machine.units import plural
+
 PARTS = ("train", "validation", "test", "unused")
 TRAIN, VALIDATION, TEST, UNUSED = range(4)
 
@@ -56,17 +58,12 @@ class Rows:
 
 def have(rows: Rows, images: Any, units: Any) -> str:
     """`3 images`, or with groups `30 images in 3 groups`."""
-    count = number_of(images, "image")
+    count = plural(images, "image")
     if units == images:
         return count
     if rows.grouped:
-        return f"{count} in {number_of(units, 'group')}"
+        return f"{count} in {plural(units, 'group')}"
     return f"{count} ({int(units):,} without exact duplicates)"
-
-
-def number_of(n: Any, what: str) -> str:
-    """`1 image`, `2,000 images`."""
-    return f"{int(n):,} {what}{'' if n == 1 else 's'}"
 
 
 def no_part(part: int) -> str:

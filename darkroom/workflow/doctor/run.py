@@ -10,6 +10,7 @@ from pathlib import Path
 from darkroom.errors import UserError
 from darkroom.machine import disk, gpus, hardware
 from darkroom.machine.drivers import Finding
+from darkroom.machine.units import rough_duration
 from darkroom.workflow.doctor.asked import Asked, some
 from darkroom.workflow.doctor.computer import gib
 from darkroom.workflow.doctor.disks import ELSEWHERE
@@ -39,7 +40,7 @@ def look(asked: Asked) -> Iterator[Finding]:
     if there:
         where += f" and {there} GPU{'s' if there > 1 else ''}"
     longest = ", ".join(
-        f"{rule} {_time(told.seconds[rule])} ({count} job{'s' if count > 1 else ''})"
+        f"{rule} {rough_duration(told.seconds[rule])} ({count} job{'s' if count > 1 else ''})"
         for rule in sorted(told.seconds, key=lambda rule: -told.seconds[rule])[:3]
         if (count := told.jobs[rule])
     )
@@ -51,7 +52,7 @@ def look(asked: Asked) -> Iterator[Finding]:
         )
     yield Finding(
         "ok",
-        f"a run from its beginning: {told.jobs.total()} jobs, about {_time(total)} on {where} with "
+        f"a run from its beginning: {told.jobs.total()} jobs, about {rough_duration(total)} on {where} with "
         f"nothing else to do; most of it {longest}",
     )
     yield _memory(told.memory, told.largest, told.beside, have.memory)
@@ -89,10 +90,3 @@ def _written(folder: Path, size: float, begun: Sequence[str]) -> Finding:
             f"{told} and {disk.size_text(free)} are free: free some, or {ELSEWHERE}",
         )
     return Finding("ok", f"{told}; {disk.size_text(free)} are free")
-
-
-def _time(seconds: float) -> str:
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or (unit != "days" and seconds >= 1.5 * size):
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

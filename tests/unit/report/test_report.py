@@ -316,23 +316,6 @@ def test_thumbnails(tmp_path: Path) -> None:
     assert 'width="84" height="42"' in tag
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.42, "0.4 s"),
-        (42.4, "42 s"),
-        (61, "1 min 01 s"),
-        (3725, "1 h 02 min"),
-        (59.7, "1 min 00 s"),
-        (119.8, "2 min 00 s"),
-        (9.97, "10 s"),
-        (3599.9, "1 h 00 min"),
-    ],
-)
-def test_durations(seconds: float, words: str) -> None:
-    assert page.duration(seconds) == words
-
-
 def test_sizes() -> None:
     assert page.megabytes(1234567) == "1.2 MB"
     assert page.megabytes(99) == "99 bytes"
