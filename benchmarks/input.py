@@ -56,7 +56,7 @@ def prepare(folder: Path, path: str) -> list[str]:
 
 
 def ours(path: str, names: list[str], memory_mb: int, **changes: Any) -> Callable[[], int]:
-    """An epoch as `training.train` is fed: pixels, one-hot targets, prepared in a thread."""
+    """An epoch as `training.train_model` is fed: pixels, one-hot targets, prepared in a thread."""
     file = store.open_images(path)
     rows = batches.Rows([file.images], [np.arange(len(file))], file.label.astype(np.int64))
     settings = SETTINGS | {"augment": Online(**changes).model_dump(), "memory_mb": memory_mb}

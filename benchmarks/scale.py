@@ -39,7 +39,7 @@ STAGES = {
     "augment_images": "augment_images(pixels, manifest, variants, cfg=cfg('augment_images'), threads=cores)",
     "describe_images": "describe.describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe_images', features='hog'))",
     "embed_images": "backbone.embed_images(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed_images', features='net'), threads=cores)",
-    "train_model": "training.train(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train_model', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
+    "train_model": "training.train_model(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train_model', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
     "extract_features": "network.extract_features('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('extract_features', fold='holdout', model='cnn', seed='0'), threads=cores)",
     "fit linear_svm": "fit('linear_svm')",
     "fit logistic_regression": "fit('logistic_regression')",

@@ -102,7 +102,7 @@ def peer(images: np.ndarray, label: np.ndarray, classes: int) -> Callable[[], No
 
 
 def ours(images: np.ndarray, label: np.ndarray, names: list[str]) -> Callable[[], None]:
-    """Darkroom's own epoch, as `training.train` runs it."""
+    """Darkroom's own epoch, as `training.train_model` runs it."""
     import keras
 
     network = models.build(

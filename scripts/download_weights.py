@@ -4,7 +4,7 @@ from darkroom.machine.stage import stage
 from darkroom.train import weights
 
 with stage(snakemake):
-    weights.download(
+    weights.download_weights(
         snakemake.output[0],
         cfg=snakemake.params.cfg,
         mirror=snakemake.config.get("mirror"),

@@ -6,7 +6,7 @@ from darkroom.machine.stage import stage
 from darkroom.train import training
 
 with stage(snakemake) as gpus:
-    training.train(
+    training.train_model(
         snakemake.input.images,
         snakemake.input.splits,
         snakemake.input.get("augmented") or None,

@@ -79,7 +79,7 @@ class Course:
             self.best, self.best_epoch, self.weights = value, self.epoch, weights()
 
 
-def train(
+def train_model(
     images: str,
     splits: str,
     augmented: str | None,
@@ -198,7 +198,7 @@ def prepare(
     weights: str | None = None,
     embedded: str | None = None,
 ) -> Iterator[Task]:
-    """Open a fold's rows and build its network; parameters and errors as those of `train`."""
+    """Open a fold's rows and build its network; parameters and errors as those of `train_model`."""
     keras = models.backend(threads, cfg.get("backend"), gpus)
     with steps.devices(max(1, gpus.count)) as devices, devices.scope():
         settings = cfg["model"]

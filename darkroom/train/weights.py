@@ -51,7 +51,7 @@ def check(application: str, weights: str) -> None:
     local(weights)
 
 
-def download(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> None:
+def download_weights(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> None:
     """Bring the weights of a backbone to `output`, and see that they are those.
 
     Parameters

@@ -76,7 +76,7 @@ def try_model(
     code : digest of the code.
     threads : cores to use.
     gpus : of the job.
-    weights, embedded : of the model's backbone, as for `training.train`.
+    weights, embedded : of the model's backbone, as for `training.train_model`.
 
     Raises
     ------

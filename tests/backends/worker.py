@@ -56,7 +56,7 @@ class Data:
         """Train; the path of the network."""
         place = self.folder / name
         place.mkdir(exist_ok=True)
-        training.train(
+        training.train_model(
             *self.paths,
             model_path=str(place / "model.keras"),
             history_path=str(place / "history.csv"),

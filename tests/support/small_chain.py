@@ -93,7 +93,7 @@ class Chain:
         wildcards = {"fold": fold, "model": "tiny", "seed": "0"}
         pixels = self.pixels(self.settings.view_of("shapes", "tiny").name)
         data = (pixels, self.results("splits.parquet"), None)
-        training.train(
+        training.train_model(
             *data,
             model_path=f"{run}/model.keras",
             history_path=f"{run}/history.csv",

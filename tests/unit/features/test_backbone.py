@@ -59,7 +59,7 @@ class Data:
 
     def train(self, folder: Path, pool: str = "average", **model: Any) -> Any:
         """Train into a folder; returns the loaded network."""
-        training.train(**self.arguments(folder, pool, **model))
+        training.train_model(**self.arguments(folder, pool, **model))
         return keras.models.load_model(folder / "model.keras", safe_mode=True)
 
     def arguments(self, folder: Path, pool: str = "average", **model: Any) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def test_features_of_other_images_are_told(data: Data, tmp_path: Path) -> None:
         arguments["embedded"], made.features, made.row + 1, made.variant, name="x", layer="x"
     )
     with pytest.raises(UserError, match=r"other.h5 is of other images"):
-        training.train(**arguments)
+        training.train_model(**arguments)
 
 
 def test_a_name_of_the_backbone_s_is_taken(data: Data, tmp_path: Path) -> None:

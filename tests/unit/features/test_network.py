@@ -22,7 +22,7 @@ keras = models.backend(1)
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("trained")
     images, splits, augmented = tiny_data.write(folder)
-    training.train(
+    training.train_model(
         images,
         splits,
         augmented,

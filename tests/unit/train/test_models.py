@@ -341,7 +341,7 @@ def test_one_step_is_enough_for_every_schedule() -> None:
 def test_no_backend_is_imported_before_it_is_asked_for() -> None:
     code = (
         "import sys\n"
-        "from darkroom.train.training import train\n"
+        "from darkroom.train.training import train_model\n"
         "from darkroom.features.network import extract_features\n"
         "from darkroom.features.backbone import embed_images\n"
         "from darkroom.predict.predict import predict_images\n"

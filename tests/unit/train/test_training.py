@@ -57,7 +57,7 @@ class Run:
         }
 
     def __call__(self, code: str = "a", **model: Any) -> list[np.ndarray]:
-        training.train(**self.arguments(code, **model))
+        training.train_model(**self.arguments(code, **model))
         return self.weights()
 
     def weights(self) -> list[np.ndarray]:
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: P
     assert equal(one, two)
     arguments = run.arguments(**BUSY)
     arguments["cfg"]["seed"] = 1
-    training.train(**arguments)
+    training.train_model(**arguments)
     assert not equal(one, run.weights())
 
 
@@ -269,7 +269,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_weights(
     code = (
         "import json, sys\n"
         "from darkroom.train import training\n"
-        "training.train(**json.loads(sys.argv[1]))\n"
+        "training.train_model(**json.loads(sys.argv[1]))\n"
     )
     command = [sys.executable, "-c", code, json.dumps(run.arguments(**BUSY))]
     killed, moment = 0, random.Random(time.time_ns())

@@ -40,7 +40,7 @@ def download(folder: Path, mirror: Path | None = None, **changes: Any) -> bytes:
     output = folder / "weights" / "mobilenet.h5"
     output.parent.mkdir(exist_ok=True)
     cfg = {"features": "mobilenet", **MOBILENET, "weights": "imagenet", "sha256": None}
-    weights.download(
+    weights.download_weights(
         str(output),
         cfg=cfg | {"shape": list(SHAPE)} | changes,
         mirror=str(mirror) if mirror else None,

@@ -152,7 +152,7 @@ def test_the_training_takes_what_was_chosen(
     tried(1, space={"layers.4.dense.units": [5, 7]})
     tried.choose(1)
     with caplog.at_level("INFO", "darkroom.train.training"):
-        training.train(
+        training.train_model(
             tried.images,
             tried.splits,
             None,

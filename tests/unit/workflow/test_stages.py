@@ -54,6 +54,11 @@ def test_a_rule_says_its_name_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(STAGES))
+def test_a_script_calls_the_function_of_its_name(name: str) -> None:
+    assert re.search(rf"\b{name}\(", (ROOT / f"scripts/{name}.py").read_text())
+
+
+@pytest.mark.parametrize("name", list(STAGES))
 def test_a_stage_that_loads_a_framework_says_how_many_gpus(name: str) -> None:
     """One that says nothing would see all of them, those that other jobs have locked too."""
     networks = code._file("darkroom.train.models")
