@@ -11,7 +11,8 @@ def said(*command: str, timeout: float = 20) -> str | None:
 
     Parameters
     ----------
-    command : its words. timeout : seconds.
+    command : its words.
+    timeout : seconds.
     """
     if shutil.which(command[0]) is None:
         return None

@@ -1,4 +1,4 @@
-"""The disc: files written whole or not at all, and words for what it refuses.
+"""The disk: files written whole or not at all, and words for what it refuses.
 
 Full, read-only, out of quota, a lock or a file that is gone: none is a defect of ours, so
 each is told in a sentence that says where and what to do (`in_words`).
@@ -43,7 +43,9 @@ def require(folder: str, needed: int, what: str) -> None:
 
     Parameters
     ----------
-    folder : an existing folder of the disc. needed : bytes. what : words for what needs them.
+    folder : an existing folder of the disk.
+    needed : bytes.
+    what : words for what needs them.
 
     Raises
     ------
@@ -53,15 +55,15 @@ def require(folder: str, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"no space: {what} needs {size_text(needed)} and the disc of {Path(folder).absolute()}"
-            f" has {size_text(free)} free; free some, or run in a folder of another disc"
+            f"no space: {what} needs {size_text(needed)} and the disk of {Path(folder).absolute()}"
+            f" has {size_text(free)} free; free some, or run in a folder of another disk"
             " (snakemake --directory)"
         )
 
 
 @contextmanager
-def full_disc_in_words(folder: str) -> Iterator[None]:
-    """Turn the system's `no space left` (or quota) into a sentence that names the disc.
+def full_disk_in_words(folder: str) -> Iterator[None]:
+    """Turn the system's `no space left` (or quota) into a sentence that names the disk.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def full_disc_in_words(folder: str) -> Iterator[None]:
 def whole(path: str | Path) -> Iterator[Path]:
     """A file under its name only when whole: the body writes to the path that it is given.
 
-    What it wrote is on the disc before it gets its name, so that after a power cut too a
+    What it wrote is on the disk before it gets its name, so that after a power cut too a
     name stands for a whole file. After an error nothing is left.
 
     Parameters
@@ -138,7 +140,7 @@ _REFUSALS = {
     " another folder (snakemake --directory FOLDER)",
     errno.EPERM: "may not be changed by you: change its owner or attributes, or work in another"
     " folder (snakemake --directory FOLDER)",
-    errno.EIO: "cannot be read or written (input/output error): the disc or its connection fails;"
+    errno.EIO: "cannot be read or written (input/output error): the disk or its connection fails;"
     " copy what matters to another and run there",
     errno.ESTALE: "is no longer known to the file server (stale handle): wait or mount it again,"
     " and run the same command again",
@@ -179,9 +181,9 @@ def _sentence(number: int, name: str, folders: Sequence[str]) -> str:
         return f"{where} {_REFUSALS[number]}"
     if name:
         folders = [name if Path(name).is_dir() else str(Path(name).parent)]
-    discs = {str(f): free for f in folders if (free := _free(f)) is not None}
-    folder = min(discs, key=lambda f: discs[f], default=".")
-    left = f", with {size_text(discs[folder])} free" if discs else ""
+    free_of = {str(f): free for f in folders if (free := _free(f)) is not None}
+    folder = min(free_of, key=lambda f: free_of[f], default=".")
+    left = f", with {size_text(free_of[folder])} free" if free_of else ""
     again = "free some and run the same command again: it goes on from what is whole"
     if number == errno.EFBIG:
         return (
@@ -189,13 +191,13 @@ def _sentence(number: int, name: str, folders: Sequence[str]) -> str:
             f" your limit (ulimit -f) allows{left}; raise it and run the same command again"
         )
     return (
-        f"no space: writing below {Path(folder).absolute()} stopped because the disc (or your"
+        f"no space: writing below {Path(folder).absolute()} stopped because the disk (or your"
         f" quota) is full{left}; {again}"
     )
 
 
 def _free(folder: str | Path) -> int | None:
-    """Free bytes of the disc of a folder, or of the nearest above it that exists."""
+    """Free bytes of the disk of a folder, or of the nearest above it that exists."""
     try:
         return shutil.disk_usage(nearest(Path(folder).absolute())).free
     except OSError:

@@ -433,7 +433,8 @@ def ask(framework: str, limit: float = 90) -> Finding:
 
     Parameters
     ----------
-    framework : `tensorflow`, `jax` or `torch`. limit : seconds that it may take.
+    framework : `tensorflow`, `jax` or `torch`.
+    limit : seconds that it may take.
     """
     name = TITLES[framework]
     code = f"{COUNT[framework]}; print('GPUs:', n)"

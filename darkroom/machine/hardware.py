@@ -45,8 +45,11 @@ class Cost:
 
     Attributes
     ----------
-    stage : its rule. jobs : benchmark files found. seconds : wall time, summed over jobs.
-    longest : wall seconds of the longest job. memory : largest resident memory of a job
+    stage : its rule.
+    jobs : benchmark files found.
+    seconds : wall time, summed over jobs.
+    longest : wall seconds of the longest job.
+    memory : largest resident memory of a job
         and its children, in MB as Snakemake measures them (2^20 bytes); None: not measured.
     """
 
@@ -117,15 +120,15 @@ def versions(packages: Sequence[str] = PACKAGES) -> list[tuple[str, str]]:
 
 
 def hardware() -> list[tuple[str, str]]:
-    """This machine in words: processor, cores, memory, graphics cards, operating system."""
+    """This machine in words: processor, cores, memory, GPUs, operating system."""
     out = [("processor", _processor())]
     total, usable = os.cpu_count() or 1, cores()
     out.append(("cores", f"{total}" if usable == total else f"{usable} usable of {total}"))
     size = memory()
     if size is not None:
         out.append(("memory", f"{size / 2**30:.1f} GiB"))
-    cards = said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    names = [line.strip() for line in (cards or "").splitlines() if line.strip()]
+    gpus = said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    names = [line.strip() for line in (gpus or "").splitlines() if line.strip()]
     counted = [f"{names.count(n)} × {n}" if names.count(n) > 1 else n for n in dict.fromkeys(names)]
     out.append(("graphics", ", ".join(counted) or "none found"))
     out.append(("system", _system()))

@@ -54,7 +54,8 @@ def progress(what: str, total: int, unit: str = "images") -> Iterator[Bar]:
 
     Parameters
     ----------
-    what : words before the bar. total : count of `unit` expected; bytes for unit `B`.
+    what : words before the bar.
+    total : count of `unit` expected; bytes for unit `B`.
     """
     if not sys.stderr.isatty():
         yield _Lines(what, total, unit)

@@ -43,7 +43,9 @@ def in_blocks(work: Work, n: int, *, block: int, threads: int, what: str) -> Non
     Parameters
     ----------
     work : fills entries [start, stop); must not depend on the order of blocks.
-    n : number of items. block : items a call. threads : processes; 1 runs it here.
+    n : number of items.
+    block : items a call.
+    threads : processes; 1 runs it here.
     what : words before the progress bar.
 
     Raises

@@ -149,7 +149,7 @@ def write(data: Arrays, target: str, *, max_bytes: int, max_files: int) -> Unpac
     settings = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     size = 0
     with (
-        disk.full_disc_in_words(str(Path(target).parent)),
+        disk.full_disk_in_words(str(Path(target).parent)),
         progress("Writing images", total) as bar,
     ):
         for name, part in data.parts.items():

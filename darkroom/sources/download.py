@@ -332,7 +332,7 @@ class _Place:
             plain = published.is_array_file(name) or PLAIN.search(name)
             if packed is None and plain and not formats.is_web_page(str(path)):
                 target.mkdir(exist_ok=True)
-                with disk.full_disc_in_words(str(self.folder)):
+                with disk.full_disk_in_words(str(self.folder)):
                     shutil.copyfile(path, target / name)
                 return unpack.Unpacked(1, path.stat().st_size, {})
             if packed == "zip" or (packed and packed.startswith("tar")):
@@ -563,7 +563,7 @@ def _write_digits(target: Path) -> tuple[unpack.Unpacked, dict[str, Any]]:
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     size = 0
-    with disk.full_disc_in_words(str(target.parent)):
+    with disk.full_disk_in_words(str(target.parent)):
         for label in digits.target_names:
             (target / str(label)).mkdir(parents=True, exist_ok=True)
         for number, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):

@@ -311,7 +311,7 @@ def fetch(
     first = True
     while True:
         load = partial(part.load, opened, name, patience, explain)
-        with disk.full_disc_in_words(str(folder)):
+        with disk.full_disk_in_words(str(folder)):
             patience.attempt(load)
         actual = part.mismatch(sha256)
         if actual is None:

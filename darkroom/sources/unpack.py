@@ -89,7 +89,7 @@ def unpack(
     name = name or os.path.basename(path)
     os.makedirs(target, exist_ok=True)
     job = _Job(target, name, max_bytes, max_files, os.path.getsize(path))
-    with disk.full_disc_in_words(target):
+    with disk.full_disk_in_words(target):
         job.archive(path, "", name, depth=0)
         job.nested_archives()
     if not job.files:

@@ -199,5 +199,5 @@ def _place(found: Path, output: str) -> None:
     if _state(output) in found.parents:
         found.replace(output)
         return
-    with disk.full_disc_in_words(str(Path(output).parent)), disk.whole(output) as part:
+    with disk.full_disk_in_words(str(Path(output).parent)), disk.whole(output) as part:
         shutil.copyfile(found, part)

@@ -67,7 +67,8 @@ def embedding(shape: tuple[int, int, int], pool: str) -> tuple[int, int, int]:
 
     Parameters
     ----------
-    shape : of the image. pool : `none` keeps the map, a 32nd of the image's sides.
+    shape : of the image.
+    pool : `none` keeps the map, a 32nd of the image's sides.
     """
     height, width, _ = shape
     sides = (1, 1) if pool != "none" else (math.ceil(height / 32), math.ceil(width / 32))
@@ -95,7 +96,8 @@ def backbone(settings: Settings, name: str, shape: tuple[int, int, int]) -> dict
 
     Parameters
     ----------
-    name : of its feature set. shape : (height, width, channels) of an image.
+    name : of its feature set.
+    shape : (height, width, channels) of an image.
     """
     given = settings.features[name]
     return _asked(settings.backend, json.dumps([given.application, given.settings, shape]))

@@ -65,7 +65,9 @@ class Need(NamedTuple):
 
     Attributes
     ----------
-    memory : MB (10^6 bytes) at its largest. seconds : wall time. disk : MB that it writes.
+    memory : MB (10^6 bytes) at its largest.
+    seconds : wall time.
+    disk : MB that it writes.
     """
 
     memory: float
@@ -79,8 +81,10 @@ class Job:
 
     Attributes
     ----------
-    settings : of the run. wildcards : of its output, e.g. `dataset`, `model`, `view`.
-    cores : that it runs on. gpu : whether it runs a network on a GPU.
+    settings : of the run.
+    wildcards : of its output, e.g. `dataset`, `model`, `view`.
+    cores : that it runs on.
+    gpu : whether it runs a network on a GPU.
     folder : of the run's data/ and results/.
     """
 

@@ -46,7 +46,8 @@ class Scheduler:
     Attributes
     ----------
     submit : takes a script as its last word.
-    number : finds a job's number in what `submit` prints. ask : prints what is known of a job.
+    number : finds a job's number in what `submit` prints.
+    ask : prints what is known of a job.
     gone : what it prints of one that has ended, where it still knows it.
     """
 
@@ -85,7 +86,9 @@ def submission(
 
     Parameters
     ----------
-    memory : MB of the whole job. minutes : wall time. log : file of what the job prints.
+    memory : MB of the whole job.
+    minutes : wall time.
+    log : file of what the job prints.
     """
     filled: dict[str, Any] = {
         "threads": threads, "memory": memory, "memory_a_core": -(-memory // threads), "log": log,

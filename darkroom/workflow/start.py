@@ -29,8 +29,11 @@ class Run:
 
     Attributes
     ----------
-    engine : Snakemake. config : the merged configuration. settings : the same, typed.
-    folder : of data/, results/ and logs/. gpus : that a training job asks for.
+    engine : Snakemake.
+    config : the merged configuration.
+    settings : the same, typed.
+    folder : of data/, results/ and logs/.
+    gpus : that a training job asks for.
     alone : whether no other run has this folder.
     """
 

@@ -55,8 +55,10 @@ def of_training(layers: list[Layer], shape: tuple[int, int, int], batch: int, mo
 
     Parameters
     ----------
-    layers : of the model. shape : (height, width, channels) of its images.
-    batch : images a step. most : upper bound.
+    layers : of the model.
+    shape : (height, width, channels) of its images.
+    batch : images a step.
+    most : upper bound.
     """
     return max(1, min(most, round(multiplications(layers, shape) * batch / WORTH_A_THREAD)))
 
@@ -86,8 +88,11 @@ def of_share(work: float, total: float, cores: int | None, most: int) -> int:
 
     Parameters
     ----------
-    work : of the job. total : of all of them. cores : of this machine's run; None on a
-    cluster, where each job has a place of its own. most : upper bound.
+    work : of the job.
+    total : of all of them.
+    cores : of this machine's run; None on a
+    cluster, where each job has a place of its own.
+    most : upper bound.
     """
     if cores is None:
         return most

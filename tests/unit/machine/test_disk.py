@@ -1,4 +1,4 @@
-"""Files whole or not at all, and a sentence for what the disc refuses."""
+"""Files whole or not at all, and a sentence for what the disk refuses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_what_was_written_is_on_the_disc_before_it_has_its_name(
         (errno.EFBIG, "ulimit -f"),
         (errno.EROFS, "read-only file system: make it writable"),
         (errno.EACCES, "may not be opened by you"),
-        (errno.EIO, "the disc or its connection fails"),
+        (errno.EIO, "the disk or its connection fails"),
         (errno.ESTALE, "file server"),
         (errno.ENOLCK, "gives no locks"),
         (errno.ENOENT, "is not there any more"),
@@ -181,16 +181,16 @@ for write in (parquet, table, state, columns, reserved, figure):
 """
 
 
-def test_a_full_disc_is_told_whatever_writes(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_whatever_writes(tmp_path: Path) -> None:
     import subprocess
     import sys
 
     needs_mounts()
-    disc = tmp_path / "disc"
-    disc.mkdir()
+    disk = tmp_path / "disk"
+    disk.mkdir()
     script = 'mount -t tmpfs -o size=128k tmpfs "$1" && exec "$0" -c "$2" "$1"'
     done = subprocess.run(
-        [*UNSHARE, "sh", "-c", script, sys.executable, str(disc), FULL],
+        [*UNSHARE, "sh", "-c", script, sys.executable, str(disk), FULL],
         capture_output=True, text=True, timeout=300, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -199,7 +199,7 @@ def test_a_full_disc_is_told_whatever_writes(tmp_path: Path) -> None:
         "parquet", "table", "state", "columns", "reserved", "figure",
     ]  # fmt: skip
     for line in lines:
-        assert "no space" in line and str(disc) in line and "free" in line, line
+        assert "no space" in line and str(disk) in line and "free" in line, line
 
 
 def test_arrays_need_no_lock(tmp_path: Path) -> None:
