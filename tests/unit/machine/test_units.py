@@ -29,9 +29,9 @@ def test_durations(seconds: float, words: str) -> None:
     [
         (3.4, "3 s"),
         (89, "89 s"),
-        (91, "2 min"),
-        (5400, "2 h"),
-        (40 * 3600, "40 h"),
+        (91, "2 minutes"),
+        (5400, "2 hours"),
+        (40 * 3600, "40 hours"),
         (2e5, "2 days"),
     ],
 )
