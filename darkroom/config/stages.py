@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from darkroom.features.backbone import EmbedImages
     from darkroom.features.describe import DescribeImages
     from darkroom.features.network import ExtractFeatures
+    from darkroom.images.prepare import JoinImages, PrepareImages, PrepareShard
+    from darkroom.images.variants import AugmentImages
     from darkroom.index.check import CheckFiles
     from darkroom.index.manifest import IndexFiles
     from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
@@ -105,10 +107,6 @@ def join_index(settings: Settings, dataset: str) -> JoinIndex:
     return {"dataset": dataset}
 
 
-def _shard(settings: Settings, dataset: str, shard: str) -> dict[str, Any]:
-    return {"shard": int(shard), "shards": settings.datasets[dataset].shards}
-
-
 def check_files(settings: Settings, dataset: str) -> CheckFiles:
     """The data set's name alone; the limit is a parameter of the rule that is not recorded."""
     return {"dataset": dataset}
@@ -128,25 +126,31 @@ def split_rows(settings: Settings, dataset: str) -> SplitRows:
     return {"dataset": dataset, "classes": d.classes, "split": _json(d.split)}
 
 
-def prepare_images(settings: Settings, dataset: str, view: str) -> dict[str, Any]:
+def prepare_images(settings: Settings, dataset: str, view: str) -> PrepareImages:
     """The view and the decoding policy."""
     return {
         "dataset": dataset,
         "view": _json(settings.views_of(dataset)[view]),
-    } | _pick(settings.datasets[dataset], "decode")
+        "decode": _json(settings.datasets[dataset].decode),
+    }
 
 
-def prepare_shard(settings: Settings, dataset: str, view: str, shard: str) -> dict[str, Any]:
+def prepare_shard(settings: Settings, dataset: str, view: str, shard: str) -> PrepareShard:
     """The view, the decoding policy, and which shard it is."""
-    return prepare_images(settings, dataset, view) | _shard(settings, dataset, shard)
+    shards = settings.datasets[dataset].shards
+    return {
+        **prepare_images(settings, dataset, view),
+        "shard": int(shard),
+        "shards": shards,
+    }
 
 
-def join_images(settings: Settings, dataset: str, view: str) -> dict[str, Any]:
+def join_images(settings: Settings, dataset: str, view: str) -> JoinImages:
     """The names alone."""
     return {"dataset": dataset, "view": view}
 
 
-def augment_images(settings: Settings, dataset: str) -> dict[str, Any]:
+def augment_images(settings: Settings, dataset: str) -> AugmentImages:
     """The variants, the labels that get them, and what the source's own parts are used for."""
     d = settings.datasets[dataset]
     labels = d.augment.classes
@@ -157,7 +161,7 @@ def augment_images(settings: Settings, dataset: str) -> dict[str, Any]:
         "variants": [_json(v, exclude_none=True) for v in d.augment.variants],
         "labels": labels,
         "seed": d.augment.seed,
-        "given": d.split.given,
+        "given": _json(d.split)["given"],
     }
 
 
