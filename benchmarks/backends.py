@@ -32,7 +32,12 @@ from darkroom.config.model import Layer
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.machine.progress import progress
-from darkroom.train import batches, models, steps, training
+from darkroom.train import batches, keras_backend, loop, steps
+from darkroom.train.devices import devices
+from darkroom.train.feed import Feed
+from darkroom.train.network import build_network
+from darkroom.train.precision import set_precision
+from darkroom.train.prepare import compile_network
 from darkroom.workflow.arithmetic import multiplications
 
 NETWORKS = {"cifar10_cnn": (32, 32, 3), "imagenette_cnn": (224, 224, 3)}
@@ -45,7 +50,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 SIDE = {"cpu": 2048, "gpu": 8192}  # of the matrices
 
 
-def settings_of(name: str) -> dict[str, Any]:
+def settings_of(name: str) -> Any:
     """What the train stage reads of a preset's network."""
     preset = yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
     whole = Settings.load(
@@ -76,13 +81,13 @@ def ours(
     backend: str, name: str, n: int, threads: int, extra: dict[str, Any]
 ) -> tuple[Callable[[], None], float, str]:
     """An epoch; operations a second of a matrix product; what it ran on."""
-    keras = models.backend(threads, backend)
+    keras = keras_backend.start(threads, backend)
     settings = settings_of(name) | extra
     images, label = pixels(name, n)
     number = iter(range(1, 1000))
-    with steps.devices(1) as on:
-        policy = models.set_precision(settings["precision"])
-        network = models.build(
+    with devices(1) as on:
+        policy = set_precision(settings["precision"])
+        network = build_network(
             settings["layers"],
             shape=NETWORKS[name],
             classes=10,
@@ -91,16 +96,15 @@ def ours(
             std=[],
             seed=0,
         )
-        optimizer = models.optimizer(settings["optimizer"])
-        training.compile_(network, optimizer, settings["label_smoothing"])
+        compile_network(network, settings)
         rows = batches.Rows([images], [np.arange(n)], label)
         names = [str(i) for i in range(10)]
-        feed = training.Feed(rows, names, settings, seed=0, fill=np.zeros(3, np.uint8))
+        feed = Feed(rows, names, settings, seed=0, fill=np.zeros(3, np.uint8))
         way = steps.choose(network, settings, on, rows=feed.order.hold())
 
     def epoch() -> None:
         with progress("training", n) as bar:
-            training.train_epoch(way, feed, next(number), settings | {"epochs": 1000}, bar)
+            loop.train_epoch(way, feed, next(number), settings | {"epochs": 1000}, bar)
 
     half = keras.mixed_precision.global_policy().compute_dtype
     a = keras.ops.cast(keras.random.normal((SIDE[on.kind],) * 2, seed=0), half)

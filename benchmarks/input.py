@@ -24,9 +24,10 @@ import cv2
 import numpy as np
 
 from benchmarks import archives
-from darkroom.config.model import Online
+from darkroom.config.model import Augmentation
 from darkroom.images import store
-from darkroom.train import batches, models, training
+from darkroom.train import batches, keras_backend
+from darkroom.train.feed import Feed
 
 SETTINGS: dict[str, Any] = {"class_weights": "none", "batch": 128, "memory_mb": 2000}
 
@@ -56,11 +57,14 @@ def prepare(folder: Path, path: str) -> list[str]:
 
 
 def ours(path: str, names: list[str], memory_mb: int, **changes: Any) -> Callable[[], int]:
-    """An epoch as `training.train_model` is fed: pixels, one-hot targets, prepared in a thread."""
+    """An epoch as `train_model` is fed: pixels, one-hot targets, prepared in a thread."""
     file = store.open_images(path)
     rows = batches.Rows([file.images], [np.arange(len(file))], file.label.astype(np.int64))
-    settings = SETTINGS | {"augment": Online(**changes).model_dump(), "memory_mb": memory_mb}
-    feed = training.Feed(rows, names, settings, seed=0, fill=np.zeros(3, np.uint8))
+    settings: Any = SETTINGS | {
+        "augment": Augmentation(**changes).model_dump(),
+        "memory_mb": memory_mb,
+    }
+    feed = Feed(rows, names, settings, seed=0, fill=np.zeros(3, np.uint8))
     number = iter(range(1, 1000))
 
     def epoch() -> int:
@@ -94,7 +98,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
-    models.backend(asked.threads)
+    keras_backend.start(asked.threads)
     cv2.setNumThreads(1)
     with archives.cifar10_train(asked.data) as data, tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "images.h5")

@@ -2,7 +2,7 @@
 
 Trains the networks of `presets/cifar10_cnn.yaml` and `presets/cifar10_fast.yaml` one after
 the other in this process, on the same prepared images and the same split, through
-`darkroom.train.training`. The clock of a network starts before it is built and holds while its
+`darkroom.train`. The clock of a network starts before it is built and holds while its
 test accuracy is measured, after each epoch. Nothing is chosen by the test images: each
 network is the one after its last epoch. Prints a Markdown table.
 
@@ -32,7 +32,9 @@ from darkroom.images.prepare import prepare_images
 from darkroom.index.manifest import index_files
 from darkroom.sources import download
 from darkroom.split import plan
-from darkroom.train import batches, models, training
+from darkroom.train import batches, keras_backend, loop
+from darkroom.train.prepare import prepare
+from darkroom.train.training import TrainModel
 
 ROOT = Path(__file__).resolve().parent.parent
 DATASET, PUBLISHED, OURS = "cifar10", "cifar10_cnn", "cifar10_fast"
@@ -100,16 +102,16 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
     return settings, path
 
 
-def trained(name: str, cfg: dict[str, Any], path: dict[str, str], threads: int) -> Curve:
+def trained(name: str, cfg: TrainModel, path: dict[str, str], threads: int) -> Curve:
     """Train a network to its end; its curve."""
     start = time.perf_counter()
-    with training.prepare(
+    with prepare(
         path["images"], path["splits"], None, cfg=cfg, code="race", threads=threads
     ) as task:
         return raced(name, task, path, time.perf_counter() - start)
 
 
-def raced(name: str, task: training.Task, path: dict[str, str], clock: float) -> Curve:
+def raced(name: str, task: loop.Task, path: dict[str, str], clock: float) -> Curve:
     """The curve of a prepared training, which took so many seconds to prepare."""
     curve = Curve()
     fold = batches.open_fold(
@@ -132,7 +134,7 @@ def raced(name: str, task: training.Task, path: dict[str, str], clock: float) ->
         )
 
     with tempfile.TemporaryDirectory(prefix="darkroom-race-") as resume:
-        training.learn(task, resume=resume, after_epoch=after)
+        loop.learn(task, resume=resume, after_epoch=after)
     return curve
 
 
@@ -175,7 +177,7 @@ def main() -> None:
     parser.add_argument("--only", choices=[PUBLISHED, OURS], help="train one of them alone")
     parser.add_argument("--csv", type=Path, help="write the curves to this file too")
     asked = parser.parse_args()
-    models.backend(asked.threads)
+    keras_backend.start(asked.threads)
     curves: dict[str, Curve] = {}
     with tempfile.TemporaryDirectory(prefix="darkroom-race-") as name:
         archive = asked.data / "cifar10.zip"

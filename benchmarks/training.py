@@ -22,7 +22,10 @@ import numpy as np
 
 from benchmarks import archives
 from darkroom.machine.progress import progress
-from darkroom.train import batches, models, steps, training
+from darkroom.train import batches, keras_backend, loop, optimizer
+from darkroom.train.feed import Feed
+from darkroom.train.network import build_network
+from darkroom.train.steps_keras import KerasSteps
 
 CONV: dict[str, Any] = {
     "size": 3,
@@ -31,13 +34,13 @@ CONV: dict[str, Any] = {
     "activation": "relu",
     "init": "glorot",
 }
-LAYERS: list[dict[str, Any]] = [
+LAYERS: list[Any] = [
     {"conv": {"filters": 50, "bias": True} | CONV},
     {"conv": {"filters": 75, "bias": True} | CONV},
-    {"pool": {"size": 2, "kind": "max"}},
+    {"pool": {"size": 2, "stride": None, "kind": "max"}},
     {"dropout": {"rate": 0.25}},
     {"conv": {"filters": 125, "bias": True} | CONV},
-    {"pool": {"size": 2, "kind": "max"}},
+    {"pool": {"size": 2, "stride": None, "kind": "max"}},
     {"dropout": {"rate": 0.25}},
     {"flatten": {}},
     {"dense": {"units": 500, "activation": "relu"}},
@@ -45,7 +48,7 @@ LAYERS: list[dict[str, Any]] = [
     {"dense": {"units": 250, "activation": "relu"}},
     {"dropout": {"rate": 0.3}},
 ]
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "optimizer": {
         "name": "adam",
         "learning_rate": 0.001,
@@ -102,10 +105,10 @@ def peer(images: np.ndarray, label: np.ndarray, classes: int) -> Callable[[], No
 
 
 def ours(images: np.ndarray, label: np.ndarray, names: list[str]) -> Callable[[], None]:
-    """Darkroom's own epoch, as `training.train_model` runs it."""
+    """Darkroom's own epoch, as `train_model` runs it."""
     import keras
 
-    network = models.build(
+    network = build_network(
         LAYERS,
         shape=images.shape[1:],
         classes=len(names),
@@ -115,17 +118,17 @@ def ours(images: np.ndarray, label: np.ndarray, names: list[str]) -> Callable[[]
         seed=0,
     )
     network.compile(
-        models.optimizer(SETTINGS["optimizer"]),
+        optimizer.make(SETTINGS["optimizer"]),
         keras.losses.CategoricalCrossentropy(),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
     rows = batches.Rows([images], [np.arange(len(images))], label)
-    feed = training.Feed(rows, names, SETTINGS, seed=0, fill=np.zeros(3, np.uint8))
+    feed = Feed(rows, names, SETTINGS, seed=0, fill=np.zeros(3, np.uint8))
     number = iter(range(1, SETTINGS["epochs"]))
 
     def epoch() -> None:
         with progress("training", len(images)) as bar:
-            training.train_epoch(steps.Plain(network), feed, next(number), SETTINGS, bar)
+            loop.train_epoch(KerasSteps(network), feed, next(number), SETTINGS, bar)
 
     return epoch
 
@@ -139,7 +142,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
-    models.backend(asked.threads)
+    keras_backend.start(asked.threads)
     with archives.cifar10_train(asked.data) as data:
         images, label, names = read(data, asked.images)
     runs = {"`model.fit`, float32 array": peer(images, label, len(names))}

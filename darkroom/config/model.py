@@ -150,7 +150,7 @@ class Schedule(Strict):
     final: float = Field(0.0, ge=0, le=1, description="last rate as a fraction of learning_rate")
 
 
-class Online(Strict):
+class Augmentation(Strict):
     """Random changes of each training image, anew each epoch."""
 
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
@@ -174,7 +174,7 @@ class Online(Strict):
     @property
     def changes(self) -> bool:
         """Whether there is any change."""
-        return self.model_copy(update={"flip_probability": 0.5}) != Online()
+        return self.model_copy(update={"flip_probability": 0.5}) != Augmentation()
 
 
 class FineTune(Strict):
@@ -184,7 +184,7 @@ class FineTune(Strict):
     start: str | None = Field(None, description="or the layer of the backbone to train from")
     epochs: PositiveInt = 5
     learning_rate: PositiveFloat = Field(1e-5, description="the highest of its one cosine")
-    augment: Online | None = Field(
+    augment: Augmentation | None = Field(
         None,
         description="random changes in it alone, so that the head still learns from cached features; unset: the model's",
     )
@@ -246,7 +246,7 @@ class Model(Strict):
     keep: Literal["best", "last"] = Field(
         "best", description="epoch whose weights are kept, by `monitor`"
     )
-    augment: Online = Online()
+    augment: Augmentation = Augmentation()
     features: str | None = Field(None, description="name of the layer; unset: the last hidden one")
     seeds: list[NonNegativeInt] = Field([0], min_length=1)
     memory_mb: PositiveInt = Field(2000, description="pixels beyond this stream from the file")

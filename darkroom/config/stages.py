@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
     from darkroom.split.plan import SplitRows
     from darkroom.split.splits import Balance
+    from darkroom.train.backbones import Backbone
+    from darkroom.train.settings import Model
+    from darkroom.train.training import TrainModel
+    from darkroom.train.weights import DownloadWeights
     from darkroom.tune.choose import ChooseClassifierSetting, ChooseSetting
     from darkroom.tune.classifier_trials import TryClassifier
     from darkroom.tune.model_trials import ModelSearch, TryModel
@@ -112,12 +116,18 @@ def check_files(settings: Settings, dataset: str) -> CheckFiles:
     return {"dataset": dataset}
 
 
-def download_weights(settings: Settings, features: str) -> dict[str, Any]:
+def download_weights(settings: Settings, features: str) -> DownloadWeights:
     """The backbone, its weights, and the image size that they are tried with."""
-    keys = ("application", "settings", "weights", "sha256")
     f = settings.features[features]
     view = View(**BACKBONE_VIEW | f.view.model_dump(exclude_none=True))
-    return {"features": features, "shape": list(view.shape)} | _pick(f, *keys)
+    return {
+        "features": features,
+        "application": str(f.application),
+        "settings": f.settings,
+        "weights": f.weights,
+        "sha256": f.sha256,
+        "shape": list(view.shape),
+    }
 
 
 def split_rows(settings: Settings, dataset: str) -> SplitRows:
@@ -170,20 +180,19 @@ def _balance(settings: Settings, dataset: str) -> Balance:
     return {"balance": a.balance, "balance_seed": a.seed}
 
 
-def _training(settings: Settings, model: str) -> dict[str, Any]:
+def _training(settings: Settings, model: str) -> Model:
     """The settings of a model that concern its training."""
     m = settings.models[model]
-    training = tunable(m)
+    training: Any = tunable(m)
     for key in ("view", "seeds", "features", "backbone"):
         del training[key]
     if m.backbone is not None:
         del training["normalise"]
-    return training
+    read: Model = training
+    return read
 
 
-def train_model(
-    settings: Settings, dataset: str, fold: str, model: str, seed: int
-) -> dict[str, Any]:
+def train_model(settings: Settings, dataset: str, fold: str, model: str, seed: int) -> TrainModel:
     """The training settings of the model, its backbone, and the balance of classes."""
     return {
         "dataset": dataset,
@@ -193,15 +202,22 @@ def train_model(
         "backbone": _backbone(settings, model),
         "seed": seed,
         "backend": settings.backend,
-    } | _balance(settings, dataset)
+        **_balance(settings, dataset),
+    }
 
 
-def _backbone(settings: Settings, user: str) -> dict[str, Any] | None:
+def _backbone(settings: Settings, user: str) -> Backbone | None:
     """Of a model on a backbone or of the backbone itself: what it computes; else None."""
     name = settings.backbone_of(user)
     if name is None:
         return None
-    return {"name": name} | _pick(settings.features[name], "application", "settings", "pool")
+    f = settings.features[name]
+    return {
+        "name": name,
+        "application": str(f.application),
+        "settings": f.settings,
+        "pool": f.pool,
+    }
 
 
 def extract_features(
@@ -232,9 +248,7 @@ def try_model(settings: Settings, dataset: str, fold: str, model: str) -> TryMod
         "prune": m.tune.prune,
         "epochs": m.tune.epochs,
     }
-    train: Any = train_model(settings, dataset, fold, model, m.seeds[0])
-    found: TryModel = train | {"tune": search}
-    return found
+    return {**train_model(settings, dataset, fold, model, m.seeds[0]), "tune": search}
 
 
 def try_classifier(

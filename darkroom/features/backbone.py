@@ -12,7 +12,7 @@ from darkroom.images import features_file, store
 from darkroom.images.joined import forget
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
-from darkroom.train import backbones, batches, models
+from darkroom.train import backbones, batches, keras_backend
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def embed_images(
     UserError
         A backbone that cannot be built for these images, or of which these are no weights.
     """
-    models.backend(threads, cfg["backend"], gpus)
+    keras_backend.start(threads, cfg["backend"], gpus)
     files = [store.open_images(path) for path in (images, augmented) if path]
     what: dict[str, Any] = {
         "application": cfg["application"],

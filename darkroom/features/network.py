@@ -15,8 +15,9 @@ from darkroom.images.joined import forget
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
 from darkroom.names import HEAD, run_name
-from darkroom.train import batches, models
+from darkroom.train import batches, keras_backend
 from darkroom.train.backbones import EMBEDDING
+from darkroom.train.network import by_class
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def extract_features(
         The network has no such layer.
     """
     name = run_name(cfg["model"], cfg["seed"])
-    keras = models.backend(threads, cfg["backend"], gpus)
+    keras = keras_backend.start(threads, cfg["backend"], gpus)
     network = keras.models.load_model(model_path, compile=False, safe_mode=True)
     layer, output = feature_layer(network, cfg["layer"])
     fold = batches.open_fold(
@@ -126,7 +127,7 @@ def extract_features(
             found, said = both.predict_on_batch(pixels)
             here = slice(done, done + len(pixels))
             array[place[here]] = np.asarray(found, np.float32).reshape(len(pixels), -1)
-            asked = models.probabilities(np.asarray(said))[held_out[here]]
+            asked = by_class(np.asarray(said))[held_out[here]]
             probabilities[told : told + len(asked)] = asked
             done, told = here.stop, told + len(asked)
             unwritten += 4 * width * len(pixels)

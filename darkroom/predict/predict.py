@@ -169,7 +169,7 @@ def answers(
     Parameters
     ----------
     threshold : of two classes, see `predictions.decide`. threads : cores to use.
-    backend : of Keras, see `models.backend`.
+    backend : of Keras, see `keras_backend.start`.
     gpus : of this job.
     """
     files = [f"{found.root}/{path}" if found.root else path for path in found.paths]

@@ -24,7 +24,7 @@ from darkroom.features import predictions
 from darkroom.features.predictions import Run
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.names import HEAD, run_name
-from darkroom.train.training import FACTS
+from darkroom.train.model_file import FACTS
 
 if TYPE_CHECKING:
     from darkroom.classify.model_file import Fitted
@@ -83,7 +83,7 @@ class Trained:
         Parameters
         ----------
         threads : cores to use.
-        backend : of Keras, see `models.backend`.
+        backend : of Keras, see `keras_backend.start`.
         gpus : of this job.
 
         Returns
@@ -110,11 +110,11 @@ class Trained:
         return probabilities
 
     def _network(self, on: On) -> Callable[[np.ndarray], np.ndarray]:
-        from darkroom.train import models
+        from darkroom.train.network import by_class
 
         assert self.network is not None
         network = _load(self.network, on)
-        return lambda pixels: models.probabilities(np.asarray(network.predict_on_batch(pixels)))
+        return lambda pixels: by_class(np.asarray(network.predict_on_batch(pixels)))
 
     def _classifier(self, on: On) -> Callable[[np.ndarray], np.ndarray]:
         assert self.fitted is not None
@@ -131,19 +131,19 @@ class Trained:
         from darkroom.features.describe import describer
         from darkroom.features.network import feature_layer
         from darkroom.images.resize import size_of
-        from darkroom.train import models
+        from darkroom.train import keras_backend
 
         assert self.fitted is not None
         made, shape = self.fitted.about["made"], size_of(self.view)
         if self.network is not None:
             network = _load(self.network, on)
             _, output = feature_layer(network, self.layer)
-            inner = models.backend(*on).Model(network.input, output)
+            inner = keras_backend.start(*on).Model(network.input, output)
             return lambda pixels: inner.predict_on_batch(pixels)
         if self.weights is not None:
             from darkroom.train import backbones
 
-            models.backend(*on)
+            keras_backend.start(*on)
             what = {key: made[key] for key in ("application", "settings", "pool")}
             backbone = backbones.build(**what, shape=shape, weights=self.weights)
             return lambda pixels: backbone.predict_on_batch(pixels)
@@ -156,9 +156,9 @@ def _sha256(path: str) -> str:
 
 
 def _load(path: str, on: On) -> Any:
-    from darkroom.train import models
+    from darkroom.train import keras_backend
 
-    keras = models.backend(*on)
+    keras = keras_backend.start(*on)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for broken files

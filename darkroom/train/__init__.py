@@ -1,10 +1,15 @@
 """Networks: from prepared images and a split to a trained Keras model.
 
-Knows Keras and its backends, how a network is made of layers or on a pretrained backbone, how
-batches of rows reach it, and how a killed training goes on.
+`training.train_model` is the stage: it takes a prepared task (`prepare`), lets it learn (`loop`,
+with a `checkpoint` after each epoch) and writes the file (`model_file`). `prepare` opens the rows
+(`batches`), builds the network (`network` of `layers`, or `heads` on `backbones`, then
+`fine_tuning`), and chooses how batches (`feed`, `augment`) reach it: `steps`, with a module for
+Keras' own, TensorFlow's and JAX's, over one device or several (`devices`).
+`weights.download_weights` is the stage that brings a backbone's weights.
 
-Called from outside: `training.train_model` (the stage), `weights.download_weights` (the stage), `models.backend`
-(Keras with so many threads), `backbones.build` and `batches` (by features and tuning).
+Called by later stages: `keras_backend.start`, `prepare.prepare` and `loop.learn` (trials),
+`backbones.build`, `batches`, `network.by_class`.
+
 Reads images/{view}.h5, augmented/{view}.h5, splits.parquet, features/{features}.h5 and
 data/weights/{features}.h5; writes model.keras, history.csv and data/weights/{features}.h5.
 """

@@ -6,24 +6,40 @@ thread makes it, and a resumed training sees what an undisturbed one would have 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import cv2
 import numpy as np
 
-ONLINE = 2  # first word of these random streams; the order of rows has another
+STREAM = 2  # first word of these random streams; the order of rows has another
 
 
-def changes(settings: dict[str, Any]) -> bool:
-    """Whether these settings change anything (`darkroom.config.model.Online`)."""
+class Augmentation(TypedDict):
+    """What is changed at random, as `darkroom.config.model.Augmentation` describes it."""
+
+    flip: str
+    flip_probability: float
+    rotation: float
+    zoom: float
+    shear: float
+    shift: float
+    contrast: float
+    brightness: float
+    crop: int
+    cutout: float
+    mixup: float
+
+
+def changes(settings: Augmentation) -> bool:
+    """Whether these settings change anything."""
     flips = ("flip", "flip_probability")
     return settings["flip"] != "none" or any(v for k, v in settings.items() if k not in flips)
 
 
-def augment(
+def augment_batch(
     images: np.ndarray,
     targets: np.ndarray,
-    settings: dict[str, Any],
+    settings: Augmentation,
     *,
     seed: int,
     epoch: int,
@@ -34,19 +50,22 @@ def augment(
 
     Parameters
     ----------
-    images : (B, H, W, C) uint8; may be written to. targets : (B, K) float32, one-hot.
-    settings : all keys of `darkroom.config.model.Online`.
-    seed, epoch, step : what the random numbers depend on, and nothing else.
+    images : (B, H, W, C) uint8; may be written to.
+    targets : (B, K) float32, one-hot.
+    settings : what is changed.
+    seed : with `epoch` and `step` all that the random numbers depend on.
+    epoch : from 1.
+    step : of the epoch, from 0.
     fill : (C,) uint8, what cutout puts in: the training rows' mean colour.
 
     Returns
     -------
     (B, H, W, C) uint8 and (B, K) float32.
     """
-    random = np.random.default_rng([ONLINE, seed, epoch, step])
+    random = np.random.default_rng([STREAM, seed, epoch, step])
     if settings["flip"] != "none":
         images = flip(images, settings["flip"], random, settings["flip_probability"])
-    if any(settings[k] for k in ("rotation", "zoom", "shear", "shift")):
+    if settings["rotation"] or settings["zoom"] or settings["shear"] or settings["shift"]:
         images = affine(
             images,
             random,
@@ -91,9 +110,12 @@ def affine(
 
     Parameters
     ----------
-    rotation : degrees to either side. zoom : factor 1 ± zoom. shear : a row moves by ±shear
-        of its distance from the middle. shift : ±shift of the width and of the height.
-        Beyond its border the image is reflected.
+    images : (N, H, W, C) uint8.
+    random : what the numbers are drawn from.
+    rotation : degrees to either side.
+    zoom : factor 1 ± zoom.
+    shear : a row moves by ±shear of its distance from the middle.
+    shift : ±shift of the width and of the height. Beyond its border the image is reflected.
     """
     n, height, width, channels = images.shape
     draw = random.uniform(-1, 1, (5, n))

@@ -13,16 +13,17 @@ import importlib.util
 import inspect
 import math
 import re
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from darkroom.errors import UserError, nearest
+from darkroom.train.keras_private import downloads_answered
+from darkroom.train.layers import leaves
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,16 +42,23 @@ OURS = {
 }
 UNFIT = (ValueError, TypeError, OSError, KeyError, UserWarning)  # of weights, in Keras' ways
 EMBEDDING = "embedding"  # the layer whose output is the features
-# A layer's name up to the number of its block: `block5_conv1`, `conv5_block3_1_conv`,
-# `block_16_expand`, `block7a_dwconv`, `…_stage_3_block_2_identity`, `block8_10_conv`,
-# `expanded_conv_10_project`, `conv_dw_13`, `conv_pw_13_bn`; where cells end in a
-# concatenation, that one: `mixed10`, `normal_concat_12`.
-BLOCK = re.compile(
-    r"^block\d+_\d+(?=_)"
-    r"|^(?:.*_)?(?:"
-    r"block_?\d+[a-z]?(?=_|$)|expanded_conv_\d+(?=_|$)|conv_(?:pad|dw|pw)_\d+(?=_|$)"
-    r"|mixed_?\d+[a-z]?$|(?:normal|reduction)_concat_\w+$)"
-)
+
+
+class Backbone(TypedDict):
+    """A pretrained network, as `darkroom.config.classifier.FeatureSet` describes it.
+
+    Attributes
+    ----------
+    name : of the feature set.
+    application : in `keras.applications`.
+    settings : of that function, such as `{"alpha": 0.25}`.
+    pool : over the last map.
+    """
+
+    name: str
+    application: str
+    settings: dict[str, Any]
+    pool: str
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,10 @@ class Official:
 
     Attributes
     ----------
-    address, name : where it is, and the file's name. digest : as Keras has it, in
-        hexadecimal digits: md5 (32) or sha256 (64); None where Keras has none.
+    address : where it is.
+    name : of the file.
+    digest : as Keras has it, in hexadecimal digits: md5 (32) or sha256 (64); None where Keras
+        has none.
     """
 
     address: str
@@ -117,6 +127,13 @@ def _constructor(application: str, settings: dict[str, Any]) -> Callable[..., An
     return maker
 
 
+def _module_of(constructor: Callable[..., Any]) -> Any:
+    """The public module of an application, which has its `preprocess_input`."""
+    from keras import applications
+
+    return getattr(applications, constructor.__module__.rpartition(".")[2])
+
+
 def _in_words(application: str, shape: Sequence[int], error: Exception) -> UserError:
     said = " ".join(str(error).split())
     small = re.search(r"must be at least (\d+) ?x ?(\d+)", said)
@@ -129,25 +146,6 @@ def _in_words(application: str, shape: Sequence[int], error: Exception) -> UserE
     return UserError(f"{application} cannot be built for {'×'.join(map(str, shape))}: {said[:300]}")
 
 
-@contextmanager
-def _files_by(maker: Callable[..., Any], answer: Callable[..., str]) -> Iterator[None]:
-    """Let `answer(address, name, digest)` stand in for an application's own download."""
-    files: Any = sys.modules[maker.__module__].file_utils
-    kept = files.get_file
-    signature = inspect.signature(kept)
-
-    def get_file(*args: Any, **kwargs: Any) -> str:
-        asked = signature.bind(*args, **kwargs).arguments
-        digest = asked.get("file_hash") or asked.get("md5_hash")
-        return answer(asked["origin"], asked["fname"], digest)
-
-    files.get_file = get_file
-    try:
-        yield
-    finally:
-        files.get_file = kept
-
-
 class _Stop(Exception):
     """Ends the building of an application where it asks for its file."""
 
@@ -157,8 +155,9 @@ def official(application: str, settings: dict[str, Any], shape: Sequence[int]) -
 
     Parameters
     ----------
-    application : a name in `keras.applications`. settings : of that function, such as
-        `{"alpha": 0.25}`. shape : (height, width, 3) of the images: some have a file for each size.
+    application : a name in `keras.applications`.
+    settings : of that function, such as `{"alpha": 0.25}`.
+    shape : (height, width, 3) of the images: some have a file for each size.
 
     Raises
     ------
@@ -173,7 +172,7 @@ def official(application: str, settings: dict[str, Any], shape: Sequence[int]) -
         raise _Stop
 
     try:
-        with _files_by(maker, answer):
+        with downloads_answered(answer):
             maker(include_top=False, weights="imagenet", input_shape=tuple(shape), **settings)
     except _Stop:
         return found[0]
@@ -199,8 +198,11 @@ def build(
 
     Parameters
     ----------
-    application, settings : as for `official`. pool : `average`, `max` or `none`, over the
-        last map. shape : (height, width, 3) of an image. weights : the HDF5 file.
+    application : as for `official`.
+    settings : as for `official`.
+    pool : `average`, `max` or `none`, over the last map.
+    shape : (height, width, 3) of an image.
+    weights : the HDF5 file.
 
     Returns
     -------
@@ -221,12 +223,12 @@ def build(
             "set view.color: rgb"
         )
     base = load(application, settings, shape, weights)
-    for layer in _leaves(base):
+    for layer in leaves(base):
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
     base.trainable = False
     image = keras.Input(tuple(shape), dtype="uint8", name="image")
-    x = base(preprocessing(sys.modules[_constructor(application, settings).__module__], image))
+    x = base(preprocessing(_module_of(_constructor(application, settings)), image))
     if pool == "none":
         x = keras.layers.Identity(name=EMBEDDING)(x)
     else:
@@ -259,7 +261,7 @@ def load(application: str, settings: dict[str, Any], shape: Sequence[int], weigh
         # what the newer form of a file lacks Keras leaves at random, and only warns
         warnings.filterwarnings("error", message="Skipping")
         try:
-            with _files_by(maker, answer):
+            with downloads_answered(answer):
                 return maker(weights="imagenet", **common)
         except (_Stop, *UNFIT):
             pass  # not the official file, or no file is official for these settings and sizes
@@ -306,15 +308,6 @@ def _as_keras_names_it(path: str, application: str) -> Iterator[str]:
         yield str(link)
 
 
-def _leaves(network: Any) -> Iterator[Any]:
-    """All layers, those of models within included."""
-    for layer in network.layers:
-        if hasattr(layer, "layers"):
-            yield from _leaves(layer)
-        else:
-            yield layer
-
-
 def work(
     application: str, settings: dict[str, Any], shape: Sequence[int]
 ) -> list[tuple[str, int, int, int]]:
@@ -345,7 +338,7 @@ def work(
     found = []
     for layer in base.layers:
         multiplications = values = weights = 0
-        for leaf in _leaves(layer) if hasattr(layer, "layers") else [layer]:
+        for leaf in leaves(layer) if hasattr(layer, "layers") else [layer]:
             *places, channels = leaf.output.shape[1:]
             sizes = [math.prod(weight.shape) for weight in leaf.weights]
             kernels = sum(math.prod(w.shape) for w in leaf.weights if len(w.shape) > 1)
@@ -406,98 +399,3 @@ def preprocessing(module: Any, image: Any) -> Any:
     x = mix(x)
     mix.set_weights([matrix[None, None].astype(np.float32), offset.astype(np.float32)])
     return x
-
-
-# ---------------------------------------------------------------- fine-tuning
-
-
-def within(network: Any) -> Any:
-    """The application in a network on a backbone."""
-    return next(layer for layer in network.layers if hasattr(layer, "layers"))
-
-
-def blocks(layers: Sequence[str]) -> list[str]:
-    """The block of each layer of an application, from its name alone.
-
-    A layer whose name tells no block goes with the next one that tells: what leads to a
-    concatenation, a stem with the first block. What comes after the last goes with it.
-
-    Parameters
-    ----------
-    layers : names in the network's order.
-
-    Returns
-    -------
-    For each, the block's name; empty texts where no layer tells one.
-    """
-    told = [BLOCK.match(name) for name in layers]
-    # a depthwise and its pointwise convolution are one block
-    keys = [re.sub(r"_(pad|dw|pw)_", "_", found[0]) if found else "" for found in told]
-    last = next((key for key in reversed(keys) if key), "")
-    for at in range(len(keys) - 1, -1, -1):
-        keys[at] = last = keys[at] or last
-    return keys
-
-
-def first_trained(names: Sequence[str], asked: dict[str, Any]) -> int:
-    """Index of the layer that fine-tuning begins with.
-
-    Parameters
-    ----------
-    names : of the application's layers, in order. asked : `blocks`, a count from the end,
-        or `start`, a layer's name (`darkroom.config.model.FineTune`).
-
-    Raises
-    ------
-    UserError
-        No such layer; more blocks than there are; names that tell no blocks.
-    """
-    if asked["start"] is not None:
-        if asked["start"] not in names:
-            raise UserError(
-                f"fine_tune.start: no layer {asked['start']!r} in the backbone"
-                + nearest(asked["start"], names)
-            )
-        return list(names).index(asked["start"])
-    of_layer = blocks(names)
-    ordered = [key for key in dict.fromkeys(of_layer) if key]
-    if not ordered:
-        raise UserError(
-            "fine_tune.blocks: the names of this backbone's layers tell no blocks; give "
-            "fine_tune.start, the layer to train from, instead"
-        )
-    if asked["blocks"] > len(ordered):
-        raise UserError(
-            f"fine_tune.blocks is {asked['blocks']}, and the backbone has {len(ordered)}"
-        )
-    return of_layer.index(ordered[-asked["blocks"]])
-
-
-def unfreeze(network: Any, asked: dict[str, Any]) -> str:
-    """Let the last layers of the backbone in a network train too; batch norm stays as it is.
-
-    Parameters
-    ----------
-    network : on a backbone, from `build`. asked : as for `first_trained`.
-
-    Returns
-    -------
-    Name of the first layer that trains.
-
-    Raises
-    ------
-    UserError
-        As `first_trained`.
-    """
-    import keras
-
-    base = within(network)
-    names = [str(layer.name) for layer in base.layers]
-    first = first_trained(names, asked)
-    base.trainable = True
-    for layer in base.layers[:first]:
-        layer.trainable = False
-    for layer in _leaves(base):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-    return names[first]

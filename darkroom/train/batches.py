@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -29,7 +31,8 @@ class Rows:
     Attributes
     ----------
     files : each (N, …), mapped: images, (N, H, W, C) uint8, or features, (N, D) or
-        (N, h, w, D) float32; alike but for N. positions : for each file, (m,) int64, ascending.
+        (N, h, w, D) float32; alike but for N.
+    positions : for each file, (m,) int64, ascending.
     label : (M,) int64, the class of each, M = sum of m.
     """
 
@@ -87,10 +90,12 @@ class Fold:
     ----------
     files : the originals, then the variants where there are any.
     part : (F,) of the originals, `train`, `validation`, `test`, `unused`, or "" for an
-        image of a class that was not chosen. label : for each file, (N,) class or -1.
+        image of a class that was not chosen.
+    label : for each file, (N,) class or -1.
     chosen : for each file, (m,) int64, ascending positions of what is trained on.
-    classes : final class names. arrays : for each file, what its rows are: (N, H, W, C)
-        uint8 pixels, or features, see `embedded`.
+    classes : final class names.
+    arrays : for each file, what its rows are: (N, H, W, C) uint8 pixels, or features, see
+        `embedded`.
     """
 
     files: list[store.Images]
@@ -126,6 +131,16 @@ class Fold:
         ends = np.cumsum([len(f) for f in self.files])[:-1]
         return replace(self, arrays=np.split(values, ends))
 
+    def digest(self) -> str:
+        """Digest of what the fold is: classes, places, and of each image its place and channel sums."""
+        about = [[list(f.images.shape), f.view, f.decode] for f in self.files]
+        parts = "\n".join(map(str, self.part))
+        digest = hashlib.sha256(json.dumps([self.classes, about, parts]).encode())
+        for file, label, chosen in zip(self.files, self.label, self.chosen, strict=True):
+            for column in (file.row, file.variant, file.mean, file.mean_square, label, chosen):
+                digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
     def originals(self, *parts: str) -> np.ndarray:
         """Ascending positions of the originals in some parts."""
         return np.flatnonzero(np.isin(self.part.astype(str), parts))
@@ -150,8 +165,12 @@ def open_fold(
 
     Parameters
     ----------
-    images, augmented : HDF5 files of originals and of variants. splits : `splits.parquet`.
-    fold : a name in the split. balance, balance_seed : see `splits.training_rows`.
+    images : HDF5 file of originals.
+    splits : `splits.parquet`.
+    augmented : HDF5 file of variants, or None.
+    fold : a name in the split.
+    balance : see `splits.training_rows`.
+    balance_seed : see `splits.training_rows`.
 
     Raises
     ------
@@ -199,8 +218,10 @@ class Shuffled:
 
     Parameters
     ----------
-    rows : what to deliver. batch : rows in a batch (the last one may be smaller).
-    budget : bytes of rows that may be held. seed : of the order.
+    rows : what to deliver.
+    batch : rows in a batch (the last one may be smaller).
+    budget : bytes of rows that may be held.
+    seed : of the order.
     """
 
     def __init__(self, rows: Rows, *, batch: int, budget: int, seed: int) -> None:
@@ -293,7 +314,8 @@ def ahead(items: Iterator[T], depth: int = 3) -> Iterator[Iterator[T]]:
 
     Parameters
     ----------
-    items : what to make; runs in the thread. depth : finished items that wait at most.
+    items : what to make; runs in the thread.
+    depth : finished items that wait at most.
 
     Returns
     -------

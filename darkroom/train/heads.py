@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.train import backbones, models
+from darkroom.train import backbones
+from darkroom.train.backbones import Backbone
+from darkroom.train.keras_backend import seed_everything
+from darkroom.train.layers import Layer
+from darkroom.train.network import add_layers
 
 # Names that the exported network has before its head.
 BEFORE = ("image", "pixels", "preprocess", backbones.EMBEDDING)
@@ -18,21 +22,25 @@ class Head:
 
     Attributes
     ----------
-    layers, classes, kind, seed : as `layers`, `classes`, `head`, `seed` of `models.build`.
-    backbone : `application`, `settings`, `pool`. weights : its HDF5 file.
+    layers : as for `build_network`.
+    classes : as for `build_network`.
+    kind : `softmax` or `sigmoid`, as `head` of `build_network`.
+    seed : as for `build_network`.
+    backbone : what it stands on.
+    weights : of the backbone, its HDF5 file.
     shape : (height, width, 3) of an image.
     """
 
-    layers: Sequence[dict[str, Any]]
+    layers: Sequence[Layer]
     classes: int
     kind: str
     seed: int
-    backbone: dict[str, Any]
+    backbone: Backbone
     weights: str
     shape: tuple[int, ...]
 
     def on_features(self, shape: Sequence[int]) -> Any:
-        """The head alone, from (B, …) float32 features to probabilities; errors of `models.build`.
+        """The head alone, from (B, …) float32 features to probabilities; errors of `build_network`.
 
         Parameters
         ----------
@@ -40,7 +48,7 @@ class Head:
         """
         import keras
 
-        models.seed_everything(self.seed)
+        seed_everything(self.seed)
         features = keras.Input(tuple(shape), dtype="float32", name=backbones.EMBEDDING)
         return self._top(features, features)
 
@@ -52,12 +60,17 @@ class Head:
         Raises
         ------
         UserError
-            As `models.build` and `backbones.build`.
+            As `build_network` and `backbones.build`.
         """
         # first: a backbone's dropout draws a seed too, if nothing more
-        models.seed_everything(self.seed)
-        what = {key: self.backbone[key] for key in ("application", "settings", "pool")}
-        body = backbones.build(**what, shape=self.shape, weights=self.weights)
+        seed_everything(self.seed)
+        body = backbones.build(
+            self.backbone["application"],
+            self.backbone["settings"],
+            pool=self.backbone["pool"],
+            shape=self.shape,
+            weights=self.weights,
+        )
         return self._top(body.input, body.output)
 
     def whole(self, head: Any, *, as_embedded: bool = True) -> Any:
@@ -65,8 +78,9 @@ class Head:
 
         Parameters
         ----------
-        head : from `on_features`. as_embedded : the backbone computes in float32, as the
-            features were computed; else as the policy says that holds.
+        head : from `on_features`.
+        as_embedded : the backbone computes in float32, as the features were computed; else as
+            the policy says that holds.
         """
         import keras
 
@@ -82,7 +96,7 @@ class Head:
         return network
 
     def _top(self, inputs: Any, x: Any) -> Any:
-        return models.top(
+        return add_layers(
             inputs,
             x,
             self.layers,

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from darkroom.train.layers import leaves
+
 
 def install(network: Any) -> None:
     """Let some layers of a network train by faster code.
@@ -30,24 +32,16 @@ def install(network: Any) -> None:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        for layer in _layers(network):
+        for layer in leaves(network):
             usual = type(layer) is keras.layers.BatchNormalization
             if usual and not (layer.renorm or layer.synchronized):
                 layer.call = _fused(layer, layer.call, tf)
     elif keras.backend.backend() == "jax":
         import jax
 
-        for layer in _layers(network):
+        for layer in leaves(network):
             if type(layer) is keras.layers.MaxPooling2D and _apart(layer):
                 layer.call = _pooling(layer.pool_size, jax)
-
-
-def _layers(network: Any) -> list[Any]:
-    """Layers of a network and of the networks in it."""
-    found = []
-    for layer in network.layers:
-        found += _layers(layer) if hasattr(layer, "layers") else [layer]
-    return found
 
 
 def _apart(layer: Any) -> bool:

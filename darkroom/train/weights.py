@@ -10,7 +10,7 @@ import logging
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import unquote, urlsplit
 
 from darkroom.errors import UserError
@@ -51,14 +51,34 @@ def check(application: str, weights: str) -> None:
     local(weights)
 
 
-def download_weights(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> None:
-    """Bring the weights of a backbone to `output`, and see that they are those.
+class DownloadWeights(TypedDict):
+    """What the download of weights reads.
+
+    Attributes
+    ----------
+    features : name of the feature set.
+    application : in `keras.applications`.
+    settings : of that function.
+    weights : `imagenet`, https://… or a local file.
+    sha256 : of the file, or None.
+    shape : (height, width, 3) of an image.
+    """
+
+    features: str
+    application: str
+    settings: dict[str, Any]
+    weights: str
+    sha256: str | None
+    shape: list[int]
+
+
+def download_weights(output: str, *, cfg: DownloadWeights, mirror: str | None = None) -> None:
+    """Bring the weights of a backbone to `output`, and check that they are those.
 
     Parameters
     ----------
     output : `data/weights/{features}.h5`.
-    cfg : `features`, their name; `application`, `settings`, `weights` (`imagenet`, https://…
-        or a local file), `sha256` or None, `shape` of an image.
+    cfg : what the stage reads.
     mirror : folder looked into before the network.
 
     Raises
@@ -67,9 +87,9 @@ def download_weights(output: str, *, cfg: dict[str, Any], mirror: str | None = N
         No such application or file, a file that is cut short, of another hash, or whose
         weights do not fit.
     """
-    from darkroom.train import models
+    from darkroom.train import keras_backend
 
-    models.backend(1)
+    keras_backend.start(1)
     try:
         found = _bring(output, cfg, mirror)
         try:
@@ -95,7 +115,7 @@ def _state(output: str) -> Path:
     return Path(output).with_name(f".{Path(output).stem}")
 
 
-def _bring(output: str, cfg: dict[str, Any], mirror: str | None) -> Path:
+def _bring(output: str, cfg: DownloadWeights, mirror: str | None) -> Path:
     """A verified file: the local one, the mirror's or a downloaded one."""
     address, digest = cfg["weights"], cfg["sha256"]
     kept = local(address)

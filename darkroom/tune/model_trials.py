@@ -7,14 +7,15 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
 
 import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.overrides import override
-from darkroom.train import batches, training
+from darkroom.train import batches, loop
+from darkroom.train.prepare import prepare
+from darkroom.train.training import TrainModel
 from darkroom.tune import trials
 
 log = logging.getLogger(__name__)
@@ -33,18 +34,9 @@ class ModelSearch(trials.Search):
     epochs: int | None
 
 
-class TryModel(TypedDict):
-    """What a trial reads: what the training reads, the model's name and its search."""
+class TryModel(TrainModel):
+    """What a trial reads: what the training reads, and the search."""
 
-    dataset: str
-    fold: str
-    model: dict[str, Any]
-    backbone: dict[str, Any] | None
-    seed: int
-    backend: str
-    balance: int | str | None
-    balance_seed: int
-    name: str
     tune: ModelSearch
 
 
@@ -76,7 +68,8 @@ def try_model(
     code : digest of the code.
     threads : cores to use.
     gpus : of the job.
-    weights, embedded : of the model's backbone, as for `training.train_model`.
+    weights : of the model's backbone, as for `train_model`.
+    embedded : as for `train_model`.
 
     Raises
     ------
@@ -90,10 +83,10 @@ def try_model(
     key = f"val_{tune['objective']}"
 
     def run(now: trials.Attempt) -> float:
-        drawn: dict[str, Any] = {**cfg, "model": override(written, now.params)}
+        drawn: TryModel = {**cfg, "model": override(written, now.params)}
         with (
             _quiet(),
-            training.prepare(
+            prepare(
                 images,
                 splits,
                 augmented,
@@ -105,13 +98,13 @@ def try_model(
                 embedded=embedded,
             ) as task,
         ):
-            course = training.learn(
+            state = loop.learn(
                 task,
                 resume=now.state,
                 after_epoch=lambda row: now.epoch(_number(row[key]), _number(row["seconds"])),
             )
-        kept = training.kept_epoch(course, task.settings)
-        return _number(course.history[kept - 1][key])
+        kept = loop.kept_epoch(state, task.settings)
+        return _number(state.history[kept - 1][key])
 
     trials.attempt(
         output,
@@ -147,18 +140,11 @@ def _checked(
             f"{cfg['dataset']}, {cfg['fold']}: models.{cfg['name']}.tune needs validation rows to "
             "choose by, and there are none: set split.validation, or leave `tune` out"
         )
-    columns = [
-        column
-        for file, label, chosen in zip(fold.files, fold.label, fold.chosen, strict=True)
-        for column in (file.row, file.variant, file.mean, file.mean_square, label, chosen)
-    ]
-    about = [[list(f.images.shape), f.view, f.decode] for f in fold.files]
-    parts = "\n".join(map(str, fold.part)).encode()
     backbone = None
     if weights:
         with Path(weights).open("rb") as file:
             backbone = hashlib.file_digest(file, "blake2b").hexdigest()
-    return trials.fingerprint(cfg, code, fold.classes, about, parts, backbone, *columns)
+    return trials.fingerprint(cfg, code, fold.digest(), backbone)
 
 
 def _number(value: float | None) -> float:
@@ -168,9 +154,9 @@ def _number(value: float | None) -> float:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Log no epoch of a trial: only what the trial came to."""
-    level = training.log.level
-    training.log.setLevel(logging.WARNING)
+    level = loop.log.level
+    loop.log.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        training.log.setLevel(level)
+        loop.log.setLevel(level)

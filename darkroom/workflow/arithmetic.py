@@ -83,10 +83,10 @@ UNKNOWN_BACKBONE = Work(4e9, 4e7, 2.5e7)
 ASK = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from darkroom.train import backbones, models
+from darkroom.train import backbones, keras_backend
 from darkroom.machine import gpus
 gpus.take(0)
-models.backend(1, sys.argv[2])
+keras_backend.start(1, sys.argv[2])
 print(json.dumps(backbones.work(*json.loads(sys.argv[3]))))
 """
 
@@ -121,10 +121,10 @@ def _asked(backend: str, asked: str) -> dict[str, Work]:
 
 def tuned_layers(layers: Mapping[str, Work], asked: FineTune) -> Work:
     """Of the layers of a backbone that train in its fine-tuning."""
-    from darkroom.train import backbones  # only where there is one
+    from darkroom.train import fine_tuning  # only where there is one
 
     try:
-        first = backbones.first_trained(list(layers), asked.model_dump())
+        first = fine_tuning.first_trained(list(layers), asked.blocks, asked.start)
     except UserError:  # the training says so
         first = 0
     return total(list(layers.values())[first:])

@@ -137,10 +137,10 @@ def check(settings: Settings, say: Callable[[str], Any] = print, folder: Path = 
         a backbone that Keras does not have, weights that are not there, a threshold or a sigmoid for more than two classes.
     """
     if settings.backend != "tensorflow":  # which alone is in the lock
-        from darkroom.train import models, steps
+        from darkroom.train import devices, keras_backend
 
-        models.check_backend(settings.backend)
-        steps.check_cards(settings.backend, gpus_of_a_job(settings.gpus))
+        keras_backend.check(settings.backend)
+        devices.check_gpus(settings.backend, gpus_of_a_job(settings.gpus))
     for dataset in settings.run.datasets:
         for name in settings.classifiers_of(dataset):
             _check_classifier(name, settings.classifiers[name])

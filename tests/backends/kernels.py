@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from darkroom.train import kernels, models
+from darkroom.train import keras_backend, kernels
 
 
 def pooling() -> dict[str, list[float]]:
-    keras = models.backend(1, "jax")
+    keras = keras_backend.start(1, "jax")
     import jax
 
     random = np.random.default_rng(0)

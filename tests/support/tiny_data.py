@@ -40,7 +40,7 @@ LAYERS: list[dict[str, Any]] = [
         }
     },
     {"batch_norm": {"momentum": 0.9, "scale": True, "epsilon": 0.001}},
-    {"pool": {"size": 2, "kind": "max"}},
+    {"pool": {"size": 2, "stride": None, "kind": "max"}},
     {"flatten": {}},
     {"dense": {"units": 8, "activation": "relu"}, "name": "code"},
     {"dropout": {"rate": 0.3}},
@@ -68,14 +68,19 @@ MODEL: dict[str, Any] = {
     "memory_mb": 100,
     "head": "softmax",
     "precision": "float32",
+    "compile": "auto",
+    "steps_per_call": "auto",
+    "on_device": "auto",
     "test_time": "none",
     "fine_tune": None,
 }
 
 
-def settings(**model: Any) -> dict[str, Any]:
-    """Settings of the train stage, some keys of the model changed."""
+def settings(**model: Any) -> Any:
+    """What `train_model` reads, some keys of the model changed."""
     return {
+        "backend": "tensorflow",
+        "backbone": None,
         "dataset": "tiny",
         "fold": "holdout",
         "name": "cnn",

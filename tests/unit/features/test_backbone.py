@@ -16,11 +16,13 @@ from darkroom.features.backbone import embed_images
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
 from darkroom.images import features_file, store
-from darkroom.train import backbones, heads, models, training
+from darkroom.train import backbones, fine_tuning, heads, keras_backend, loop, training
+from darkroom.train.prepare import prepare
 from tests.support import tiny_data
 from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
+from tests.support.stopped import stopped_after
 
-keras = models.backend(1)
+keras = keras_backend.start(1)
 HEAD: dict[str, Any] = {
     "layers": [{"dense": {"units": 8, "activation": "relu"}, "name": "code"}, {"dropout": {"rate": 0.3}}],
     "epochs": 3,
@@ -94,7 +96,7 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def frozen(data: Data, network: Any) -> bool:
     """Whether the backbone in a network has the weights of the file, all of them."""
     base = backbones.load(**MOBILENET, shape=SHAPE, weights=data.weights)
-    pairs = zip(base.get_weights(), backbones.within(network).get_weights(), strict=True)
+    pairs = zip(base.get_weights(), fine_tuning.within(network).get_weights(), strict=True)
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
@@ -212,7 +214,7 @@ def test_variants_are_learned_from_their_features(
     varied: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    with training.prepare(
+    with prepare(
         varied.images,
         varied.splits,
         varied.augmented,
@@ -264,7 +266,7 @@ def test_a_backbone_s_dropout_has_the_same_seed_whatever_was_drawn_before(
         return keras.Model(image, keras.layers.Dropout(0.2, name="of_the_body")(x))
 
     monkeypatch.setattr(backbones, "build", build)
-    backbone = {"pool": "average", **MOBILENET}
+    backbone: Any = {"name": "x", "pool": "average", **MOBILENET}
     head = heads.Head([{"dropout": {"rate": 0.3}}], 3, "softmax", 0, backbone, "", SHAPE)
     seeds = []
     for _ in range(2):
@@ -294,7 +296,7 @@ def test_after_the_head_the_last_block_trains_too(
     moved = [
         v.path
         for v, a, b in zip(
-            base.weights, base.get_weights(), backbones.within(network).get_weights(), strict=True
+            base.weights, base.get_weights(), fine_tuning.within(network).get_weights(), strict=True
         )
         if not np.array_equal(a, b)
     ]
@@ -304,20 +306,12 @@ def test_after_the_head_the_last_block_trains_too(
 # in the fine-tuning, after a head from cached features; in a head's training on pixels
 @pytest.mark.parametrize(("augment", "step"), [(tiny_data.STILL, 9), (FLIPS, 4)])
 def test_stopped_in_either_part_it_goes_on_to_the_same_weights(
-    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: Any, step: int
+    data: Data, tmp_path: Path, augment: Any, step: int
 ) -> None:
     asked: dict[str, Any] = {"fine_tune": FINE, "augment": augment, "epochs": 2, "batch": 12}
     whole = data.train(tmp_path, **asked).get_weights()
     kept = [{k: v for k, v in row.items() if k != "seconds"} for row in history(tmp_path)]
-    rate, steps = models.rate, iter(range(10**6))
-
-    def failing(*args: Any) -> float:
-        if next(steps) == step:
-            raise InterruptedError
-        return rate(*args)
-
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        patch.setattr(models, "rate", failing)
+    with stopped_after(step):
         data.train(tmp_path, **asked)
     assert len(history(tmp_path)) == step // 3  # 36 rows: three steps an epoch
     again = data.train(tmp_path, **asked).get_weights()
@@ -331,7 +325,7 @@ def test_the_best_epoch_is_that_of_both(
 ) -> None:
     caplog.set_level(logging.INFO)
     losses = iter([0.9, 0.5, 0.7, 0.6, 0.8])  # the head's second is the best of all
-    monkeypatch.setattr(training, "_evaluate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: (next(losses), 0.5))
     network = data.train(tmp_path, fine_tune=FINE)
     assert "kept epoch 2: val_loss 0.5000" in caplog.text
     assert frozen(data, network)
@@ -341,7 +335,7 @@ def test_early_stopping_ends_the_head_and_fine_tuning_begins(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([0.5, 0.9, 0.8, 0.7, 0.6, 0.6])
-    monkeypatch.setattr(training, "_evaluate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: (next(losses), 0.5))
     data.train(tmp_path, fine_tune=FINE | {"epochs": 4}, early_stopping=1, epochs=5)
     assert len(history(tmp_path)) == 3  # one worse epoch ended each
 

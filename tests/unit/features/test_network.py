@@ -12,10 +12,10 @@ from darkroom.errors import UserError
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
 from darkroom.images import features_file, store
-from darkroom.train import models, training
+from darkroom.train import keras_backend, training
 from tests.support import tiny_data
 
-keras = models.backend(1)
+keras = keras_backend.start(1)
 
 
 @pytest.fixture(scope="module")

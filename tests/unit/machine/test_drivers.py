@@ -298,9 +298,9 @@ def test_a_network_that_is_to_run_on_a_gpu_and_cannot_says_so(machine: Path) -> 
     """With the real TensorFlow, which sees no pretended GPU."""
     fake_gpus.install(machine / "bin", [A])
     code = (
-        "from pathlib import Path; from darkroom.train import models; from darkroom.machine import gpus; import sys\n"
+        "from pathlib import Path; from darkroom.train import keras_backend; from darkroom.machine import gpus; import sys\n"
         "gpus.LOCKS = Path(sys.argv[1])\n"
-        "models.backend(1, gpus=gpus.take(1, required=True))"
+        "keras_backend.start(1, gpus=gpus.take(1, required=True))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(machine)],

@@ -18,7 +18,7 @@ def batch(n: int = 32, shape: tuple[int, int, int] = (9, 11, 3)) -> np.ndarray:
 def change(images: np.ndarray, epoch: int = 1, step: int = 0, seed: int = 0, **asked: Any) -> Any:
     targets = np.eye(4, dtype=np.float32)[np.arange(len(images)) % 4]
     fill = np.full(images.shape[3], 7, np.uint8)
-    return augment.augment(
+    return augment.augment_batch(
         images.copy(), targets, STILL | asked, seed=seed, epoch=epoch, step=step, fill=fill
     )
 

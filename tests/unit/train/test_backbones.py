@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,10 @@ import numpy as np
 import pytest
 
 from darkroom.errors import UserError
-from darkroom.train import backbones, models
+from darkroom.train import backbones, fine_tuning, keras_backend
 from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
 
-keras = models.backend(1)
+keras = keras_backend.start(1)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +128,7 @@ def test_features_are_those_of_the_application(weights: str, pool: str) -> None:
     base = keras.applications.MobileNet(
         include_top=False, weights=None, input_shape=SHAPE, alpha=0.25
     )
-    base.set_weights(backbones.within(made).get_weights())
+    base.set_weights(fine_tuning.within(made).get_weights())
     pixels = keras.applications.mobilenet.preprocess_input(images().astype(np.float32))
     wanted = np.asarray(base.predict_on_batch(pixels))
     if pool != "none":
@@ -208,87 +206,3 @@ def test_other_weights_are_told(weights: str, tmp_path: Path) -> None:
 def test_grey_images_are_told(weights: str) -> None:
     with pytest.raises(UserError, match=r"MobileNet reads colour images and gets 32×32×1"):
         backbones.build(**MOBILENET, pool="average", shape=(32, 32, 1), weights=weights)
-
-
-# ---------------------------------------------------------------- fine-tuning
-
-
-@pytest.mark.parametrize(
-    ("application", "last", "first_of_last", "blocks"),
-    [
-        ("VGG16", "block5", "block5_conv1", 5),
-        ("MobileNet", "conv_13", "conv_dw_13", 13),
-        ("MobileNetV2", "block_16", "block_16_expand", 16),
-        ("ResNet50", "conv5_block3", "conv5_block3_1_conv", 16),
-        ("EfficientNetB0", "block7a", "block7a_expand_conv", 16),
-        ("DenseNet121", "conv5_block16", "conv5_block16_0_bn", 58),
-        ("Xception", "block14", None, 14),
-        ("InceptionV3", "mixed10", None, 11),
-        ("ConvNeXtTiny", "convnext_tiny_stage_3_block_2",
-         "convnext_tiny_stage_3_block_2_depthwise_conv", 21),
-    ],
-)  # fmt: skip
-def test_the_blocks_of_an_application_by_its_layers_names(
-    application: str, last: str, first_of_last: str | None, blocks: int
-) -> None:
-    maker = getattr(keras.applications, application)
-    base = maker(include_top=False, weights=None, input_shape=(75, 75, 3))
-    names = [layer.name for layer in base.layers]
-    of_layer = backbones.blocks(names)
-    ordered = list(dict.fromkeys(of_layer))
-    assert (ordered[-1], len(ordered)) == (last, blocks)
-    assert of_layer[-1] == last and "" not in of_layer
-    # a block is a run of layers: none of it stands elsewhere
-    assert len(ordered) == 1 + sum(a != b for a, b in pairwise(of_layer))
-    first = backbones.first_trained(names, {"blocks": 1, "start": None})
-    assert of_layer[first] == last and of_layer[first - 1] == ordered[-2]
-    if first_of_last:
-        assert names[first] == first_of_last
-    if application == "InceptionV3":  # its branches lead to the concatenation that names them
-        convolutions = [x for x in base.layers[first:] if isinstance(x, keras.layers.Conv2D)]
-        assert len(convolutions) == 9
-    keras.backend.clear_session()
-
-
-def test_the_last_blocks_train_and_batch_norm_does_not(weights: str) -> None:
-    made = backbones.build(**MOBILENET, pool="average", shape=SHAPE, weights=weights)
-    assert backbones.unfreeze(made, {"blocks": 2, "start": None}) == "conv_pad_12"
-    trained = {w.path.split("/")[0] for w in made.trainable_weights}
-    assert trained == {"conv_dw_12", "conv_pw_12", "conv_dw_13", "conv_pw_13"}
-    assert backbones.unfreeze(made, {"blocks": None, "start": "conv_pw_13"}) == "conv_pw_13"
-    assert [w.path for w in made.trainable_weights] == ["conv_pw_13/kernel"]
-    before = made.get_weights()
-    network = keras.Model(made.input, keras.layers.Dense(1)(made.output))
-    network.compile(keras.optimizers.SGD(0.1), "mse")
-    network.train_on_batch(images(), np.ones((4, 1)))
-    moved = [
-        v.path
-        for v, a, b in zip(made.weights, before, made.get_weights(), strict=True)
-        if not np.array_equal(a, b)
-    ]
-    assert moved == ["conv_pw_13/kernel"]
-
-
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ({"blocks": 99, "start": None}, "fine_tune.blocks is 99, and the backbone has 2"),
-        ({"blocks": None, "start": "blck2_conv"}, "did you mean 'block2_conv'?"),
-    ],
-)
-def test_blocks_that_are_not_there(asked: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError) as error:
-        backbones.first_trained(["input", "block1_conv", "block2_conv"], asked)
-    assert said in str(error.value)
-
-
-def test_names_that_tell_no_blocks() -> None:
-    with pytest.raises(UserError, match="tell no blocks; give"):
-        backbones.first_trained(["input", "conv2d", "conv2d_1"], {"blocks": 1, "start": None})
-
-
-def test_keras_download_is_put_back() -> None:
-    files = sys.modules["keras.src.utils.file_utils"]
-    before = files.get_file
-    backbones.official("MobileNet", {"alpha": 0.25}, SHAPE)
-    assert files.get_file is before

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom.train import kernels, models
+from darkroom.train import keras_backend, kernels
+from darkroom.train.precision import set_precision
 
-keras = models.backend(1)
+keras = keras_backend.start(1)
 
 
 def network(precision: str = "float32", **norm: Any) -> Any:
-    models.set_precision(precision)
+    set_precision(precision)
     keras.utils.set_random_seed(0)
     image = keras.Input((6, 6, 3))
     x = keras.layers.Conv2D(8, 3, use_bias=False, kernel_initializer="he_normal")(image)
@@ -23,7 +24,7 @@ def network(precision: str = "float32", **norm: Any) -> Any:
     x = keras.layers.Flatten()(inner(keras.layers.Activation("relu")(x)))
     x = keras.layers.BatchNormalization()(x)  # of vectors
     output = keras.layers.Dense(3, activation="softmax", dtype="float32")(x)
-    models.set_precision("float32")
+    set_precision("float32")
     made = keras.Model(image, output)
     made.compile(keras.optimizers.SGD(0.05, momentum=0.9), "categorical_crossentropy")
     return made

@@ -18,10 +18,14 @@ import numpy as np
 import pytest
 
 from darkroom.errors import UserError
-from darkroom.train import models, steps, training
+from darkroom.train import keras_backend, loop, model_file, steps, training
+from darkroom.train.devices import Devices
+from darkroom.train.feed import class_weights
+from darkroom.train.steps_keras import KerasSteps
 from tests.support import tiny_data
+from tests.support.stopped import at_most, stopped_after
 
-keras = models.backend(1)
+keras = keras_backend.start(1)
 
 # everything that has a state: dropout, batch norm, Adam, a schedule, random changes, mixup
 BUSY: dict[str, Any] = {
@@ -72,18 +76,6 @@ def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
     return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Make the so-manyth training step fail."""
-    rate, steps = models.rate, iter(range(10**6))
-
-    def failing(*args: Any) -> float:
-        if next(steps) == number:
-            raise InterruptedError
-        return rate(*args)
-
-    monkeypatch.setattr(models, "rate", failing)
-
-
 def test_it_learns_and_writes_model_and_history(tmp_path: Path) -> None:
     run = Run(tmp_path, variants=False)
     run(epochs=12, batch=16)
@@ -131,9 +123,9 @@ def test_what_xla_cannot_compile_is_told(tmp_path: Path) -> None:
         Run(tmp_path, variants=False)(compile="always", epochs=1)
 
 
-def test_several_cards_are_not_compiled_for_in_silence() -> None:
-    with pytest.raises(UserError, match="compile: always: TensorFlow compiles for one card alone"):
-        steps.choose(None, {"compile": "always"}, steps.Devices("gpu", 2), rows=None)
+def test_several_gpus_are_not_compiled_for_in_silence() -> None:
+    with pytest.raises(UserError, match="compile: always: TensorFlow compiles for one GPU alone"):
+        steps.choose(None, tiny_data.MODEL | {"compile": "always"}, Devices("gpu", 2), rows=None)
 
 
 @pytest.mark.parametrize(
@@ -143,11 +135,11 @@ def test_what_pytorch_has_not_is_not_ignored_in_silence(
     monkeypatch: pytest.MonkeyPatch, key: str, value: Any
 ) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    on = steps.Devices("gpu", 1)
+    on = Devices("gpu", 1)
     with pytest.raises(UserError, match=f"{key}: {value}: with backend: torch Keras takes one"):
-        steps.choose(None, {key: value}, on, rows=None)
-    usual = {"compile": "never", "steps_per_call": "auto", "on_device": "auto"}
-    assert type(steps.choose(None, usual, on, rows=np.zeros(3))) is steps.Plain
+        steps.choose(None, tiny_data.MODEL | {key: value}, on, rows=None)
+    usual = tiny_data.MODEL | {"compile": "never"}
+    assert type(steps.choose(None, usual, on, rows=np.zeros(3))) is KerasSteps
 
 
 @pytest.mark.parametrize("memory", [100, 0.003])  # held; 18 images at a time of 108
@@ -159,13 +151,11 @@ def test_stopped_in_an_epoch_it_goes_on_to_the_same_weights(
     whole = run(**asked)
     kept = [{k: v for k, v in row.items() if k != "seconds"} for row in run.history()]
     run.model.unlink()
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        stop_at(patch, 3 * 6 + 4)  # 6 steps an epoch: in the fourth
+    with stopped_after(3 * 6 + 4):  # 6 steps an epoch: in the fourth
         run(**asked)
     assert len(run.history()) == 3 and not run.model.exists()
     assert [p.suffix for p in run.resume.iterdir()] == [".npz"]
-    with monkeypatch.context() as patch:
-        stop_at(patch, 3 * 6 + 1)  # three epochs are left, and no more steps are taken
+    with at_most(3 * 6):  # three epochs are left
         assert equal(run(**asked), whole)
     assert [{k: v for k, v in row.items() if k != "seconds"} for row in run.history()] == kept
     assert not run.resume.exists()
@@ -189,8 +179,7 @@ def test_a_recipe_in_bfloat16_goes_on_too_and_exports_the_mean_over_mirror_image
     run = Run(tmp_path)
     whole = run(**asked)
     run.model.unlink()
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        stop_at(patch, 2 * 6 + 4)
+    with stopped_after(2 * 6 + 4):
         run(**asked)
     assert equal(run(**asked), whole)
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
@@ -204,15 +193,13 @@ def test_a_state_of_other_settings_code_or_pixels_is_left(
 ) -> None:
     caplog.set_level(logging.INFO)
     run = Run(tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        stop_at(patch, 8)
+    with stopped_after(8):
         run()
     (state,) = run.resume.iterdir()
 
     def goes_on(code: str = "a", **model: Any) -> bool:
         caplog.clear()
-        with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-            stop_at(patch, 0)
+        with stopped_after(0):
             run(code, **model)
         assert state.exists()  # it is cleared away only by a newer one
         return "going on after epoch 1 of 3" in caplog.text
@@ -232,13 +219,11 @@ def test_a_state_of_another_split_is_left(
 ) -> None:
     caplog.set_level(logging.INFO)
     run = Run(tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        stop_at(patch, 8)
+    with stopped_after(8):
         run()
     Run(tmp_path / "other", validation=False)
     run.splits = str(tmp_path / "other" / "splits.parquet")
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        stop_at(patch, 8)
+    with stopped_after(8):
         run()
     assert "going on" not in caplog.text
     assert len(list(run.resume.iterdir())) == 1  # the older state is cleared away
@@ -250,8 +235,7 @@ def test_a_state_cut_short_is_left(
     caplog.set_level(logging.INFO)
     run = Run(tmp_path)
     whole = run()
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        stop_at(patch, 8)
+    with stopped_after(8):
         run()
     (state,) = run.resume.iterdir()
     state.write_bytes(state.read_bytes()[:-100])
@@ -301,7 +285,7 @@ def test_the_best_epoch_is_kept_and_early_stopping_stops(
     run = Run(tmp_path)
     second = run(epochs=2, keep="last", schedule=CONSTANT)
     worse = iter([0.9, 0.5, 0.7, 0.5, 0.6, 0.1])
-    monkeypatch.setattr(training, "_evaluate", lambda *_: (next(worse), 0.5))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: (next(worse), 0.5))
     kept = run(epochs=6, early_stopping=3, schedule=CONSTANT)
     assert equal(kept, second)
     assert len(run.history()) == 5
@@ -315,12 +299,12 @@ def test_the_kept_epoch_is_written_by_values_that_the_history_rounds_away(
 ) -> None:
     run = Run(tmp_path)
     values = iter([0.50000004, 0.50000002, 0.50000003])
-    monkeypatch.setattr(training, "_evaluate", lambda *_: (next(values), 0.5))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: (next(values), 0.5))
     run()
     assert [row["val_loss"] for row in run.history()] == ["0.5"] * 3
     assert [row["kept"] for row in run.history()] == ["0", "1", "0"]
     with zipfile.ZipFile(run.model) as file:
-        assert json.loads(file.read(training.FACTS))["epoch"] == 2
+        assert json.loads(file.read(model_file.FACTS))["epoch"] == 2
 
 
 def kept_epochs(run: Run) -> list[int]:
@@ -331,7 +315,7 @@ def test_accuracy_may_choose_the_epoch(tmp_path: Path, monkeypatch: pytest.Monke
     run = Run(tmp_path)
     first = run(epochs=1, schedule=CONSTANT)
     values = iter([(0.9, 0.8), (0.5, 0.7), (0.4, 0.8)])
-    monkeypatch.setattr(training, "_evaluate", lambda *_: next(values))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: next(values))
     assert equal(run(monitor="accuracy", schedule=CONSTANT), first)
     assert kept_epochs(run) == [1]
     values = iter([(0.9, 0.8), (0.5, 0.7), (0.4, 0.8)])
@@ -386,13 +370,13 @@ def test_the_loss_is_the_smoothed_and_weighted_cross_entropy(tmp_path: Path) -> 
 
 def test_class_weights() -> None:
     label = np.array([0] * 6 + [1] * 3)
-    assert training.class_weights("none", label, ["a", "b"]) is None
-    balanced = training.class_weights("balanced", label, ["a", "b"])
+    assert class_weights("none", label, ["a", "b"]) is None
+    balanced = class_weights("balanced", label, ["a", "b"])
     assert balanced is not None and balanced.tolist() == [0.75, 1.5]
-    named = training.class_weights({"b": 3.0}, label, ["a", "b"])
+    named = class_weights({"b": 3.0}, label, ["a", "b"])
     assert named is not None and named.tolist() == [1, 3]
     with pytest.raises(UserError, match="'c' is no class of this data set; there are: a, b"):
-        training.class_weights({"c": 3.0}, label, ["a", "b"])
+        class_weights({"c": 3.0}, label, ["a", "b"])
 
 
 # ---------------------------------------------------------------- one sigmoid unit for two classes
@@ -476,8 +460,7 @@ def test_a_sigmoid_training_with_mixup_and_weights_is_taken_up_again(
     asked = BUSY | {"head": "sigmoid", "epochs": 4}
     run = Run(tmp_path, names=TWO)
     whole = run(**asked)
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        stop_at(patch, 2 * 6 + 3)
+    with stopped_after(2 * 6 + 3):
         run(**asked)
     assert len(run.history()) == 2
     assert equal(run(**asked), whole)

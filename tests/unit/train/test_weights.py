@@ -12,11 +12,11 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.sources import http
-from darkroom.train import backbones, models, weights
+from darkroom.train import backbones, keras_backend, weights
 from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
 from tests.support.kaggle_server import Server
 
-models.backend(1)
+keras_backend.start(1)
 NAME = "small_no_top.h5"
 
 

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from darkroom import overrides
 from darkroom.classify.fitting import fit_classifier
 from darkroom.errors import UserError
 from darkroom.features import metrics, predictions
 from darkroom.images import features_file
 from darkroom.report import figures, tuning_figures
 from darkroom.report.report import write_report
-from darkroom.train import models, training
+from darkroom.train import training
 from darkroom.tune import classifier_trials, model_trials
 from darkroom.tune.choose import choose_setting
 from tests.support import tiny_data
 from tests.support.report_folder import Folder, Plan
+from tests.support.stopped import at_most, stopped_after
 from tests.unit.tune.test_trials import no_sync  # noqa: F401  (for every test here too)
 
 LOG = {"log": True, "step": None}
@@ -66,17 +68,6 @@ def choose(folder: Path, *numbers: int) -> Any:
     return json.loads((folder / "best.json").read_text())
 
 
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    rate, done = models.rate, iter(range(10**6))
-
-    def failing(*args: Any) -> float:
-        if next(done) == steps:
-            raise InterruptedError
-        return rate(*args)
-
-    monkeypatch.setattr(models, "rate", failing)
-
-
 # ---------------------------------------------------------------- networks
 
 
@@ -108,15 +99,13 @@ def test_the_same_seed_gives_the_same_best(tmp_path: Path) -> None:
 
 
 def test_cut_off_a_trial_goes_on_from_its_last_whole_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     whole = Tried(tmp_path / "whole")(2)
     tried = Tried(tmp_path / "cut")
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        stop_after(patch, 2 * 3 + 1)  # three steps an epoch: in the third
+    with stopped_after(2 * 3 + 1):  # three steps an epoch: in the third
         tried(2)
-    with monkeypatch.context() as patch:
-        stop_after(patch, 4)  # one epoch is left
+    with at_most(3):  # one epoch is left
         found = tried(2)
     same = ("params", "values", "value", "state", "epochs")
     assert {k: found[k] for k in same} == {k: whole[k] for k in same}
@@ -173,7 +162,7 @@ def test_the_training_takes_what_was_chosen(
     assert f"tuned: layers.4.dense.units {units} (trial 1 of 1, loss" in caplog.text
     (tmp_path / "best.json").write_text('{"params": {"nothing": 1}}')
     with pytest.raises(UserError, match=r"best\.json cannot be used.*no setting 'nothing'"):
-        training.overrides.chosen(tiny_data.MODEL, str(tmp_path / "best.json"))
+        overrides.chosen(tiny_data.MODEL, str(tmp_path / "best.json"))
 
 
 # ---------------------------------------------------------------- classifiers

@@ -1,0 +1,48 @@
+"""What is needed of Keras and has no public name, in one place.
+
+Written for Keras 3.15; tests/unit/train/test_keras_private.py checks that the names are there.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def hide_tensorflow() -> None:
+    """Let Keras do without TensorFlow, on another backend.
+
+    To read a model's file it would import TensorFlow, which takes seconds and may take the GPU.
+    """
+    from keras.src.utils.module_utils import tensorflow
+
+    tensorflow._available = False
+
+
+@contextmanager
+def downloads_answered(answer: Callable[[str, str, str | None], str]) -> Iterator[None]:
+    """Let a function stand in for the downloads of Keras.
+
+    Keras has no other way to ask which file of weights an application wants.
+
+    Parameters
+    ----------
+    answer : called with the address, the file's name and its digest or None; gives a path.
+    """
+    from keras.src.utils import file_utils
+
+    get_file = file_utils.get_file
+    signature = inspect.signature(get_file)
+
+    def stand_in(*args: Any, **kwargs: Any) -> str:
+        asked = signature.bind(*args, **kwargs).arguments
+        digest = asked.get("file_hash") or asked.get("md5_hash")
+        return answer(asked["origin"], asked["fname"], digest)
+
+    file_utils.get_file = stand_in
+    try:
+        yield
+    finally:
+        file_utils.get_file = get_file
