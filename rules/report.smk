@@ -107,6 +107,6 @@ rule write_report:
     params:
         cfg=params.cfg("write_report"),
         stages=list(STAGES),
-        code=code("write_report", "report/template.html"),
+        code=code("write_report", "report/page"),
     script:
         "../scripts/write_report.py"

@@ -81,7 +81,7 @@ class Report(Strict):
     """The report."""
 
     samples: PositiveInt = Field(6, description="sample images of each class")
-    mistakes: NonNegativeInt = Field(
+    misclassified: NonNegativeInt = Field(
         24, description="misclassified images shown, the most confident first"
     )
 

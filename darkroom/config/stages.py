@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from darkroom.index.check import CheckFiles
     from darkroom.index.manifest import IndexFiles
     from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
+    from darkroom.report.results import WriteReport
     from darkroom.split.plan import SplitRows
     from darkroom.split.splits import Balance
     from darkroom.train.backbones import Backbone
@@ -333,7 +334,7 @@ def predict_images(settings: Settings, dataset: str, name: str) -> dict[str, Any
     return about | p.model_dump(mode="json") | own
 
 
-def write_report(settings: Settings, dataset: str) -> dict[str, Any]:
+def write_report(settings: Settings, dataset: str) -> WriteReport:
     """The report's settings, those to be shown, and what compared models differ in."""
     pick = {
         "models": settings.models_of(dataset),
@@ -358,7 +359,12 @@ def write_report(settings: Settings, dataset: str) -> dict[str, Any]:
             compared[name] = compare.differences(whole)
     return {
         "dataset": dataset,
-        "report": _json(settings.report),
+        "samples": settings.report.samples,
+        "misclassified": settings.report.misclassified,
+        "networks": {
+            name: {"seeds": m.seeds, "keep": m.keep, "early_stopping": m.early_stopping}
+            for name, m in ((name, settings.models[name]) for name in used["models"])
+        },
         "settings": {"dataset": _plain(settings.datasets[dataset])} | used,
         "compared": compared,
     }

@@ -12,5 +12,5 @@ FIGURES = (
     "calibration.svg",
     "samples.png",
     "augmented.png",
-    "mistakes.png",
+    "misclassified.png",
 )

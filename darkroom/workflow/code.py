@@ -42,7 +42,8 @@ def code(script: str, *others: str) -> str:
     Parameters
     ----------
     script : name in `scripts/`, without `.py`.
-    others : files that the stage reads beside its inputs (a template), from the project's root.
+    others : files and folders that the stage reads beside its inputs (templates), from the
+        project's root.
 
     Returns
     -------
@@ -50,7 +51,9 @@ def code(script: str, *others: str) -> str:
     """
     digest = _digest(ROOT / "scripts" / f"{script}.py")
     for other in others:
-        digest.update((ROOT / other).read_bytes())
+        place = ROOT / other
+        for file in sorted(place.iterdir()) if place.is_dir() else [place]:
+            digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
 

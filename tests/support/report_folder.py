@@ -46,7 +46,7 @@ class Plan:
     unusable: int = 2
     groups: bool = False
     samples: int = 4
-    mistakes: int = 6
+    misclassified: int = 6
     epochs: int = 8
 
 
@@ -108,7 +108,13 @@ class Folder:
             "stages": ["split_rows", "train_model"],
             "cfg": {
                 "dataset": plan.dataset,
-                "report": {"samples": plan.samples, "mistakes": plan.mistakes},
+                "samples": plan.samples,
+                "misclassified": plan.misclassified,
+                "networks": {
+                    m: {"seeds": list(plan.seeds), "keep": "best", "early_stopping": None}
+                    for m in plan.models
+                },
+                "compared": {},
                 "settings": settings,
             },
         } | changes
@@ -371,6 +377,7 @@ class Folder:
                             "val_accuracy": 1 - val / 2.2,
                             "learning_rate": 0.001,
                             "seconds": 3.5,
+                            "kept": (np.arange(plan.epochs) == val.argmin()).astype(int),
                         }
                     )
                     if not plan.validation:

@@ -162,10 +162,10 @@ def reserved(place):
 
 def figure(place):
     import matplotlib.figure
-    from darkroom.report import figures
+    from darkroom.report import drawing
     made = matplotlib.figure.Figure((20, 20))
     made.add_subplot().imshow(many[:, :3].reshape(500, 200, 3))
-    figures.save(made, str(place))
+    drawing.save(made, str(place))
 
 for write in (parquet, table, state, columns, reserved, figure):
     place = Path(sys.argv[1], "file.png" if write is figure else "file")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from darkroom.errors import UserError
-from darkroom.report import inventory, outcome, page, pictures
+from darkroom.report import files, images, sheets
 from darkroom.report.figure_names import FIGURES
 from darkroom.report.report import write_report
 from tests.support.report_folder import Folder, Plan
@@ -67,11 +67,11 @@ def test_every_part_of_the_report_is_there(normal: tuple[Folder, Page]) -> None:
     for words in (
         "120 images in 3 classes were used in 2-fold cross-validation",
         "The network cnn was trained with 2 seeds; svm and random_forest learned from features.",
-        "always saying the most frequent class: 0.333",
+        "always predicting the most frequent class: 0.333",
         "Table 1.",
         "most often taken for",
         "Images and their stored variants (240 in all)",
-        "The most confident mistakes",
+        "The most confident misclassifications",
         "2 (1.6 %) could not be used",
         "truncated: the file ends early",
         "broken/<b>file 1</b>.jpg",
@@ -117,7 +117,7 @@ def test_the_figures_are_the_same_each_time(normal: tuple[Folder, Page], tmp_pat
     assert not list(tmp_path.glob(".*"))
 
 
-def test_the_mistakes_are_the_surest_wrong_ones(normal: tuple[Folder, Page]) -> None:
+def test_the_misclassified_images_are_the_surest_wrong_ones(normal: tuple[Folder, Page]) -> None:
     folder, page = normal
     said = pd.read_parquet(folder.path("predictions.parquet"))
     match = re.search(r"The best by the validation images, (\w+)", page.text)
@@ -153,7 +153,7 @@ def test_binary_and_uneven(tmp_path: Path) -> None:
     plan = Plan(classes=("normal", "ill"), per_class=(30, 120), size=(96, 80, 1), seeds=(0,))
     page = write(Folder(tmp_path, plan))
     assert "ill has 4.0 times as many images as normal" in page.text
-    assert "Always saying the most frequent class would reach 0.789" in page.text
+    assert "Always predicting the most frequent class would reach 0.789" in page.text
     assert "Each network was trained once" in page.text
     assert "data:image/jpeg" in page.html
     assert "96 × 80 pixels, grey" in page.text
@@ -169,7 +169,7 @@ def test_many_classes_of_noise_stay_small(tmp_path: Path) -> None:
     page = write(folder)
     assert "60 of 120 classes" in page.text
     assert "too many for a matrix" in page.text
-    assert page.count("img") <= pictures.MOST_SAMPLES + plan.mistakes + 2 * inventory.MOST_PAIRS
+    assert page.count("img") <= images.MOST_SAMPLES + plan.misclassified + 2 * files.MOST_PAIRS
     assert len(page.html) > 2e6
 
 
@@ -188,7 +188,7 @@ def test_no_validation_part(tmp_path: Path) -> None:
 
 
 def test_nothing_augmented_no_network_nothing_broken(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, Plan(unusable=0, mistakes=0, seeds=(0,), skill={"svm": 0.9}))
+    folder = Folder(tmp_path, Plan(unusable=0, misclassified=0, seeds=(0,), skill={"svm": 0.9}))
     page = write(folder, histories=[], augmented=[], benchmarks=folder.path("nowhere"))
     for words in (
         "No variants are stored for this data set.",
@@ -207,7 +207,7 @@ def test_nothing_augmented_no_network_nothing_broken(tmp_path: Path) -> None:
 def test_all_right_and_one_epoch(tmp_path: Path) -> None:
     folder = Folder(tmp_path, Plan(skill={"head": 1.1}, epochs=1, seeds=(0, 1)))
     page = write(folder)
-    assert "No image was mistaken." in page.text
+    assert "No image was misclassified." in page.text
     assert "none" in page.text
 
 
@@ -276,15 +276,46 @@ def test_notes_of_the_classifiers_are_told(tmp_path: Path) -> None:
     assert "svm: trained on a sample of 20 rows" in write(folder).text
 
 
-def test_the_epoch_kept_follows_the_settings(tmp_path: Path) -> None:
+def test_the_epoch_kept_is_the_one_that_the_training_kept(tmp_path: Path) -> None:
+    """A search may have chosen another `keep` or `monitor` than the settings have."""
     folder = Folder(tmp_path, Plan(seeds=(0,), epochs=9))
     history = pd.read_csv(folder.histories[0])
     history["val_loss"] = [5, 4, 1, 4, 5, 5, 5, 5, 5]
     history["val_accuracy"] = [0.1] * 5 + [0.9] + [0.1] * 3
-    history.to_csv(folder.histories[0], index=False)
-    for spec, kept in (({}, 3), ({"monitor": "accuracy"}, 6), ({"keep": "last"}, 9)):
-        curve = outcome._curve(folder.histories[0], {"models": {"cnn": spec}})
-        assert (curve.model, curve.seed, curve.fold, curve.kept) == ("cnn", "0", "holdout", kept)
+    row = re.compile(r"network trainings epochs epoch kept time of a training cnn 1 9 (\d+) ")
+    used_once = "chose the epoch of each network whose weights were kept"
+    for params, kept, chosen in (
+        ({}, 3, True),
+        ({"monitor": "accuracy"}, 6, True),
+        ({"keep": "last"}, 9, False),
+    ):
+        history["kept"] = (history["epoch"] == kept).astype(int)
+        history.to_csv(folder.histories[0], index=False)
+        page = write(folder, tuning=[search(tmp_path / "tuning", params)] if params else [])
+        found = row.search(page.text)
+        assert found is not None and int(found[1]) == kept
+        assert (used_once in page.text) == chosen
+
+
+def search(place: Path, params: dict[str, str]) -> str:
+    """A search of one trial, which chose these settings."""
+    best = {
+        "model": "cnn", "fold": "holdout", "params": params, "value": 0.5, "objective": "loss",
+        "trial": 1, "trials": 1, "complete": 1, "pruned": 0, "failed": 0, "importances": None,
+        "note": "1 trial", "space": {path: [value, "other"] for path, value in params.items()},
+    }  # fmt: skip
+    place.mkdir(exist_ok=True)
+    (place / "best.json").write_text(json.dumps(best))
+    line = {"number": 1, "state": "complete", "value": 0.5, **params, "epochs": 9, "seconds": 1}
+    pd.DataFrame([line | {"reason": ""}]).to_csv(place / "trials.csv", index=False)
+    return str(place / "best.json")
+
+
+def test_a_history_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, Plan(seeds=(0,)))
+    pd.read_csv(folder.histories[0]).drop(columns="kept").to_csv(folder.histories[0], index=False)
+    with pytest.raises(UserError, match=r"history\.csv has no column 'kept': delete it and"):
+        write_report(**folder.arguments())
 
 
 def test_a_table_of_another_form_is_told(tmp_path: Path) -> None:
@@ -292,7 +323,7 @@ def test_a_table_of_another_form_is_told(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(folder.path("summary.parquet"))
     with pytest.raises(UserError, match=r"summary\.parquet has no column 'model'"):
         write_report(**folder.arguments())
-    with pytest.raises(ValueError, match=r"mistakes\.png"):
+    with pytest.raises(ValueError, match=r"misclassified\.png"):
         write_report(**folder.arguments(figures=[f"x/{n}" for n in FIGURES[:-1]]))
 
 
@@ -305,21 +336,15 @@ def test_thumbnails(tmp_path: Path) -> None:
         return Image.open(io.BytesIO(base64.b64decode(match[1])))
 
     small = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
-    tag = pictures.thumbnail(small, 'a "quoted" <path>')
+    tag = sheets.thumbnail(small, 'a "quoted" <path>')
     assert 'class="pixels"' in tag
     assert 'width="84" height="84"' in tag
     assert "&#34;quoted&#34; &lt;path&gt;" in tag
     assert (np.asarray(opened(tag)) == small[:, :, 0]).all()
     large = np.zeros((300, 600, 3), np.uint8)
-    tag = pictures.thumbnail(large, "x")
+    tag = sheets.thumbnail(large, "x")
     assert opened(tag).size == (112, 56)
     assert 'width="84" height="42"' in tag
-
-
-def test_sizes() -> None:
-    assert page.megabytes(1234567) == "1.2 MB"
-    assert page.megabytes(99) == "99 bytes"
-    assert page.megabytes(None) == "–"
 
 
 def test_the_page_starts_quickly() -> None:

@@ -14,8 +14,10 @@ from darkroom.classify.fitting import fit_classifier
 from darkroom.errors import UserError
 from darkroom.features import metrics, predictions
 from darkroom.images import features_file
-from darkroom.report import figures, tuning_figures
+from darkroom.report import drawing, tuning
 from darkroom.report.report import write_report
+from darkroom.report.searches import Search
+from darkroom.report.searches import read as read_searches
 from darkroom.train import training
 from darkroom.tune import classifier_trials, model_trials
 from darkroom.tune.choose import choose_setting
@@ -259,10 +261,10 @@ def test_a_classifier_needs_validation_rows(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- figures
 
 
-def drawn(folder: Path, searches: list[tuning_figures.Search]) -> str:
+def drawn(folder: Path, searches: list[Search]) -> str:
     path = str(folder / "tuning.svg")
-    with figures.drawing("tuning.svg"):
-        figures.save(tuning_figures.tuning(searches), path)
+    with drawing.drawing("tuning.svg"):
+        drawing.save(tuning.drawn(searches), path)
     return Path(path).read_text()
 
 
@@ -271,8 +273,8 @@ def test_the_figure_shows_every_search(tmp_path: Path) -> None:
     for n in range(1, 13):
         fitted(n)
     choose(tmp_path, *range(1, 13))
-    searches = tuning_figures.read([str(tmp_path / "best.json")])
-    (row,) = tuning_figures.table(searches)
+    searches = read_searches([str(tmp_path / "best.json")])
+    (row,) = tuning.table(searches)
     assert (row["name"], row["of"], row["trials"]) == ("knn on f", "", 12)
     assert row["failed"] == sum(t.state == "failed" for t in searches[0].trials) > 0
     text = drawn(tmp_path, searches)
@@ -285,7 +287,7 @@ def test_the_figure_shows_every_search(tmp_path: Path) -> None:
         "importance",
     ):
         assert words in text
-    assert "stopped early" not in text and "not told" not in text
+    assert "stopped early" not in text and "not known" not in text
     assert drawn(tmp_path, searches) == text
 
 
@@ -294,8 +296,8 @@ def test_the_figure_says_what_it_cannot_show(tmp_path: Path) -> None:
     fitted = Fitted(tmp_path)
     fitted(1)
     choose(tmp_path, 1)
-    assert "not told: 1 trials came to" in drawn(
-        tmp_path, tuning_figures.read([str(tmp_path / "best.json")])
+    assert "not known: 1 trials came to" in drawn(
+        tmp_path, read_searches([str(tmp_path / "best.json")])
     )
 
 

@@ -1,25 +1,18 @@
-"""The searches for settings in the report: what each trial came to, which setting mattered.
+"""The section of tuning: the value of each trial, and which setting mattered.
 
-Read from `best.json` and `trials.csv` of each search; drawn in the style of
-`darkroom.report.figures`. Searches of one model, or of one classifier on one model, over folds
-and seeds share their panels.
+Searches of one model, or of one classifier on one model, over folds and seeds share their panels.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from darkroom.overrides import cell
-from darkroom.overrides import plain as said
-from darkroom.report.figures import (
+from darkroom.overrides import plain as written
+from darkroom.report.drawing import (
     BLUE,
     GRAY,
     INK,
@@ -32,6 +25,8 @@ from darkroom.report.figures import (
     in_words,
     plain,
 )
+from darkroom.report.results import Results
+from darkroom.report.searches import Search
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,72 +34,16 @@ if TYPE_CHECKING:
 
 MOST_SEARCHED = 6  # models and classifiers drawn; the table has all
 MOST_AXES = 8  # settings of the parallel coordinates, the most important first
-SMALLER_IS_BETTER = ("loss", "log_loss")
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A row of `trials.csv`; `value` is NaN where it failed."""
-
-    number: int
-    state: str
-    value: float
-    params: dict[str, Any]
-    epochs: int
+def section(results: Results) -> list[dict[str, Any]]:
+    """A row a search."""
+    return table(results.searches)
 
 
-@dataclass(frozen=True)
-class Search:
-    """One search.
-
-    Attributes
-    ----------
-    name : what was tuned: `cnn`, or `svm on cnn`. of : its run and fold, where there are more.
-    best : `best.json`. trials : in their order.
-    """
-
-    name: str
-    of: str
-    best: dict[str, Any]
-    trials: list[Trial]
-
-    @property
-    def sign(self) -> int:
-        """1 where a smaller value is better, else -1."""
-        return 1 if self.best["objective"] in SMALLER_IS_BETTER else -1
-
-
-def read(paths: Sequence[str]) -> list[Search]:
-    """The searches of a data set.
-
-    Parameters
-    ----------
-    paths : of every `best.json`; `trials.csv` stands beside each.
-    """
-    found = []
-    for path in paths:
-        best = json.loads(Path(path).read_text(encoding="utf-8"))
-        name = best["model"]
-        if "classifier" in best:
-            name = f"{best['classifier']} on {name}"
-        words = [f"seed {best['seed']}"] if best.get("seed") is not None else []
-        words += [best["fold"]] if best["fold"] != "holdout" else []
-        with Path(path).with_name("trials.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        trials = [_trial(row, best["space"]) for row in rows]
-        found.append(Search(name, ", ".join(words), best, trials))
-    return found
-
-
-def _trial(row: dict[str, str], space: dict[str, Any]) -> Trial:
-    params = {}
-    for path, values in space.items():
-        if isinstance(values, list):
-            params[path] = {cell(v): v for v in values}[row[path]]
-        else:
-            params[path] = float(row[path])
-    value = float(row["value"]) if row["value"] and row["state"] != "failed" else math.nan
-    return Trial(int(row["number"]), row["state"], value, params, int(row["epochs"]))
+def figure(results: Results) -> Figure:
+    """The trials of all searches."""
+    return drawn(results.searches)
 
 
 def table(searches: Sequence[Search]) -> list[dict[str, Any]]:
@@ -129,7 +68,7 @@ def table(searches: Sequence[Search]) -> list[dict[str, Any]]:
                 "trial": best["trial"],
                 "epochs": ran,
                 "spared": sum(whole - t.epochs for t in pruned),
-                "params": [(path, said(value)) for path, value in best["params"].items()],
+                "params": [(path, written(value)) for path, value in best["params"].items()],
             }
         )
     return rows
@@ -138,7 +77,7 @@ def table(searches: Sequence[Search]) -> list[dict[str, Any]]:
 # ---------------------------------------------------------------- drawing
 
 
-def tuning(searches: Sequence[Search]) -> Figure:
+def drawn(searches: Sequence[Search]) -> Figure:
     """History, importances and parallel coordinates of each model and classifier tuned."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -215,7 +154,7 @@ def _importances(axis: Axes, searches: Sequence[Search]) -> None:
         axis.axis("off")
         axis.set_title("importance")
         reason = searches[0].best["note"]
-        axis.text(0, 0.9, f"not told: {_folded(reason)}", transform=axis.transAxes, va="top",
+        axis.text(0, 0.9, f"not known: {_folded(reason)}", transform=axis.transAxes, va="top",
                   color=MUTED, style="italic", fontsize=8)  # fmt: skip
         return
     mean = _mean_importances(searches)
@@ -315,10 +254,10 @@ def _place(value: Any, values: Any) -> float:
 def _ticks(values: Any) -> Iterator[tuple[float, str]]:
     if isinstance(values, list):
         for value in values if len(values) <= 8 else (values[0], values[-1]):
-            yield _place(value, values), plain(said(value), 16)
+            yield _place(value, values), plain(written(value), 16)
         return
     low, high = values["low"], values["high"]
-    yield 0.0, said(low)
+    yield 0.0, written(low)
     middle = math.sqrt(low * high) if values["log"] else (low + high) / 2
     yield 0.5, f"{middle:.3g}"
-    yield 1.0, said(high)
+    yield 1.0, written(high)

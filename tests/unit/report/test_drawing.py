@@ -12,8 +12,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from darkroom.report import curves, figures
+from darkroom.report import classes, comparison, drawing, images, scores, sheets, training
 from darkroom.report.figure_names import FIGURES
+from darkroom.report.results import Curve
 from tests.support.figures import drawn, history, words
 
 HOSTILE = ["<script>x</script>", "日本語", "$a_1$", "قطة", "🐶", "a\x00b\n", "long" * 30, "&amp;"]
@@ -37,23 +38,23 @@ def table_of_scores(n: int = 3) -> pd.DataFrame:
 def some_figure(name: str, names: list[str]) -> Figure:
     k = len(names)
     if name == "learning_curves.svg":
-        return curves.learning_curves([curves.Curve(names[0], "0", "holdout", history(), 4)])
+        return training.learning_curves([Curve(names[0], 0, "holdout", history(kept=4))])
     if name == "comparison.svg":
-        course = curves.Course.of([curves.Curve("m", "0", "holdout", history())])
-        return curves.comparison([(names[0], [(n, course) for n in names[: curves.MOST_MODELS]])])
+        course = comparison.MeanCurve.of([Curve("m", 0, "holdout", history())])
+        return comparison.comparison([(names[0], [(n, course) for n in names[: comparison.MOST]])])
     if name == "class_counts.svg":
         columns = {"train": np.arange(1, k + 1), "validation": 1, "test": 2, "unused": 0}
-        return figures.class_counts(pd.DataFrame(columns, index=names))
+        return images.class_counts(pd.DataFrame(columns, index=names))
     if name == "scores.svg":
-        return figures.scores(table_of_scores(), {("m", "c0"): [0.94, 0.96]}, 0.9)
+        return scores.drawn(table_of_scores(), {("m", "c0"): [0.94, 0.96]}, 0.9)
     if name == "confusion.svg":
         matrix = np.eye(k) * 5 + np.roll(np.eye(k), 1, axis=1)
-        return figures.confusions({names[0]: matrix, "other": matrix}, names)
+        return classes.confusions({names[0]: matrix, "other": matrix}, names)
     if name == "calibration.svg":
         sure = np.linspace(0.3, 1, 50)
-        return figures.calibration({names[0]: figures.reliability(sure, sure > 0.5)})
+        return classes.calibration({names[0]: classes.reliability(sure, sure > 0.5)})
     image = np.zeros((8, 8, 3), np.uint8)
-    return figures.sheet(figures.Sheet([(n, [image] * 3) for n in names[:9]]))
+    return sheets.sheet(sheets.Sheet([(n, [image] * 3) for n in names[:9]]))
 
 
 SOME = FIGURES[:7]
@@ -65,10 +66,10 @@ def test_any_number_of_classes(tmp_path: Path, k: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a glyph that no font has is not worth a warning
         for name in SOME:
-            with figures.drawing(name):
+            with drawing.drawing(name):
                 text = drawn(some_figure(name, names), tmp_path / name)
             if name.endswith(".svg"):
-                page = figures.inline(str(tmp_path / name), 'a "title" <b>')
+                page = drawing.inline(str(tmp_path / name), 'a "title" <b>')
                 assert "<script" not in text + page
                 assert "$a_1$" in words(text) or name != "class_counts.svg" or not 2 < k <= 40
 
@@ -76,7 +77,7 @@ def test_any_number_of_classes(tmp_path: Path, k: int) -> None:
 def test_same_figure_same_bytes(tmp_path: Path) -> None:
     for turn in ("a", "b"):
         for name in SOME:
-            with figures.drawing(name):
+            with drawing.drawing(name):
                 drawn(some_figure(name, ["x", "y", "z"]), tmp_path / turn / name)
     for name in SOME:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -86,7 +87,7 @@ def test_settings_of_matplotlib_are_left_alone() -> None:
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    with figures.drawing():
+    with drawing.drawing():
         assert matplotlib.rcParams["svg.fonttype"] == "none"
     assert dict(matplotlib.rcParams) == before
 
@@ -94,25 +95,25 @@ def test_settings_of_matplotlib_are_left_alone() -> None:
 def test_nothing_to_show_is_said_in_words(tmp_path: Path) -> None:
     empty = pd.DataFrame({"train": [], "test": []})
     said = {
-        "No network was trained": curves.learning_curves([]),
-        "no two networks": curves.comparison([]),
-        "nothing to count": figures.class_counts(empty),
-        "no scores": figures.scores(table_of_scores(0), {}, None),
-        "nothing can be confused": figures.confusions({"m": np.zeros((2, 2))}, ["a", "b"]),
-        "no calibration": figures.calibration(
-            {"m": figures.reliability(np.zeros(0), np.zeros(0, bool))}
+        "No network was trained": training.learning_curves([]),
+        "no two networks": comparison.comparison([]),
+        "nothing to count": images.class_counts(empty),
+        "no scores": scores.drawn(table_of_scores(0), {}, None),
+        "nothing can be confused": classes.confusions({"m": np.zeros((2, 2))}, ["a", "b"]),
+        "no calibration": classes.calibration(
+            {"m": classes.reliability(np.zeros(0), np.zeros(0, bool))}
         ),
-        "no image was taken": figures.confusions({"m": np.eye(50)}, list(map(str, range(50)))),
+        "no image was taken": classes.confusions({"m": np.eye(50)}, list(map(str, range(50)))),
     }
     for i, (reason, figure) in enumerate(said.items()):
-        with figures.drawing():
+        with drawing.drawing():
             assert reason in words(drawn(figure, tmp_path / f"{i}.svg"))
 
 
 def test_reliability_counts_and_error() -> None:
     sure = np.array([0.95, 0.95, 0.95, 0.95, 1.0, 0.12])
     right = np.array([True, True, True, False, True, False])
-    r = figures.reliability(sure, right)
+    r = classes.reliability(sure, right)
     assert r.count.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0, 5]
     assert r.accuracy[9] == pytest.approx(0.8)
     assert r.confidence[9] == pytest.approx(0.96)
@@ -121,7 +122,7 @@ def test_reliability_counts_and_error() -> None:
 
 def test_worst_pairs_are_ordered_and_leave_the_diagonal_out() -> None:
     matrix = np.array([[90.0, 7, 3], [0, 10, 0], [8, 0, 2]])
-    assert figures.worst_pairs(matrix, 5) == [
+    assert classes.worst_pairs(matrix, 5) == [
         (2, 0, 8.0, 0.8),
         (0, 1, 7.0, 0.07),
         (0, 2, 3.0, 0.03),
@@ -130,16 +131,16 @@ def test_worst_pairs_are_ordered_and_leave_the_diagonal_out() -> None:
 
 def test_a_matrix_shows_its_counts(tmp_path: Path) -> None:
     matrix = np.array([[41.0, 2.5], [3, 1234]])
-    with figures.drawing():
-        text = words(drawn(figures.confusions({"svm": matrix}, ["no", "yes"]), tmp_path / "c.svg"))
+    with drawing.drawing():
+        text = words(drawn(classes.confusions({"svm": matrix}, ["no", "yes"]), tmp_path / "c.svg"))
     for word in ("41", "2.5", "3", "1234", "no", "yes", "svm"):
         assert word in text.split()
 
 
 def test_the_baseline_is_drawn_only_where_it_is_near(tmp_path: Path) -> None:
     def verticals(baseline: float) -> int:
-        with figures.drawing():
-            axis = figures.scores(table_of_scores(), {}, baseline).axes[0]
+        with drawing.drawing():
+            axis = scores.drawn(table_of_scores(), {}, baseline).axes[0]
         return sum(1 for line in axis.lines if list(line.get_xdata()) == [baseline] * 2)
 
     assert verticals(0.9) == 1
@@ -161,14 +162,14 @@ def test_images_are_fitted(
     shape: tuple[int, int, int], side: int, expected: tuple[int, int, int]
 ) -> None:
     image = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
-    fitted = figures.fit(image, side)
+    fitted = sheets.fit(image, side)
     assert fitted.shape == expected
     assert fitted.dtype == np.uint8
 
 
 def test_small_images_keep_their_own_pixels() -> None:
     image = np.array([[[0], [255]], [[9], [77]]], np.uint8)
-    fitted = figures.fit(image, 6)
+    fitted = sheets.fit(image, 6)
     assert set(np.unique(fitted)) == {0, 9, 77, 255}
     assert fitted[0, 2, 0] == 0
     assert fitted[0, 3, 0] == 255
@@ -177,26 +178,26 @@ def test_small_images_keep_their_own_pixels() -> None:
 def test_a_sheet_holds_its_pictures_pixel_for_pixel(tmp_path: Path) -> None:
     red = np.zeros((20, 20, 3), np.uint8)
     red[..., 0] = 200
-    content = figures.Sheet([("a", [red] * 8)], heads=["one"] * 8, captions=[["x\ny"] * 8])
-    with figures.drawing():
-        figures.save(figures.sheet(content, side=20), str(tmp_path / "s.png"))
+    content = sheets.Sheet([("a", [red] * 8)], heads=["one"] * 8, captions=[["x\ny"] * 8])
+    with drawing.drawing():
+        drawing.save(sheets.sheet(content, side=20), str(tmp_path / "s.png"))
     with Image.open(tmp_path / "s.png") as image:
         pixels = np.asarray(image.convert("RGB"))
     assert (pixels == [200, 0, 0]).all(axis=2).sum() == 8 * 400
 
 
 def test_names_are_cut_in_the_middle() -> None:
-    assert figures.plain("short") == "short"
-    assert figures.plain("a" * 20 + "b" * 20, 11) == "aaaaa…bbbbb"
-    assert figures.plain("a\x00\n") == "a\ufffd\ufffd"
+    assert drawing.plain("short") == "short"
+    assert drawing.plain("a" * 20 + "b" * 20, 11) == "aaaaa…bbbbb"
+    assert drawing.plain("a\x00\n") == "a\ufffd\ufffd"
 
 
 def test_inline_follows_the_theme_and_shares_no_id(tmp_path: Path) -> None:
     ids: list[str] = []
     for name in SOME[:6]:
-        with figures.drawing(name):
+        with drawing.drawing(name):
             drawn(some_figure(name, ["x", "y", "#0072b2"]), tmp_path / name)
-        text = figures.inline(str(tmp_path / name), name)
+        text = drawing.inline(str(tmp_path / name), name)
         root = ET.fromstring(text)
         ids += [e.attrib["id"] for e in root.iter() if "id" in e.attrib]
         assert "var(--ink)" in text
@@ -208,4 +209,4 @@ def test_inline_follows_the_theme_and_shares_no_id(tmp_path: Path) -> None:
     assert len(ids) == len(set(ids))
     (tmp_path / "x.svg").write_text("<svg></svg>")
     with pytest.raises(ValueError, match="no SVG"):
-        figures.inline(str(tmp_path / "x.svg"), "x")
+        drawing.inline(str(tmp_path / "x.svg"), "x")

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from darkroom.report import figures, side_by_side
-from darkroom.report.outcome import Told
-from darkroom.report.pictures import Pictures
-from darkroom.report.report import _figure
+from darkroom.report import comparison, drawing, origin
+from darkroom.report.report import DRAW
+from darkroom.report.results import Curve
+from tests.support.figures import drawn, history, words
 from tests.support.report_folder import Folder, Plan
 from tests.support.report_page import Page, write
 
@@ -25,13 +25,8 @@ DIFFER = {m: {"optimizer.name": m.removeprefix("net-"), "batch": i} for i, m in 
 @pytest.fixture(autouse=True)
 def no_other_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of the page is tested elsewhere; drawing it takes most of the time."""
-    draw = _figure
-
-    def some(name: str, told: Told, pictures: Pictures) -> Figure:
-        own = name in ("comparison.svg", "scores.svg")
-        return draw(name, told, pictures) if own else figures.in_words("left out of this test")
-
-    monkeypatch.setattr("darkroom.report.report._figure", some)
+    for name in set(DRAW) - {"comparison.svg", "scores.svg"}:
+        monkeypatch.setitem(DRAW, name, lambda _: drawing.in_words("left out of this test"))
 
 
 def judged(folder: Folder, validation: dict[str, float], right: dict[str, float]) -> None:
@@ -219,7 +214,7 @@ def test_settings_are_shown_as_they_were_written() -> None:
         "other": {"layers": ["dense"]},
     }
     settings = {"dataset": {"source": "x"}, "models": models}
-    shown = side_by_side.condensed(settings, {"net": ["net-a", "net-b"]})
+    shown = origin.condensed(settings, {"net": ["net-a", "net-b"]})
     assert shown == {
         "dataset": {"source": "x"},
         "models": {
@@ -232,3 +227,89 @@ def test_settings_are_shown_as_they_were_written() -> None:
         },
     }
     assert len(models) == 3
+
+
+# ---------------------------------------------------------------- the figure
+
+
+def timed(seconds: float, epochs: int = 5, shift: float = 0.0) -> Curve:
+    table = history(epochs).assign(seconds=seconds)
+    table[["loss", "val_loss"]] += shift
+    return Curve("m", 0, "holdout", table)
+
+
+def test_a_mean_curve_is_the_mean_of_its_runs_as_far_as_all_went() -> None:
+    curve = comparison.MeanCurve.of([timed(2), timed(4, shift=0.5), timed(6, epochs=3, shift=1.0)])
+    assert curve.runs == 3 and len(curve.seconds) == 3
+    assert curve.seconds.tolist() == [4, 8, 12]
+    epoch = np.arange(1, 4)
+    assert curve.mean["val_loss"] == pytest.approx(1.1 / epoch + 0.5)
+    assert curve.low["loss"] == pytest.approx(1 / epoch)
+    assert curve.high["loss"] == pytest.approx(1 / epoch + 1)
+
+
+def laid_together(networks: int, **changes: float) -> Figure:
+    named = [
+        (f"n{i}", comparison.MeanCurve.of([timed(i + 1, **changes)] * 2)) for i in range(networks)
+    ]
+    return comparison.comparison([("all", named)])
+
+
+def test_networks_stand_on_common_axes_by_epoch_and_by_seconds() -> None:
+    with drawing.drawing():
+        figure = laid_together(3)
+    by_epoch, by_seconds = figure.axes[0], figure.axes[2]
+    assert [len(line.get_xdata()) for line in by_epoch.lines] == [5] * 6  # validation, training
+    assert list(by_epoch.lines[0].get_xdata()) == [1, 2, 3, 4, 5]
+    assert list(by_seconds.lines[4].get_xdata()) == [3, 6, 9, 12, 15]
+    assert by_seconds.get_xlabel() == "seconds of training"
+    assert by_seconds.get_xscale() == "linear"
+    assert len(by_epoch.collections) == 3  # a band each
+
+
+def test_no_two_networks_look_alike_even_in_grey() -> None:
+    with drawing.drawing():
+        axis = laid_together(comparison.MOST).axes[0]
+    assert len(axis.lines) == comparison.MOST  # no training lines beside so many
+    looks = {(str(line._dash_pattern), line.get_marker()) for line in axis.lines}
+    assert len(looks) >= comparison.MOST - 1
+    assert len({line.get_color() for line in axis.lines}) == comparison.MOST
+
+
+def test_seconds_of_very_different_trainings_stand_on_a_log_axis() -> None:
+    with drawing.drawing():
+        axis = laid_together(comparison.WIDE_SPAN + 1).axes[2]
+    assert axis.get_xscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit"), [(30, "seconds"), (500, "minutes"), (20000, "hours of training")]
+)
+def test_long_trainings_are_told_in_their_unit(seconds: float, unit: str) -> None:
+    with drawing.drawing():
+        figure = comparison.comparison(
+            [("", [("a", comparison.MeanCurve.of([timed(seconds)]))] * 2)]
+        )
+    assert unit in figure.axes[2].get_xlabel()
+
+
+def test_without_validation_or_seconds_the_rest_is_shown(tmp_path: Path) -> None:
+    run = Curve("m", 0, "holdout", history(validation=False))
+    networks = [("a", comparison.MeanCurve.of([run])), ("b", comparison.MeanCurve.of([run]))]
+    with drawing.drawing():
+        figure = comparison.comparison([("", networks)])
+        assert "training loss" in words(drawn(figure, tmp_path / "c.svg"))
+    assert len(figure.axes) == 2 and len(figure.axes[0].lines) == 2
+
+
+def test_one_epoch_and_a_diverging_network_are_drawn(tmp_path: Path) -> None:
+    wild = history(5).assign(seconds=1.0, val_loss=[1.0, 2, np.inf, 1e9, np.nan])
+    networks = [
+        ("wild", comparison.MeanCurve.of([Curve("w", 0, "holdout", wild)])),
+        ("one", comparison.MeanCurve.of([timed(1, epochs=1)])),
+        ("plain", comparison.MeanCurve.of([timed(1, epochs=8)])),
+    ]
+    with drawing.drawing():
+        figure = comparison.comparison([("", networks)])
+        drawn(figure, tmp_path / "c.svg")
+    assert figure.axes[0].get_ylim()[1] < 20

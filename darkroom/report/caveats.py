@@ -1,0 +1,283 @@
+"""The section of caveats: what a reader must know beside the scores.
+
+Everything here is derived from the files; nothing is left to the reader's vigilance.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from darkroom.evaluate.comparisons import Difference
+from darkroom.evaluate.ranking import Choice
+from darkroom.machine.units import plural
+from darkroom.report.duplicates import NEAR, Copies
+from darkroom.report.results import Curve, Results, heading
+from darkroom.report.words import number, share, signed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEW = 20  # test images of a class, below which its own figures say little
+UNEVEN = 1.5  # largest class over smallest, from which accuracy alone misleads
+WIDE = 0.02  # half an interval, from which a reader should be warned
+
+
+def section(results: Results) -> dict[str, Any]:
+    """The caveats, and the notes of the stages."""
+    found = facts(results)
+    if results.choice is None:
+        lines = [("Nothing was evaluated", "There are no predictions, so there are no scores.")]
+    else:
+        lines = [] if found is None else caveats(found)
+    return {"list": lines, "notes": results.notes}
+
+
+def facts(results: Results) -> Facts | None:
+    """What the caveats are derived from; None where nothing was evaluated."""
+    choice = results.choice
+    score = None if choice is None else results.score(choice.key, results.part)
+    if choice is None or score is None:
+        return None
+    names = {key: heading(key) for key in choice.ranking}
+    versus = None
+    if len(choice.ranking) > 1 and choice.by != "first":
+        versus = results.difference(*choice.ranking[:2])
+    others = {
+        key: float(row["accuracy"])
+        for key in choice.ranking[1:]
+        if (row := results.score(key, results.part)) is not None
+    }
+    top = max(others, key=lambda k: others[k], default=None)
+    better = None
+    if results.part == "test" and top is not None and others[top] > score["accuracy"] + 5e-4:
+        better = (names[top], others[top])
+    alike = set(results.look_alikes["row"].tolist())
+    right = results.right(choice.key)
+    rest = right[~right.index.isin(alike)]
+    seeds: dict[str, set[int]] = {}
+    for curve in results.curves:
+        seeds.setdefault(curve.model, set()).add(curve.seed)
+    return Facts(
+        part=results.part,
+        n=len(right),
+        low=float(score["accuracy_low"]),
+        high=float(score["accuracy_high"]),
+        baseline=results.baseline,
+        counts=results.counts,
+        choice=choice,
+        names=names,
+        versus=versus,
+        better=better,
+        seeds=max(map(len, seeds.values()), default=0),
+        networks=bool(results.curves),
+        picked_epoch=any(_picked(curve, results) for curve in results.curves),
+        files=len(results.manifest),
+        unusable=int((results.manifest["status"] == "unusable").sum()),
+        copies=results.copies,
+        near=len(alike),
+        near_rest=float(rest.mean()) if alike and len(rest) else None,
+        grouped=bool(results.manifest["group"].notna().any()),
+        folds=len(results.split.folds),
+    )
+
+
+def _picked(curve: Curve, results: Results) -> bool:
+    """Whether the validation rows chose this network's epoch."""
+    seen = "val_loss" in curve.history and bool(curve.history["val_loss"].notna().any())
+    chosen: dict[str, Any] = {**results.cfg["networks"][curve.model]}
+    for search in results.searches:  # a search may have chosen other settings
+        best = search.best
+        if "classifier" not in best and (best["model"], best["fold"]) == (curve.model, curve.fold):
+            chosen |= best["params"]
+    return seen and (chosen["keep"] == "best" or bool(chosen["early_stopping"]))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the caveats are derived from; see `caveats`."""
+
+    part: str
+    n: int
+    low: float
+    high: float
+    baseline: float | None
+    counts: pd.DataFrame
+    choice: Choice
+    names: dict[tuple[str, str], str]
+    versus: Difference | None
+    better: tuple[str, float] | None
+    seeds: int
+    networks: bool
+    picked_epoch: bool
+    files: int
+    unusable: int
+    copies: Copies
+    near: int
+    near_rest: float | None
+    grouped: bool
+    folds: int
+
+
+def caveats(f: Facts) -> list[tuple[str, str]]:
+    """What a reader should keep in mind: (a few words, one or two sentences) each."""
+    out: list[tuple[str, str]] = []
+    if f.part != "test":
+        out.append(
+            (
+                "No test images",
+                "The split has no test part, so all scores are of the validation images, on which "
+                "epochs and the best classifier were chosen too: they flatter.",
+            )
+        )
+    half = (f.high - f.low) / 2
+    if math.isfinite(half) and half > WIDE:
+        out.append(
+            (
+                "Wide interval",
+                f"{f.n:,} {f.part} images pin the accuracy down only to about ±{half:.3f}.",
+            )
+        )
+    out += _uneven(f)
+    out += _runner_up(f)
+    out += _leaks(f)
+    out += _use_of_parts(f)
+    if f.networks and f.seeds == 1:
+        out.append(
+            (
+                "One seed",
+                "Each network was trained once, so how much another random start would change is "
+                "not known; the intervals cover the choice of images only.",
+            )
+        )
+    few = f.counts[f.part] if f.folds == 1 else f.counts[f.part] * f.folds
+    scarce = few[few < FEW].sort_values(kind="stable")
+    if len(scarce):
+        named = ", ".join(f"{name} ({value:,.0f})" for name, value in scarce.head(8).items())
+        more = f" and {len(scarce) - 8:,} more" if len(scarce) > 8 else ""
+        out.append(
+            (
+                "Classes with few images",
+                f"Fewer than {FEW} {f.part} images: {named}{more}. "
+                "Read the figures of these classes with their intervals.",
+            )
+        )
+    if f.unusable:
+        out.append(
+            (
+                "Unusable files",
+                f"{f.unusable:,} of {f.files:,} files ({share(f.unusable, f.files)}) could not be "
+                "used and are in no figure here; each is named below with its reason.",
+            )
+        )
+    return out
+
+
+def _uneven(f: Facts) -> list[tuple[str, str]]:
+    total = f.counts[["train", "validation", "test"]].sum(axis=1)
+    total = total[total > 0]
+    if not len(total) or total.max() / total.min() < UNEVEN:
+        return []
+    always = (
+        ""
+        if f.baseline is None
+        else f" Always predicting the most frequent class would reach {number(f.baseline)}."
+    )
+    return [
+        (
+            "Uneven classes",
+            f"{total.idxmax()} has {total.max() / total.min():.1f} times as many images as "
+            f"{total.idxmin()}; balanced accuracy, which counts each class alike, stands beside "
+            f"accuracy.{always}",
+        )
+    ]
+
+
+def _runner_up(f: Facts) -> list[tuple[str, str]]:
+    out = []
+    if f.versus is not None and len(f.choice.ranking) > 1:
+        second = f.names[f.choice.ranking[1]]
+        d = f.versus
+        if not d.distinct:
+            words = (
+                "both were right on the very same images"
+                if not d.discordant
+                else f"on the same images their accuracy differs by {signed(d.mean)} "
+                f"({signed(d.low)} to {signed(d.high)})"
+            )
+            out.append(("Not distinguishable", f"The best and the runner-up, {second}: {words}."))
+    if f.better is not None:
+        name, value = f.better
+        out.append(
+            (
+                "Another scores higher on the test",
+                f"{name} reaches {number(value)} there. It is not called the best: what is chosen by "
+                "the test images can no longer be judged by them.",
+            )
+        )
+    return out
+
+
+def _leaks(f: Facts) -> list[tuple[str, str]]:
+    out = []
+    c = f.copies
+    if c.across:
+        out.append(
+            (
+                "Copies across the split",
+                f"{plural(c.across, 'test image is', 'test images are')} byte for byte a training "
+                "image: the scores are too good by about that share.",
+            )
+        )
+    if c.disputed:
+        out.append(
+            (
+                "Contradicting labels",
+                f"{plural(c.disputed, 'file has', 'files have')} the very bytes of another file "
+                "with another label: one of the two must be wrong.",
+            )
+        )
+    if f.near:
+        rest = (
+            "" if f.near_rest is None else f" Without them its accuracy is {number(f.near_rest)}."
+        )
+        out.append(
+            (
+                "Look-alikes across the split",
+                f"{plural(f.near, 'test image looks', 'test images look')} like a training image "
+                f"(perceptual hashes at most {NEAR} of 64 bits apart). They may be the same scene "
+                f"or merely simple pictures: see the examples below.{rest}",
+            )
+        )
+    if not f.grouped:
+        out.append(
+            (
+                "No groups",
+                "Nothing says which images belong together (one patient, one scene, one video); "
+                "if some do, name their groups in the settings, or the scores will be too good.",
+            )
+        )
+    return out
+
+
+def _use_of_parts(f: Facts) -> list[tuple[str, str]]:
+    if f.part != "test":
+        return []
+    uses = []
+    if f.picked_epoch:
+        uses.append("the epoch of each network whose weights were kept")
+    if f.choice.by == "validation":
+        uses.append("the best of the classifiers")
+    chosen = (
+        f"The validation images chose {' and '.join(uses)}, so validation scores flatter a little. "
+        if uses
+        else ""
+    )
+    return [
+        (
+            "Test images used once",
+            f"{chosen}The test images chose nothing: they were used for the scores here. Settings "
+            "changed after reading this page make them less of a test.",
+        )
+    ]

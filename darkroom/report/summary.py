@@ -1,0 +1,37 @@
+"""The first paragraph of the page: the data, what was trained, the best result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from darkroom.machine.units import plural
+from darkroom.names import HEAD
+from darkroom.report.results import Results, heading
+
+
+def section(results: Results) -> dict[str, Any]:
+    """What the first paragraph says."""
+    split = results.split
+    sizes = split.table[split.folds[0]].value_counts()
+    seeds: dict[str, set[int]] = {}
+    for curve in results.curves:
+        seeds.setdefault(curve.model, set()).add(curve.seed)
+    out: dict[str, Any] = {
+        "usable": len(split.table),
+        "classes": len(split.classes),
+        "folds": len(split.folds),
+        "sizes": {part: int(sizes.get(part, 0)) for part in ("train", "validation", "test")},
+        "models": [
+            {"name": model, "times": plural(len(own), "seed", "seeds")}
+            for model, own in seeds.items()
+        ],
+        "classifiers": [c for c in dict.fromkeys(results.summary["classifier"]) if c != HEAD],
+        "best": None,
+        "baseline": results.baseline,
+    }
+    if results.choice is not None:
+        score = results.score(results.choice.key, results.part)
+        if score is not None:
+            key, by = results.choice.key, results.choice.by
+            out["best"] = {"name": heading(key), "by": by, "score": score}
+    return out

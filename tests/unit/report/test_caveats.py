@@ -1,0 +1,101 @@
+"""What a reader must be told beside the scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from darkroom.evaluate.comparisons import Difference
+from darkroom.evaluate.ranking import Choice
+from darkroom.report import caveats
+from darkroom.report.caveats import Facts
+from darkroom.report.duplicates import Copies
+
+KEYS = [("cnn", "svm"), ("cnn", "head")]
+
+
+def facts(**changes: Any) -> Facts:
+    counts = pd.DataFrame(
+        {"train": [500.0, 500], "validation": [100.0, 100], "test": [2500.0, 2500], "unused": 0.0},
+        index=["cat", "dog"],
+    )
+    nothing = Copies(pd.DataFrame(), 0, 0)
+    plain: dict[str, Any] = {
+        "part": "test",
+        "n": 5000,
+        "low": 0.94,
+        "high": 0.96,
+        "baseline": 0.5,
+        "counts": counts,
+        "choice": Choice(KEYS[0], KEYS, "validation"),
+        "names": {KEYS[0]: "svm on cnn", KEYS[1]: "cnn (network)"},
+        "versus": Difference(0.02, 0.01, 0.03, 5000, 100),
+        "better": None,
+        "seeds": 3,
+        "networks": True,
+        "picked_epoch": True,
+        "files": 6200,
+        "unusable": 0,
+        "copies": nothing,
+        "near": 0,
+        "near_rest": None,
+        "grouped": True,
+        "folds": 1,
+    }
+    return Facts(**(plain | changes))
+
+
+def told(**changes: Any) -> dict[str, str]:
+    return dict(caveats.caveats(facts(**changes)))
+
+
+def test_a_clean_result_has_one_thing_to_keep_in_mind() -> None:
+    said = told()
+    assert list(said) == ["Test images used once"]
+    assert "the epoch of each network" in said["Test images used once"]
+    assert "the best of the classifiers" in said["Test images used once"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "lead", "words"),
+    [
+        ({"part": "validation"}, "No test images", "flatter"),
+        ({"low": 0.8, "high": 0.9}, "Wide interval", "±0.050"),
+        ({"seeds": 1}, "One seed", "trained once"),
+        ({"unusable": 62}, "Unusable files", "62 of 6,200 files (1.0 %)"),
+        ({"grouped": False}, "No groups", "patient"),
+        ({"near": 3, "near_rest": 0.9}, "Look-alikes across the split", "0.900"),
+        ({"near": 1}, "Look-alikes across the split", "1 test image looks"),
+        ({"copies": Copies(pd.DataFrame(), 0, 4)}, "Copies across the split", "4 test images are"),
+        ({"copies": Copies(pd.DataFrame(), 1, 0)}, "Contradicting labels", "1 file has"),
+        ({"better": ("knn", 0.99)}, "Another scores higher on the test", "knn reaches 0.990"),
+        (
+            {"versus": Difference(0.001, -0.01, 0.012, 9, 3)},
+            "Not distinguishable",
+            "cnn (network): on the same images their accuracy differs by +0.001 (−0.010 to +0.012)",
+        ),
+        (
+            {"versus": Difference(0, 0, 0, 9, 0)},
+            "Not distinguishable",
+            "the very same images",
+        ),
+    ],
+)
+def test_each_caveat_is_told(changes: dict[str, Any], lead: str, words: str) -> None:
+    said = told(**changes)
+    assert words in said[lead]
+    assert lead not in told()
+
+
+def test_uneven_and_scarce_classes() -> None:
+    counts = facts().counts
+    counts.loc["fox"] = [30.0, 5, 7, 0]
+    said = told(counts=counts)
+    assert "cat has 73.8 times as many images as fox" in said["Uneven classes"]
+    assert "would reach 0.500" in said["Uneven classes"]
+    assert "fox (7)" in said["Classes with few images"]
+    assert "cat" not in said["Classes with few images"]
+    # Of three folds each class is tested three times over.
+    assert "Classes with few images" not in told(counts=counts, folds=3)
