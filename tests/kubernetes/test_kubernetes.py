@@ -108,7 +108,7 @@ def pods(tmp_path_factory: pytest.TempPathFactory, bucket: str) -> Iterator[Pods
     clone.mkdir()
     workspace = make_workspace(clone)
     (workspace.root / "overlay.yaml").write_text(yaml.safe_dump(SMALL))
-    (workspace.root / ".gitignore").write_text(".snakemake/\n.cache/\n")
+    (workspace.root / ".gitignore").write_text(".snakemake/\n.cache/\n__pycache__/\n")
     me = ["-c", "user.name=x", "-c", "user.email=x@localhost"]
     for words in (["init", "-q"], ["add", "-A"], [*me, "commit", "-qm", "all"]):
         subprocess.run(["git", *words], cwd=workspace.root, check=True)
