@@ -1,10 +1,10 @@
-"""From files to rows: what each file is, its label, and whether it can be used.
+"""From files to rows: the format, the label and the usability of each file.
 
-`manifest.index_files` is the stage; with shards it is in parts: `sharded.list_files`,
-`sharded.index_shard`, `sharded.join_index`. `check.check_files` stops a run with too many
-unusable files. `layout.recognise` finds label, given split and group by the names of files
-(`listing`) or by a CSV (`tables`), and opens no image, so it is asked before a run too.
-`examine` reads each file.
+`manifest.index_files` is the stage. With shards the stages are `sharded.list_files`,
+`sharded.index_shard` and `sharded.join_index`. `check.check_files` stops a run with too many
+unusable files. `layout.recognise` reads label, given split and group from file names
+(`listing`) or from a CSV (`tables`). It opens no image, so it also runs before a workflow
+starts. `examine` reads each file.
 
 Reads `data/{dataset}/source.json` and the files that it points to. Writes
 `results/{dataset}/manifest.parquet`, `index/*.parquet` and `unusable.csv`.

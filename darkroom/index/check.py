@@ -1,4 +1,4 @@
-"""The files that no stage can use: their list, and an end where there are too many."""
+"""List the unusable files, and stop the run where there are too many."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from darkroom.machine import disk
 
 log = logging.getLogger(__name__)
 
-NAMED = 20  # of the unusable files, in an error
+NAMED = 20  # unusable files that an error lists
 
 
 class CheckFiles(TypedDict):
-    """What the check reads: the data set's name."""
+    """Settings of the stage: the data set's name."""
 
     dataset: str
 
 
 def check_files(manifest: str, output: str, *, cfg: CheckFiles, limit: float) -> None:
-    """List the unusable files in a CSV, and stop where there are too many.
+    """List the unusable files in a CSV, and raise an error where there are too many.
 
     Parameters
     ----------
     manifest : manifest.parquet.
-    output : the CSV to make: path, label, reason of each unusable file, in the order of path.
+    output : the CSV to write: path, label and reason of each unusable file, sorted by path.
     cfg : the settings.
     limit : the fraction of the files that may be unusable.
 
     Raises
     ------
     UserError
-        More than that fraction is unusable (the first files are named; the log has all), no
-        file at all is usable, or those that are have fewer than two labels.
+        The unusable files exceed `limit`, no file is usable, or the usable files have fewer
+        than two labels. The error lists the first unusable files, the log file all of them.
     """
     import pyarrow.parquet as parquet
 
@@ -54,28 +54,28 @@ def check_files(manifest: str, output: str, *, cfg: CheckFiles, limit: float) ->
     share = len(listed) / max(len(bad), 1)
     key = f"datasets.{cfg['dataset']}"
     if len(listed) == len(bad):
-        said = f"none of the {len(bad):,} files of {cfg['dataset']} can be used"
-        mend = f"check {key}.source and {key}.decode"
+        problem = f"none of the {len(bad):,} files of {cfg['dataset']} can be used"
+        remedy = f"check {key}.source and {key}.decode"
     elif share > limit:
-        said = (
+        problem = (
             f"{len(listed):,} of {len(bad):,} files of {cfg['dataset']} ({share:.1%}) are unusable, "
             f"and {key}.max_unusable allows {limit:.1%}"
         )
-        mend = f"mend or remove them, or raise {key}.max_unusable to go on without them"
+        remedy = f"repair or remove them, or raise {key}.max_unusable to continue without them"
     elif len(good) < 2:
-        said = f"the usable files of {cfg['dataset']} have one label only, {next(iter(good))!r}"
-        mend = "at least two classes are needed to tell apart"
+        problem = f"the usable files of {cfg['dataset']} have one label only, {next(iter(good))!r}"
+        remedy = "at least two classes are needed"
     else:
         return
     where = _whole_list_to_file(lines) if len(lines) > NAMED else ""
     shown = lines[:NAMED]
     if len(lines) > NAMED:
         shown.append(f"  … and {len(lines) - NAMED:,} more{where}")
-    raise UserError("\n".join([f"{said}: {mend}", *shown]))
+    raise UserError("\n".join([f"{problem}: {remedy}", *shown]))
 
 
 def _whole_list_to_file(lines: list[str]) -> str:
-    """Write all lines to the log file alone: the terminal gets the first few."""
+    """Write all lines to the log file only; returns a phrase that names the file."""
     logger: logging.Logger | None = log
     where = ""
     while logger is not None:

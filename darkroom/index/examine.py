@@ -1,7 +1,7 @@
-"""What each file holds: read once, whole, hashed, and decoded in a worker process.
+"""Read each file once, hash it, and decode it in a worker process.
 
-Nothing that is in a file ends the run: damage, a crash of the decoder, a name that cannot be
-opened are that file's `trouble`.
+No file ends the run: damage, a crash of the decoder or an unreadable path become the file's
+`trouble`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from darkroom.machine.progress import progress
 T = TypeVar("T")
 
 MAX_BYTES = 1 << 30
-"""Size that a file may have: it is read whole."""
+"""Largest allowed file, in bytes: each file is read into memory."""
 
 BLOCK = 128
-"""Most files that are handed to a worker at a time."""
+"""Most files in one task of a worker."""
 
 NUMBERS = ("width", "height", "bit_depth", "frames", "orientation")
 
@@ -39,7 +39,7 @@ NUMBERS = ("width", "height", "bit_depth", "frames", "orientation")
 
 @dataclass(slots=True)
 class Block:
-    """What some files hold, column by column: a worker's answer."""
+    """Results of a worker for some files, one list per column."""
 
     size: list[int] = field(default_factory=list)
     inode: list[tuple[int, int]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Block:
 
 
 class Findings:
-    """What all files hold, column by column; about 150 bytes a file. -1 stands for unknown."""
+    """Results for all files, one column per field; about 150 bytes a file. -1: unknown."""
 
     def __init__(self, n: int) -> None:
         self.size = np.zeros(n, np.int64)
@@ -68,7 +68,7 @@ class Findings:
         self._same: dict[Any, Any] = {}
 
     def put(self, places: list[int], block: Block) -> None:
-        """Take over a worker's answer for the files at these places."""
+        """Store a worker's results for the files at these positions."""
         self.size[places] = block.size
         self.inode[places] = block.inode
         digests = b"".join(d or bytes(32) for d in block.sha256)
@@ -83,17 +83,17 @@ class Findings:
             self.conversions[i] = self.same(block.conversions[k])
 
     def same(self, value: T) -> T:
-        """One object for equal values: there are few different ones, and many files."""
+        """One shared object for equal values, which saves memory."""
         return cast("T", self._same.setdefault(value, value))
 
 
 def examine(root: str, paths: list[str], policy: Policy) -> Block:
-    """Read, hash and decode some files; never raises for what is in them or their access.
+    """Read, hash and decode some files; a damaged or unreadable file raises nothing.
 
     Raises
     ------
     OSError
-        A file that was listed went away, or its file server did: of it nothing is known.
+        A listed file, or its file server, is gone.
     """
     block = Block()
     thumbnails = np.zeros((len(paths), THUMBNAIL, THUMBNAIL), np.uint8)
@@ -132,18 +132,20 @@ def examine(root: str, paths: list[str], policy: Policy) -> Block:
 
 
 def _went_away(error: Exception, path: str) -> bool:
-    """Whether a file is gone that was listed; a link to nothing was never there."""
+    """Whether a listed file is gone; a broken link does not count."""
     number = getattr(error, "errno", None)
     return number in disk.LOST or (number == errno.ENOENT and not Path(path).is_symlink())
 
 
 def read_file(path: str) -> tuple[bytes, int, tuple[int, int]]:
-    """All bytes, the size, and which file it really is (device and inode).
+    """All bytes, the size in bytes, and the file's identity (device and inode).
 
     Raises
     ------
     DecodeError
-        Not a regular file, or larger than `MAX_BYTES`. Else an `OSError` or `ValueError`.
+        Not a regular file, or larger than `MAX_BYTES`.
+    OSError, ValueError
+        The file cannot be opened or read.
     """
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not wait for a writer
     try:
@@ -165,10 +167,10 @@ def read_file(path: str) -> tuple[bytes, int, tuple[int, int]]:
 def perceptual_hash(thumbnails: np.ndarray) -> np.ndarray:
     """64-bit perceptual hashes of small grey images.
 
-    The discrete cosine transform's 8 x 8 lowest frequencies but for the constant row and
-    column, each compared with their median (Zauner 2010, "Implementation and benchmarking
-    of perceptual image hash functions", section 3.2.1, whose mean filter the area resize to
-    32 x 32 stands for). Images that look alike differ in few bits; a flat image gives 0.
+    Each bit compares one of the 8 x 8 lowest frequencies of the discrete cosine transform
+    (without the constant row and column) with their median (Zauner 2010, "Implementation and
+    benchmarking of perceptual image hash functions", section 3.2.1; the area resize to
+    32 x 32 replaces its mean filter). Similar images differ in few bits; a flat image gives 0.
 
     Parameters
     ----------
@@ -182,7 +184,7 @@ def perceptual_hash(thumbnails: np.ndarray) -> np.ndarray:
     k, x = np.arange(1, 9)[:, None], np.arange(n)[None]
     basis = np.cos(np.pi * k * (2 * x + 1) / (2 * n))
     low = np.einsum("kx,nxy,ly->nkl", basis, thumbnails.astype(np.float64), basis, optimize=True)
-    # Rounded, so that sums in another order (another machine) do not turn a bit.
+    # Rounding keeps the bits equal across machines, which sum in different orders.
     low = np.round(low.reshape(len(low), 64), 3)
     bits = low > np.median(low, axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
@@ -194,13 +196,13 @@ def perceptual_hash(thumbnails: np.ndarray) -> np.ndarray:
 def examine_all(
     root: str, paths: list[str], trouble: list[str], policy: Policy, threads: int
 ) -> Findings:
-    """Examine files in worker processes, but for those that are missing already.
+    """Examine files in worker processes; rows already marked missing are skipped.
 
-    A worker that dies costs one file at most: the files of its block are tried again one by
-    one, so that the one which crashes the decoder (or takes all memory) is known.
+    After a worker dies, the files of its block are retried one by one, so only the file that
+    crashes the decoder (or exhausts memory) is marked unusable.
     """
     found = Findings(len(paths))
-    places = [i for i, words in enumerate(trouble) if not words.startswith("missing")]
+    places = [i for i, text in enumerate(trouble) if not text.startswith("missing")]
     n = len(places)
     size = max(1, min(BLOCK, -(-n // (8 * threads))))
     blocks = [(start, min(start + size, n)) for start in range(0, n, size)]
@@ -209,8 +211,8 @@ def examine_all(
     def work(start: int, stop: int) -> Block:
         return examine(root, [paths[i] for i in places[start:stop]], policy)
 
-    def crashed(start: int, how: str) -> str:
-        return f"crashed: the decoder ended by {how}"
+    def crashed(start: int, cause: str) -> str:
+        return f"crashed: the decoder ended by {cause}"
 
     with (
         progress("index", n, "files") as bar,

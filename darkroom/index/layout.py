@@ -1,25 +1,25 @@
-"""Where label, given split and group of each image come from.
+"""Read label, given split and group of each image from a listing.
 
-`recognise` works on a bare listing of relative paths and opens nothing but a CSV, so it
-can be asked before anything is unpacked or decoded. The layouts it knows:
+`recognise` works on relative paths and opens only CSV files, so it can run before anything
+is unpacked or decoded. Supported layouts:
 
 - class folders, at any depth below wrapper folders: `Data/cat/1.jpg`, `cat/kittens/1.jpg`;
-- the same below given splits (`train/cat/1.jpg`, `seg_test/seg_test/cat/1.jpg`,
-  `training_set/training_set/cats/1.jpg`), or the other way round (`cat/train/1.jpg`);
+- class folders below split folders (`train/cat/1.jpg`, `seg_test/seg_test/cat/1.jpg`,
+  `training_set/training_set/cats/1.jpg`), or above them (`cat/train/1.jpg`);
 - one flat folder, or one per split, whose file names begin with the label (`cat.0.jpg`);
 - a CSV, or a pair such as train.csv and test.csv (`darkroom.index.tables`);
 - regular expressions on the path (`kind: pattern`).
 
-Rules where a listing leaves room, all told in `Recognised.sentence`:
+Rules for ambiguous listings; `Recognised.sentence` reports those that applied:
 
-- hidden files, `__MACOSX` and the like never count; nor do companions (text, tables, code,
-  archives, arrays) and files of unknown kind outside the class folders;
-- a file with an image's suffix always counts; inside a class folder a file of unknown or no
-  suffix counts too (its content decides);
+- hidden files, `__MACOSX` and the like are ignored, and so are companions (text, tables, code,
+  archives, arrays) and files of unknown type outside the class folders;
+- a file with an image suffix is always a row; so is a file of unknown or no suffix inside a
+  class folder (its content decides);
 - a whole folder without any label (a competition's test set, `masks/` beside `images/`) is
   left out; a single file without one, among labelled files, is a row without a label;
-- a CSV wins over class folders where it names at least half of the images, unless both say
-  the same, in which case the folders' names are used;
+- a CSV that names at least half of the images has priority over class folders, unless both
+  give the same classes: then the folder names are the labels;
 - a given split needs two of train, validation and test; one alone is an ordinary folder.
 """
 
@@ -73,9 +73,9 @@ class Recognised:
     """The rows of a data set before any file is opened, ascending by path.
 
     `path` is relative to the source's root; `label`, `split` (train, validation or test) and
-    `group` are None where unknown; `trouble` says why a row is unusable already (missing,
-    listed twice), and is empty else. `ignored` counts the files that are no rows. `kind` is
-    folders, table or pattern.
+    `group` are None where unknown; `trouble` is the reason of a row that is already unusable
+    (missing, listed twice), else empty. `ignored` counts the files that are not rows. `kind`
+    is folders, table or pattern.
     """
 
     kind: str
@@ -107,8 +107,8 @@ def recognise(
     paths : files, relative to the source's root, with `/`.
     cfg : the settings `layout`, every key given.
     group : regular expression on the path; its group 1 keeps rows together.
-    open_text : opens a CSV of the listing by its path: its text, bytes, or an open file. None:
-        tables are not looked into.
+    open_text : opens a CSV of the listing by its path; returns text, bytes or an open file.
+        None: tables are not read.
 
     Returns
     -------
@@ -117,10 +117,10 @@ def recognise(
     Raises
     ------
     UserError
-        The listing cannot be read as a labelled data set, or contradicts the settings: what
-        was seen, and what to set.
+        The listing is not a labelled data set, or contradicts the settings. The message
+        describes the listing and names the setting to change.
     """
-    kind = _kind_asked(cfg, group)
+    kind = _kind(cfg, group)
     listing = Listing(paths, cfg["root"], cfg["ignore"])
     if not listing.images and kind != "table":
         raise UserError(f"layout: no image files were found{listing.seen()}")
@@ -128,12 +128,12 @@ def recognise(
     if cfg["label"] is not None:
         rows = _by_pattern(listing, cfg["label"])
     elif kind == "folders":
-        rows = _by_folders(listing, asked=True)
+        rows = _by_folders(listing, required=True)
     elif kind == "table":
-        rows = by_table(listing, cfg, open_text, asked=True)
+        rows = by_table(listing, cfg, open_text, required=True)
     else:
-        folders = _by_folders(listing, asked=False)
-        rows = by_table(listing, cfg, open_text, asked=False, folders=folders) or folders
+        folders = _by_folders(listing, required=False)
+        rows = by_table(listing, cfg, open_text, required=False, folders=folders) or folders
     if rows is None:
         _one_class(listing)
         raise UserError(
@@ -153,7 +153,7 @@ def recognise(
     return _finish(listing, rows)
 
 
-def _kind_asked(cfg: Layout, group: str | None) -> str:
+def _kind(cfg: Layout, group: str | None) -> str:
     kind = str(cfg["kind"])
     of_table = next((f"layout.{k}" for k, v in cfg.items() if v and k in _TABLE_SETTINGS), None)
     if cfg["label"] is not None:
@@ -170,7 +170,7 @@ def _kind_asked(cfg: Layout, group: str | None) -> str:
             raise UserError(f"{of_table} needs kind table, not folders: set one")
         kind = "table"
     if group is not None and cfg["group_column"]:
-        raise UserError("group and layout.group_column both say what stays together: set one")
+        raise UserError("group and layout.group_column both define groups: set one")
     return kind
 
 
@@ -196,9 +196,9 @@ class _Node:
 
 @dataclass
 class _Reading:
-    """What one subtree says: labels by folder, or by file name."""
+    """The labels of one subtree: by folder, or by file name."""
 
-    how: str  # folders or names
+    by: str  # folders or names
     labels: dict[str, str]  # folder path -> label; or prefix -> label for names
     top: _Node
     out: list[_Node] = field(default_factory=list)
@@ -225,7 +225,7 @@ def _tree(listing: Listing) -> _Node:
 
 
 def _descend(node: _Node, known: frozenset[str] = frozenset()) -> _Node:
-    """Through wrapper folders, to the first one that holds several things."""
+    """Skip wrapper folders, down to the first folder with several entries."""
     while len(node.children) == 1 and 10 * len(node.direct) <= node.total:
         (child,) = node.children.values()
         if child.name in known:
@@ -235,26 +235,26 @@ def _descend(node: _Node, known: frozenset[str] = frozenset()) -> _Node:
 
 
 def _one_class(listing: Listing) -> None:
-    """Say so where the trouble is that there is but one class folder."""
+    """Raise a specific error where the listing has a single class folder."""
     folders = {p.rpartition("/")[0] for p in listing.images}
     names = {f.rpartition("/")[2] for f in folders}
     if len(names) == 1 and folders != {""}:
         where = few([f"{f}/" for f in sorted(folders)])
         raise UserError(
             f"layout: only one class folder was found, {where} ({len(listing.images):,} images): at "
-            "least two classes are needed to tell apart; if file names or a CSV say the label, set "
+            "least two classes are needed; if file names or a CSV contain the label, set "
             "layout.label to a regular expression, or layout.table"
         )
 
 
-def _by_folders(listing: Listing, asked: bool) -> Rows | None:
+def _by_folders(listing: Listing, required: bool) -> Rows | None:
     """Rows by class folders, below or above split folders; None where there are none."""
     tree = _descend(_tree(listing))
     rows = Rows("folders")
     splits, left = _split_folders(tree)
     turned = None
     if splits:
-        read = _read_splits([node for node, _ in splits], asked)
+        read = _read_splits([node for node, _ in splits], required)
         if not read:
             return None
         left += [node for node, _ in splits if node not in read]
@@ -265,7 +265,7 @@ def _by_folders(listing: Listing, asked: bool) -> Rows | None:
         readings = list(read.values())
         where = joined([f"{node.path}/" for node in read])
     else:
-        reading = _classes(tree, frozenset(), asked)
+        reading = _classes(tree, frozenset(), required)
         if reading is None:
             return None
         turned = _class_then_split(reading)
@@ -273,11 +273,11 @@ def _by_folders(listing: Listing, asked: bool) -> Rows | None:
         readings = [reading]
         where = f"{reading.top.path}/" if reading.top.path else ""
     _unknown_in_classes(listing, rows, readings)
-    hows = {r.how for r in readings}
+    kinds = {r.by for r in readings}
     labels = rows.labels
-    if hows == {"names"}:
+    if kinds == {"names"}:
         what = f"labels from the beginnings of the file names ({few(labels)})"
-    elif "names" in hows:
+    elif "names" in kinds:
         what = f"{len(labels)} labels from class folders and file names"
     else:
         what = f"{len(labels)} class folders"
@@ -291,13 +291,13 @@ def _by_folders(listing: Listing, asked: bool) -> Rows | None:
     out = {path for node in left for inner in node.below() for path in inner.direct}
     for path in set(listing.images) - out - set(rows.path):
         rows.add(path, None)  # beside the class folders
-    rows.said.append(f"{what} ({len(rows.path):,} files)")
-    rows.said += left_out([(node.path, node.total) for node in left], "no label")
+    rows.sentences.append(f"{what} ({len(rows.path):,} files)")
+    rows.sentences += left_out([(node.path, node.total) for node in left], "no label")
     return rows
 
 
 def _split_folders(tree: _Node) -> tuple[list[tuple[_Node, str]], list[_Node]]:
-    """Folders of given parts right below, and their siblings, which are left out."""
+    """Child folders that are given parts, and their siblings, which are left out."""
     children = list(tree.children.values())
     named = [(c, *part_and_rest(c.name)) for c in children]
     loose = {c: part for c, part, _ in named if part}
@@ -314,27 +314,27 @@ def _split_folders(tree: _Node) -> tuple[list[tuple[_Node, str]], list[_Node]]:
     return list(chosen.items()), [c for c in children if c not in chosen] if chosen else []
 
 
-def _read_splits(nodes: list[_Node], asked: bool) -> dict[_Node, _Reading]:
-    """What the split folders say that say anything."""
+def _read_splits(nodes: list[_Node], required: bool) -> dict[_Node, _Reading]:
+    """Labels below each split folder; split folders without labels are omitted."""
     rests = [part_and_rest(node.name)[1] for node in nodes]
     if all(rests) and len(set(rests)) > 1:  # train_cat, train_dog, test_cat, ...
         return {
             node: _Reading("folders", {node.path: rest}, node)
             for node, rest in zip(nodes, rests, strict=True)
         }
-    readings = [_classes(node, frozenset(), asked) for node in nodes]
+    readings = [_classes(node, frozenset(), required) for node in nodes]
     known = frozenset(
-        label for r in readings if r and r.how == "folders" for label in r.labels.values()
+        label for r in readings if r and r.by == "folders" for label in r.labels.values()
     )
-    # A split with one class folder looks like a wrapper on its own.
-    readings = [r or _classes(n, known, asked) for n, r in zip(nodes, readings, strict=True)]
+    # A split with one class folder looks like a wrapper unless its class is known.
+    readings = [r or _classes(n, known, required) for n, r in zip(nodes, readings, strict=True)]
     return {n: r for n, r in zip(nodes, readings, strict=True) if r}
 
 
-def _classes(node: _Node, known: frozenset[str], asked: bool) -> _Reading | None:
-    """Class folders below a folder, or labels in the names of its files, or nothing.
+def _classes(node: _Node, known: frozenset[str], required: bool) -> _Reading | None:
+    """Class folders below a folder, or labels in its file names, or None.
 
-    `known`: class names of other parts. `asked`: the settings say that folders are classes.
+    `known`: class names of other parts. `required`: the settings set kind to folders.
     """
     node = _descend(node, known)
     children = list(node.children.values())
@@ -349,13 +349,13 @@ def _classes(node: _Node, known: frozenset[str], asked: bool) -> _Reading | None
     prefixes = _prefixes([p for n in node.below() if n not in skip for p in n.direct])
     if prefixes:
         return _Reading("names", prefixes, node, out)
-    if asked and len(children) - len(out) > 1:
+    if required and len(children) - len(out) > 1:
         return _Reading("folders", {c.path: c.name for c in children if c not in out}, node, out)
     return None
 
 
 def _are_shards(names: list[str]) -> bool:
-    """images and masks, images_001 to images_012, HAM10000_images_part_1: storage, no classes."""
+    """Storage folders, not classes: images and masks, images_001, HAM10000_images_part_1."""
     pieces = [[w for w in re.split(r"[^a-z]+", n.lower()) if w] for n in names]
     if not all(pieces):
         return False
@@ -368,7 +368,7 @@ def _are_shards(names: list[str]) -> bool:
 
 
 def _masks(child: _Node) -> list[_Node]:
-    """Folders of masks within a class folder that has its images beside them."""
+    """Mask folders within a class folder that has images beside them."""
     inner = child.children
     found = [n for name, n in inner.items() if name.lower() in _MASKS]
     return found if len(found) < len(inner) or child.direct else []
@@ -376,7 +376,7 @@ def _masks(child: _Node) -> list[_Node]:
 
 def _class_then_split(reading: _Reading) -> dict[str, str] | None:
     """Given part by folder where each class folder holds split folders."""
-    if reading.how != "folders":
+    if reading.by != "folders":
         return None
     parts: dict[str, str] = {}
     for child in reading.top.children.values():
@@ -392,7 +392,7 @@ def _class_then_split(reading: _Reading) -> dict[str, str] | None:
 
 
 def _prefixes(files: list[str]) -> dict[str, str]:
-    """Labels in the beginnings of file names such as cat.12.jpg; empty where there are none."""
+    """Labels from prefixes of file names such as cat.12.jpg; empty where there are none."""
     counts = Counter(filter(None, map(_prefix, files)))
     total = counts.total()
     if len(counts) < 2 or total < 0.98 * len(files) or len(counts) > total / 2:
@@ -417,12 +417,12 @@ def _add(
     def walk(node: _Node, label: str | None, part: str | None) -> None:
         if node in skip:
             return
-        if reading.how == "folders":
+        if reading.by == "folders":
             label = reading.labels.get(node.path, label)
         if turned:
             part = turned.get(node.path, part)
         for path in node.direct:
-            named = label if reading.how == "folders" else reading.labels.get(_prefix(path))
+            named = label if reading.by == "folders" else reading.labels.get(_prefix(path))
             rows.add(path, named, part)
         for child in node.children.values():
             walk(child, label, part)
@@ -431,8 +431,8 @@ def _add(
 
 
 def _unknown_in_classes(listing: Listing, rows: Rows, readings: list[_Reading]) -> None:
-    """Files of unknown kind inside a class folder are rows: their content decides."""
-    labels = {f: label for r in readings if r.how == "folders" for f, label in r.labels.items()}
+    """Add files of unknown type inside a class folder as rows: their content decides."""
+    labels = {f: label for r in readings if r.by == "folders" for f, label in r.labels.items()}
     parts = {p.rpartition("/")[0]: part for p, part in zip(rows.path, rows.split, strict=True)}
     for path in listing.unknown:
         folder, found = "", None
@@ -463,7 +463,7 @@ def _by_pattern(listing: Listing, pattern: str) -> Rows:
     labels = rows.labels
     if not labels:
         raise UserError(f"layout.label: the expression {pattern!r} matches no path{listing.seen()}")
-    rows.said.append(
+    rows.sentences.append(
         f"{len(labels)} labels by the expression {pattern!r} ({few(labels)}; {len(rows.path):,} files)"
     )
     return rows
@@ -484,8 +484,8 @@ def _splits_by_pattern(paths: list[str], pattern: str) -> list[str | None]:
             known[word] = given_part(word)
             if known[word] is None:
                 raise UserError(
-                    f"layout.split: the expression {pattern!r} finds {word!r} in {path!r}, which is none of "
-                    "train, validation and test under any of their names"
+                    f"layout.split: the expression {pattern!r} matches {word!r} in {path!r}, which is no "
+                    "name of train, validation or test"
                 )
         out.append(known[word])
     if not any(out):
@@ -495,7 +495,7 @@ def _splits_by_pattern(paths: list[str], pattern: str) -> list[str | None]:
     return out
 
 
-# ---------------------------------------------------------------- the end
+# ---------------------------------------------------------------- summary
 
 
 def _finish(listing: Listing, rows: Rows) -> Recognised:
@@ -506,23 +506,25 @@ def _finish(listing: Listing, rows: Rows) -> Recognised:
             f"only one label was found, {labels[0]!r} ({count:,} files)" if labels else "no labels"
         )
         raise UserError(
-            f"layout: {only}{listing.seen()}: at least two classes are needed to tell apart; "
+            f"layout: {only}{listing.seen()}: at least two classes are needed; "
             "check the source, layout.root, or set layout.label"
         )
-    said = list(rows.said)
+    sentences = list(rows.sentences)
     if any(rows.split):
         parts = Counter(s for s in rows.split if s)
         given = ", ".join(f"{p} {parts[p]:,}" for p in PARTS if parts[p])
-        said.append(f"given split: {given}")
+        sentences.append(f"given split: {given}")
     if any(rows.group):
         groups = {g for g in rows.group if g is not None}
         alone = sum(g is None for g in rows.group)
-        said.append(f"{len(groups):,} groups" + (f", {alone:,} files in none" if alone else ""))
+        sentences.append(
+            f"{len(groups):,} groups" + (f", {alone:,} files in none" if alone else "")
+        )
     if listing.globbed:
-        said.append(f"{listing.globbed:,} files left out by layout.ignore")
-    said += [f"the pattern {p!r} of layout.ignore matches nothing" for p in listing.unmatched]
+        sentences.append(f"{listing.globbed:,} files left out by layout.ignore")
+    sentences += [f"the pattern {p!r} of layout.ignore matches nothing" for p in listing.unmatched]
     if listing.outside:
-        said.append(f"{listing.outside:,} files outside {listing.root} left out")
+        sentences.append(f"{listing.outside:,} files outside {listing.root} left out")
     ignored = rows.ignored + listing.globbed + listing.outside + len(listing.companions)
     order = sorted(range(len(rows.path)), key=rows.path.__getitem__)
     return Recognised(
@@ -532,6 +534,6 @@ def _finish(listing: Listing, rows: Rows) -> Recognised:
         [rows.split[i] for i in order],
         [rows.group[i] for i in order],
         [rows.trouble[i] for i in order],
-        "; ".join(said),
+        "; ".join(sentences),
         ignored,
     )

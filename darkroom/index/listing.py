@@ -1,9 +1,9 @@
-"""The files of a bare listing by what their names claim, and the rows found among them.
+"""Files of a listing sorted by name, and the rows made from them.
 
-`Listing` sorts the files into images, companions (text, tables, code, archives, arrays) and
-files of unknown kind; hidden files, `__MACOSX` and the like never count. `given_part` knows the
-names that people give to train, validation and test. `Rows` is what `darkroom.index.tables` and
-`darkroom.index.layout` make of the files.
+`Listing` sorts files into images, companions (text, tables, code, archives, arrays) and files
+of unknown type; hidden files, `__MACOSX` and the like are ignored. `given_part` recognises
+common names of train, validation and test. `darkroom.index.tables` and `darkroom.index.layout`
+fill `Rows`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from darkroom.sources.folders import is_junk
 
 
 def words(text: str) -> list[str]:
-    """A long list of names, as it is written in the source."""
+    """Split a long list of names."""
     return text.split()
 
 
@@ -33,7 +33,7 @@ IMAGES = frozenset(
         """
     )
 )
-"""Suffixes of files that claim to be images, readable here or not."""
+"""Suffixes of image files, whether Darkroom can decode them or not."""
 
 PARTS = {
     "train": ("train", "training", "trn", "traning", "trainval"),
@@ -78,7 +78,7 @@ _GLUED = re.compile(
 
 
 class Layout(TypedDict):
-    """The settings `layout`; what each means stands in the configuration."""
+    """The settings `layout`; config.yaml explains each."""
 
     kind: str
     root: str | None
@@ -96,12 +96,12 @@ class Layout(TypedDict):
 
 
 class Listing:
-    """Files of a listing by what they claim to be, below the chosen root.
+    """Files of a listing below the chosen root, sorted by suffix and name.
 
     Parameters
     ----------
     paths : files, relative to the source's root, with `/`.
-    below : folder to look in; unset: all of it.
+    below : folder to read; None: the whole listing.
     ignore : glob patterns of paths to leave out.
     """
 
@@ -127,7 +127,9 @@ class Listing:
                 junk = hidden[folder] = "/." in f"/{folder}" or is_junk(f"{folder}/")
             if junk or name.startswith(".") or is_junk(name):
                 continue
-            matched = [g.matches(path, folder, name) for g in globs]  # each counts its own
+            matched = [
+                g.matches(path, folder, name) for g in globs
+            ]  # each glob counts its own hits
             if any(matched):
                 self.globbed += 1
                 continue
@@ -150,7 +152,7 @@ class Listing:
             self.images, self.unknown = self.unknown, []
 
     def seen(self) -> str:
-        """What was there, for a person who has to set something."""
+        """Counts and examples of the files, for error messages."""
         show = self.images or self.unknown or self.companions
         depths = Counter(p.count("/") for p in show)
         where = ", ".join(f"{n:,} at depth {d}" for d, n in sorted(depths.items())[:6])
@@ -163,13 +165,13 @@ class Listing:
 
 
 class _Glob:
-    """One pattern of `ignore`: on the whole path, or without `/` on any of its names."""
+    """One pattern of `ignore`. It matches the whole path; without `/`, any name in the path."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern, self.hits = pattern, 0
         self._names = "/" not in pattern.strip("/")
         self._match = re.compile(fnmatch.translate(pattern.strip("/"))).match
-        # A pattern of a folder covers all that is in it; '*/masks/*' covers masks/ at the top too.
+        # A folder's pattern covers its content; '*/masks/*' also covers masks/ at the top.
         self._below = re.compile(fnmatch.translate(pattern.strip("/") + "/*")).match
         tail = pattern.removeprefix("*/")
         self._top = re.compile(fnmatch.translate(tail)).match if tail != pattern else None
@@ -198,7 +200,7 @@ def given_part(name: str) -> str | None:
 
 
 def part_and_rest(name: str) -> tuple[str | None, str]:
-    """Given part in a folder's or table's name, and the words of the name that say more."""
+    """Given part in a folder's or table's name, and the other significant words of the name."""
     pieces = [w for w in re.split(r"[^a-z0-9]+", name.lower()) if w]
     if pieces[:2] in (["hold", "out"], ["held", "out"]):
         pieces[:2] = ["holdout"]
@@ -216,7 +218,7 @@ def part_and_rest(name: str) -> tuple[str | None, str]:
 
 @dataclass
 class Rows:
-    """Rows while they are found; `said` is what a person is told, `ignored` counts files."""
+    """Rows under construction. `sentences` describe them for the log; `ignored` counts files."""
 
     kind: str
     path: list[str] = field(default_factory=list)
@@ -224,7 +226,7 @@ class Rows:
     split: list[str | None] = field(default_factory=list)
     group: list[str | None] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
     ignored: int = 0
 
     def add(
@@ -248,11 +250,11 @@ class Rows:
         return sorted({label for label in self.label if label is not None})
 
 
-# ---------------------------------------------------------------- what is told
+# ---------------------------------------------------------------- words for messages
 
 
 def left_out(folders: list[tuple[str, int]], why: str) -> list[str]:
-    """Folders, each with its number of images, that are no rows: a sentence, or none."""
+    """One sentence that lists folders and their image counts; empty for no folders."""
     if not folders:
         return []
     total = sum(n for _, n in folders)
@@ -261,11 +263,11 @@ def left_out(folders: list[tuple[str, int]], why: str) -> list[str]:
 
 
 def joined(names: list[str]) -> str:
-    """All names, the last after an `and`."""
+    """Names joined by commas, the last by `and`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def few(values: list[str], most: int = 5) -> str:
-    """The first values, and how many more there are."""
+    """The first values, and the number of the rest."""
     more = f", … {len(values) - most} more" if len(values) > most else ""
     return ", ".join(values[:most]) + more

@@ -1,4 +1,4 @@
-"""The manifest: one row for every file, with what it is and whether it can be used."""
+"""The manifest: one row per file, with its properties, label and usability."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COLOR = ("rgb", "rgba", "palette", "cmyk", "ycbcr")
 
 
 class IndexFiles(TypedDict):
-    """What the index reads of the settings of a data set."""
+    """Settings of the stage."""
 
     dataset: str
     layout: Layout
@@ -39,17 +39,17 @@ def index_files(source: str, manifest: str, *, cfg: IndexFiles, threads: int) ->
     Parameters
     ----------
     source : source.json.
-    manifest : the file to make; see docs/formats.md. It does not depend on `threads`.
+    manifest : the file to write; see docs/formats.md. It does not depend on `threads`.
     cfg : the settings.
     threads : worker processes.
 
     Raises
     ------
     UserError
-        The layout is not recognised, or a folder cannot be read. Never for a file: that is
-        the file's `reason`.
+        The layout is not recognised, or a folder cannot be read. An unreadable file raises
+        nothing: its `reason` describes it.
     OSError
-        A file that was listed went away.
+        A listed file is gone.
     """
     root = root_of(source)
     rows = recognised(root, cfg["layout"], cfg["group"])
@@ -63,7 +63,7 @@ def root_of(source: str) -> str:
 
 
 def recognised(root: str, settings: Layout, group: str | None) -> layout.Recognised:
-    """What the names of all files say."""
+    """Rows recognised from the names of all files below `root`."""
 
     def open_text(path: str) -> IO[bytes]:
         try:
@@ -80,13 +80,13 @@ def recognised(root: str, settings: Layout, group: str | None) -> layout.Recogni
 def write_manifest(
     manifest: str, rows: layout.Recognised, found: Findings, meta: dict[str, Any]
 ) -> None:
-    """Find out what only all rows together tell, and write the file.
+    """Find duplicates and clashing names among all rows, and write the manifest.
 
     Parameters
     ----------
-    manifest : the file.
-    rows : what the names say.
-    found : what the files hold.
+    manifest : the file to write.
+    rows : recognised from the names.
+    found : results of examining the files, in the order of `rows`.
     meta : `dataset` and `root`.
     """
     for i, label in enumerate(rows.label):
@@ -107,7 +107,7 @@ def _odd_names(paths: list[str], found: Findings) -> None:
 
 
 def _one_file_twice(paths: list[str], labels: list[str | None], found: Findings) -> None:
-    """Several paths to one file (links): the first stays, unless their labels differ."""
+    """Mark links to one file unusable, all but the first; with different labels, all."""
     where: dict[tuple[int, int], list[int]] = defaultdict(list)
     fine = [i for i, t in enumerate(found.trouble) if not t]
     _, inverse, counts = np.unique(
@@ -126,11 +126,11 @@ def _one_file_twice(paths: list[str], labels: list[str | None], found: Findings)
 
 
 def _names_alike(paths: list[str], found: Findings) -> int:
-    """Names equal up to case or Unicode form: of equal bytes, the first stays.
+    """Mark equal files whose names differ only in case or Unicode form, all but the first.
 
     Returns
     -------
-    Count of such names whose files differ: those are used.
+    Count of such names whose files differ: they stay usable.
     """
     folded: dict[str, list[int]] = defaultdict(list)
     for i, path in enumerate(paths):
@@ -152,19 +152,19 @@ def _names_alike(paths: list[str], found: Findings) -> int:
 
 
 def _gray_among_colors(found: Findings) -> None:
-    """Grey images are worth a word where the data set has coloured ones."""
+    """Note the conversion of grey images where the data set also has coloured ones."""
     usable = [i for i, t in enumerate(found.trouble) if not t]
     if not any(found.kinds[i][0] in _COLOR for i in usable):
         return
-    said = "gray among colour images: repeated in three channels where the view is rgb"
+    note = "gray among colour images: repeated in three channels where the view is rgb"
     for i in usable:
         if found.kinds[i][0] not in _COLOR:
             before = found.conversions[i]
-            found.conversions[i] = f"{before}; {said}" if before else said
+            found.conversions[i] = f"{before}; {note}" if before else note
 
 
 def _duplicates(found: Findings) -> np.ndarray:
-    """First row with the same bytes; -1 where this is the first, or has none."""
+    """(N,) int64, first row with the same bytes; -1 for a first row or an unhashed file."""
     out = np.full(len(found.hashed), -1, np.int64)
     rows = np.flatnonzero(found.hashed)
     if len(rows):
@@ -231,7 +231,7 @@ def _write(
 
 
 def _log(rows: layout.Recognised, found: Findings, duplicate_of: np.ndarray, alike: int) -> None:
-    """What was found, in a few lines."""
+    """Log a summary in a few lines."""
     unusable = Counter(t.split(":")[0] for t in found.trouble if t)
     converted = Counter(
         part.split(":")[0]

@@ -1,4 +1,4 @@
-"""The index of a data set in shards: a listing, the files of each shard, and one manifest of all."""
+"""The index in shards: a listing, a table of each shard, and one manifest of all."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 
 class ListFiles(TypedDict):
-    """What the listing reads of the settings of a data set."""
+    """Settings of the listing."""
 
     layout: Layout
     group: str | None
 
 
 class IndexShard(TypedDict):
-    """What the index of one shard reads: the policy, and which shard of how many it is."""
+    """Settings of one shard: the policy, the shard's number from 1, and the count of shards."""
 
     decode: Policy
     shard: int
@@ -38,18 +38,18 @@ class IndexShard(TypedDict):
 
 
 class JoinIndex(TypedDict):
-    """What the join reads: the data set's name."""
+    """Settings of the join: the data set's name."""
 
     dataset: str
 
 
 def list_files(source: str, output: str, *, cfg: ListFiles) -> None:
-    """List all files with what their names say; no image is opened.
+    """List all files, with label, split and group from their names; no image is opened.
 
     Parameters
     ----------
     source : source.json.
-    output : a Parquet file, a row a file as in the manifest.
+    output : Parquet file to write, one row per file, as in the manifest.
     cfg : the settings.
 
     Raises
@@ -72,8 +72,8 @@ def index_shard(source: str, listing: str, output: str, *, cfg: IndexShard, thre
     Parameters
     ----------
     source : source.json.
-    listing : what `list_files` made of it.
-    output : a Parquet file, a row a file of the shard.
+    listing : output of `list_files`.
+    output : Parquet file to write, one row per file of the shard.
     cfg : the settings.
     threads : worker processes.
     """
@@ -85,7 +85,7 @@ def index_shard(source: str, listing: str, output: str, *, cfg: IndexShard, thre
     first, end = shards.bounds(file.metadata.num_rows, cfg["shard"], cfg["shards"])
     paths, trouble = _rows_of(file, first, end)
     found = examine_all(root, paths, trouble, cfg["decode"], threads)
-    # A network's file system has another number on each node: that of the source's root is 0.
+    # Nodes number a network file system differently: the device of the source's root becomes 0.
     own = Path(root).stat().st_dev
     device = np.where(found.inode[:, 0] == own, 0, found.inode[:, 0])
     digests = zip(found.sha256, found.hashed, strict=True)
@@ -108,22 +108,22 @@ def index_shard(source: str, listing: str, output: str, *, cfg: IndexShard, thre
 def join_index(
     source: str, listing: str, parts: Sequence[str], manifest: str, *, cfg: JoinIndex
 ) -> None:
-    """Join the shards in one manifest, equal to the byte to what `index_files` makes.
+    """Join the shards into one manifest, byte for byte that of `index_files`.
 
-    Copies, links and names that differ in case alone are found here, among all files.
+    Copies, links and names that differ only in case are found here, among all files.
 
     Parameters
     ----------
     source : source.json.
-    listing : what `list_files` made of it.
-    parts : what `index_shard` made of each shard, in their order.
-    manifest : the file to make.
+    listing : output of `list_files`.
+    parts : outputs of `index_shard`, in the order of the shards.
+    manifest : the file to write.
     cfg : the settings.
 
     Raises
     ------
     UserError
-        The shards do not have as many files as the listing.
+        Shards and listing differ in their number of files.
     """
     import pyarrow.parquet as parquet
 
@@ -137,14 +137,14 @@ def join_index(
         start = _put(found, start, parquet.read_table(path), path)
     if start != len(rows.path):
         raise UserError(
-            f"{listing} has {len(rows.path):,} files and its shards {start:,}: delete "
+            f"{listing} has {len(rows.path):,} files, but its shards have {start:,}: delete "
             f"{Path(listing).parent} and run again"
         )
     write_manifest(manifest, rows, found, {"dataset": cfg["dataset"], "root": root_of(source)})
 
 
 def _put(found: Findings, start: int, table: Any, path: str) -> int:
-    """Take over the table of a shard for the files from `start` on; returns where it ends."""
+    """Store a shard's table for the files from `start` on; returns the index after its last."""
     end: int = start + table.num_rows
     if end > len(found.size):
         raise UserError(f"{path} has more files than the listing: delete it and run again")
@@ -167,7 +167,7 @@ def _put(found: Findings, start: int, table: Any, path: str) -> int:
 
 
 def _rows_of(file: Any, first: int, end: int) -> tuple[list[str], list[str]]:
-    """Paths and troubles of rows [first, end) of a listing; no more of it is read."""
+    """Paths and troubles of rows [first, end) of a listing; only their row groups are read."""
     paths: list[Any] = []
     trouble: list[Any] = []
     start = 0
@@ -183,7 +183,7 @@ def _rows_of(file: Any, first: int, end: int) -> tuple[list[str], list[str]]:
 
 
 def _as_bytes(values: Sequence[str | None]) -> list[bytes | None]:
-    """Names as the file system has them, which need be no text."""
+    """Names as bytes: file names need not be valid UTF-8."""
     return [None if v is None else v.encode("utf-8", "surrogateescape") for v in values]
 
 

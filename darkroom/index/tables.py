@@ -1,14 +1,14 @@
 """Labels, splits and groups from CSV tables of a data set.
 
-A table has a path column and a label column, or one column of 0 and 1 per label; optionally
-split and group. Two may be a pair such as train.csv and test.csv. Dialect and encoding are any
-usual ones, a header may be missing, and columns are found by their names and by what they hold.
+A table has a path column and a label column, or one column of 0 and 1 per label; split and
+group are optional. Two tables may be a pair such as train.csv and test.csv. All common dialects
+and encodings are read, with or without a header. Columns are recognised by name and content.
 
-- The files are found however people write them: below the table or the root, on someone's own
-  disk, without a suffix, in other capitals.
-- Images that no table names are rows without a label; a whole folder of them is left out.
-- Unless a table is asked for, it has to name at least half of the images; and where class
-  folders say the same, they are used.
+- A path may be relative to the table or the root, absolute on another machine, without a
+  suffix, or in another case.
+- Images that no table lists are rows without a label; a whole folder of them is left out.
+- Unless the settings require a table, it must list at least half of the images, and class
+  folders with the same classes have priority.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _Opened = str | bytes | IO[str] | IO[bytes]
 OpenText = Callable[[str], _Opened]
 
 _SUFFIXES = (".csv", ".tsv")
-_SAMPLE = 300  # rows that tell whether this is a table of images and labels
+_SAMPLE = 300  # rows that decide whether a CSV is a table of images and labels
 _SAMPLE_BYTES = 200_000
-_END = "\0end"  # read as a line after the last one: part of a field where a quote is still open
+_END = "\0end"  # a line added after the last: it joins a field where a quote is still open
 _PATH_NAMES = words(
     """
     path paths filepath filepaths file_path file_paths image_path img_path image_paths rel_path
@@ -71,14 +71,15 @@ _GROUP_NAMES = words(
     """
 )
 
-csv.field_size_limit(2**31 - 1)  # else fields over 128 KiB are an error
+csv.field_size_limit(2**31 - 1)  # the default refuses fields over 128 KiB
 
 
 @dataclass
 class _Table:
-    """A CSV and its columns by their places, -1: none.
+    """A CSV and the indices of its columns, -1: none.
 
-    `part` is told by the table's name; `loose`: folders in it may be other ones than the files'.
+    `part` comes from the table's name. `loose`: the folders in its paths may differ from those
+    of the files.
     """
 
     name: str
@@ -99,31 +100,31 @@ def by_table(
     cfg: Layout,
     open_text: OpenText | None,
     *,
-    asked: bool,
+    required: bool,
     folders: Rows | None = None,
 ) -> Rows | None:
-    """Rows by a table, or by a pair of them.
+    """Rows from a table, or from a pair of tables.
 
     Parameters
     ----------
     listing : the files.
     cfg : the settings `layout`, every key given.
     open_text : opens a CSV of the listing by its path. None: no table can be read.
-    asked : the settings say that it is a table.
-    folders : what the class folders say, for a table that nobody asked for.
+    required : the settings require a table.
+    folders : rows by class folders, to compare with a table that is not required.
 
     Returns
     -------
-    None where no table says more than the folders do; never where one is asked for.
+    The rows; None where no table adds to the folders and none is required.
 
     Raises
     ------
     UserError
-        A table is asked for, or a column is set, and there is none such.
+        A required table or a configured column is missing.
     """
     names = _table_names(listing, cfg)
     if open_text is None or not names:
-        if asked:
+        if required:
             raise UserError(f"layout: no CSV was found{listing.seen()}; set layout.table")
         return None
     finder = _Finder(listing)
@@ -133,19 +134,19 @@ def by_table(
         try:
             table = _read_table(name, opened, None if cfg["table"] else _SAMPLE)
             if table is not None:
-                _find_columns(table, finder, cfg, asked)
-                if asked or _are_labels(table):
+                _find_columns(table, finder, cfg, required)
+                if required or _are_labels(table):
                     tables.append(table)
         except UserError as error:
             why = why or str(error)
     if not tables:
-        if asked:
+        if required:
             raise UserError(why or f"layout: no CSV of path and label was found among {few(names)}")
         return None
     tables = _choose(tables, finder, open_text)
     rows = _table_rows(listing, finder, tables, cfg)
     found = sum(not t.startswith("missing") for t in rows.trouble)
-    if asked:
+    if required:
         if 2 * found < len(rows.path):
             table = tables[0]
             values = [r[table.path] for r in table.rows[:3]]
@@ -173,7 +174,7 @@ def by_table(
 
 
 def _same(labelled: dict[str, str], folders: Rows) -> bool:
-    """Whether the folders say what the table says, of no fewer files, if in other words."""
+    """Whether the folders give the same classes, if under other names, to no fewer files."""
     if sum(label is not None for label in folders.label) < len(labelled):
         return False
     pairs: Counter[tuple[str, str]] = Counter()
@@ -189,7 +190,7 @@ def _same(labelled: dict[str, str], folders: Rows) -> bool:
 
 
 def _table_names(listing: Listing, cfg: Layout) -> list[str]:
-    """Tables to look into: the one that is set, or CSV files that are near the top."""
+    """Candidate tables: the configured one, or the CSV files nearest to the top."""
     tables = [p for p in listing.companions if p.lower().endswith(_SUFFIXES)]
     if cfg["table"]:
         wanted = listing.root + _clean(cfg["table"])
@@ -204,9 +205,9 @@ def _table_names(listing: Listing, cfg: Layout) -> list[str]:
 
 
 def _read_table(name: str, opened: _Opened, limit: int | None) -> _Table | None:
-    """Header and rows (at most `limit`) of a CSV in any usual dialect and encoding.
+    """Header and rows (at most `limit`) of a CSV in any common dialect and encoding.
 
-    An unmatched quote ends a sample, and is an error where there is none or all is read.
+    An unmatched quote ends a sample; without a limit, or in the first rows, it is an error.
     """
     if isinstance(opened, (str, bytes)):
         text = _text(opened)
@@ -235,7 +236,7 @@ def _read_table(name: str, opened: _Opened, limit: int | None) -> _Table | None:
                 raise UserError(
                     f'layout: {name} has an unmatched quote (") about line {line:,}, and the lines '
                     "after it are read as part of one field; close the quote or remove it, or set "
-                    "layout.kind to folders to do without the table"
+                    "layout.kind to folders to ignore the table"
                 )
             break
         line = reader.line_num + 1
@@ -252,7 +253,7 @@ def _read_table(name: str, opened: _Opened, limit: int | None) -> _Table | None:
 
 
 def _unmatched(row: list[str], delimiter: str, usual: int) -> bool:
-    """Whether a quote is open at the end, or a field holds many lines that look like rows."""
+    """Whether a quote is open at the end, or a field contains many lines that look like rows."""
     if row[-1].endswith(_END):
         return True
     for cell in row:
@@ -272,13 +273,13 @@ def _text(data: str | bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start > len(data) - 4:  # a block cut within a character
+        if error.start > len(data) - 4:  # the block ends within a character
             return data[: error.start].decode("utf-8-sig")
         return data.decode("cp1252", "replace")
 
 
 def _choose(tables: list[_Table], finder: _Finder, open_text: OpenText) -> list[_Table]:
-    """The tables to use, read whole: a pair by its parts, or the one that names most files."""
+    """The tables to use, read completely: a pair of parts, or the table that lists most files."""
     pairs: dict[str, dict[str, _Table]] = defaultdict(dict)
     for table in tables:
         full = _read_table(table.name, open_text(table.name), None)
@@ -301,15 +302,15 @@ def _choose(tables: list[_Table], finder: _Finder, open_text: OpenText) -> list[
 # ---------------------------------------------------------------- columns
 
 
-def _find_columns(table: _Table, finder: _Finder, cfg: Layout, asked: bool) -> None:
-    """Set the columns of the table; raises where this is no table of images and labels."""
+def _find_columns(table: _Table, finder: _Finder, cfg: Layout, required: bool) -> None:
+    """Set the columns of the table; raises UserError without a path or a label column."""
     sample = table.rows[:: max(1, len(table.rows) // 200)][:200]
 
     def is_file(cell: str) -> bool:
         return finder.find(cell, table, None) is not None
 
     if not cfg["path_column"] and any("." in cell and is_file(cell) for cell in table.header):
-        table.rows.insert(0, table.header)  # no header: the first line names a file already
+        table.rows.insert(0, table.header)  # no header: the first line names a file
         table.first_line = 1
         table.header = [str(i + 1) for i in range(len(table.header))]
     plain = [_plain(h) for h in table.header]
@@ -337,7 +338,7 @@ def _find_columns(table: _Table, finder: _Finder, cfg: Layout, asked: bool) -> N
         if max(shares) >= 0.5:
             break
     if table.path < 0:
-        table.path = _path_column(plain, shares, asked)
+        table.path = _path_column(plain, shares, required)
     if table.path < 0:
         raise UserError(
             f"layout: no column of {table.name} ({few(table.header)}) names the image files; "
@@ -369,8 +370,8 @@ def _first_named(names: list[str], plain: list[str]) -> int:
     return next((plain.index(n) for n in names if n in plain), -1)
 
 
-def _path_column(plain: list[str], shares: list[float], asked: bool) -> int:
-    """By name where it fits, else by `shares`: how many of a column's cells name files."""
+def _path_column(plain: list[str], shares: list[float], required: bool) -> int:
+    """Path column by its name, else by `shares`: the fraction of a column's cells that are files."""
     best = max(shares)
     named = [plain.index(n) for n in _PATH_NAMES if n in plain]
     good = [i for i in named if shares[i] >= 0.5 and shares[i] > 0.8 * best]
@@ -378,7 +379,7 @@ def _path_column(plain: list[str], shares: list[float], asked: bool) -> int:
         return good[0]
     if best >= 0.9:
         return shares.index(best)
-    return named[0] if named and asked else -1
+    return named[0] if named and required else -1
 
 
 def _label_column(plain: list[str], path: int) -> int:
@@ -404,7 +405,7 @@ def _one_hot(table: _Table) -> list[int]:
 
 
 def _are_labels(table: _Table) -> bool:
-    """Whether values come back, as labels do and sizes do not."""
+    """Whether values repeat, as labels do and sizes do not."""
     if table.onehot:
         return True
     values = [r[table.label] for r in table.rows]
@@ -423,7 +424,7 @@ def _plain(name: str) -> str:
 
 
 class _Finder:
-    """Files of the listing by the ways in which people write them in a table."""
+    """Looks up files of the listing by the paths or names in a table."""
 
     def __init__(self, listing: Listing) -> None:
         self.files = listing.images + listing.unknown
@@ -431,7 +432,7 @@ class _Finder:
         self.exact = {path: i for i, path in enumerate(self.files)}
 
     def find(self, value: str, table: _Table, label: str | None) -> int | list[int] | None:
-        """Index of the file that a value means; several where that is open; None: missing."""
+        """Index of a value's file; a list of indices where it is ambiguous; None: missing."""
         value = _clean(value)
         if not value:
             return None
@@ -518,7 +519,7 @@ def _fold(text: str) -> str:
 
 def _table_rows(listing: Listing, finder: _Finder, tables: list[_Table], cfg: Layout) -> Rows:
     rows = Rows("table")
-    first: dict[int, tuple[int, str]] = {}  # file -> its first row, and where that stands
+    first: dict[int, tuple[int, str]] = {}  # file -> its first row, and table and line of that row
     many = len(tables) > 1
     for table in tables:
         for line, cells in enumerate(table.rows, table.first_line):
@@ -554,12 +555,12 @@ def _table_rows(listing: Listing, finder: _Finder, tables: list[_Table], cfg: La
             rows.add(path, label, part, group, trouble)
     one = tables[0]
     columns = "one column per label" if one.onehot else repr(one.header[one.label])
-    said = f"{len(rows.labels)} labels from {joined([t.name for t in tables])} (paths in {one.header[one.path]!r}, labels in {columns}"
+    sentence = f"{len(rows.labels)} labels from {joined([t.name for t in tables])} (paths in {one.header[one.path]!r}, labels in {columns}"
     if one.split >= 0:
-        said += f", splits in {one.header[one.split]!r}"
+        sentence += f", splits in {one.header[one.split]!r}"
     if one.group >= 0:
-        said += f", groups in {one.header[one.group]!r}"
-    rows.said.append(f"{said}; {len(rows.path):,} rows)")
+        sentence += f", groups in {one.header[one.group]!r}"
+    rows.sentences.append(f"{sentence}; {len(rows.path):,} rows)")
     if not any(rows.split) and cfg["split"] is None:
         _splits_by_folder(rows)
     _without_row(finder, rows, set(first), listing)
@@ -567,7 +568,7 @@ def _table_rows(listing: Listing, finder: _Finder, tables: list[_Table], cfg: La
 
 
 def _splits_by_folder(rows: Rows) -> None:
-    """Given parts by the folders of the files, where the table itself gives none."""
+    """Set given parts from folder names; for a table without any."""
     folders = [path.rpartition("/")[0] for path in rows.path]
     parts = {
         folder: next(filter(None, map(given_part, folder.split("/"))), None)
@@ -575,11 +576,11 @@ def _splits_by_folder(rows: Rows) -> None:
     }
     if len(set(parts.values()) - {None}) > 1:
         rows.split = [parts[folder] for folder in folders]
-        rows.said.append("splits from the folders' names")
+        rows.sentences.append("splits from the folders' names")
 
 
 def _without_row(finder: _Finder, rows: Rows, named: set[int], listing: Listing) -> None:
-    """Images that no table names: rows without a label, unless their whole folder has none."""
+    """Add images that no table lists as rows without a label, unless their whole folder is unlisted."""
     used = {finder.files[i].rpartition("/")[0] for i in named}
     left: Counter[str] = Counter()
     for i, path in enumerate(finder.files):
@@ -593,4 +594,4 @@ def _without_row(finder: _Finder, rows: Rows, named: set[int], listing: Listing)
         else:
             left[folder] += 1
             rows.ignored += 1
-    rows.said += left_out(sorted(left.items()), "not in the table")
+    rows.sentences += left_out(sorted(left.items()), "not in the table")

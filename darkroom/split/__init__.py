@@ -1,10 +1,9 @@
-"""From rows to places: which row is for training, for validation, for the test.
+"""From rows to parts: training, validation and test.
 
-`plan.split_rows` is the stage, and `plan.check` tries a split on a listing before a run: classes
-are chosen, rows that stay together are found (`groups`), the wanted counts are worked out
-(`holdout`, `folds`, `quotas`), and units are drawn (`assign`). `splits` is how all later stages
-read the split: `read_splits`, and `training_rows`, which alone decides which images and variants
-are trained on.
+`plan.split_rows` is the stage; `plan.check` tries a split on a listing before a run. Both choose
+the classes, find rows that stay together (`groups`), compute the wanted counts (`holdout`,
+`folds`, `quotas`) and draw units (`assign`). All later stages read the split by
+`splits.read_splits`; `splits.training_rows` alone chooses the images and variants to train on.
 
 Reads `manifest.parquet`. Writes `splits.parquet` and `class_indices.json`.
 """

@@ -1,4 +1,4 @@
-"""The drawing: units in a random order, dealt out so that each part gets what it should."""
+"""Assign units in a random order so that each part gets its wanted count."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def random_order(path: pd.Series, seed: int) -> NDArray[np.uint64]:
-    """A random order of the rows that the seed and the paths alone determine."""
+    """(N,) random order of the rows; depends only on the seed and the paths."""
     from pandas.util import hash_array
 
     salt = f"{seed % 10**16:016d}"
@@ -22,7 +22,7 @@ def random_order(path: pd.Series, seed: int) -> NDArray[np.uint64]:
 
 
 def reordered(key: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
-    """Another order, e.g. a fold's (the finaliser of SplitMix64, Steele et al. 2014)."""
+    """Another random order, for example of a fold (the finaliser of SplitMix64, Steele et al. 2014)."""
     x = key + np.uint64(salt * 0x9E3779B97F4A7C15 % 2**64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -30,21 +30,23 @@ def reordered(key: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
 
 
 def deal(unit: Ints, stratum: Ints, want: Ints, key: NDArray[np.uint64]) -> Ints:
-    """Place whole units so that each stratum fills its parts as wanted.
+    """Place whole units so that each stratum fills its parts with the wanted counts.
 
-    Units of several strata go first, largest first, each to the part where it lessens
-    Σ (filled − wanted)² / (wanted · n) over its strata most; it is the greedy rule of
-    scikit-learn's StratifiedGroupKFold with parts of unequal size. Units of one stratum
-    and size are dealt in proportion to what each part still lacks.
+    Units of several strata go first, largest first, each to the part where it most reduces
+    Σ (filled − wanted)² / (wanted · n) over its strata: the greedy rule of scikit-learn's
+    StratifiedGroupKFold, for parts of unequal size. Units of one stratum and size are dealt
+    in proportion to the rows that each part still lacks.
 
     Parameters
     ----------
-    unit, stratum : (N,) of each row. want : (S, P) rows, summing to each stratum's.
-    key : (N,) random order.
+    unit : (N,) int64, unit of each row.
+    stratum : (N,) int64, stratum of each row.
+    want : (S, P) int64, rows of each stratum for each part; each line sums to the stratum's rows.
+    key : (N,) uint64, random order.
 
     Returns
     -------
-    (N,) part of each row. Exact where every unit is one row.
+    (N,) int64, part of each row. The counts are exact where every unit is one row.
     """
     strata, parts = want.shape
     n = len(unit)
@@ -96,9 +98,9 @@ def deal(unit: Ints, stratum: Ints, want: Ints, key: NDArray[np.uint64]) -> Ints
 def _fill_empty(
     chosen: Ints, want: Ints, filled: Ints, starts: Ints, size: Ints, stratum: Ints
 ) -> None:
-    """Give a part that got nothing of a stratum the smallest unit that can be spared; in place.
+    """Give a part without rows of a stratum the smallest unit that can be spared; in place.
 
-    Rare: a few large groups in a class and a small fraction.
+    Needed only where a class has a few large groups and a fraction is small.
     """
     for s, p in np.argwhere((want > 0) & (filled == 0)):
         if p == UNUSED and want.shape[1] == 4:

@@ -1,4 +1,4 @@
-"""Cross-validation: each row is tested once, or with a given test set judged once."""
+"""Cross-validation: each row is tested once or, with a given test set, validated once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from darkroom.split.rows import (
 
 
 def folds(rows: Rows, spec: Split, k: int, notes: list[str]) -> dict[str, Ints]:
-    """Part of each row in each of k folds."""
+    """(N,) part of each row, by the name of each of k folds."""
     validation = float(spec["validation"])
     if spec["quotas"]:
         raise UserError(
@@ -68,7 +68,7 @@ def folds(rows: Rows, spec: Split, k: int, notes: list[str]) -> dict[str, Ints]:
 
 
 def _folds_of(rows: Rows, pool: NDArray[np.bool_], strata: Ints, names: list[str], k: int) -> Ints:
-    """Which of k equal parts each row of the pool is in."""
+    """Index of each pool row's part, of k parts of equal size."""
     total = np.bincount(strata[pool], minlength=len(names))
     units = count_units(rows.unit[pool], strata[pool], len(names))
     refuse_empty(rows, total, names)
@@ -78,7 +78,7 @@ def _folds_of(rows: Rows, pool: NDArray[np.bool_], strata: Ints, names: list[str
             f"{rows.dataset}: {names[s]} has {have(rows, total[s], units[s])}, and {k} folds need "
             f"at least {k}; {lower}add images, or merge or leave out the class (classes)"
         )
-    # The extra rows of each class go to the next folds in turn: folds of equal size.
+    # The extra rows of each class go to the next folds in turn, for folds of equal size.
     extra = total % k
     turn = (np.arange(k)[None] - (np.cumsum(extra) - extra)[:, None]) % k
     want = total[:, None] // k + (turn < extra[:, None])

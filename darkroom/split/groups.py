@@ -1,4 +1,4 @@
-"""Units: a row by itself, or all rows of a group and of exact duplicates. A unit stays whole."""
+"""Units: single rows, or all rows of a group and of exact duplicates. A unit is never divided."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def units(group: pd.Series, sha: pd.Series) -> Ints:
-    """One number for all rows that an equal group or equal bytes hold together."""
+    """(N,) int64 unit of each row: rows of one group or with equal bytes share a unit."""
     import pandas as pd
 
     codes, names = pd.factorize(group)
@@ -39,13 +39,13 @@ def units(group: pd.Series, sha: pd.Series) -> Ints:
 
 
 def unit_names(table: pd.DataFrame, unit: Ints) -> NDArray[np.object_]:
-    """A name for each unit: its first group's, or its first path."""
+    """(N,) name of each row's unit: its first group, or its first path."""
     import pandas as pd
 
     path = table["path"].to_numpy(dtype=object)
     named = table["group"].notna().to_numpy(dtype=bool)
     name = np.where(named, table["group"].to_numpy(dtype=object), path)
-    # Of a unit, the rows with a group come first, then by name.
+    # Within a unit, rows with a group come first, then by name.
     order = np.lexsort((pd.factorize(name, sort=True)[0], ~named, unit))
     first = order[np.r_[True, np.diff(unit[order]) != 0]]
     names = name[first]
@@ -55,7 +55,7 @@ def unit_names(table: pd.DataFrame, unit: Ints) -> NDArray[np.object_]:
 
 
 def contradicting(sha: pd.Series, label: Ints) -> NDArray[np.bool_]:
-    """Rows whose bytes are also found in another class."""
+    """(N,) bool, rows whose bytes also occur in another class."""
     import pandas as pd
 
     classes = pd.Series(label, index=sha.index).groupby(sha).agg(["min", "max"])
@@ -64,7 +64,7 @@ def contradicting(sha: pd.Series, label: Ints) -> NDArray[np.bool_]:
 
 
 def count_units(unit: Ints, stratum: Ints, strata: int) -> Ints:
-    """Number of units in each stratum."""
+    """(strata,) number of units in each stratum."""
     pairs = np.sort(unit * strata + stratum)  # twenty times as fast as np.unique
     new = np.r_[True, pairs[1:] != pairs[:-1]][: len(pairs)]
     return np.bincount(pairs[new] % strata, minlength=strata)

@@ -1,4 +1,4 @@
-"""One split into training, validation and test; given places stay as they are."""
+"""One split into training, validation and test; given parts are kept."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from darkroom.split.rows import (
 
 @dataclass(frozen=True)
 class Cut:
-    """How many of the rows without a fixed place each part should get, by stratum.
+    """Wanted counts of each part, by stratum, for the rows without a fixed part.
 
     Attributes
     ----------
-    free : (N,) the rows without a fixed place.
-    stratum : (N,) of every row.
-    names : S of the strata, for messages.
-    want : (S, 4) rows of each stratum for each of PARTS, summing to the stratum's free rows.
-    quota : (S,) whether a quota decides, not fractions.
-    where : words for messages.
+    free : (N,) bool, rows without a fixed part.
+    stratum : (N,) stratum of each row.
+    names : S names of the strata, for messages.
+    want : (S, 4) rows of each stratum for each of PARTS; each line sums to its free rows.
+    quota : (S,) bool, whether a quota sets the counts instead of fractions.
+    where : phrase for messages.
     """
 
     free: NDArray[np.bool_]
@@ -55,7 +55,7 @@ class Cut:
 
 
 def holdout(rows: Rows, spec: Split, notes: list[str]) -> Ints:
-    """Part of each row: train, validation, test once."""
+    """(N,) part of each row, for one split."""
     place = np.where(rows.used, rows.given, UNUSED)
     has_test = bool((place == TEST).any())
     keep_apart(rows, place, TEST, notes)
@@ -118,7 +118,7 @@ def holdout(rows: Rows, spec: Split, notes: list[str]) -> Ints:
 
 
 def draw(rows: Rows, cut: Cut, key: NDArray[np.uint64]) -> Ints:
-    """(N,) part of each free row, each part of each stratum filled; other entries mean nothing."""
+    """(N,) part of each free row, with every wanted part filled; other entries are undefined."""
     free = cut.free
     images = np.bincount(cut.stratum[free], minlength=len(cut.names))
     units = count_units(rows.unit[free], cut.stratum[free], len(cut.names))
@@ -146,7 +146,7 @@ def draw(rows: Rows, cut: Cut, key: NDArray[np.uint64]) -> Ints:
 
 
 def refuse_empty(rows: Rows, images: Ints, names: list[str]) -> None:
-    """Refuse a stratum whose images are all placed already."""
+    """Raise UserError for a stratum without free images."""
     for s in np.flatnonzero(images == 0):
         raise UserError(
             f"{rows.dataset}: {names[s]} has no image to train on: all are in given test or "
@@ -155,7 +155,7 @@ def refuse_empty(rows: Rows, images: Ints, names: list[str]) -> None:
 
 
 def keep_apart(rows: Rows, place: Ints, part: int, notes: list[str]) -> None:
-    """Set rows unused whose unit the given places also have in `part`; in place."""
+    """Set rows unused whose unit also has rows given as `part`; in place."""
     held = np.zeros(rows.unit.max() + 1, dtype=bool)
     held[rows.unit[place == part]] = True
     weaker = (-1, TRAIN, VALIDATION) if part == TEST else (-1, TRAIN)
@@ -169,7 +169,7 @@ def keep_apart(rows: Rows, place: Ints, part: int, notes: list[str]) -> None:
 
 
 def note_missed(cut: Cut, place: Ints, notes: list[str]) -> None:
-    """Say where whole groups kept the counts from what was asked: quotas, or by over 5 %."""
+    """Note counts that whole groups moved away from a quota, or by over 5 % from a fraction."""
     filled = cut.filled(place)
     limit = np.where(cut.quota, 0.0, np.maximum(0.05 * cut.want.sum(axis=1), 1.0))
     missed = np.argwhere(np.abs(filled - cut.want) > limit[:, None])

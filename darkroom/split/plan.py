@@ -1,10 +1,10 @@
-"""Which row is for training, which for validation and which for the test.
+"""Split rows into training, validation and test.
 
-What is drawn are units: a row by itself, or all rows of a group and of exact duplicates.
-A unit never stands on two sides. Units of one class and size are dealt out in proportion,
-so that large groups do not all end in training, and what is left over goes where it is
-missed most; with units of one row the counts are exact. The drawing depends on the seed
-and on the paths, not on the order of the rows, and one more image moves few others.
+The split draws units: single rows, or all rows of a group and of exact duplicates. A unit is
+never divided between parts. Units of one class and size are dealt in proportion, so that large
+groups do not all end in training; the remainder goes where most is lacking. With units of one
+row the counts are exact. The draw depends on the seed and the paths, not on the order of the
+rows, and an added image moves few others.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_CLASSES = np.iinfo(np.int16).max
-SHOWN = 30  # classes in the log's table
+SHOWN = 30  # classes in the table of the log
 
 
 class SplitRows(TypedDict):
-    """What the split reads: the data set's name, its settings `classes` and `split`."""
+    """Settings of the stage: the data set's name, `classes` and `split`."""
 
     dataset: str
     classes: dict[str, list[str]] | None
@@ -46,37 +46,36 @@ class SplitRows(TypedDict):
 def split_rows(manifest: str, output: str, *, indices: str, cfg: SplitRows) -> None:
     """Split the usable rows of a manifest, and log the counts by class and part.
 
-    Without given places, by fractions: `test` of all rows, then `validation` of the rest,
-    each class alike (`stratify`). A given test set stays the test set and a missing
-    validation set is cut from training; given validation without a test is not taken for
-    one: a test set is cut from the training rows by `test`. `given: ignore` draws anew;
-    `given: {validation: test}` takes the source's validation set for the test set.
+    Without given parts, `test` is drawn as a fraction of all rows, then `validation` as a
+    fraction of the rest, within each class (`stratify`). A given test set is kept, and a
+    missing validation set is drawn from training. A given validation set without a test set
+    is kept too, and `test` is drawn from the training rows. `given: ignore` draws all parts
+    anew; `given: {validation: test}` uses the source's validation set as the test set.
 
-    With `folds: k`, fold-i tests part i and its validation rows are cut from the others;
-    with a given test set that set is tested in every fold and part i is the validation
-    set. Given validation rows are then pooled with the training rows.
+    With `folds: k`, fold-i tests part i and draws its validation rows from the others. With a
+    given test set, every fold tests that set and part i is the validation set. Given
+    validation rows are then pooled with the training rows.
 
-    With a quota, a class has so many images in a part, `rest` being what is left.
-    Validation, unless named, is cut from the class' training images by the fraction, so
-    that `train: 300` counts both; an unnamed test takes its fraction; an unnamed training
-    part takes what is left; what nobody takes is unused. Within a given test or
-    validation set a quota chooses among its images only.
+    A quota sets the number of a class's images in a part; `rest` is the remainder. An unnamed
+    validation part is drawn from the class's training images by its fraction, so
+    `train: 300` counts both; an unnamed test part takes its fraction; an unnamed training
+    part takes the remainder; images of no part are unused. Within a given test or validation
+    set a quota chooses only among its images.
 
-    Rows of exact duplicates whose classes differ are unused. Where given places separate
-    duplicates or a group, the test's (then the validation's) rows stay and the others
-    are unused.
+    Exact duplicates whose classes differ are unused. Where given parts separate duplicates
+    or a group, the rows in test (then validation) are kept and the others are unused.
 
     Parameters
     ----------
     manifest : `manifest.parquet`.
-    output : `splits.parquet`, as in docs/formats.md.
-    indices : `class_indices.json`, the number of each class for a person to look up.
+    output : `splits.parquet` to write; see docs/formats.md.
+    indices : `class_indices.json` to write, the number of each class.
     cfg : the settings. `classes` maps a final name to labels of the source, in order; None: all.
 
     Raises
     ------
     UserError
-        For a request that the images cannot meet: class, count, need and remedy.
+        The images cannot meet the settings; the message names class, counts and remedy.
     """
     import pyarrow.parquet as pq
 
@@ -92,7 +91,7 @@ def split_rows(manifest: str, output: str, *, indices: str, cfg: SplitRows) -> N
 
 
 def check(table: pd.DataFrame, *, cfg: SplitRows) -> dict[str, set[str]]:
-    """Try a split on a listing, before anything runs.
+    """Try a split on a listing, before a run.
 
     Parameters
     ----------
@@ -107,7 +106,7 @@ def check(table: pd.DataFrame, *, cfg: SplitRows) -> dict[str, set[str]]:
     Raises
     ------
     UserError
-        As `split_rows`. Only what duplicates and unusable files change stays unseen.
+        As `split_rows`, except for the effects of duplicates and unusable files.
     """
     plan = make_plan(table, cfg)
     return {fold: set(plan.frame[fold]) for fold in plan.folds}
@@ -115,7 +114,7 @@ def check(table: pd.DataFrame, *, cfg: SplitRows) -> dict[str, set[str]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """A split: a row each usable image of a chosen class, and sentences about it."""
+    """A split: one row per usable image of a chosen class, and notes for log and report."""
 
     frame: pd.DataFrame
     classes: list[str]
@@ -124,7 +123,7 @@ class Plan:
 
 
 def make_plan(table: pd.DataFrame, cfg: SplitRows) -> Plan:
-    """Place all rows of a table; see `split_rows`."""
+    """Assign all rows of a table; see `split_rows`."""
     import pandas as pd
 
     dataset, spec, notes = cfg["dataset"], cfg["split"], list[str]()
@@ -157,7 +156,7 @@ def make_plan(table: pd.DataFrame, cfg: SplitRows) -> Plan:
     for c in np.flatnonzero(np.bincount(label[used], minlength=len(classes)) == 0):
         raise UserError(
             f"{dataset}: class {classes[c]!r} has no usable image that is not a duplicate with "
-            "a contradicting label; leave it out of classes, or mend its files"
+            "a contradicting label; leave it out of classes, or repair its files"
         )
     k = spec["folds"]
     places = folds(rows, spec, k, notes) if k else {"holdout": holdout(rows, spec, notes)}
@@ -218,7 +217,7 @@ def _classes(
         if not sum(images[index[name]] for name in labels):
             raise UserError(
                 f"{dataset}: class {classes[c]!r} has no usable image; leave it out of classes, "
-                "or mend its files"
+                "or repair its files"
             )
     out = [i for i in range(len(known)) if target[i] < 0 and images[i]]
     if out:
@@ -232,7 +231,7 @@ def _classes(
 
 
 def _every_class_trains(rows: Rows, place: Ints, fold: str, spec: Split) -> None:
-    """Refuse a fold in which a class has no training row."""
+    """Raise UserError for a fold in which a class has no training row."""
     count = np.bincount(rows.label[place == TRAIN], minlength=len(rows.classes))
     for c in np.flatnonzero(count == 0):
         change = (
@@ -248,7 +247,7 @@ def _every_class_trains(rows: Rows, place: Ints, fold: str, spec: Split) -> None
 
 
 def _note_gaps(rows: Rows, places: dict[str, Ints], notes: list[str]) -> None:
-    """Say which classes a test or validation set lacks."""
+    """Note the classes that a test or validation set lacks."""
     for part in (VALIDATION, TEST):
         lacks: set[int] = set()
         for place in places.values():
@@ -302,7 +301,7 @@ def _log(plan: Plan, dataset: str) -> None:
 
 
 def _natural(name: str) -> tuple[Any, ...]:
-    """Sort key: numbers first and by value, then words with their numbers by value."""
+    """Sort key: numbers by value, then words, with numbers within words by value."""
     if re.fullmatch(r"-?\d+(\.\d+)?", name):
         return (0, float(name), name)
     pieces = re.split(r"(\d+)", name)

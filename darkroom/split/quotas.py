@@ -1,4 +1,4 @@
-"""How many rows each part should get: by fractions, each class alike, or by the quotas of a class."""
+"""Wanted counts of each part: by fractions, equal for all classes, or by quotas of a class."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from darkroom.split.rows import (
 
 
 def strata_of(rows: Rows, stratify: bool, own: Iterable[int]) -> tuple[Ints, list[str]]:
-    """Stratum of each class and each stratum's name in messages.
+    """Stratum of each class, and the name of each stratum for messages.
 
-    Unstratified, all classes are one, but for those `own` that a quota names.
+    Without `stratify`, all classes are one stratum, except the classes `own` with a quota.
     """
     k = len(rows.classes)
     if stratify:
@@ -39,9 +39,9 @@ def strata_of(rows: Rows, stratify: bool, own: Iterable[int]) -> tuple[Ints, lis
 
 
 def by_fractions(total: Ints, whole: Ints, test: float, validation: float) -> Ints:
-    """(S, 4) rows wanted of each stratum by fractions; none of the parts wanted is empty.
+    """(S, 4) wanted rows of each stratum by fractions; each part with a fraction gets a row.
 
-    With fewer rows than parts, train is 0 or less: `draw` refuses such a stratum.
+    With fewer rows than parts, train is 0 or less, and `draw` raises for the stratum.
     """
     tests = np.minimum(apportion(test * whole), total)
     validations = np.maximum(apportion(validation * (total - tests)), int(validation > 0))
@@ -68,7 +68,7 @@ def by_class(rows: Rows, spec: Split) -> dict[int, dict[str, Any]]:
     Raises
     ------
     UserError
-        A quota names no class of the data set.
+        A quota is for an unknown class.
     """
     quotas = {}
     for name, quota in spec["quotas"].items():
@@ -90,14 +90,14 @@ def by_quota(
     test: float,
     validation: float,
 ) -> Ints:
-    """(4,) rows wanted of a class with a quota, out of its `n` that have no fixed place."""
+    """(4,) wanted rows of a class with a quota, out of its `n` rows without a fixed part."""
     asked = {p: quota.get(PARTS[p]) for p in (TRAIN, VALIDATION, TEST) if p not in fixed}
     counts = {part: a for part, a in asked.items() if isinstance(a, int)}
     if sum(counts.values()) > n:
         wish = ", ".join(f"{a:,} {PARTS[part]}" for part, a in counts.items())
         raise UserError(
-            f"{rows.dataset}: split.quotas asks for {wish} images of class {rows.classes[c]!r}, "
-            f"which has {n:,} to give; lower the numbers"
+            f"{rows.dataset}: split.quotas wants {wish} images of class {rows.classes[c]!r}, "
+            f"which has {n:,} left; lower the numbers"
         )
     want = np.zeros(4, dtype=np.int64)
     for part, a in counts.items():
@@ -116,13 +116,13 @@ def by_quota(
     if want[TRAIN] < 1:
         raise UserError(
             f"{rows.dataset}: split.quotas leaves class {rows.classes[c]!r} ({plural(n, 'image')}) "
-            "without a training image; name a number for train, or lower the others"
+            "without a training image; set a number for train, or lower the others"
         )
     return want
 
 
 def thin_given(rows: Rows, place: Ints, part: int, quotas: dict[int, dict[str, Any]]) -> None:
-    """Choose a quota's images among a class' given ones, which are never moved; in place."""
+    """Choose a quota's images among those given as `part`; the others become unused; in place."""
     for c, quota in quotas.items():
         asked = quota.get(PARTS[part])
         if not isinstance(asked, int):
@@ -131,9 +131,9 @@ def thin_given(rows: Rows, place: Ints, part: int, quotas: dict[int, dict[str, A
         there = int(mine.sum())
         if asked > there:
             raise UserError(
-                f"{rows.dataset}: split.quotas asks for {asked:,} {PARTS[part]} images of class "
-                f"{rows.classes[c]!r}, and its given {PARTS[part]} set has {there:,}; ask for at "
-                "most so many, or set split.given: ignore"
+                f"{rows.dataset}: split.quotas wants {asked:,} {PARTS[part]} images of class "
+                f"{rows.classes[c]!r}, but its given {PARTS[part]} set has {there:,}; lower the "
+                "number, or set split.given: ignore"
             )
         want = np.array([[asked, there - asked]])
         drawn = deal(rows.unit[mine], np.zeros(there, np.int64), want, rows.key[mine])

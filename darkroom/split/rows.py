@@ -1,4 +1,4 @@
-"""The rows that a split places, and words about them."""
+"""The rows that a split assigns, and phrases about them for messages."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TRAIN, VALIDATION, TEST, UNUSED = range(4)
 
 Ints = NDArray[np.int64]
 Quota = dict[str, Any]
-"""Images of a class in each part that is named: a number, or `rest`."""
+"""Images of a class by part: a number, or `rest`."""
 
 
 class Split(TypedDict):
-    """The settings `split`; what each means stands in the configuration."""
+    """The settings `split`; config.yaml explains each."""
 
     given: str | dict[str, str]
     validation: float
@@ -32,17 +32,17 @@ class Split(TypedDict):
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows to be placed.
+    """The rows to assign to parts.
 
     Attributes
     ----------
-    dataset : its name, for messages.
-    classes : names.
+    dataset : name of the data set, for messages.
+    classes : class names.
     label : (N,) class of each row.
-    unit : (N,) unit of each row, 0 … U-1: rows that stay together.
+    unit : (N,) unit of each row, 0 … U-1; rows of a unit stay together.
     given : (N,) index into PARTS, -1 where the source gives none.
     used : (N,) False for exact duplicates whose classes differ.
-    key : (N,) a random order.
+    key : (N,) random order.
     grouped : whether there are groups.
     """
 
@@ -67,6 +67,6 @@ def have(rows: Rows, images: Any, units: Any) -> str:
 
 
 def no_part(part: int) -> str:
-    """A sentence that there is no such set, and what follows from it."""
+    """Note that a part is empty, and its consequence."""
     what = {TEST: "evaluation is on validation only", VALIDATION: "training watches none"}[part]
     return f"there is no {PARTS[part]} set: {what}"

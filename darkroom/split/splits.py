@@ -1,7 +1,7 @@
-"""The split as every later stage reads it: class and place of each row, and what is trained on.
+"""Read a split: class and part of each row, and the rows to train on.
 
-How it is made stands in `darkroom.split.plan`: an edit there changes no stage's code but
-the split's own.
+`darkroom.split.plan` makes the split. It is a separate module, so an edit there changes the code
+digest of no other stage.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class Balance(TypedDict):
-    """Settings that decide which images and variants are trained on.
+    """Settings that choose the images and variants to train on.
 
     Attributes
     ----------
     balance : as in `training_rows`.
-    balance_seed : of its samples.
+    balance_seed : seed of its samples.
     """
 
     balance: int | str | None
@@ -39,11 +39,11 @@ class Splits:
 
     Attributes
     ----------
-    table : one row each usable image of a chosen class, ascending by `row`; columns as in
-        docs/formats.md.
+    table : one row per usable image of a chosen class, ascending by `row`; docs/formats.md
+        lists the columns.
     classes : final class names; `class` is an index into them.
     folds : names of the fold columns: `holdout`, or `fold-1` ….
-    notes : sentences for log and report.
+    notes : notes for log and report.
     """
 
     table: pd.DataFrame
@@ -52,7 +52,7 @@ class Splits:
     notes: list[str]
 
     def lookup(self, rows: ArrayLike, fold: str) -> tuple[NDArray[np.object_], NDArray[np.int16]]:
-        """Part and class of each row, in the order asked.
+        """Part and class of each row, in the order of `rows`.
 
         Parameters
         ----------
@@ -62,23 +62,23 @@ class Splits:
         Returns
         -------
         part : (M,) object array of `train`, `validation`, `test`, `unused`; "" for a row
-            that the split does not hold (of a class not chosen).
+            that is not in the split (its class is not chosen).
         class : (M,) int16; -1 for such a row.
 
         Raises
         ------
         KeyError
-            For a fold that the split does not have.
+            The split has no such fold.
         """
         if fold not in self.folds:
             raise KeyError(f"no fold {fold!r}; the split has {', '.join(self.folds)}")
-        asked = np.asarray(rows, dtype=np.int64)
+        wanted = np.asarray(rows, dtype=np.int64)
         own = self.table["row"].to_numpy(dtype=np.int64)
-        part = np.full(asked.shape, "", dtype=object)
-        label = np.full(asked.shape, -1, dtype=np.int16)
+        part = np.full(wanted.shape, "", dtype=object)
+        label = np.full(wanted.shape, -1, dtype=np.int16)
         if len(own):
-            at = np.minimum(np.searchsorted(own, asked), len(own) - 1)
-            known = own[at] == asked
+            at = np.minimum(np.searchsorted(own, wanted), len(own) - 1)
+            known = own[at] == wanted
             part[known] = self.table[fold].to_numpy(dtype=object)[at[known]]
             label[known] = self.table["class"].to_numpy(dtype=np.int16)[at[known]]
         return part, label
@@ -103,19 +103,17 @@ def training_rows(
     balance: int | str | None,
     seed: int,
 ) -> np.ndarray:
-    """Choose the images and variants that are trained on.
-
-    The only place that decides it: training, features and classifiers all ask here.
+    """Choose the images and variants to train on, for training, features and classifiers alike.
 
     Parameters
     ----------
-    row, variant : (M,) of the candidates: originals (variant 0) and variants.
-    part : (M,) str, the place of each candidate's parent in the fold.
-    label : (M,) int, its class.
-    balance : None: all. n: this many of each class, its originals first (a sample of
-        them where there are more), then a sample of its variants, as far as there are.
-        `largest`: as many as the largest class has originals.
-    seed : of the samples, which depend on the candidates, not on their order.
+    row : (M,) int, row of each candidate in the manifest.
+    variant : (M,) int, 0 for an original, else the number of its variant.
+    part : (M,) str, part of each candidate's parent in the fold.
+    label : (M,) int, class of each candidate.
+    balance : None: all. n: up to n of each class, first a sample of its originals, then of
+        its variants. `largest`: n is the number of originals of the largest class.
+    seed : of the samples, which do not depend on the order of the candidates.
 
     Returns
     -------

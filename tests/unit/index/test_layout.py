@@ -231,7 +231,7 @@ def test_pattern() -> None:
     found = read(paths, label="_(normal|covid)_", group=r"^(p\d)")
     assert found.kind == "pattern" and found.labels == ["covid", "normal"]
     assert set(found.group) == {"p0"}
-    with pytest.raises(UserError, match=r"layout\.split: the expression .* finds 'tr'"):
+    with pytest.raises(UserError, match=r"layout\.split: the expression .* matches 'tr'"):
         read(paths, label="_(normal|covid)_", split="_(tr|te)")
     named = [p.replace("tr.", "train.").replace("te.", "test.") for p in paths]
     found = read(named, label="_(normal|covid)_", split=r"_(train|test)\.")

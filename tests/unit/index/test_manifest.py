@@ -375,7 +375,7 @@ def test_too_many_unusable_files_stop_with_a_list(
         handler.close()
     said = str(error.value)
     assert f"{len(bad)} of {len(rows)} files of pets" in said
-    assert "datasets.pets.max_unusable allows 2.0%" in said and "mend or remove them" in said
+    assert "datasets.pets.max_unusable allows 2.0%" in said and "repair or remove them" in said
     assert said.count("\n") == 21 and f"… and {len(bad) - 20} more; all are in" in said
     assert f"  {bad[0]}: {rows[bad[0]]['reason']}" in said
     logged = path.read_text()
