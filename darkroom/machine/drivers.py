@@ -428,7 +428,7 @@ def library(name: str) -> str | None:
     return match[1] if match else None
 
 
-def ask(framework: str, limit: float = 90) -> Finding:
+def ask(framework: str, limit: float = 300) -> Finding:
     """How many GPUs a framework itself sees, in a process of its own.
 
     Parameters

@@ -51,6 +51,7 @@ class Server(ThreadingHTTPServer):
         self.always: Any = None
         self.version = 3
         self.shift = 0
+        self.pieces = 0
         self.requests: list[tuple[str, str, dict[str, str]]] = []
 
     def __enter__(self) -> Server:
@@ -197,6 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         for at in range(0, len(body), 1 << 14 if pause else max(len(body), 1)):
             self.wfile.write(body[at : at + (1 << 14)] if pause else body)
             if pause:
+                server.pieces += 1
                 time.sleep(pause)
         if not server.lengths:
             self.close_connection = True

@@ -17,6 +17,8 @@ from functools import cache
 
 import pytest
 
+from tests.support.waiting import PATIENCE
+
 UNSHARE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
 FLOCK = {"x86_64": 73, "aarch64": 32}
 FCNTL = {"x86_64": 72, "aarch64": 25}
@@ -31,7 +33,7 @@ def why_no_mounts() -> str:
     )
     try:
         done = subprocess.run(
-            [*UNSHARE, "sh", "-c", script], capture_output=True, text=True, timeout=60
+            [*UNSHARE, "sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE
         )
     except FileNotFoundError as error:
         return str(error)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pandas
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from darkroom import ROOT
 from tests.support import jobs
 from tests.support.refusing import UNSHARE, needs_mounts
+from tests.support.waiting import until
 from tests.support.workspace import Workspace
 
 
@@ -29,10 +29,8 @@ def kill_when(workspace: Workspace, target: str, pattern: str) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 300
-    while not any(workspace.root.glob(pattern)):
-        assert time.monotonic() < deadline and process.poll() is None, pattern
-        time.sleep(0.01)
+    until(lambda: any(workspace.root.glob(pattern)) or process.poll() is not None)
+    assert process.poll() is None, pattern
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

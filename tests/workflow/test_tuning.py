@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.waiting import until
 from tests.support.workspace import Workspace, make_workspace
 
 MODEL = {
@@ -133,10 +133,7 @@ def test_killed_and_run_again_it_ends_as_without(tuned: Workspace, tmp_path: Pat
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
         )  # fmt: skip
         journal = folder(made, "tiny", "journal.log")
-        deadline = time.monotonic() + 300
-        while not (journal.exists() and '"op_code":7' in journal.read_text()):
-            assert time.monotonic() < deadline and run.poll() is None
-            time.sleep(0.05)
+        until(lambda: journal.exists() and '"op_code":7' in journal.read_text())
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
     assert not folder(made, "tiny", "best.json").exists()

@@ -17,6 +17,7 @@ from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.images import features_file, store
 from tests.support.refusing import UNSHARE, needs_mounts
+from tests.support.waiting import PATIENCE
 
 SHAPE = (5, 4, 3)
 
@@ -186,7 +187,7 @@ def test_a_file_system_that_promises_no_room(tmp_path: Path) -> None:
     script = 'mount -t ramfs ramfs "$1" && exec "$0" -c "$2" "$1/f.h5"'
     done = subprocess.run(
         [*UNSHARE, "sh", "-c", script, sys.executable, str(tmp_path), code],
-        capture_output=True, text=True, timeout=120, cwd=ROOT,
+        capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT,
     )  # fmt: skip
     assert done.stdout == "8000.0\n", done.stderr
 

@@ -14,6 +14,7 @@ from darkroom.errors import UserError
 from darkroom.images import features_file
 from darkroom.machine import disk
 from tests.support.refusing import UNSHARE, needs_mounts
+from tests.support.waiting import PATIENCE
 
 
 def test_a_file_takes_its_name_when_whole(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_limit_on_the_size_of_files_is_told(tmp_path: Path) -> None:
     for limit in ("2000", "50000", "400000"):
         done = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path / "f.h5"), limit],
-            capture_output=True, text=True, timeout=120, check=True,
+            capture_output=True, text=True, timeout=PATIENCE, check=True,
         )  # fmt: skip
         if limit == "400000":
             assert (
@@ -191,7 +192,7 @@ def test_a_full_disk_is_told_whatever_writes(tmp_path: Path) -> None:
     script = 'mount -t tmpfs -o size=128k tmpfs "$1" && exec "$0" -c "$2" "$1"'
     done = subprocess.run(
         [*UNSHARE, "sh", "-c", script, sys.executable, str(disk), FULL],
-        capture_output=True, text=True, timeout=300, cwd=ROOT,
+        capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -215,6 +216,6 @@ def test_arrays_need_no_lock(tmp_path: Path) -> None:
     )
     subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "f.h5")],
-        check=True, timeout=120, cwd=ROOT,
+        check=True, timeout=PATIENCE, cwd=ROOT,
     )  # fmt: skip
     assert np.asarray(features_file.open_features(str(tmp_path / "f.h5")).features).sum() == 6

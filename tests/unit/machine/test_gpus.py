@@ -16,6 +16,7 @@ from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.machine import gpus
 from tests.support import fake_gpus
+from tests.support.waiting import PATIENCE
 
 A, B, C = "GPU-aaaa1111", "GPU-bbbb2222", "GPU-cccc3333"
 VISIBLE = (*gpus.ALLOCATED, "SLURM_JOB_ID", "CUDA_DEVICE_ORDER",
@@ -204,7 +205,7 @@ print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
 if child and (pid := os.fork()) == 0:
     sys.stdout = None
     os.close(1)
-    time.sleep(120)
+    time.sleep(600)
     os._exit(0)
 if child:
     print(pid, flush=True)
@@ -225,8 +226,8 @@ class Job:
     def line(self) -> str:
         """The next line that it prints."""
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], 60)
-        assert ready, "no word within a minute"
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        assert ready, f"no word within {PATIENCE} s"
         return self.process.stdout.readline().decode().strip()
 
     def silent(self, seconds: float = 0.6) -> bool:
@@ -242,8 +243,8 @@ class Job:
 def one_of(*jobs: Job) -> Job:
     """The one that has something to say first."""
     by_pipe = {job.process.stdout: job for job in jobs}
-    ready, _, _ = select.select(list(by_pipe), [], [], 60)
-    assert ready, "no word within a minute"
+    ready, _, _ = select.select(list(by_pipe), [], [], PATIENCE)
+    assert ready, f"no word within {PATIENCE} s"
     return by_pipe[ready[0]]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from darkroom import ROOT
 from darkroom.machine import process
+from tests.support.waiting import PATIENCE
 
 OPEN = (
     "import sys; from tests.support.refusing import refuse_locks; refuse_locks()\n"
@@ -31,11 +32,11 @@ def test_where_locks_are_refused_libraries_open_arrays_too(tmp_path: Path) -> No
 
 
 def test_a_job_dies_with_its_snakemake() -> None:
-    parent = subprocess.Popen(["sleep", "60"])
+    parent = subprocess.Popen(["sleep", str(PATIENCE)])
     job = subprocess.Popen(
         [sys.executable, "-c",
          "import time; from darkroom.machine.process import die_with_parent; die_with_parent(0.05); "
-         "print('up', flush=True); time.sleep(60)"],
+         f"print('up', flush=True); time.sleep({PATIENCE})"],
         env=os.environ | {process.PARENT: str(parent.pid)},
         stdout=subprocess.PIPE,
     )  # fmt: skip
@@ -43,7 +44,7 @@ def test_a_job_dies_with_its_snakemake() -> None:
     time.sleep(0.2)
     assert job.poll() is None
     parent.kill()
-    assert job.wait(timeout=120) == -signal.SIGKILL
+    assert job.wait(PATIENCE) == -signal.SIGKILL
     parent.wait()
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from darkroom.errors import UserError
 from darkroom.machine import workers
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -158,16 +158,12 @@ def work(start, stop):
 workers.in_blocks(work, 10**6, block=1, threads=2, what="wait")
 """
     parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
-    deadline = time.monotonic() + 120
-    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: len(list(tmp_path.iterdir())) >= 2)
     parent.kill()
     parent.wait()
     pids = [int(p.name) for p in tmp_path.iterdir()]
     assert len(pids) == 2
-    while any(running(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(running(pid) for pid in pids)
+    until(lambda: not any(running(pid) for pid in pids))
 
 
 def running(pid: int) -> bool:

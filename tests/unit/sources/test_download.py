@@ -29,6 +29,7 @@ from darkroom.machine import disk
 from darkroom.sources import download as sources
 from darkroom.sources import http, kaggle, unpack
 from tests.support.kaggle_server import SIGNATURE, TOKEN, Server
+from tests.support.waiting import until
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -597,15 +598,14 @@ def test_killed_at_any_moment_nothing_half_written_is_taken_for_whole(work: Path
     files = {f"c{i % 3}/{i}.png": os.urandom(4000) for i in range(300)}
     data = zipped(files)
     with Server({"/pets.zip": data}) as server:
-        server.always = ("slow", 0.02)  # 75 pieces: 1.5 s
+        server.always = ("slow", 0.02)  # 75 pieces
         source = f"{server.url}/pets.zip"
         job = JOB.format(root=str(ROOT), cfg=cfg(source))
         killed = 0
-        for delay in (0.2, 0.4, 0.3, 0.5, 0.3, 0.02, 0.04, 0.08):
-            asked = len(server.gets())
+        for pieces, delay in ((10, 0), (20, 0), (15, 0), (25, 0), (20, 0.02), (1, 0.04), (1, 0.08)):
+            sent = server.pieces
             process = subprocess.Popen([sys.executable, "-c", job], stderr=subprocess.DEVNULL)
-            while len(server.gets()) == asked and process.poll() is None:
-                time.sleep(0.005)  # until it is at work, or only unpacks
+            until(lambda p=process, n=sent + pieces: server.pieces >= n or p.poll() is not None)
             time.sleep(delay)
             process.kill()
             killed += process.wait() == -signal.SIGKILL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,7 +121,6 @@ def test_ahead_passes_an_error_on_and_ends_its_thread() -> None:
         list(ready)
     with batches.ahead(iter(range(10**9))) as ready:
         assert next(ready) == 0
-    time.sleep(0.05)
     assert "batches" not in [t.name for t in threading.enumerate()]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import random
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from darkroom.train.feed import class_weights
 from darkroom.train.steps_keras import KerasSteps
 from tests.support import tiny_data
 from tests.support.stopped import at_most, stopped_after
+from tests.support.waiting import PATIENCE, until
 
 keras = keras_backend.start(1)
 
@@ -256,17 +256,18 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_weights(
         "training.train_model(**json.loads(sys.argv[1]))\n"
     )
     command = [sys.executable, "-c", code, json.dumps(run.arguments(**BUSY))]
-    killed, moment = 0, random.Random(time.time_ns())
+    killed = 0
     while not run.model.exists():
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         if killed < 2:
             rows = 1 + 2 * killed
-            while process.poll() is None and _lines(run.history_path) < 1 + rows:
-                time.sleep(0.01)
-            time.sleep(moment.uniform(0, 0.3))
+            until(
+                lambda p=process, n=1 + rows: p.poll() is not None or _lines(run.history_path) >= n
+            )
+            time.sleep((0.05, 0.2)[killed])
             process.send_signal(signal.SIGKILL)
             killed += 1
-        assert process.wait(timeout=120) in (0, -signal.SIGKILL)
+        assert process.wait(PATIENCE) in (0, -signal.SIGKILL)
     assert equal(run.weights(), whole)
     assert len(run.history()) == BUSY["epochs"] and not run.resume.exists()
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.tune import trials
 from darkroom.tune.choose import choose_setting, importances
+from tests.support.waiting import PATIENCE, until
 
 SPACE: dict[str, Any] = {
     "rate": {"low": 1e-4, "high": 1e-1, "log": True, "step": None},
@@ -322,7 +322,7 @@ def run(now):
     if sys.argv[2:] == ["hang"]:
         now.epoch(0.5, 1.0)
         Path({folder!r}, "hangs").touch()
-        time.sleep(60)
+        time.sleep({patience})
     time.sleep(0.3)
     return by_value(now)
 attempt(Path({folder!r}), int(sys.argv[1]), run)
@@ -330,14 +330,14 @@ attempt(Path({folder!r}), int(sys.argv[1]), run)
 
 
 def start(folder: Path, number: int, *how: str) -> subprocess.Popen[bytes]:
-    text = TRIAL.format(root=str(ROOT), module=__name__, folder=str(folder))
+    text = TRIAL.format(root=str(ROOT), module=__name__, folder=str(folder), patience=PATIENCE)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen([sys.executable, "-c", text, str(number), *how], env=environment)
 
 
 def test_side_by_side_every_trial_is_there_once(tmp_path: Path) -> None:
     jobs = [start(tmp_path, n) for n in range(1, 5)]
-    assert [job.wait(60) for job in jobs] == [0] * 4
+    assert [job.wait(PATIENCE) for job in jobs] == [0] * 4
     found = [record(tmp_path, n) for n in range(1, 5)]
     assert len({json.dumps(r["params"]) for r in found}) == 4
     assert {r["digest"] for r in found} == {"a"}
@@ -350,10 +350,7 @@ def test_killed_in_the_middle_it_is_taken_up_again(tmp_path: Path) -> None:
     expected = attempt(tmp_path / "whole", 2)["params"]
     attempt(tmp_path, 1)
     job = start(tmp_path, 2, "hang")
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "hangs").exists():
-        assert time.monotonic() < deadline and job.poll() is None
-        time.sleep(0.02)
+    until(lambda: (tmp_path / "hangs").exists() or job.poll() is not None)
     job.send_signal(signal.SIGKILL)
     job.wait()
     assert not (tmp_path / "trial-2.json").exists()

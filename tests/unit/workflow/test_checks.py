@@ -19,6 +19,7 @@ from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.workflow import checks, known
 from tests.support.refusing import UNSHARE, needs_mounts
+from tests.support.waiting import PATIENCE
 
 BASE: dict[str, Any] = {
     "run": {"datasets": ["pets"], "models": ["cnn"], "classifiers": ["svm"]},
@@ -182,7 +183,7 @@ def test_a_folder_that_takes_nothing_is_told_before_anything_runs(
     done = subprocess.run(
         [*UNSHARE, "sh", "-c", script, sys.executable, str(place), READ_ONLY, options, str(fill),
          str(tmp_path)],
-        capture_output=True, text=True, timeout=120, cwd=ROOT,
+        capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT,
     )  # fmt: skip
     assert words in done.stdout and str(place) in done.stdout, done
     checks.check_folders(settings(), tmp_path)

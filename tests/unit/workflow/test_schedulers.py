@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 
 from darkroom.workflow import schedulers
 from darkroom.workflow.schedulers import SCHEDULERS, main, status, submission
+from tests.support.waiting import until
 
 QSUB = """#!/bin/sh
 for last; do :; done
@@ -51,13 +50,6 @@ def submitted(script: str, capsys: pytest.CaptureFixture[str]) -> str:
     Path("job.sh").write_text(script)
     main(["pbs", "submit", *ASKED, "job.sh"])
     return capsys.readouterr().out.strip()
-
-
-def until(ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_job_runs_in_its_folder_and_ends_well(
