@@ -1,4 +1,4 @@
-"""Files of features (`features.h5`): made, opened."""
+"""Read and write feature files (`features.h5`)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ class Features:
 
     Attributes
     ----------
-    features : (M, D) float32, read-only, mapped. row : (M,) int64. variant : (M,) int16.
-    name : of the feature set. layer : of the network it was read from, or what made it.
-    made : how one makes the same of another image: `kind` (`network`, `pixels`, `hog`,
-        `backbone`), `view`, `decode`, and what else the kind needs.
+    path : the file.
+    features : (M, D) float32, read-only, mapped.
+    row : (M,) int64, row of the manifest.
+    variant : (M,) int16, 0 for an original.
+    name : of the feature set.
+    layer : of the network, or a description of the method.
+    made : settings that compute the same features of another image: `kind` (`network`,
+        `pixels`, `hog`, `backbone`), `view`, `decode`, and those of the kind.
     """
 
     path: str
@@ -50,9 +54,9 @@ def features_writer(
     layer: str,
     made: dict[str, Any] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Make a features file; the body fills the (m, d) float32 array that it is given.
+    """Write a feature file; the body of the `with` fills the yielded (m, d) float32 array.
 
-    The array is mapped, so it may be larger than memory. See `Features` for the rest.
+    The array is mapped, so it may be larger than memory. See `Features` for the parameters.
     """
     if not len(row) == len(variant) == m:
         raise ValueError(f"{m} rows of features, but {len(row)} rows, {len(variant)} variants")
@@ -82,19 +86,19 @@ def write_features(
     name: str,
     layer: str,
 ) -> None:
-    """Write (M, D) features that are in memory; see `Features`."""
+    """Write (M, D) features from memory; see `Features`."""
     m, d = features.shape
     with features_writer(path, m, d, row, variant, name=name, layer=layer) as array:
         array[:] = features
 
 
 def open_features(path: str) -> Features:
-    """Open a features file, checked and mapped.
+    """Check and map a feature file.
 
     Raises
     ------
     UserError
-        The file is missing, cut short, or no features file.
+        The file is missing, truncated, or not a feature file.
     """
     with reading(path, "features") as file:
         row = file["row"][:]

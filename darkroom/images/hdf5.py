@@ -1,9 +1,8 @@
-"""HDF5 files: made, checked, mapped.
+"""Write, check and map HDF5 files.
 
-Every large array is contiguous and allocated at once, so that its place in the file is
-known before a number is written: writers (several processes, if need be) and readers
-map it, and no HDF5 handle crosses a fork. A file is made as a hidden one beside its
-place, and takes its name when whole.
+Every large array is contiguous and allocated at creation, so its offset in the file is known
+before any value is written. Writers (in several processes) and readers map it, and no HDF5
+handle crosses a fork. A file is written under a hidden name and renamed when complete.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from darkroom.errors import UserError
 from darkroom.machine import disk
 
 PAGE = 4096  # arrays start on a page, so that a mapped block touches no other array
-# Version 2 of the file header knows the file's length, so a cut file does not open, and
-# holds attributes above 64 kB (the names of thousands of classes); version 3 would add
-# a mark of "open for writing" that outlives a killed writer.
+# Version 2 of the file header stores the file's length, so a truncated file does not open, and
+# allows attributes above 64 kB (names of thousands of classes). Version 3 would add a mark
+# "open for writing" that a killed writer leaves behind.
 LIBVER = (h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
 # Virtual datasets came with 1.10.
 LIBVER_VIRTUAL = (h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
@@ -33,9 +32,9 @@ LIBVER_VIRTUAL = (h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
 
 @dataclass(frozen=True)
 class Draft:
-    """A file under construction: its arrays have their places and are to be filled.
+    """A file under construction, with its arrays allocated.
 
-    It holds no open handle and may be handed to other processes.
+    It has no open handle and may be passed to other processes.
     """
 
     path: str
@@ -44,7 +43,7 @@ class Draft:
     def map(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Map entries [start, stop) of one array for writing.
 
-        Dropping the result unmaps it: a writer that maps block by block holds a block.
+        Dropping the result unmaps it, so a writer needs memory for one block only.
         """
         offset, shape, dtype = self.arrays[name]
         stop = shape[0] if stop is None else stop
@@ -60,26 +59,27 @@ def draft(
     attributes: dict[str, str],
     virtual: dict[str, h5py.VirtualLayout] | None = None,
 ) -> Iterator[Draft]:
-    """Make an HDF5 file: the body of the `with` fills its reserved arrays.
+    """Write an HDF5 file; the body of the `with` fills its reserved arrays.
 
     Parameters
     ----------
-    path : where the file stands in the end; after an error nothing does.
-    reserve : name to (shape, dtype) of the arrays to be filled through `Draft.map`.
-    columns : small arrays, written at once. attributes : of the file.
-    virtual : arrays that lie in other files.
+    path : final path; no file is left there after an error.
+    reserve : name to (shape, dtype) of the arrays that the body fills through `Draft.map`.
+    columns : small arrays, written at once.
+    attributes : of the file.
+    virtual : virtual datasets over other files.
 
     Raises
     ------
     UserError
-        There is no room for the file.
+        The disk is full.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f".{final.name}.part")
-    # A killed run's file goes first: a straggler of that run then writes to a lost file.
+    # Remove the file of a killed run: its surviving processes then write to an unlinked file.
     part.unlink(missing_ok=True)
-    # HDF5 that cannot write to the end crashes when it closes the file: try the room before.
+    # HDF5 crashes when it closes a file on a full disk: reserve the space first.
     small = sum(np.asarray(v).nbytes + 2 * PAGE for v in columns.values())
     small += sum(2 * len(text) + PAGE for text in attributes.values()) + 16 * PAGE
     try:
@@ -88,11 +88,11 @@ def draft(
         _occupy(part, final)
         yield Draft(str(part), arrays)
         with part.open("rb+") as file:
-            os.fsync(file.fileno())  # the name must not reach the disk before the bytes
+            os.fsync(file.fileno())  # bytes reach the disk before the rename
         part.replace(final)
     except OSError as error:
-        if said := disk.in_words(error, [str(final.parent)]):
-            raise UserError(said) from None
+        if message := disk.in_words(error, [str(final.parent)]):
+            raise UserError(message) from None
         raise
     finally:
         part.unlink(missing_ok=True)
@@ -105,11 +105,11 @@ def _create(
     attributes: dict[str, str],
     virtual: dict[str, h5py.VirtualLayout],
 ) -> dict[str, tuple[int, tuple[int, ...], str]]:
-    """Write everything but the reserved arrays, and tell where those lie."""
+    """Write all but the reserved arrays; returns their offsets, shapes and dtypes."""
     arrays = {}
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(*(LIBVER_VIRTUAL if virtual else LIBVER))
-    # The name is our own, so nobody else opens it, and many network file systems refuse locks.
+    # No other process opens the hidden name, and many network file systems refuse locks.
     access.set_file_locking(False, True)
     access.set_alignment(PAGE, PAGE)
     creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
@@ -140,30 +140,32 @@ def _create(
 
 
 def _occupy(part: Path, final: Path, size: int | None = None) -> None:
-    """Take the room on the disk now: a mapped write to a full disk kills the writer.
+    """Reserve disk space: a mapped write to a full disk kills the writer.
 
     Parameters
     ----------
-    part : the file; made where it is not there. size : bytes; unset: those that it has.
+    part : the hidden file; created where it is missing.
+    final : its final path, for messages.
+    size : bytes; None: its present size.
     """
     with part.open("ab") as file:
         size = size or os.fstat(file.fileno()).st_size
         try:
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            # The file system cannot promise room. Of a file that is opened to append the C library
-            # says EBADF then; of another it would write a byte into every page.
+            # The file system cannot reserve space. For a file opened to append the C library then
+            # returns EBADF; otherwise it would write a byte into every page.
             if error.errno in (errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF):
                 return
             if error.errno in disk.FULL:
-                said = disk.in_words(OSError(error.errno, "", str(final)))
-                raise UserError(f"{said} ({final.name} needs {disk.size_text(size)})") from None
+                message = disk.in_words(OSError(error.errno, "", str(final)))
+                raise UserError(f"{message} ({final.name} needs {disk.size_text(size)})") from None
             raise
 
 
 @contextmanager
 def reading(path: str, what: str) -> Iterator[h5py.File]:
-    """Open a finished file; say in one sentence what is wrong with another one."""
+    """Open a finished file; raises UserError where it is missing or damaged."""
     if not Path(path).is_file():
         raise UserError(f"{path} is missing: run again to make it")
     try:
@@ -171,12 +173,12 @@ def reading(path: str, what: str) -> Iterator[h5py.File]:
             yield file
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is no whole {what} file ({error}): delete it and run again"
+            f"{path} is not a complete {what} file ({error}): delete it and run again"
         ) from error
 
 
 def mapped(path: str, array: Any, dtype: str, dimensions: int, n: int) -> np.ndarray:
-    """Map a contiguous array of an open file, of the type, dimensions and length that it must have."""
+    """Map a contiguous array of an open file; raises ValueError for another type, rank or length."""
     if array.dtype != np.dtype(dtype) or array.ndim != dimensions or len(array) != n:
         raise ValueError(f"{array.name} is {array.dtype} of shape {array.shape}")
     offset = array.id.get_offset()
@@ -186,7 +188,7 @@ def mapped(path: str, array: Any, dtype: str, dimensions: int, n: int) -> np.nda
 
 
 def column(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a small array, which must have this shape."""
+    """Read a small array; raises ValueError for another shape."""
     if file[name].shape != shape:
         raise ValueError(f"{name} has shape {file[name].shape}, not {shape}")
     values: np.ndarray = file[name][:]
@@ -194,7 +196,7 @@ def column(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def map_again(array: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Map rows of a mapped array anew."""
+    """Map rows [start, stop) of a mapped array again."""
     if not isinstance(array, np.memmap):
         return array[start:stop]
     one = int(np.prod(array.shape[1:])) * array.itemsize

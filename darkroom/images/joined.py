@@ -1,4 +1,4 @@
-"""One array that lies in several files."""
+"""One array across several files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 
 class JoinedArray:
-    """An array whose first axis goes on from file to file; each is mapped, none is read whole.
+    """An array whose first axis continues from file to file; each file is mapped.
 
-    It takes an integer, a slice or an array of integers in its first index and gives a plain
-    array. It does not turn into an array by itself: that would read every file.
+    Indexing the first axis by an integer, a slice or an integer array gives a plain array.
+    Conversion by `np.asarray` raises TypeError, as it would read every file.
 
     Parameters
     ----------
-    parts : each (N, …), of one type and shape but for N.
+    parts : (N, …) arrays of one dtype and shape, except for N.
     """
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
@@ -53,7 +53,7 @@ class JoinedArray:
         return self.take(np.asarray(index))
 
     def within(self, start: int, stop: int) -> list[tuple[np.ndarray, int, int]]:
-        """The parts that rows [start, stop) lie in, with the rows of each."""
+        """The parts that contain rows [start, stop), each with its own start and stop."""
         found = []
         for part, first, end in zip(self.parts, self.starts, self.ends, strict=True):
             low, high = max(start, int(first)), min(stop, int(end))
@@ -62,7 +62,7 @@ class JoinedArray:
         return found
 
     def take(self, index: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows at some places, (k,) integers, into `out` where it is given."""
+        """Rows at (k,) integer positions, written to `out` where given."""
         if index.dtype == bool:
             index = np.flatnonzero(index)
         if len(index) and not (index.min() >= 0 and index.max() < len(self)):
@@ -80,11 +80,11 @@ class JoinedArray:
 
 
 Array = np.ndarray | JoinedArray
-"""Rows of a file, or of several."""
+"""Rows in one file, or in several."""
 
 
 def take(array: Array, index: np.ndarray, out: np.ndarray) -> None:
-    """Read rows at places that are known to lie in the array; what is written to `out`."""
+    """Read rows at valid positions into `out`."""
     if isinstance(array, JoinedArray):
         array.take(index, out)
     else:
@@ -92,7 +92,7 @@ def take(array: Array, index: np.ndarray, out: np.ndarray) -> None:
 
 
 def forget(array: Array) -> None:
-    """Give the pages of a mapped array back; what was written to it is in the file."""
+    """Release the memory pages of a mapped array; written values stay in the file."""
     for part in array.parts if isinstance(array, JoinedArray) else [array]:
         mapped: Any = getattr(part, "_mmap", None)
         if mapped is not None and hasattr(mapped, "madvise"):

@@ -1,4 +1,4 @@
-"""Prepared images: every usable file decoded once and resized into one mapped array."""
+"""Decode every usable file once and resize it into one mapped array."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class PrepareImages(TypedDict):
-    """What preparing the images of a view reads of the settings."""
+    """Settings of the stage."""
 
     dataset: str
     view: View
@@ -35,7 +35,7 @@ class PrepareImages(TypedDict):
 
 
 class PrepareShard(PrepareImages):
-    """The same for one shard of the rows."""
+    """Settings of one shard."""
 
     shard: int
     shards: int
@@ -53,8 +53,8 @@ def prepare_images(
 ) -> None:
     """Decode and resize every usable image once, into `images/{view}.h5`.
 
-    The result does not depend on the number of threads. Memory holds one image and one
-    block of results per thread, and what the manifest says of each row.
+    The result does not depend on the number of threads. Memory holds one image and one block
+    of results per thread, and a few columns of the manifest.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ def prepare_images(
     Raises
     ------
     UserError
-        No usable image; a file that is gone, or is not of the size that it was indexed
-        with, or no longer decodes; no room on the disk.
+        No image is usable; a file is missing, has changed its size since it was indexed, or no
+        longer decodes; or the disk is full.
     """
     _prepare(source, manifest, usable(manifest), output, cfg, threads)
-    # Of a run with shards: as many bytes as the file that is now whole.
+    # Shards of an earlier run are as large as the new file, and useless.
     shutil.rmtree(shards_of(output), ignore_errors=True)
 
 
@@ -88,14 +88,14 @@ def join_images(parts: Sequence[str], output: str, *, cfg: JoinImages) -> None:
 
     Parameters
     ----------
-    parts : the shards in their order, in `shards_of(output)`.
-    output : the file to make.
+    parts : files of the shards in order, in `shards_of(output)`.
+    output : the file to write.
     cfg : the settings.
 
     Raises
     ------
     UserError
-        A shard is missing, damaged, or of other settings.
+        A shard is missing, damaged, or has other settings.
     """
     n = store.join_images(output, parts)
     log.info("joined %d images of %d shards in %s", n, len(parts), output)
@@ -104,7 +104,7 @@ def join_images(parts: Sequence[str], output: str, *, cfg: JoinImages) -> None:
 
 
 def shards_of(output: str) -> Path:
-    """The folder of the shards of an images file."""
+    """The folder of an image file's shards."""
     return Path(output).with_suffix(".shards")
 
 
@@ -156,11 +156,11 @@ def _prepare(
 
 
 def _read(path: str, size: int, manifest: str) -> bytes:
-    """All bytes of an indexed file, which must have the size that it was indexed with."""
+    """All bytes of an indexed file; raises UserError where its size has changed."""
     try:
         file = os.open(path, os.O_RDONLY)  # a third of the time of `open`
         try:
-            data = os.read(file, size + 1)  # the one byte more tells of a grown file
+            data = os.read(file, size + 1)  # one byte more detects a file that grew
             while len(data) < size and (more := os.read(file, size - len(data))):
                 data += more
         finally:
@@ -176,7 +176,7 @@ def _read(path: str, size: int, manifest: str) -> bytes:
 
 
 def _changed(path: str, why: str, manifest: str) -> UserError:
-    """The error of a file that is no longer what the index found."""
+    """Error for a file that differs from its index entry."""
     return UserError(
         f"{path} has changed since it was indexed ({why}): "
         f"restore it, or delete {manifest} and run again to index anew"

@@ -1,4 +1,4 @@
-"""From the bytes of a file to pixels of one size: of a data set's images and of new pictures alike."""
+"""Decode and resize image files, of data sets and of predictions alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILTERS = {"auto": None, "area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
 
 
 class View(TypedDict):
-    """How an image becomes an array of one size; what each value means stands in the configuration."""
+    """The settings `view`; config.yaml explains each."""
 
     size: int | list[int]
     color: Color
@@ -31,15 +31,15 @@ def size_of(view: View) -> tuple[int, int, int]:
 
 
 def render(data: bytes, out: np.ndarray, *, view: View, policy: Policy) -> None:
-    """Decode and resize the bytes of an image file into the place that it is given.
+    """Decode the bytes of an image file and resize the image into `out`.
 
-    The one way from a file to pixels: of the images of a data set and of new pictures alike.
+    Images of data sets and new pictures both take this path.
 
     Parameters
     ----------
     data : the file's bytes.
     out : (h, w, C) uint8, filled.
-    view : color, resize and filter count; the size is that of `out`.
+    view : its color, resize and filter; the size is that of `out`.
     policy : the settings `decode`.
 
     Raises
@@ -47,15 +47,15 @@ def render(data: bytes, out: np.ndarray, *, view: View, policy: Policy) -> None:
     DecodeError
         The file cannot be decoded, or the policy refuses it.
     """
-    # The plain linear filter is kept exact; the others may start from a JPEG that the
-    # decoder has averaged down already.
+    # The linear filter needs full resolution; for the others the decoder may reduce a JPEG
+    # by averaging first.
     target = None if view["filter"] == "linear" else (out.shape[0], out.shape[1])
     image = decode(data, color=view["color"], policy=policy, target=target)
     resize_into(image, out, how=view["resize"], kernel=view["filter"])
 
 
 def resize_into(image: np.ndarray, out: np.ndarray, *, how: str, kernel: str) -> None:
-    """Resize one image into the place that it is given.
+    """Resize one image into `out`.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ def resize_into(image: np.ndarray, out: np.ndarray, *, how: str, kernel: str) ->
     out : (h, w, C) uint8, filled.
     how : `squash` ignores the aspect ratio; `pad` keeps it and adds black borders;
         `crop` keeps it and takes the largest centred part of the wanted shape.
-    kernel : `area` averages the pixels that fall together (`cv2.INTER_AREA`), `linear`
-        takes the nearest four (`cv2.INTER_LINEAR`) and aliases when it shrinks;
-        `auto` averages along an axis that shrinks, interpolates along one that grows.
+    kernel : `area` averages the covered pixels (`cv2.INTER_AREA`); `linear` interpolates the
+        nearest four (`cv2.INTER_LINEAR`) and aliases when it shrinks; `auto` averages along
+        an axis that shrinks and interpolates along one that grows.
     """
     height, width = image.shape[:2]
     h, w = out.shape[:2]
@@ -96,12 +96,12 @@ def _squash(image: np.ndarray, out: np.ndarray, method: int | None) -> None:
             method = cv2.INTER_AREA
         elif height <= h and width <= w:
             method = cv2.INTER_LINEAR
-        else:  # one axis shrinks, and does so first: less is left to interpolate
+        else:  # shrink one axis first: less is left to interpolate
             image = _resized(image, min(width, w), min(height, h), cv2.INTER_AREA)
             method = cv2.INTER_LINEAR
     plane = out[:, :, 0] if out.shape[2] == 1 else out
     if cv2.resize(image, (w, h), dst=plane, interpolation=method) is not plane:
-        raise RuntimeError("the image was not written into its place")
+        raise RuntimeError("OpenCV did not write the image into `out`")
 
 
 def _resized(image: np.ndarray, w: int, h: int, method: int) -> np.ndarray:
@@ -109,7 +109,7 @@ def _resized(image: np.ndarray, w: int, h: int, method: int) -> np.ndarray:
 
 
 def channel_sums(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of each channel, (C,), and of its square, of an (H, W, C) uint8 image."""
+    """(C,) float64 mean of each channel and of its square, of an (H, W, C) uint8 image."""
     mean, deviation = cv2.meanStdDev(image)
     mean = mean[:, 0]
     return mean, deviation[:, 0] ** 2 + mean**2

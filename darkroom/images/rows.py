@@ -1,4 +1,4 @@
-"""Rows of a manifest, as the making of images reads them."""
+"""Rows of a manifest, for the stages that prepare images."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Rows(NamedTuple):
     label : (n,) int32, index into `labels`.
     bytes : (n,) int64, size of the file when it was indexed.
     place : (n,) int64, index into `path`.
-    path : Arrow's strings of the whole manifest: a quarter of the memory of Python's.
+    path : Arrow strings of all rows: a quarter of the memory of Python strings.
     labels : the source's labels.
-    dataset : its name.
+    dataset : name of the data set.
     """
 
     row: np.ndarray
@@ -46,12 +46,12 @@ def usable(manifest: str) -> Rows:
     Raises
     ------
     UserError
-        There is none.
+        No row is usable.
     """
     import pyarrow.parquet as pq
 
-    # Arrow's filters and `to_numpy` would load its compute library and pandas, which
-    # takes as long as a thousand images; and no threads: workers are forked later.
+    # Arrow's filters and `to_numpy` would load its compute library and pandas, which takes as
+    # long as a thousand images. No threads, as workers are forked later.
     file = pq.ParquetFile(manifest, read_dictionary=["label", "status"], pre_buffer=False)
     table = file.read(["row", "path", "label", "bytes", "status"], use_threads=False)
     table = table.unify_dictionaries().combine_chunks()
@@ -80,7 +80,7 @@ def usable(manifest: str) -> Rows:
 
 
 def given_as(manifest: str, names: set[str]) -> np.ndarray:
-    """(n,) bool: which rows of a manifest the source itself gives as one of some parts."""
+    """(n,) bool: rows of a manifest whose given part is in `names`."""
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(manifest)

@@ -1,4 +1,4 @@
-"""Files of images (`images/{view}.h5`, `augmented/{view}.h5`): made, joined, opened."""
+"""Read, write and join image files (`images/{view}.h5`, `augmented/{view}.h5`)."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ _AGAIN = "delete it and run again"
 
 @dataclass(frozen=True)
 class Images:
-    """An open images file (`images/{view}.h5` or `augmented/{view}.h5`).
+    """An open image file (`images/{view}.h5` or `augmented/{view}.h5`).
 
     Attributes
     ----------
-    images : (N, H, W, C) uint8, read-only, mapped: indexing reads only what it takes. Of
-        joined shards a `JoinedArray`, which is indexed alike.
+    path : the file.
+    images : (N, H, W, C) uint8, read-only, mapped; a `JoinedArray` for joined shards.
     row : (N,) int64, row of the manifest (of the parent, for a variant).
-    variant : (N,) int16, 0 for the image itself, else an index into `variants`.
+    variant : (N,) int16, 0 for the original, else an index into `variants`.
     label : (N,) int32, index into `labels`.
-    mean, mean_square : (N, C) float64, of each image's pixels, in 0..255 and 0..65025.
+    mean : (N, C) float64, mean of each channel, in 0..255.
+    mean_square : (N, C) float64, mean of each channel's squares, in 0..65025.
     labels : the source's labels.
     variants : names; the first is `original`.
-    view, decode : the settings that the file was made with.
-    dataset : its name.
+    view : settings of the view.
+    decode : settings of the decoder.
+    dataset : name of the data set.
     """
 
     path: str
@@ -57,7 +59,7 @@ class Images:
         return len(self.row)
 
     def block(self, start: int, stop: int) -> np.ndarray:
-        """Map images [start, stop) anew: a reader that drops each block holds a block."""
+        """Map images [start, stop) again, so a reader needs memory for one block only."""
         if not isinstance(self.images, JoinedArray):
             return map_again(self.images, start, stop)
         found = [map_again(part, a, b) for part, a, b in self.images.within(start, stop)]
@@ -80,18 +82,19 @@ def images_writer(
     variants: Sequence[str] = ("original",),
     decode: dict[str, Any] | None = None,
 ) -> Iterator[Draft]:
-    """Make an images file; the body fills `images`, `mean` and `mean_square`.
+    """Write an image file; the body of the `with` fills `images`, `mean` and `mean_square`.
 
     Parameters
     ----------
-    path : the file. shape : (H, W, C) of one image.
+    path : the file to write.
+    shape : (H, W, C) of one image.
     row, variant, label : (N,), ascending by (`row`, `variant`); see `Images`.
     labels, view, dataset, variants, decode : attributes; see `Images`.
 
     Raises
     ------
     UserError
-        There is no room for the file.
+        The disk is full.
     """
     n, channels = len(row), shape[2]
     reserve = {
@@ -110,30 +113,31 @@ def images_writer(
 
 
 def join_images(path: str, parts: Sequence[str]) -> int:
-    """Join images files whose rows follow each other; no pixel is copied.
+    """Join image files with consecutive rows; no pixel is copied.
 
-    The file has every column whole, and `images` as a virtual dataset over the parts, which
-    must stay where they are, relative to it. HDF5 gives zeros for a part that is gone;
-    `open_images` refuses it.
+    The joined file contains all columns, and `images` as a virtual dataset over the parts,
+    whose paths relative to it must not change. HDF5 reads zeros for a missing part;
+    `open_images` raises UserError for it.
 
     Parameters
     ----------
-    path : the file to make. parts : images files in the order of their rows.
+    path : the file to write.
+    parts : image files in the order of their rows.
 
     Returns
     -------
-    How many images there are.
+    Number of images.
 
     Raises
     ------
     UserError
-        The parts were not made with the same settings, or their rows do not follow each other.
+        The parts have different settings, or their rows are not consecutive.
     """
     opened = [open_images(part) for part in parts]
     first = opened[0]
     for one in opened:
         if _made(one) != _made(first):
-            raise UserError(f"{one.path} and {first.path} are of different settings: {_REMAKE}")
+            raise UserError(f"{one.path} and {first.path} have different settings: {_REMAKE}")
     names = ("row", "variant", "label", "mean", "mean_square")
     columns = {name: np.concatenate([getattr(o, name) for o in opened]) for name in names}
     if (np.diff(columns["row"]) < 0).any():
@@ -143,7 +147,7 @@ def join_images(path: str, parts: Sequence[str]) -> int:
     layout.dcpl.set_obj_track_times(False)  # equal contents, equal bytes
     start = 0
     for one in opened:
-        if len(one):  # of nothing there is no place in a layout
+        if len(one):  # a layout allows no empty slice
             name = os.path.relpath(one.path, Path(path).parent)
             source = h5py.VirtualSource(name, "images", shape=one.images.shape, dtype="u1")
             layout[start : start + len(one)] = source
@@ -172,18 +176,18 @@ def _attributes(
 
 
 def _made(images: Images) -> tuple[Any, ...]:
-    """What shards of one file have in common."""
+    """Properties that all shards of one file share."""
     one = images
     return one.images.shape[1:], one.view, one.decode, one.labels, one.variants, one.dataset
 
 
 def open_images(path: str) -> Images:
-    """Open an images file, checked and mapped.
+    """Check and map an image file.
 
     Raises
     ------
     UserError
-        The file is missing, cut short, or no images file.
+        The file is missing, truncated, or not an image file.
     """
     with reading(path, "images") as file:
         row = file["row"][:]
@@ -211,24 +215,24 @@ def open_images(path: str) -> Images:
 
 
 def _shards(path: str, array: Any, row: np.ndarray) -> JoinedArray:
-    """The files behind a virtual dataset, each checked and mapped."""
+    """Check and map the files of a virtual dataset."""
     sources = array.virtual_sources()
     ordered = sorted(sources, key=lambda one: one.vspace.get_select_bounds()[0][0])
     parts, start = [], 0
     for source in ordered:
         place = Path(path).parent / source.file_name
         if not place.is_file():
-            raise UserError(f"{path} is joined of files of which {place} is missing: {_AGAIN}")
+            raise UserError(f"{path} cannot be read, as {place} is missing: {_AGAIN}")
         part = open_images(str(place))
         if not np.array_equal(part.row, row[start : start + len(part)]):
-            raise UserError(f"{path} is joined of other rows than {place} has: {_AGAIN}")
+            raise UserError(f"{path} and {place} have different rows: {_AGAIN}")
         assert isinstance(part.images, np.ndarray)
         parts.append(part.images)
         start += len(part)
     found = JoinedArray(parts)
     if found.shape != array.shape:
         raise UserError(
-            f"{path} is joined of {array.shape}, its files have {found.shape}: {_AGAIN}"
+            f"{path} has shape {array.shape}, but its files have {found.shape}: {_AGAIN}"
         )
     return found
 
@@ -238,13 +242,13 @@ def channel_statistics(
     indices: np.ndarray | Sequence[np.ndarray],
     weights: np.ndarray | Sequence[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel over chosen images; no pixel is read.
+    """Mean and standard deviation of each channel over chosen images, from stored sums.
 
     Parameters
     ----------
-    images : an open file, or several (originals and variants, say).
-    indices : positions in that file, int or bool; for several files a list, one each.
-    weights : of each chosen image, in the order of `indices`; unset: all alike.
+    images : an open file, or several (such as originals and variants).
+    indices : positions in the file, int or bool; for several files a list with one array each.
+    weights : of each chosen image, in the order of `indices`; None: equal.
 
     Returns
     -------

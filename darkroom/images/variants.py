@@ -1,7 +1,7 @@
 """Stored variants of prepared images.
 
-A variant inherits its parent's place (training, validation, test, fold): it is made
-before any split and used only where its parent is a training row.
+Variants are made before any split. A variant inherits the part of its parent, and is used only
+where that is training.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ log = logging.getLogger(__name__)
 Filter = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-# ---------------------------------------------------------------- filters by value
+# ---------------------------------------------------------------- intensity filters
 
 
 def power_law(image: np.ndarray, gamma: float, scale: float = 1.0) -> np.ndarray:
-    """s = scale · 255 · (r/255)^gamma, rounded and saturating; (H, W, C) uint8 to the same.
+    """scale · 255 · (image/255)^gamma, rounded and saturating; (H, W, C) uint8 in and out.
 
-    Gamma below 1 lightens the dark parts; 0.4 and 0.55 are the published settings for
-    chest X-rays.
+    Gamma below 1 lightens dark parts; 0.4 and 0.55 are published settings for chest X-rays.
     """
     value = scale * 255 * (np.arange(256) / 255) ** gamma
     table = np.clip(np.rint(value), 0, 255).astype(np.uint8)
@@ -41,17 +40,16 @@ def power_law(image: np.ndarray, gamma: float, scale: float = 1.0) -> np.ndarray
 
 
 def mean(image: np.ndarray, size: int = 3) -> np.ndarray:
-    """Averaging mask of size × size pixels; (H, W, C) uint8 to the same."""
+    """Mean filter of size × size pixels; (H, W, C) uint8 in and out."""
     blurred = cv2.blur(image, (size, size), borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(blurred).reshape(image.shape)
 
 
 def high_boost(image: np.ndarray, amount: float = 3.0, size: int = 3) -> np.ndarray:
-    """High-boost sharpening: image + amount · (image − its mean); (H, W, C) uint8.
+    """High-boost sharpening: image + amount · (image − its mean); (H, W, C) uint8 in and out.
 
-    The arithmetic saturates. The tutorial that this comes from subtracts and adds in
-    uint8, where −1 becomes 255 and 256 becomes 0: bright edges turn black and flat
-    parts turn to noise. That defect is left behind.
+    The arithmetic saturates. The uint8 arithmetic of the original tutorial wraps instead:
+    bright edges turn black and flat parts turn to noise.
     """
     source = image.astype(np.float32)
     blurred = cv2.blur(source, (size, size), borderType=cv2.BORDER_REFLECT_101)
@@ -60,18 +58,17 @@ def high_boost(image: np.ndarray, amount: float = 3.0, size: int = 3) -> np.ndar
 
 
 def canny(image: np.ndarray, low: int = 50, high: int = 225) -> np.ndarray:
-    """Canny sharpening: image + its edges (255 on an edge), saturating; (H, W, C) uint8.
+    """Canny sharpening: image + edges (255 on an edge), saturating; (H, W, C) uint8 in and out.
 
-    In the tutorial's uint8 arithmetic r + 255 wraps to r − 1, so that its edges all but
-    vanish; here they are white. Edges of a colour image are those of its grey one
-    (Canny 1986, doi:10.1109/TPAMI.1986.4767851).
+    The edges are those of the grey image (Canny 1986, doi:10.1109/TPAMI.1986.4767851). In the
+    original tutorial r + 255 wraps to r − 1, so its edges nearly vanish; here they are white.
     """
     gray = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     edges = np.asarray(cv2.Canny(gray, low, high)).reshape(*image.shape[:2], 1)
     return np.asarray(np.maximum(image, edges))  # r + 255 saturates to 255, r + 0 is r
 
 
-# ---------------------------------------------------------------- filters by place
+# ---------------------------------------------------------------- geometric filters
 
 
 def flip(image: np.ndarray, direction: str = "horizontal") -> np.ndarray:
@@ -80,13 +77,17 @@ def flip(image: np.ndarray, direction: str = "horizontal") -> np.ndarray:
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
-    """Map an image by a matrix about its centre; its border is reflected.
+    """Transform an image linearly about its centre, with a reflected border.
 
     Parameters
     ----------
     image : (H, W, C) uint8.
-    matrix : (2, 2), from an offset (x, y) of the image to that of the result.
-    shift : (x, y) in pixels, added to it.
+    matrix : (2, 2), maps an offset (x, y) from the centre.
+    shift : (x, y) in pixels, added after it.
+
+    Returns
+    -------
+    (H, W, C) uint8.
     """
     height, width = image.shape[:2]
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
@@ -120,7 +121,7 @@ def shift(image: np.ndarray, fraction: float, random: np.random.Generator) -> np
 
 
 def shear(image: np.ndarray, fraction: float, random: np.random.Generator) -> np.ndarray:
-    """Slant: a row moves sideways by ± fraction of its distance from the middle row."""
+    """Move each line sideways by up to ± fraction of its distance from the middle line."""
     return warp(image, np.array([[1, random.uniform(-fraction, fraction)], [0, 1]]))
 
 
@@ -128,7 +129,7 @@ def shear(image: np.ndarray, fraction: float, random: np.random.Generator) -> np
 
 
 def variants_of(settings: list[dict[str, dict[str, Any]]]) -> list[tuple[str, Filter]]:
-    """Name and filter of each variant: one an entry, or `copies` of a random one.
+    """Name and filter of each variant: one per entry, or `copies` of a random filter.
 
     Parameters
     ----------
@@ -182,12 +183,12 @@ class AugmentImages(TypedDict):
 
     Attributes
     ----------
-    dataset : its name.
-    variants : single-key mappings of a kind to its settings.
-    labels : source labels to make variants of; None: all.
-    seed : of the random ones.
-    given : `use`: rows that the source gives as test get none; `ignore`: the split may train on
-        them; a mapping: those whose part becomes the test get none.
+    dataset : name of the data set.
+    variants : single-key mappings of a filter to its settings.
+    labels : source labels that get variants; None: all.
+    seed : of the random filters.
+    given : `use`: rows given as test get no variants; `ignore`: all rows get them; a mapping:
+        rows whose part becomes test get none.
     """
 
     dataset: str
@@ -202,22 +203,22 @@ def augment_images(
 ) -> None:
     """Make the variants of prepared images, each with its parent's row.
 
-    Rows that the source gives as test get none, since only variants of training rows
-    are ever used. A random variant is drawn from (seed, row, number of the variant), so
-    it depends neither on other images nor on the order or the number of threads.
+    Rows given as test get none, as only variants of training rows are used. The random seed of
+    a variant is (seed, row, number of the variant), so it depends neither on other images nor
+    on the number of threads.
 
     Parameters
     ----------
     images : prepared images.
     manifest : manifest.parquet.
-    output : the file to make.
+    output : the file to write.
     cfg : the settings.
     threads : worker processes.
 
     Raises
     ------
     UserError
-        `labels` names one that no image has; no room on the disk.
+        No image has one of `labels`, or the disk is full.
     """
     source = store.open_images(images)
     filters = [function for _, function in variants_of(cfg["variants"])]
@@ -259,7 +260,7 @@ def augment_images(
             made = np.asarray(draft.map("images", *block))
             first = np.asarray(draft.map("mean", *block))
             square = np.asarray(draft.map("mean_square", *block))
-            chosen = parents[start:stop]  # they may lie far apart: no more is read than these
+            chosen = parents[start:stop]  # may be far apart: read only these
             k = 0
             for parent, image in zip(chosen, np.asarray(source.images[chosen]), strict=True):
                 for variant, function in enumerate(filters, 1):

@@ -228,10 +228,10 @@ def test_a_gone_or_a_changed_shard_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"v\.shards/2\.h5 is missing: delete it and run again"):
         store.open_images(path)
     Path(parts[1]).write_bytes(Path(parts[0]).read_bytes())
-    with pytest.raises(UserError, match="joined of other rows"):
+    with pytest.raises(UserError, match="have different rows"):
         store.open_images(path)
     Path(parts[1]).write_bytes(kept[:-100])
-    with pytest.raises(UserError, match="no whole images file"):
+    with pytest.raises(UserError, match="not a complete images file"):
         store.open_images(path)
 
 

@@ -115,7 +115,9 @@ def test_a_cut_file_is_told(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "a.h5"
     write(path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"a\.h5 is no whole images file.*delete it and run again"):
+    with pytest.raises(
+        UserError, match=r"a\.h5 is not a complete images file.*delete it and run again"
+    ):
         store.open_images(str(path))
 
 
@@ -128,7 +130,7 @@ def test_a_foreign_file_is_told(tmp_path: Path) -> None:
     features_file.write_features(
         path, np.zeros((2, 2)), np.arange(2), np.zeros(2), name="n", layer="l"
     )
-    with pytest.raises(UserError, match="no whole images file"):
+    with pytest.raises(UserError, match="not a complete images file"):
         store.open_images(path)
 
 
