@@ -50,10 +50,12 @@ class Rows:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
         return self.files[0].dtype
 
     @property
     def row_bytes(self) -> int:
+        """Bytes of one row."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     def read(self, index: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

@@ -43,6 +43,7 @@ class TrainingState:
 
     @property
     def epoch(self) -> int:
+        """Whole epochs so far."""
         return len(self.history)
 
     def add(self, row: Row, value: float | None, weights: Callable[[], list[np.ndarray]]) -> None:

@@ -18,6 +18,8 @@ MAPS = ("conv", "pool", "global_pool", "residual", "whiten")  # they read a map 
 
 
 class Conv(TypedDict):
+    """A 2-D convolution."""
+
     filters: int
     size: int
     stride: int
@@ -28,50 +30,68 @@ class Conv(TypedDict):
 
 
 class Pool(TypedDict):
+    """Pooling over windows."""
+
     size: int
     stride: int | None
     kind: str
 
 
 class BatchNorm(TypedDict):
+    """Batch normalization."""
+
     momentum: float
     scale: bool
     epsilon: float
 
 
 class Dropout(TypedDict):
+    """Dropout of a fraction of the inputs."""
+
     rate: float
 
 
 class GlobalPool(TypedDict):
+    """Pooling of each channel to one number."""
+
     kind: str
 
 
 class Flatten(TypedDict):
-    pass
+    """Maps to one vector."""
 
 
 class Dense(TypedDict):
+    """A fully connected layer."""
+
     units: int
     activation: str | None
 
 
 class Activation(TypedDict):
+    """An activation function by itself."""
+
     function: str
 
 
 class Residual(TypedDict):
+    """Two convolutions and a shortcut."""
+
     filters: int
     stride: int
     activation: str
 
 
 class Whiten(TypedDict):
+    """A frozen convolution that makes patches uncorrelated."""
+
     size: int
     activation: str | None
 
 
 class Scale(TypedDict):
+    """Multiplication by a number."""
+
     factor: float
 
 

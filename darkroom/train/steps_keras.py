@@ -61,6 +61,7 @@ class KerasSteps:
         self.network = network
 
     def train(self, stack: Stack, rates: Sequence[float]) -> tuple[float, float]:
+        """As `Steps.train`."""
         losses, right = 0.0, 0.0
         for step, rate in enumerate(rates):
             images, targets, weights = (None if part is None else part[step] for part in stack)
@@ -72,6 +73,7 @@ class KerasSteps:
         return losses / len(rates), right / len(rates)
 
     def test(self, images: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+        """As `Steps.test`."""
         found = self.network.test_on_batch(images, targets, return_dict=True)
         return float(found["loss"]), float(found["accuracy"])
 
