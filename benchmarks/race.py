@@ -30,7 +30,7 @@ from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.images.prepare import prepare_images
 from darkroom.index.manifest import index_files
-from darkroom.sources import download
+from darkroom.sources.download import download_source
 from darkroom.split import plan
 from darkroom.train import batches, keras_backend, loop
 from darkroom.train.prepare import prepare
@@ -91,7 +91,7 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
     def cfg(stage: str) -> Any:
         return stage_settings(settings, stage, wildcards)
 
-    download.download_source(path["source"], cfg=cfg("download_source"), mirror=None)
+    download_source(path["source"], cfg=cfg("download_source"), mirror=None)
     index_files(path["source"], path["manifest"], cfg=cfg("index_files"), threads=threads)
     plan.split_rows(
         path["manifest"], path["splits"], indices=str(folder / "i.json"), cfg=cfg("split_rows")

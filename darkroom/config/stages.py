@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from darkroom.index.manifest import IndexFiles
     from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
     from darkroom.report.results import WriteReport
+    from darkroom.sources.download import DownloadSource
     from darkroom.split.plan import SplitRows
     from darkroom.split.splits import Balance
     from darkroom.train.backbones import Backbone
@@ -77,11 +78,16 @@ def stage_settings(settings: Settings, rule: str, wildcards: dict[str, str]) -> 
     return found
 
 
-def download_source(settings: Settings, dataset: str) -> dict[str, Any]:
+def download_source(settings: Settings, dataset: str) -> DownloadSource:
     """The source, its hashes and limits, and the folder of it that the layout looks in."""
     d = settings.datasets[dataset]
-    root = {"root": d.layout.root} if d.layout.root else {}
-    return {"dataset": dataset} | _pick(d, "source", "sha256", "limits") | root
+    return {
+        "dataset": dataset,
+        "source": d.source,
+        "sha256": d.sha256,
+        "limits": _json(d.limits),
+        "root": d.layout.root,
+    }
 
 
 def index_files(settings: Settings, dataset: str) -> IndexFiles:

@@ -22,102 +22,66 @@ A `mirror:` folder is searched before the network. There an https archive has th
 address as its name; a Kaggle data set is `owner__name@version.zip` or `owner/name@version.zip`, or
 without `@version` (also `name.zip`) where the source has no version or a sha256 is given; a
 competition is `kaggle-competition__name.zip` or `name.zip`. Other archive suffixes work too.
-
-Imports the standard library only: `kind`, `local_input`, `tree_digest` and `listing` are called
-while the Snakefile is read.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from darkroom.errors import UserError
 from darkroom.machine import disk
-from darkroom.sources import arrays, formats, published, unpack
+from darkroom.sources import arrays, formats, local, mirror, published, unpack
 from darkroom.sources.addresses import KAGGLE, addresses, kind, local_path, mirror_names
-from darkroom.sources.folders import files, refuse_own, survey, walk
+from darkroom.sources.bundled import write_digits
+from darkroom.sources.folders import survey, walk
 from darkroom.sources.names import stem
-
-__all__ = ["download_source", "kind", "listing", "local_input", "mirror_names", "tree_digest"]
 
 log = logging.getLogger(__name__)
 
 # Files besides archives and arrays in a source of several files.
 PLAIN = re.compile(r"\.(csv|tsv|txt)$", re.I)
 
-# ---------------------------------------------------------------- read with the Snakefile
+
+class Limits(TypedDict):
+    """What an archive may unpack to: GB (10^9 bytes), and files."""
+
+    max_gb: float
+    max_files: int
 
 
-def local_input(source: str) -> str | None:
-    """Path of a local archive, for a rule's input; None for other kinds of source."""
-    return str(local_path(source)) if kind(source) == "archive" else None
+class DownloadSource(TypedDict):
+    """Settings of the stage.
 
-
-def tree_digest(source: str) -> str | None:
-    """Digest of a folder's listing: sorted paths, sizes and modification times.
-
-    Hidden files and litter of file managers are left out. Links are followed.
-
-    Returns
-    -------
-    64 hexadecimal digits; None for a source that is no folder.
-
-    Raises
-    ------
-    UserError
-        The folder is empty, cannot be read, or contains the working folder.
+    Attributes
+    ----------
+    dataset : its name.
+    source : one of the forms above.
+    sha256 : of the file; a list for several files; None: unknown.
+    limits : what the archives may unpack to.
+    root : `layout.root`, which chooses one of several data sets of array files.
     """
-    if kind(source) != "folder":
-        return None
-    return survey(_folder(source))[0]
+
+    dataset: str
+    source: str
+    sha256: str | list[str] | None
+    limits: Limits
+    root: str | None
 
 
-def listing(source: str, limit: int = 200_000) -> list[str] | None:
-    """Sorted relative paths of the files of a source, without unpacking.
-
-    Returns
-    -------
-    None where they are unknown, slow to read, or not yet images: bundled and remote sources, more
-    than `limit` files, compressed tar files beyond 10 MB, nested archives, array files.
-    """
-    what = kind(source)
-    paths: list[str] = []
-    if what == "archive":
-        paths = unpack.listing(str(local_path(source)), limit) or []
-    elif what == "folder":
-        for path, _, _ in files(_folder(source)):
-            if len(paths) >= limit:
-                return None
-            paths.append(path)
-    return sorted(paths) if paths and not published.claimed(paths) else None
-
-
-def _folder(source: str) -> str:
-    path = local_path(source).absolute()
-    refuse_own(path, f"source {source!r}", "images")
-    return str(path)
-
-
-# ---------------------------------------------------------------- the download stage
-
-
-def download_source(output: str, *, cfg: dict[str, Any], mirror: str | None = None) -> None:
+def download_source(output: str, *, cfg: DownloadSource, mirror: str | None = None) -> None:
     """Bring a data set's files to the folder of `output`, and describe them in `output`.
 
     Parameters
     ----------
     output : `data/{dataset}/source.json`, written.
-    cfg : `dataset`, `source`, `sha256` (a list for several files), `license`, `limits` (`max_gb`,
-        `max_files`), `root` (`layout.root`, which chooses one of several data sets of array
-        files) and `tree` (`tree_digest` of a folder when the Snakefile was read, or None).
+    cfg : what the stage reads.
     mirror : folder searched before the network; None: none.
 
     Raises
@@ -126,14 +90,13 @@ def download_source(output: str, *, cfg: dict[str, Any], mirror: str | None = No
         The source cannot be read, downloaded, verified or unpacked.
     """
     what = kind(cfg["source"])
-    if what in ("folder", "bundled") and cfg.get("sha256"):
+    if what in ("folder", "bundled") and cfg["sha256"]:
         raise UserError(
             f"datasets.{cfg['dataset']}.sha256 is only for archives, and source"
             f" {cfg['source']!r} is none: leave it out"
         )
-    place = _Place(output, cfg, mirror)
-    record = place.use_folder() if what == "folder" else place.bring(what)
-    record = {**record, "license": record["license"] or cfg.get("license")}
+    folder = _DataFolder(output, cfg, mirror)
+    record = folder.use_folder() if what == "folder" else folder.bring(what)
     disk.write_json(output, record)
     log.info(
         "%s: %s files, %s in %s",
@@ -144,14 +107,14 @@ def download_source(output: str, *, cfg: dict[str, Any], mirror: str | None = No
     )
 
 
-class _Place:
+class _DataFolder:
     """The folder `data/{dataset}`: reuses existing files, and installs new ones atomically."""
 
-    def __init__(self, output: str, cfg: dict[str, Any], mirror: str | None) -> None:
-        self.cfg, self.source, self.mirror = cfg, str(cfg["source"]), mirror
+    def __init__(self, output: str, cfg: DownloadSource, mirror: str | None) -> None:
+        self.cfg, self.source, self.mirror = cfg, cfg["source"], mirror
         self.addresses = addresses(self.source)
         self.sha256 = _digests(cfg, len(self.addresses))
-        self.chosen: str | None = cfg.get("root")
+        self.chosen = cfg["root"]
         self.folder = Path(output).parent
         self.root = self.folder / "files"
         self.partial = self.folder / ".files.partial"
@@ -167,10 +130,8 @@ class _Place:
         -------
         The content of source.json.
         """
-        root = _folder(self.source)
+        root = str(local.folder(self.source))
         digest, rows = survey(root)
-        if self.cfg.get("tree") not in (None, digest):
-            log.warning("%s changed since this run began: its present state is used", root)
         paths = [path for path, _, _ in rows]
         if published.claimed(paths):
             self._clear()
@@ -208,9 +169,8 @@ class _Place:
         if existing is not None:
             shutil.rmtree(self.incoming, ignore_errors=True)
             return existing
-        self._check_mirror(what)
         if what == "bundled":
-            return self._install(*_write_digits(self.partial))
+            return self._install(*write_digits(self.partial))
         if what == "archive":
             path = local_path(self.source)
             mark = _mark(path)  # before reading, so that the next run notices a change during it
@@ -356,11 +316,11 @@ class _Place:
         return int(limits["max_gb"] * 1e9), int(limits["max_files"])
 
     def _verified(self, path: Path, sha256: str | None) -> str:
-        from darkroom.sources import http
+        from darkroom.sources import transfer
 
-        actual = http.sha256_of(str(path), f"Verifying {path.name}")
+        actual = transfer.sha256_of(str(path), f"Verifying {path.name}")
         if sha256 not in (None, actual):
-            raise http.mismatch(
+            raise transfer.mismatch(
                 str(path), str(sha256), actual, "put the right file there, or correct sha256"
             )
         return actual
@@ -380,9 +340,8 @@ class _Place:
         try:
             unpacked, record = self._unpack(downloads)
         except formats.Damaged:
-            shutil.rmtree(
-                self.incoming, ignore_errors=True
-            )  # otherwise the next run would reuse it
+            # Otherwise the next run would reuse it.
+            shutil.rmtree(self.incoming, ignore_errors=True)
             raise
         return self._install(unpacked, record)
 
@@ -391,23 +350,18 @@ class _Place:
     ) -> tuple[Path, dict[str, Any]]:
         """Get one remote file from the mirror or the network, and its entries of source.json."""
         names = mirror_names(address, has_sha256=sha256 is not None)
-        thing = "the archive" if len(self.addresses) == 1 else "the file"
-        hint = (
-            f"put {thing} into the mirror {self.mirror} as {names[0]}"
-            if self.mirror
-            else f"put {thing} as {names[0]} into a folder and name that folder as mirror"
-            " in the config"
-        )
-        local = self._in_mirror(names)
-        if local is not None:
+        what_it_is = "the archive" if len(self.addresses) == 1 else "the file"
+        hint = mirror.hint(self.mirror, names[0], what_it_is)
+        existing = mirror.find(self.mirror, names)
+        if existing is not None:
             match = KAGGLE.match(address)
             record = {
-                "sha256": self._verified(local, sha256),
-                "archive": local.name,
+                "sha256": self._verified(existing, sha256),
+                "archive": existing.name,
                 "version": match[3] if match else None,
             }
-            log.info("%s: using %s of the mirror", address, local)
-            return local, record
+            log.info("%s: using %s of the mirror", address, existing)
+            return existing, record
         path = str(self.incoming / f"archive{slot}")
         if what == "https":
             return self._https(address, sha256, path, names[0], hint)
@@ -416,16 +370,9 @@ class _Place:
     def _https(
         self, address: str, sha256: str | None, path: str, name: str, hint: str
     ) -> tuple[Path, dict[str, Any]]:
-        from darkroom.sources import http
+        from darkroom.sources import transfer
 
         host = urlsplit(address).netloc
-        session = http.session()
-
-        def opened(headers: dict[str, str]) -> Any:
-            response = session.get(address, headers=headers, stream=True)
-            for step in (*response.history, response):
-                self._check_secure(step.url, sha256)
-            return response
 
         def explain(status: int, text: str) -> UserError:
             reason = f" ({text})" if text else ""
@@ -441,36 +388,11 @@ class _Place:
                 )
             return UserError(f"{host} answers status {status} for {name}{reason}; {hint}")
 
-        self._check_secure(address, sha256)
-        with session:
-            fetched = http.fetch(
-                opened,
-                path,
-                key=address,
-                name=name,
-                patience=http.Patience(host, hint),
-                explain=explain,
-                sha256=sha256,
-            )
+        fetched = transfer.get(
+            address, path, name=name, setting="source", hint=hint, sha256=sha256, explain=explain
+        )
         record = {"archive": name, "sha256": fetched.sha256, "version": fetched.version}
         return Path(fetched.path), record
-
-    def _check_secure(self, url: str, sha256: str | None) -> None:
-        """Refuse plain http without a sha256, except from this machine.
-
-        Raises
-        ------
-        UserError
-            The address is not secure.
-        """
-        from darkroom.sources import http
-
-        plain = url.lower().startswith("http:") and not http.is_loopback(url)
-        if plain and sha256 is None:
-            raise UserError(
-                f"source {self.source!r} uses http, which does not protect the file from changes: use"
-                " https, or give its sha256"
-            )
 
     def _kaggle(self, path: str, hint: str) -> tuple[Path, dict[str, Any]]:
         from darkroom.sources import kaggle
@@ -494,31 +416,11 @@ class _Place:
             "license": download.license,
         }
 
-    # -- the mirror
 
-    def _check_mirror(self, what: str) -> None:
-        if not self.mirror or what in ("bundled", "archive"):
-            return
-        folder = local_path(self.mirror).absolute()
-        if not folder.is_dir():
-            raise UserError(
-                f"mirror is {self.mirror!r}: there is no such folder (looked for {folder})"
-            )
-
-    def _in_mirror(self, names: list[str]) -> Path | None:
-        if not self.mirror:
-            return None
-        for name in names:
-            path = local_path(self.mirror) / name
-            if path.is_file():
-                return path
-        return None
-
-
-def _digests(cfg: dict[str, Any], count: int) -> list[str | None]:
+def _digests(cfg: DownloadSource, count: int) -> list[str | None]:
     """The expected sha256 of each file of a source, in lower case; None where none is given."""
-    sha256 = cfg.get("sha256") or None
-    if sha256 is None:
+    sha256 = cfg["sha256"]
+    if not sha256:
         return [None] * count
     digests = [sha256] if isinstance(sha256, str) else list(sha256)
     if len(digests) != count:
@@ -545,35 +447,3 @@ def _tree(root: Path) -> str | None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-# ---------------------------------------------------------------- bundled data
-
-
-def _write_digits(target: Path) -> tuple[unpack.Unpacked, dict[str, Any]]:
-    """Write scikit-learn's digits as PNG class folders: 8×8 grey, 0..16 stretched to 0..255.
-
-    The test part of E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
-    Machine Learning Repository, 1998, doi:10.24432/C50P49; a file's name is its number there.
-    """
-    import numpy as np
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    size = 0
-    with disk.full_disk_in_words(str(target.parent)):
-        for label in digits.target_names:
-            (target / str(label)).mkdir(parents=True, exist_ok=True)
-        for number, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
-            path = target / str(label) / f"{number:04d}.png"
-            Image.fromarray(image).save(path)
-            size += path.stat().st_size
-    digest = hashlib.sha256(pixels.tobytes() + digits.target.astype("<i8").tobytes())
-    record = {
-        "version": "1998-07-01",
-        "sha256": digest.hexdigest(),
-        "license": "CC BY 4.0, Alpaydin and Kaynak (1998), doi:10.24432/C50P49",
-    }
-    return unpack.Unpacked(len(pixels), size, {}), record

@@ -25,7 +25,7 @@ import requests
 
 from darkroom import __version__
 from darkroom.errors import UserError
-from darkroom.sources import http
+from darkroom.sources import http, transfer
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Item:
 class Download:
     """The archive, with Kaggle's version and licence of it."""
 
-    file: http.Fetched
+    file: transfer.Fetched
     version: str | None
     license: str | None
 
@@ -281,7 +281,7 @@ def _download(
             return _refusal(error)
         return response
 
-    file = http.fetch(
+    file = transfer.fetch(
         opened,
         path,
         key=f"{item.source} version {version}",

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from darkroom.errors import UserError
 from darkroom.machine import disk
+from darkroom.sources import mirror as mirror_folder
 from darkroom.train import backbones
 
 log = logging.getLogger(__name__)
@@ -117,6 +118,8 @@ def _state(output: str) -> Path:
 
 def _bring(output: str, cfg: DownloadWeights, mirror: str | None) -> Path:
     """A verified file: the local one, the mirror's or a downloaded one."""
+    from darkroom.sources import transfer
+
     address, digest = cfg["weights"], cfg["sha256"]
     kept = local(address)
     if kept is not None:
@@ -125,12 +128,23 @@ def _bring(output: str, cfg: DownloadWeights, mirror: str | None) -> Path:
     if address == "imagenet":
         said = backbones.official(cfg["application"], cfg["settings"], cfg["shape"])
         address, name, digest = said.address, said.name, digest or said.digest
-    path = _in_mirror(mirror, name)
+    path = mirror_folder.find(mirror, [name])
     if path is not None:
         log.info("%s is taken from the mirror: %s", name, path)
         _verified(path, digest, "put the right file into the mirror")
     else:
-        path = _fetched(address, name, str(_state(output) / name), digest, mirror)
+        path = Path(_state(output), name)
+        hint = mirror_folder.hint(mirror, name)
+        sha256 = digest if digest and len(digest) == 64 else None
+        transfer.get(
+            address,
+            str(path),
+            name=name,
+            setting="weights",
+            hint=hint,
+            sha256=sha256,
+            verified=digest is not None,
+        )
         try:
             _verified(path, digest, "it is removed: run again")
         except UserError:
@@ -155,57 +169,6 @@ def _verified(path: Path, digest: str | None, then: str) -> Path:
         kind = "sha256" if len(digest) == 64 else "md5"
         raise UserError(f"{path}: its {kind} is {found} and should be {digest.lower()}; {then}")
     return path
-
-
-def _in_mirror(mirror: str | None, name: str) -> Path | None:
-    if not mirror:
-        return None
-    folder = Path(mirror).expanduser()
-    if not folder.is_dir():
-        raise UserError(
-            f"mirror is {mirror!r}: there is no such folder (looked for {folder.absolute()})"
-        )
-    return folder / name if (folder / name).is_file() else None
-
-
-def _fetched(address: str, name: str, path: str, digest: str | None, mirror: str | None) -> Path:
-    from darkroom.sources import http
-
-    host = urlsplit(address).netloc
-    where = f"the mirror {mirror}" if mirror else "a folder and name that folder as mirror"
-    hint = f"put the file as {name} into {where}"
-    session = http.session()
-
-    def check_secure(url: str) -> None:
-        plain = url.lower().startswith("http:") and not http.is_loopback(url)
-        if plain and digest is None:
-            raise UserError(
-                f"weights {address!r} come over http, where they can be changed on the way: use "
-                "https, or give their sha256"
-            )
-
-    def opened(headers: dict[str, str]) -> Any:
-        response = session.get(address, headers=headers, stream=True)
-        for step in (*response.history, response):
-            check_secure(step.url)
-        return response
-
-    def explain(status: int, text: str) -> UserError:
-        said = f" ({text})" if text else ""
-        return UserError(f"{host} answers status {status} for {name}{said}; {hint}")
-
-    check_secure(address)
-    with session:
-        got = http.fetch(
-            opened,
-            path,
-            key=address,
-            name=name,
-            patience=http.Patience(host, hint),
-            explain=explain,
-            sha256=digest if digest and len(digest) == 64 else None,
-        )
-    return Path(got.path)
 
 
 def _forget(output: str, path: Path) -> None:

@@ -21,7 +21,7 @@ from darkroom.errors import UserError, nearest
 from darkroom.machine import disk
 from darkroom.overrides import override
 from darkroom.predict import unseen
-from darkroom.sources import download
+from darkroom.sources import addresses
 from darkroom.train import weights
 from darkroom.workflow import remembered
 from darkroom.workflow.code import code
@@ -144,7 +144,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print, folder: Path = 
     for dataset in settings.run.datasets:
         for name in settings.classifiers_of(dataset):
             _check_classifier(name, settings.classifiers[name])
-        download.kind(settings.datasets[dataset].source)
+        addresses.kind(settings.datasets[dataset].source)
         for name in settings.backbones_of(dataset):
             backbone = settings.features[name]
             try:

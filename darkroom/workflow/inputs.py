@@ -11,7 +11,7 @@ from snakemake.io import expand
 from darkroom.config.settings import Settings
 from darkroom.config.tuning import Tune
 from darkroom.errors import UserError
-from darkroom.sources import download
+from darkroom.sources import local
 from darkroom.train import weights
 from darkroom.workflow.calls import Wildcards, called, in_words
 
@@ -72,7 +72,7 @@ class Inputs:
     @in_words
     def archive(self, wildcards: Wildcards) -> str | Files:
         """The local archive that a data set is unpacked from."""
-        return self._own(download.local_input(self.settings.datasets[wildcards.dataset].source))
+        return self._own(local.local_input(self.settings.datasets[wildcards.dataset].source))
 
     @in_words
     def weights_file(self, wildcards: Wildcards) -> str | Files:

@@ -7,7 +7,7 @@ from typing import Any
 
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
-from darkroom.sources import download
+from darkroom.sources import local
 from darkroom.sources.folders import printable
 from darkroom.workflow import remembered
 
@@ -61,7 +61,7 @@ def listed_rows(settings: Settings, dataset: str) -> Any:
 
     None where only a download would tell, or where the file names alone do not.
     """
-    paths = download.listing(settings.datasets[dataset].source)
+    paths = local.listing(settings.datasets[dataset].source)
     if not paths:
         return None
     import pandas

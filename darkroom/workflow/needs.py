@@ -21,7 +21,7 @@ from darkroom.config.stages import stage_settings
 from darkroom.config.tuning import drawn
 from darkroom.errors import UserError
 from darkroom.predict import unseen
-from darkroom.sources.download import kind
+from darkroom.sources.addresses import kind
 from darkroom.workflow.arithmetic import (
     UNKNOWN_BACKBONE,
     Work,

@@ -9,7 +9,7 @@ from typing import Any
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.predict import unseen
-from darkroom.sources import download
+from darkroom.sources import local
 from darkroom.workflow import known
 from darkroom.workflow.calls import Wildcards, called, in_words
 
@@ -37,7 +37,7 @@ class Params:
 
     def tree(self, wildcards: Wildcards) -> str | None:
         """A digest of the files of a source that is a folder."""
-        return download.tree_digest(self.settings.datasets[wildcards.dataset].source)
+        return local.tree_digest(self.settings.datasets[wildcards.dataset].source)
 
     def within_limit(self, wildcards: Wildcards) -> bool:
         """Whether the last index has no more unusable files than are allowed."""

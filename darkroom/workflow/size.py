@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
-from darkroom.sources import download
+from darkroom.sources import local
 from darkroom.workflow.arithmetic import embedding, walk
 
 # Of a data set that nothing is known of yet.
@@ -54,8 +54,8 @@ def _listed(source: str) -> Size:
     if source == "bundled:digits":
         return Size(1797, 700_000, "listing")
     try:
-        paths = download.listing(source)
-        archive = download.local_input(source)
+        paths = local.listing(source)
+        archive = local.local_input(source)
     except (UserError, OSError):
         return Size(ASSUMED_FILES, ASSUMED_FILES * FILE_BYTES, "assumed")
     files = len(paths) if paths else ASSUMED_FILES

@@ -20,7 +20,7 @@ from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
 from darkroom.images.prepare import prepare_images
 from darkroom.index.manifest import index_files
-from darkroom.sources import download
+from darkroom.sources.download import download_source
 from darkroom.split import plan
 from darkroom.train import training
 from tests.support.pictures import class_folders
@@ -63,7 +63,7 @@ class Chain:
         """Every stage from the source to the evaluation; the current folder is `root`."""
         source, manifest = "data/shapes/source.json", self.results("manifest.parquet")
         Path("data/shapes").mkdir(parents=True)
-        download.download_source(source, cfg=self.cfg("download_source"))
+        download_source(source, cfg=self.cfg("download_source"))
         Path(self.results()).mkdir(parents=True)
         index_files(source, manifest, cfg=self.cfg("index_files"), threads=1)
         indices = self.results("class_indices.json")

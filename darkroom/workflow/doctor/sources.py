@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine.drivers import Finding
-from darkroom.sources import download
+from darkroom.sources import addresses
 from darkroom.workflow.doctor.asked import Asked, some
 
 REMOTE = ("https", "kaggle", "kaggle-competition")
@@ -34,7 +34,7 @@ def look(asked: Asked) -> Iterator[Finding]:
     for name in settings.run.datasets:
         source = settings.datasets[name].source
         try:
-            kind = download.kind(source)
+            kind = addresses.kind(source)
         except UserError:
             continue  # the settings' section says so
         if kind in REMOTE and not (asked.folder / "data" / name / "source.json").exists():

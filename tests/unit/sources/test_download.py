@@ -26,8 +26,8 @@ from PIL import Image
 from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.machine import disk
-from darkroom.sources import download as sources
-from darkroom.sources import http, kaggle, unpack
+from darkroom.sources import addresses, http, kaggle, local, unpack
+from darkroom.sources.download import _DataFolder, download_source
 from tests.support.kaggle_server import SIGNATURE, TOKEN, Server
 from tests.support.waiting import until
 
@@ -76,9 +76,8 @@ def cfg(source: str, **more: Any) -> dict[str, Any]:
         "dataset": "pets",
         "source": source,
         "sha256": None,
-        "license": None,
         "limits": {"max_gb": 1.0, "max_files": 1000},
-        "tree": None,
+        "root": None,
         **more,
     }
 
@@ -86,7 +85,7 @@ def cfg(source: str, **more: Any) -> dict[str, Any]:
 def download(source: str, mirror: str | None = None, **more: Any) -> dict[str, Any]:
     output = Path("data/pets/source.json")
     output.unlink(missing_ok=True)  # as Snakemake does before a job
-    sources.download_source(str(output), cfg=cfg(source, **more), mirror=mirror)
+    download_source(str(output), cfg=cfg(source, **more), mirror=mirror)
     record: dict[str, Any] = json.loads(output.read_text())
     return record
 
@@ -126,10 +125,10 @@ def put(folder: Path, files: dict[str, bytes] = FILES) -> Path:
     ],
 )
 def test_kinds(source: str, kind: str) -> None:
-    assert sources.kind(source) == kind
-    assert sources.local_input(source) is None
-    assert sources.tree_digest(source) is None
-    assert sources.listing(source) is None
+    assert addresses.kind(source) == kind
+    assert local.local_input(source) is None
+    assert local.tree_digest(source) is None
+    assert local.listing(source) is None
 
 
 @pytest.mark.parametrize(
@@ -157,7 +156,7 @@ def test_kinds(source: str, kind: str) -> None:
 )
 def test_an_unknown_source_is_reported_with_the_forms(source: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
-        sources.kind(source)
+        addresses.kind(source)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     if "page of Kaggle" not in str(caught.value):
         assert "bundled:digits, a folder, an archive, https://…" in str(caught.value)
@@ -165,14 +164,14 @@ def test_an_unknown_source_is_reported_with_the_forms(source: str, words: str) -
 
 def test_a_login_in_the_address_is_refused_and_not_repeated() -> None:
     with pytest.raises(UserError, match=r"netrc") as caught:
-        sources.kind("https://ada:s3cret@example.org/a.zip")
+        addresses.kind("https://ada:s3cret@example.org/a.zip")
     assert "s3cret" not in str(caught.value)
 
 
 def test_importing_sources_takes_only_the_standard_library() -> None:
     """It is imported while the Snakefile is read, by each job too."""
     heavy = {"requests", "numpy", "cv2", "tqdm", "PIL", "kaggle", "kagglesdk", "zstandard"}
-    code = f"import sys; from darkroom.sources import download; print(sorted({heavy!r} & set(sys.modules)))"
+    code = f"import sys; from darkroom.sources import download, local; print(sorted({heavy!r} & set(sys.modules)))"
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
@@ -184,16 +183,14 @@ def test_importing_sources_takes_only_the_standard_library() -> None:
 
 def test_a_folder_is_used_in_place(tmp_path: Path) -> None:
     folder = put(tmp_path / "my pets")
-    record = download(str(folder), license="mine", tree=sources.tree_digest(str(folder)))
-    assert (
-        record["root"] == str(folder) and record["kind"] == "folder" and record["license"] == "mine"
-    )
+    record = download(str(folder))
+    assert record["root"] == str(folder) and record["kind"] == "folder"
     assert (record["files"], record["bytes"], record["archive"]) == (2, 5994, None)
-    assert record["sha256"] == sources.tree_digest(str(folder))
+    assert record["sha256"] == local.tree_digest(str(folder))
     assert not Path("data/pets/files").exists()
-    assert sources.kind(str(folder)) == "folder" and sources.local_input(str(folder)) is None
-    assert sources.listing(str(folder)) == sorted(FILES)
-    assert sources.listing(str(folder), limit=1) is None
+    assert addresses.kind(str(folder)) == "folder" and local.local_input(str(folder)) is None
+    assert local.listing(str(folder)) == sorted(FILES)
+    assert local.listing(str(folder), limit=1) is None
 
 
 def test_relative_and_home_folders(tmp_path: Path, work: Path) -> None:
@@ -215,18 +212,18 @@ def test_an_unchanged_folder_gives_the_same_file_again(tmp_path: Path) -> None:
 
 def test_what_a_digest_sees(tmp_path: Path) -> None:
     folder = put(tmp_path / "pets")
-    seen = [sources.tree_digest(str(folder))]
+    seen = [local.tree_digest(str(folder))]
     for name in (".hidden", ".git/x", "Thumbs.db", "cats/._1.png", "__MACOSX/x"):
         put(folder, {name: b"x"})
-    assert sources.tree_digest(str(folder)) == seen[0]
+    assert local.tree_digest(str(folder)) == seen[0]
     put(folder, {"cats/3.png": b"x"})
-    seen.append(sources.tree_digest(str(folder)))
+    seen.append(local.tree_digest(str(folder)))
     put(folder, {"cats/3.png": b"xy"})
-    seen.append(sources.tree_digest(str(folder)))
+    seen.append(local.tree_digest(str(folder)))
     os.utime(folder / "cats/3.png", (1, 1))
-    seen.append(sources.tree_digest(str(folder)))
+    seen.append(local.tree_digest(str(folder)))
     (folder / "cats/3.png").rename(folder / "cats/4.png")
-    seen.append(sources.tree_digest(str(folder)))
+    seen.append(local.tree_digest(str(folder)))
     assert len(set(seen)) == 5 and all(d and len(d) == 64 for d in seen)
 
 
@@ -236,19 +233,19 @@ def test_links_in_a_folder_are_followed_once(tmp_path: Path) -> None:
     (folder / "cats" / "up").symlink_to(folder)
     (folder / "gone.png").symlink_to("nothing")
     os.mkfifo(folder / "pipe")
-    assert sources.listing(str(folder)) == ["birds/7.png", *sorted(FILES), "gone.png"]
+    assert local.listing(str(folder)) == ["birds/7.png", *sorted(FILES), "gone.png"]
 
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path, work: Path) -> None:
     (tmp_path / "empty" / "sub").mkdir(parents=True)
     put(tmp_path / "empty", {".DS_Store": b""})
     with pytest.raises(UserError, match="empty: the folder holds no files"):
-        sources.tree_digest(str(tmp_path / "empty"))
+        local.tree_digest(str(tmp_path / "empty"))
     with pytest.raises(UserError, match="empty: the folder holds no files"):
         download(str(tmp_path / "empty"))
     for source in (".", "..", str(work)):
         with pytest.raises(UserError, match="the working folder or a parent of it"):
-            sources.tree_digest(source)
+            local.tree_digest(source)
     put(tmp_path / "pets")
     with pytest.raises(UserError, match=r"datasets.pets.sha256 is only for archives"):
         download(str(tmp_path / "pets"), sha256=SHA)
@@ -266,14 +263,7 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UserError, match="cats cannot be read: Permission denied"):
-        sources.tree_digest(str(folder))
-
-
-def test_a_folder_that_changes_while_a_run_begins(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    download(str(put(tmp_path / "pets")), tree="0" * 64)
-    assert "changed since this run began" in caplog.text
+        local.tree_digest(str(folder))
 
 
 # ---------------------------------------------------------------- bundled
@@ -316,15 +306,15 @@ def test_a_local_archive_is_unpacked_and_kept(tmp_path: Path) -> None:
         "files": 2,
     }
     assert left() == [".receipt.json", "files", "source.json"]
-    assert sources.local_input(str(path)) == str(path)
-    assert sources.listing(str(path)) == sorted(FILES)
+    assert local.local_input(str(path)) == str(path)
+    assert local.listing(str(path)) == sorted(FILES)
 
 
 def test_a_relative_archive_and_one_at_home(tmp_path: Path, work: Path) -> None:
     put(work, {"pets.zip": PETS})
     put(tmp_path / "home", {"p.zip": PETS})
-    assert sources.local_input("pets.zip") == "pets.zip"
-    assert sources.local_input("~/p.zip") == str(tmp_path / "home" / "p.zip")
+    assert local.local_input("pets.zip") == "pets.zip"
+    assert local.local_input("~/p.zip") == str(tmp_path / "home" / "p.zip")
 
 
 def test_a_local_archive_is_unpacked_anew_only_when_it_changed(
@@ -375,10 +365,10 @@ def test_https_is_downloaded_verified_unpacked_and_removed(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "darkroom")
-    record = download(f"{server.url}/pets.zip", sha256=SHA, license="CC0")
+    record = download(f"{server.url}/pets.zip", sha256=SHA)
     assert tree() == FILES
     assert (record["kind"], record["sha256"], record["archive"]) == ("https", SHA, "pets.zip")
-    assert record["license"] == "CC0" and record["version"].startswith('"')
+    assert record["license"] is None and record["version"].startswith('"')
     assert record["retrieved"].endswith("Z")
     assert left() == [".receipt.json", "files", "source.json"]
     assert "put sha256" not in caplog.text
@@ -399,7 +389,6 @@ def test_a_receipt_spares_the_download(server: Server) -> None:
     server.files.clear()
     assert download(source) == first
     assert download(source, sha256=SHA) == first
-    assert download(source, license="CC0") == {**first, "license": "CC0"}
     assert len(server.gets()) == 1
 
 
@@ -491,7 +480,7 @@ def test_kaggle_through_the_whole_stage(
     caplog.set_level(logging.INFO, "darkroom")
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
     server.script = [("cut", 3000)]
-    record = download("kaggle:ada/pets", license="unused")
+    record = download("kaggle:ada/pets")
     assert tree() == FILES
     assert {k: record[k] for k in ("kind", "version", "license", "archive", "sha256")} == {
         "kind": "kaggle",
@@ -502,7 +491,7 @@ def test_kaggle_through_the_whole_stage(
     }
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     count = len(server.requests)
-    assert download("kaggle:ada/pets", license="unused") == record  # no sign-in for existing files
+    assert download("kaggle:ada/pets") == record  # no sign-in for existing files
     assert len(server.requests) == count
     written = b"".join(p.read_bytes() for p in Path().rglob("*") if p.is_file())
     for secret in (TOKEN, SIGNATURE):
@@ -547,7 +536,7 @@ def test_a_mirror_spares_the_network(tmp_path: Path, source: str, name: str) -> 
     mirror = put(tmp_path / "mirror", {name: PETS})
     record = download(source, mirror=str(mirror))
     assert tree() == FILES and record["sha256"] == SHA
-    assert record["kind"] == sources.kind(source) and record["archive"] == name.rpartition("/")[2]
+    assert record["kind"] == addresses.kind(source) and record["archive"] == name.rpartition("/")[2]
     assert record["version"] == ("2" if "@2" in source else None)
     assert (mirror / name).exists()  # the mirror is not ours
 
@@ -579,7 +568,7 @@ def test_a_missing_mirror(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["https://example.org", "https://example.org/../..%2F"])
 def test_addresses_without_a_name(source: str) -> None:
-    assert sources.mirror_names(source, has_sha256=False) == ["archive"]
+    assert addresses.mirror_names(source, has_sha256=False) == ["archive"]
 
 
 # ---------------------------------------------------------------- kill -9
@@ -641,7 +630,7 @@ def test_stopped_between_the_last_steps(
 
     with monkeypatch.context() as patch:
         if moment == "unpacked":
-            patch.setattr(sources._Place, "_install", stop)
+            patch.setattr(_DataFolder, "_install", stop)
         elif moment == "renamed":
             patch.setattr(disk, "write_json", stop_at_receipt)
         else:

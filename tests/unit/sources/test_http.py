@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from darkroom.errors import UserError
-from darkroom.sources import http
+from darkroom.sources import http, transfer
 from tests.support.kaggle_server import Server
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -44,9 +44,9 @@ def explain(status: int, text: str) -> UserError:
     return UserError(f"status {status}: {text}")
 
 
-def fetch(server: Server, path: Path, **settings: Any) -> http.Fetched:
+def fetch(server: Server, path: Path, **settings: Any) -> transfer.Fetched:
     with http.session() as session:
-        return http.fetch(
+        return transfer.fetch(
             lambda headers: session.get(f"{server.url}/a.zip", headers=headers, stream=True),
             str(path),
             **{
@@ -275,7 +275,7 @@ def test_a_disk_that_fills_up_is_reported(
     def full(_: object) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(http, "_chunks", full)
+    monkeypatch.setattr(transfer, "_chunks", full)
     with pytest.raises(UserError, match=r"no space: .*run the same command again"):
         fetch(server, tmp_path / "x")
 

@@ -21,8 +21,8 @@ from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.errors import UserError
 from darkroom.index import layout
-from darkroom.sources import addresses, arrays, http, published
-from darkroom.sources import download as sources
+from darkroom.sources import addresses, arrays, http, local, published
+from darkroom.sources.download import download_source
 from tests.support.kaggle_server import Server
 from tests.support.published_layouts import cifar10_binary, cifar10_python, digits, idx, mnist_idx
 
@@ -65,10 +65,9 @@ def download(source: str, mirror: str | None = None, **more: Any) -> dict[str, A
         "sha256": None,
         "limits": {"max_gb": 1.0, "max_files": 1000},
         "root": None,
-        "tree": sources.tree_digest(source),
         **more,
     }
-    sources.download_source(str(output), cfg=cfg, mirror=mirror)
+    download_source(str(output), cfg=cfg, mirror=mirror)
     record: dict[str, Any] = json.loads(output.read_text())
     return record
 
@@ -150,14 +149,14 @@ def test_a_local_folder_is_left_as_it_is(mnist: Path, monkeypatch: pytest.Monkey
     before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in mnist.iterdir()}
     record = download(str(mnist))
     check(record)
-    assert record["kind"] == "folder" and record["sha256"] == sources.tree_digest(str(mnist))
+    assert record["kind"] == "folder" and record["sha256"] == local.tree_digest(str(mnist))
     assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in mnist.iterdir()} == before
     assert left() == [".receipt.json", "files", "source.json"]
     with monkeypatch.context() as patch:
         patch.setattr(arrays, "write", None)
         assert download(str(mnist)) == record
     mnist_idx(mnist, images={"train": 40, "test": 20})
-    assert sources.tree_digest(str(mnist)) != record["sha256"]
+    assert local.tree_digest(str(mnist)) != record["sha256"]
     assert download(str(mnist))["files"] == 60
     shutil.rmtree(mnist)
     for i in range(3):
@@ -185,7 +184,7 @@ def test_what_is_known_before_the_download_refuses_nothing(
     cifar = cifar10_binary(tmp_path / "cifar.tar.gz", images=COUNTS)
     folder = cifar10_python(tmp_path / "cifar", images=COUNTS)
     for source in (mnist, archive, cifar, folder):
-        assert sources.listing(str(source)) is None
+        assert local.listing(str(source)) is None
         config = {
             "run": {"datasets": ["mnist"]},
             "datasets": {"mnist": {"source": str(source)}},
@@ -347,7 +346,7 @@ def test_braces(source: str, each: list[str]) -> None:
 )
 def test_mistakes_in_braces(source: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
-        sources.kind(source)
+        addresses.kind(source)
     assert words in str(caught.value) and "ada:pw" not in str(caught.value)
 
 

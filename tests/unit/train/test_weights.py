@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from darkroom.errors import UserError
-from darkroom.sources import http
+from darkroom.sources import http, transfer
 from darkroom.train import backbones, keras_backend, weights
 from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
 from tests.support.kaggle_server import Server
@@ -91,14 +91,14 @@ def test_a_download_that_broke_off_goes_on(
 ) -> None:
     half = len(content) // 2
 
-    def cut(self: Any, chunk: bytes, add: Any = http._Part._add) -> None:
+    def cut(self: Any, chunk: bytes, add: Any = transfer._Part._add) -> None:
         add(self, chunk)
         if self.at >= half and self.at < len(content):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(http._Part, "_add", cut)
-        patch.setattr(http, "CHUNK", 1 << 14)
+        patch.setattr(transfer._Part, "_add", cut)
+        patch.setattr(transfer, "CHUNK", 1 << 14)
         download(tmp_path)
     assert download(tmp_path) == content
     assert "Range" in server.gets()[-1]
@@ -139,7 +139,7 @@ def test_a_local_file_is_copied_and_stays(content: bytes, tmp_path: Path) -> Non
     ("weights_", "said"),
     [
         ("imagnet", "weights 'imagnet': there is no such file"),
-        ("http://example.org/w.h5", "over http, where they can be changed on the way"),
+        ("http://example.org/w.h5", "uses http, which does not protect the file from changes"),
     ],
 )
 def test_what_is_not_there(tmp_path: Path, weights_: str, said: str) -> None:
