@@ -230,7 +230,7 @@ TARGET = "results/pets/predictions/new.csv"
         ({}, "results/pets/predictions/news.csv", "'news' is not in predict.*did you mean 'new'"),
         ({"source": "unsen"}, TARGET, "unsen: there is no such folder.*did you mean 'unseen'"),
         ({"source": "empty"}, TARGET, "no picture in this folder"),
-        ({"source": "."}, TARGET, "the folder that this runs in"),
+        ({"source": "."}, TARGET, "is the working folder or a parent of it"),
         ({"model": "cnn-seed0/svn"}, TARGET, r"predict\.new\.model: pets has no.*'cnn-seed0/svm'"),
         ({"model": "cnn-seed1"}, TARGET, "did you mean 'cnn-seed0'"),
         ({"fold": "fold-1"}, TARGET, r"predict\.new\.fold: pets has no 'fold-1'; known: holdout"),
