@@ -38,7 +38,7 @@ rule extract_features:
 
 
 rule describe_images:
-    """Features that no network makes, so computed once for all folds.
+    """Features without a network, computed once for all folds.
 
     in   images/{view}.h5, augmented/{view}.h5 where stored
     out  features/{features}.h5
@@ -67,7 +67,7 @@ rule describe_images:
 
 
 rule fit_classifier:
-    """A classifier learns from the features of training rows.
+    """Fit a classifier to the features of the training rows.
 
     in   a feature set, splits.parquet, best.json where the classifier is tuned
     out  model.skops (never a pickle), predictions.parquet of validation and test rows

@@ -1,11 +1,11 @@
-# The checked settings, and the functions that the rules share. No rules here.
+# The validated settings and the functions that all rules share.
 import io
 import sys
 import tarfile
 from pathlib import Path
 
-# The package stands beside this file, whichever workflow uses it. Of a workflow on GitHub Snakemake
-# fetches one file at a time, and Python imports from a folder: the others are unpacked beside them.
+# The package is beside this folder. From a workflow on GitHub, Snakemake fetches single files, but
+# Python imports a whole folder: the repository is unpacked beside them.
 here = workflow.current_basedir
 if here.is_local:
     place = Path(here).parent
@@ -31,13 +31,13 @@ inputs, params = Inputs(settings, run.folder), Params(settings, run.folder)
 resources = JobResources(settings, run.gpus, run.engine.gpus_of_profile("train_model"), run.folder)
 threads = Threads(settings, run.engine.cores if run.engine.local else None)
 
-# What a source is unpacked to is no rule's output, so without a shared disk it stays where it is read.
+# Unpacked sources are no rule's output: without a shared disk they must be on the machine of the jobs.
 SHARED_DISK = run.engine.shared_disk
-# Tables and reports of so few images that a cluster would take longer to start their jobs.
+# Tables and reports of few images run locally: a cluster would take longer to start their jobs.
 SMALL = SHARED_DISK and small(settings, run.folder)
 
 
-onstart:  # no dry run comes here, nor what only looks
+onstart:  # not in dry runs
     run.end_leftover_jobs()
 
 

@@ -5,11 +5,11 @@ rule download:
 
 
 rule download_source:
-    """A source string becomes files on this disk.
+    """Download, unpack or link a source.
 
     in   nothing, or the local archive that the source names
-    out  source.json: where the files are, what they are and where they came from.
-         The files stand beside it in data/{dataset}/files; a folder is never copied.
+    out  source.json: location, listing and origin of the files.
+         The files are beside it in data/{dataset}/files; a folder is never copied.
     """
     input:
         archive=inputs.archive,
@@ -33,7 +33,7 @@ rule download_source:
 
 
 rule download_weights:
-    """The weights of a backbone, fetched before any training and checked by their hash.
+    """Download the weights of a backbone before any training, verified by their hash.
 
     in   nothing, or the local file that `weights` names
     out  weights/{features}.h5

@@ -1,10 +1,10 @@
 rule embed_images:
-    """Frozen features: a pretrained backbone looks once at each image, for all folds.
+    """Frozen features: one pass of a pretrained backbone over all images, for all folds.
 
     in   images/{view}.h5, augmented/{view}.h5 where stored, the backbone's weights
     out  features/{features}.h5
 
-    Any classifier runs on them, and a network with this `backbone` learns its head from them.
+    They serve any classifier, and train the head of a network with this `backbone`.
     """
     input:
         images=inputs.images,

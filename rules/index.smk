@@ -1,8 +1,8 @@
 rule index_files:
-    """Each file of a source is read once, whole, and described.
+    """Read, hash and decode each file of a source once.
 
     in   source.json and the files that it points to
-    out  manifest.parquet: a row a file, with label, given split, group, checksums, and what is wrong
+    out  manifest.parquet: one row per file with label, given split, group, checksums, status
     """
     input:
         source="data/{dataset}/source.json",
@@ -27,7 +27,7 @@ rule index_files:
 
 
 rule list_files:
-    """What the names tell of each file of a data set with `shards`: no image is opened.
+    """List the files of a data set with `shards`; no image is opened.
 
     in   source.json and the listing of the files that it points to
     out  index/listing.parquet: path, label, given split, group
@@ -54,10 +54,10 @@ rule list_files:
 
 
 rule index_shard:
-    """The files of one shard, each read once, whole, and described.
+    """Read, hash and decode each file of one shard once.
 
     in   source.json and the files that it points to, index/listing.parquet
-    out  index/{shard}.parquet: a row a file of the shard
+    out  index/{shard}.parquet: one row per file of the shard
     """
     input:
         source="data/{dataset}/source.json",
@@ -83,10 +83,10 @@ rule index_shard:
 
 
 rule join_index:
-    """One manifest of all shards: copies and links are found among all files.
+    """Join the shards into one manifest, with copies and links among all files.
 
     in   source.json, index/listing.parquet, every index/{shard}.parquet
-    out  manifest.parquet: the same as index_files makes of a data set without shards
+    out  manifest.parquet: equal to the output of index_files
     """
     input:
         source="data/{dataset}/source.json",
@@ -112,14 +112,14 @@ rule join_index:
 
 
 rule check_files:
-    """Too many unusable files stop the run here, with their list.
+    """List the unusable files, and stop the run where there are too many.
 
     in   manifest.parquet
-    out  unusable.csv: the files that no stage uses, and why
+    out  unusable.csv: path, label and reason of each unusable file
 
-    What follows takes the list as `ancient`. Another limit checks again only where it would stop
-    what was indexed: Snakemake does not look at what stands behind a job that runs, `ancient` or
-    not, and so would not see another change that comes with the limit.
+    Later rules take the list as `ancient`. A changed limit reruns this check only where it would
+    stop the run: Snakemake does not examine the rules after a job that reruns, `ancient` or not,
+    and would miss other changes made together with the limit.
     """
     input:
         manifest="results/{dataset}/manifest.parquet",
@@ -149,11 +149,11 @@ rule check_files:
 
 
 rule split_rows:
-    """Classes are chosen, and each row gets its place in each fold.
+    """Choose the classes, and assign each row to a part in each fold.
 
     in   manifest.parquet
-    out  splits.parquet: class, group and one column a fold
-         class_indices.json: the number of each class, for people
+    out  splits.parquet: class, group and one column per fold
+         class_indices.json: the number of each class
     """
     input:
         manifest="results/{dataset}/manifest.parquet",

@@ -9,11 +9,11 @@ rule predict:
 
 
 rule predict_images:
-    """New pictures get the class, and all probabilities, of the best classifier or of a named one.
+    """Predict new pictures with the best classifier or with a named one.
 
     in   the pictures (`predict` in the configuration); the classifier's files, or where none is
          named those of all, and the tables of the evaluation
-    out  predictions/{name}.csv: a row a picture
+    out  predictions/{name}.csv: class and probabilities, one row per picture
     """
     input:
         unpack(inputs.predictors),

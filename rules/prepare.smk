@@ -5,7 +5,7 @@ rule prepare:
 
 
 rule prepare_images:
-    """Every usable image is decoded once a view, whatever the split.
+    """Decode every usable image once per view, for all splits.
 
     in   source.json and its files, manifest.parquet
     out  images/{view}.h5: one contiguous uint8 array, rows, labels, sums by channel
@@ -35,10 +35,10 @@ rule prepare_images:
 
 
 rule prepare_shard:
-    """The usable images of one shard, decoded once a view.
+    """Decode the usable images of one shard once per view.
 
     in   source.json and its files, manifest.parquet
-    out  images/{view}.shards/{shard}.h5: as images/{view}.h5, of some of the rows
+    out  images/{view}.shards/{shard}.h5: as images/{view}.h5, with the rows of the shard
     """
     input:
         source="data/{dataset}/source.json",
@@ -65,7 +65,7 @@ rule prepare_shard:
 
 
 rule join_images:
-    """The shards of a view as one file; no pixel is copied, so they stay where they are.
+    """Join the shards of a view; no pixel is copied, so the shards must stay.
 
     in   every images/{view}.shards/{shard}.h5
     out  images/{view}.h5: the columns, and a virtual dataset of pixels
@@ -92,7 +92,7 @@ rule join_images:
 
 
 rule augment_images:
-    """Stored variants of images, each with its parent's row, whose place it inherits.
+    """Stored variants of images; each inherits the row and the part of its parent.
 
     in   images/{view}.h5, manifest.parquet
     out  augmented/{view}.h5

@@ -16,10 +16,10 @@ rule report:
 
 
 rule evaluate_dataset:
-    """Scores with intervals, of every network and classifier on the same rows.
+    """Scores with intervals of all networks and classifiers, on the same rows.
 
     in   all predictions.parquet of a data set, manifest.parquet, splits.parquet
-    out  metrics (a row a run), summary (over seeds and folds), class_metrics and thresholds, each
+    out  metrics (one row per run), summary (over seeds and folds), class_metrics and thresholds, each
          as Parquet and as CSV; predictions.parquet
     """
     input:
@@ -61,7 +61,7 @@ rule evaluate_dataset:
 
 
 rule write_report:
-    """One page that needs nothing else, and its figures for Snakemake's own report.
+    """One self-contained page, and its figures for Snakemake's own report.
 
     in   the tables, histories, searches, prepared images and variants of a data set
     out  report.html, figures/

@@ -5,15 +5,15 @@ rule train:
 
 
 rule train_model:
-    """A network learns from the training rows of a fold; the validation rows choose the epoch.
+    """Train a network on the training rows of a fold; the validation rows choose the epoch.
 
     in   images/{view}.h5, splits.parquet, augmented/{view}.h5 where variants are stored,
          best.json where the model is tuned; on a backbone its weights, and its features as
          long as nothing changes pixels
-    out  model.keras: takes raw uint8 pixels; history.csv: a row an epoch, and which was kept
+    out  model.keras: takes raw uint8 pixels; history.csv: one row per epoch, with the kept one marked
 
-    An interrupted training leaves its last whole epoch in the folder `.resume` beside the model,
-    which no rule declares and so nothing deletes; the next run goes on from there.
+    An interrupted training leaves its last complete epoch in the folder `.resume` beside the model.
+    No rule declares it, so Snakemake does not delete it, and the next run continues from there.
     """
     input:
         images=inputs.images,

@@ -1,4 +1,4 @@
-# Tuning: trials, each a job, and the best of them. Models and classifiers with `tune` come here.
+# Tuning of models and classifiers with `tune`: each trial is a job, then the best is chosen.
 
 
 wildcard_constraints:
@@ -6,13 +6,13 @@ wildcard_constraints:
 
 
 rule try_model:
-    """One trial of a network's search: drawn, trained, judged by the validation rows.
+    """One trial of a network's search: draw settings, train, score on the validation rows.
 
     in   as train_model; the trial before, for the order
     out  trial-{n}.json: no model
 
-    Trials share `journal.log` in their folder, which no rule declares: it tells each what the
-    others found, and lets a killed trial go on. `parallel` orders the trials and is no setting.
+    Trials share `journal.log` in their folder, which no rule declares. From it each trial reads the
+    results of the others, and a killed trial continues. `parallel` only orders the trials.
     """
     input:
         images=inputs.images,
@@ -41,7 +41,7 @@ rule try_model:
 
 
 rule try_classifier:
-    """One trial of a classifier's search: drawn, fitted, judged by the validation rows.
+    """One trial of a classifier's search: draw settings, fit, score on the validation rows.
 
     in   a feature set, splits.parquet; the trial before, for the order
     out  trial-{n}.json: no model
@@ -72,7 +72,7 @@ rule choose_setting:
     """The best setting of a network's search.
 
     in   every trial-{n}.json
-    out  best.json, which train_model reads; trials.csv, a row a trial
+    out  best.json, which train_model reads; trials.csv, one row per trial
     """
     input:
         inputs.trials,
@@ -99,7 +99,7 @@ rule choose_classifier_setting:
     """The best setting of a classifier's search on a feature set.
 
     in   every trial-{n}.json
-    out  best.json, which fit_classifier reads; trials.csv, a row a trial
+    out  best.json, which fit_classifier reads; trials.csv, one row per trial
     """
     input:
         inputs.trials,

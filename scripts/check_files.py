@@ -1,4 +1,4 @@
-"""List the unusable files, and stop where there are too many."""
+"""List the unusable files, and stop the run where there are too many."""
 
 from darkroom.index.check import check_files
 from darkroom.machine.stage import stage

@@ -1,4 +1,4 @@
-"""Describe every image and variant by a feature set that no network makes."""
+"""Compute a feature set without a network for every image and variant."""
 
 from darkroom.features.describe import describe_images
 from darkroom.machine.stage import stage

@@ -1,4 +1,4 @@
-"""Bring a data set's files to data/{dataset}, and say in source.json what and where they are."""
+"""Download, unpack or link a data set's files, and list them in source.json."""
 
 from darkroom.machine.stage import stage
 from darkroom.sources.download import download_source

@@ -1,4 +1,4 @@
-"""Bring the weights of a backbone to data/weights, verified."""
+"""Download and verify the weights of a backbone."""
 
 from darkroom.machine.stage import stage
 from darkroom.train import weights

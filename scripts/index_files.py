@@ -1,4 +1,4 @@
-"""Index every file of a source: what it is, its label, and whether it can be used."""
+"""Index every file of a source: format, label and usability."""
 
 from darkroom.index.manifest import index_files
 from darkroom.machine.stage import stage

@@ -1,4 +1,4 @@
-"""List all files of a source with what their names tell."""
+"""List all files of a source, with label, split and group from their names."""
 
 from darkroom.index.sharded import list_files
 from darkroom.machine.stage import stage

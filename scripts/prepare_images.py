@@ -1,4 +1,4 @@
-"""Decode and resize every usable image once a view."""
+"""Decode and resize every usable image once per view."""
 
 from darkroom.images.prepare import prepare_images
 from darkroom.machine.stage import stage

@@ -1,4 +1,4 @@
-"""Place each row in training, validation or test."""
+"""Assign each row to training, validation or test."""
 
 from darkroom.machine.stage import stage
 from darkroom.split import plan

@@ -1,4 +1,4 @@
-"""Figures and the page of one data set."""
+"""Write the figures and the report of one data set."""
 
 from pathlib import Path
 

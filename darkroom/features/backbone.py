@@ -1,4 +1,4 @@
-"""Frozen features: a pretrained backbone looks once at each image and variant of a data set."""
+"""Frozen features: one pass of a pretrained backbone over all images and variants."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class EmbedImages(TypedDict):
     ----------
     name : of the feature set.
     application, settings, pool : the backbone, see `backbones.build`.
-    batch : images at a time.
-    backend : of Keras; None: TensorFlow, or the environment's.
+    batch : images per batch.
+    backend : Keras backend; None: that of the environment, or TensorFlow.
     """
 
     name: str
@@ -46,25 +46,25 @@ def embed_images(
     threads: int,
     gpus: Gpus = NO_GPUS,
 ) -> None:
-    """Compute the features of every image and of every variant.
+    """Compute the features of all images and variants.
 
-    They depend on no fold, so one file serves all. Of images and features only a few
-    batches are in memory.
+    They do not depend on the fold, so one file serves all. Memory holds a few batches.
 
     Parameters
     ----------
-    images : the view's `images/{view}.h5`. weights : the backbone's HDF5 file.
-    features : the file to write: (M, D) float32, the M images first, then the variants. A
-        map of (h, w, C) is one row of D = h·w·C, its shape in `made`.
+    images : the view's `images/{view}.h5`.
+    weights : the backbone's HDF5 file.
+    features : the file to write: (M, D) float32, all images, then all variants. A map of
+        (h, w, C) is one row of D = h·w·C, with its shape in `made`.
     augmented : the view's `augmented/{view}.h5`, where there is one.
-    cfg : settings.
+    cfg : settings of the stage.
     threads : cores to use.
-    gpus : of the job.
+    gpus : GPUs of the job.
 
     Raises
     ------
     UserError
-        A backbone that cannot be built for these images, or of which these are no weights.
+        The backbone cannot be built for these images, or the weights are not its own.
     """
     keras_backend.start(threads, cfg["backend"], gpus)
     files = [store.open_images(path) for path in (images, augmented) if path]
@@ -111,7 +111,7 @@ def embed_images(
                 unwritten = 0
             bar.update(len(pixels))
     log.info(
-        "%s: %s values (%s) of each of %d images and %d variants",
+        "%s: %s features (%s) of each of %d images and %d variants",
         cfg["name"],
         "×".join(map(str, shape)),
         layer,

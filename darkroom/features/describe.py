@@ -1,6 +1,6 @@
-"""Feature sets that no network makes: `pixels` and `hog`.
+"""Feature sets without a network: `pixels` and `hog`.
 
-They depend on no fold, so each is computed once for all images and variants.
+They do not depend on the fold: each is computed once for all images and variants.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 ORIENTATIONS = 9
 CELL = 8  # pixels; the person detector of the paper
 CLIP = 0.2
-CHUNK_BYTES = 64_000_000  # of working memory; a chunk has as many images as fit
+CHUNK_BYTES = 64_000_000  # working memory of a chunk of images
 
 
 class DescribeImages(TypedDict):
@@ -30,7 +30,7 @@ class DescribeImages(TypedDict):
     Attributes
     ----------
     name : of the feature set.
-    kind : what describes an image.
+    kind : `pixels` or `hog`.
     """
 
     name: str
@@ -40,16 +40,16 @@ class DescribeImages(TypedDict):
 def describe_images(
     images: str, features: str, *, augmented: str | None = None, cfg: DescribeImages
 ) -> None:
-    """Compute one feature vector of every image and of every variant.
+    """Compute one feature vector of each image and variant.
 
-    Memory holds a chunk of images and of their features, however many there are.
+    Memory holds one chunk of images and its features.
 
     Parameters
     ----------
     images : the view's `images/{view}.h5`.
-    features : the file to write: (M, D) float32, the M images first, then the variants.
+    features : the file to write: (M, D) float32, all images, then all variants.
     augmented : the view's `augmented/{view}.h5`, where there is one.
-    cfg : settings.
+    cfg : settings of the stage.
 
     Raises
     ------
@@ -70,14 +70,14 @@ def describe_images(
         at = 0
         for file in files:
             for start in range(0, len(file.row), chunk):
-                # mapped anew, and given back: memory holds a chunk of either file
+                # map and release each chunk, so memory holds one of either file
                 part = np.asarray(file.block(start, min(start + chunk, len(file))))
                 out[at : at + len(part)] = compute(part)
                 at += len(part)
                 forget(out)
                 bar.update(len(part))
     log.info(
-        "%s: %d values (%s) of each of %d images and %d variants",
+        "%s: %d features (%s) of each of %d images and %d variants",
         cfg["name"],
         d,
         layer,
@@ -89,7 +89,7 @@ def describe_images(
 def describer(
     kind: str, shape: tuple[int, ...], name: str
 ) -> tuple[Callable[[np.ndarray], np.ndarray], int, str, int]:
-    """The function, its vector's length, words for it, and its working memory an image."""
+    """Feature function, vector length, description, and working memory per image in bytes."""
     height, width, channels = shape
     values = height * width * channels
     if kind == "pixels":
@@ -107,7 +107,7 @@ def describer(
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """Pixels as they are, in 0..1.
+    """Pixels, scaled to 0..1.
 
     Parameters
     ----------
@@ -130,21 +130,22 @@ def cell_size(height: int, width: int) -> int:
 def hog(images: np.ndarray, cell: int) -> np.ndarray:
     """Histograms of oriented gradients (Dalal and Triggs, CVPR 2005).
 
-    As in the paper: square root of the pixels, centred differences [-1, 0, 1] without
-    smoothing, at each pixel the channel of the largest gradient, nine unsigned
-    orientations, votes by magnitude shared linearly between neighbouring orientations and
-    between neighbouring cells, blocks of 2×2 cells one cell apart, L2-Hys normalisation
-    (clipped at 0.2). Left out: the Gaussian weight within a block. Columns and lines beyond
-    the last whole cell are cut off evenly on both sides.
+    As in the paper: square root of the pixels; centred differences [-1, 0, 1] without
+    smoothing; at each pixel the channel with the largest gradient; nine unsigned orientations;
+    votes by magnitude, interpolated linearly between neighbouring orientations and cells;
+    blocks of 2×2 cells, one cell apart; L2-Hys normalisation (clipped at 0.2). Unlike the
+    paper, a block has no Gaussian weight. Columns and lines beyond the last whole cell are
+    cut off evenly on both sides.
 
     Parameters
     ----------
-    images : (N, H, W, C) uint8. cell : side of a cell in pixels, at most half of H and W.
+    images : (N, H, W, C) uint8.
+    cell : side of a cell in pixels, at most half of H and W.
 
     Returns
     -------
-    (N, D) float32 in 0..1, D = (H // cell - 1) · (W // cell - 1) · 36, in the order of
-    block line, block column, cell line, cell column, orientation.
+    (N, D) float32 in 0..1, D = (H // cell - 1) · (W // cell - 1) · 36, ordered by block line,
+    block column, cell line, cell column, orientation.
     """
     n, height, width, _ = images.shape
     lines, columns = height // cell, width // cell
@@ -164,7 +165,7 @@ def hog(images: np.ndarray, cell: int) -> np.ndarray:
 
 
 def _votes(image: np.ndarray) -> np.ndarray:
-    """(N, H, W, 9) gradient magnitudes by orientation of (N, H, W, C) images."""
+    """(N, H, W, 9) float32 gradient magnitudes by orientation of (N, H, W, C) images."""
     dy, dx = np.zeros_like(image), np.zeros_like(image)
     dy[:, 1:-1] = image[:, 2:] - image[:, :-2]
     dx[:, :, 1:-1] = image[:, :, 2:] - image[:, :, :-2]
@@ -174,7 +175,7 @@ def _votes(image: np.ndarray) -> np.ndarray:
         dx = np.take_along_axis(dx, strongest, axis=3)
     dy, dx = dy[..., 0], dx[..., 0]
     size = np.sqrt(dy * dy + dx * dx)
-    # place between the centres of the bins: bin b is centred at (b + 1/2) · 20 degrees
+    # position between bin centres: bin b is centred at (b + 1/2) · 20 degrees
     place = np.arctan2(dy, dx) * (ORIENTATIONS / np.pi) - 0.5
     low = np.floor(place)
     share = place - low
@@ -187,7 +188,7 @@ def _votes(image: np.ndarray) -> np.ndarray:
 
 
 def _shares(cells: int, side: int) -> np.ndarray:
-    """(cells, cells·side) share of each line of pixels in the two cells nearest to it."""
+    """(cells, cells·side) weight of each line of pixels in its two nearest cells."""
     centre = (np.arange(cells) + 0.5) * side
     pixel = np.arange(cells * side) + 0.5
     distance = np.abs(centre[:, None] - pixel[None, :]) / side
@@ -196,7 +197,7 @@ def _shares(cells: int, side: int) -> np.ndarray:
 
 
 def _unit(blocks: np.ndarray) -> np.ndarray:
-    """Blocks of length one; the small number keeps a flat block at zero."""
+    """Normalise blocks to length one; the small constant keeps a flat block at zero."""
     length = np.sqrt(np.sum(blocks * blocks, axis=-1, keepdims=True) + 1e-6)
     unit: np.ndarray = blocks / length
     return unit

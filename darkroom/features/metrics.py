@@ -1,7 +1,7 @@
-"""How good predictions are.
+"""Metrics of predictions.
 
-One implementation serves points and intervals: every metric is computed for many
-weightings of the rows at once, and a point is the weighting with all ones.
+One implementation computes point estimates and intervals: each metric is computed for many
+weightings of the rows at once, and a point estimate has all weights 1.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ OVERALL = (
 )
 BY_CLASS = ("precision", "recall", "f1", "roc_auc")
 
-# Probabilities are stored as float32: the least surprise that it can tell from none.
+# Probabilities are float32: the smallest distance from 1 that float32 can represent.
 EPSILON = float(np.finfo(np.float32).eps)
 
 
 def confusion(truth: ArrayLike, predicted: ArrayLike, k: int) -> NDArray[np.int64]:
-    """(k, k) counts: entry [i, j] is the number of rows of class i that were predicted as j."""
+    """(k, k) int64 counts: entry [i, j] is the number of rows of class i predicted as j."""
     pair = np.asarray(truth, dtype=np.int64) * k + np.asarray(predicted, dtype=np.int64)
     return np.bincount(pair, minlength=k * k).reshape(k, k)
 
@@ -44,29 +44,30 @@ def scores(
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
     """All metrics of N rows, for each of B weightings.
 
-    Averages over classes are over those with rows of positive weight. The recall and the
-    ROC AUC of a class without rows are not defined (NaN); the precision of a class that
-    is never predicted is 0. `roc_auc` is the area of one class against the rest, equal
-    scores counting half (Hanley & McNeil 1982; Fawcett 2006, Pattern Recognition Letters
-    27:861), its mean over classes, or with two classes that of the second. `log_loss`
-    is the mean of −ln p of the true class, with p kept 1.2e-7 away from 0 and 1.
+    Averages over classes include only classes with rows of positive weight. Recall and ROC
+    AUC of a class without rows are NaN; the precision of a class that is never predicted is 0.
+    `roc_auc` by class is the area of one class against the rest, with ties counted half
+    (Hanley & McNeil 1982; Fawcett 2006, Pattern Recognition Letters 27:861); overall it is
+    the mean over classes or, with two classes, the area of the second. `log_loss` is the mean
+    of −ln p of the true class, with p clipped 1.2e-7 away from 0 and 1.
 
     Parameters
     ----------
-    truth, predicted : (N,) integers, 0 … K-1.
+    truth : (N,) integers, true classes 0 … K-1.
+    predicted : (N,) integers, predicted classes 0 … K-1.
     probabilities : (N, K) floats, rows summing to 1.
     weights : (G, B) weight of each group; None: one column of ones.
     group : (N,) integers, 0 … G-1; None: each row is a group.
 
     Returns
     -------
-    overall : each of `OVERALL`, (B,) float64.
-    by_class : each of `BY_CLASS`, (K, B) float64.
+    overall : (B,) float64 for each of `OVERALL`.
+    by_class : (K, B) float64 for each of `BY_CLASS`.
     """
     from scipy.sparse import csr_matrix
 
     t = np.asarray(truth, dtype=np.int64)
-    called = np.asarray(predicted, dtype=np.int64)
+    chosen = np.asarray(predicted, dtype=np.int64)
     p = np.asarray(probabilities)
     n, k = p.shape
     g = np.arange(n) if group is None else np.asarray(group, dtype=np.int64)
@@ -79,8 +80,8 @@ def scores(
         return np.asarray(table @ w, dtype=np.float64)
 
     support = by_class(t, slice(None))
-    calls = by_class(called, slice(None))
-    right = by_class(t, t == called)
+    predictions = by_class(chosen, slice(None))
+    right = by_class(t, t == chosen)
     total = support.sum(axis=0)
 
     loss = -np.log(np.clip(p[np.arange(n), t].astype(np.float64), EPSILON, 1 - EPSILON))
@@ -89,8 +90,8 @@ def scores(
 
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = right / support
-        precision = np.where(calls > 0, right / calls, 0.0)
-        f1 = 2 * right / (support + calls)
+        precision = np.where(predictions > 0, right / predictions, 0.0)
+        f1 = 2 * right / (support + predictions)
         there = support > 0
         f1_there = np.where(there, f1, np.nan)
         overall = {
@@ -108,7 +109,7 @@ def scores(
 
 
 def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the first axis of what is not NaN; NaN where nothing is."""
+    """Mean over the first axis, without NaN; NaN where all are NaN."""
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, values, 0).sum(axis=0) / known.sum(axis=0))
@@ -124,10 +125,10 @@ def _areas(
 ) -> NDArray[np.float64]:
     """(K, B) area under the ROC curve of each class against the rest.
 
-    The area is the weight of the pairs (of the class, not of it) that are in the right
-    order. With the class' distinct scores as levels, a sparse matrix sums the weights of
-    the others between two levels (half of those at a level to either side), and a
-    running sum over levels gives what lies below each: no sort in any resample.
+    The area is the weight of correctly ordered pairs (one row of the class, one of the rest).
+    The class's distinct scores are levels. A sparse matrix sums the weights of the rest
+    between levels (ties count half to either side), and a cumulative sum gives the weight
+    below each level, so no weighting needs a sort.
     """
     from scipy.sparse import csr_matrix
 

@@ -1,4 +1,4 @@
-"""The best setting of a search, chosen from its trials, and what the trials say of each setting."""
+"""Choose the best setting of a search, and rate the importance of each setting."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from darkroom.tune.trials import SMALLER_IS_BETTER, coded, distributions, write
 
 log = logging.getLogger(__name__)
 
-# With fewer finished trials no importance is given. In simulated searches over four settings the
-# most important one was found in two of three searches with 6 trials, in nearly all with 12.
+# Least number of finished trials for importances. In simulated searches over four settings, 6
+# trials identified the most important one in two of three searches, 12 in nearly all.
 ENOUGH = 6
 
 
@@ -41,19 +41,19 @@ class ChooseClassifierSetting(TypedDict):
 
 
 def choose_setting(trials: Sequence[str], *, best: str, table: str, cfg: ChooseSetting) -> None:
-    """Choose the setting of a network with the best value; of equals the earliest trial's.
+    """Choose the setting of a network with the best value; the earliest trial of equals.
 
     Parameters
     ----------
     trials : every `trial-{n}.json` of a search.
     best : `best.json` to write.
-    table : `trials.csv` to write, a row a trial.
-    cfg : what the stage reads.
+    table : `trials.csv` to write, one row per trial.
+    cfg : settings of the stage.
 
     Raises
     ------
     UserError
-        No trial came to its end, or the trials have different settings, inputs or code.
+        No trial finished, or the trials have different settings, inputs or code.
     """
     _choose(trials, best, table, "{model} on {dataset}, {fold}".format(**cfg))
 
@@ -80,9 +80,7 @@ def _choose(trials: Sequence[str], best: str, table: str, name: str) -> None:
     if not finished:
         reasons = Counter(r["reason"] for r in records)
         why = "; ".join(f"{reason} ({n} of {len(records)})" for reason, n in reasons.most_common())
-        raise UserError(
-            f"{name}: no trial of its tuning came to an end: {why}; change `tune.space`"
-        )
+        raise UserError(f"{name}: no trial finished: {why}; change `tune.space`")
     sign = 1 if records[0]["objective"] in SMALLER_IS_BETTER else -1
     top = min(finished, key=lambda r: (sign * r["value"], r["trial"]))
     weights, note = importances(records)
@@ -117,16 +115,16 @@ def _choose(trials: Sequence[str], best: str, table: str, name: str) -> None:
 
 
 def importances(records: Sequence[dict[str, Any]]) -> tuple[dict[str, float] | None, str]:
-    """How much each setting mattered, as shares of 1, or None and the reason.
+    """Importance of each setting, with sum 1, or None and the reason.
 
-    PED-ANOVA (Watanabe et al. 2023, IJCAI, arXiv:2304.10255): how far the settings of the
-    better half of the finished trials are from those of all. It is the better half because the
-    better tenth of a small search is one trial. With it, PED-ANOVA named the most important
-    setting of simulated searches more often than fANOVA.
+    PED-ANOVA (Watanabe et al. 2023, IJCAI, arXiv:2304.10255) compares the settings of the
+    better half of the finished trials with those of all. The default, the better tenth, is one
+    trial in a small search. With the half, PED-ANOVA identified the most important setting of
+    simulated searches more often than fANOVA.
 
     Parameters
     ----------
-    records : of all trials of a search, as in their files.
+    records : contents of the `trial-{n}.json` of a search.
     """
     finished = [r for r in records if r["state"] == "complete"]
     if len(finished) < ENOUGH:

@@ -1,4 +1,4 @@
-"""A classifier's trial: fitted to the training rows, judged by the validation rows."""
+"""Trials of a classifier: fit to the training rows, score on the validation rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from darkroom.tune import trials
 
 
 class TryClassifier(FitClassifier):
-    """What a trial reads: what the fit reads, and the search."""
+    """Settings of a trial: those of the fit, and the search."""
 
     tune: trials.Search
 
@@ -36,16 +36,17 @@ def try_classifier(
 ) -> None:
     """Make one trial of a classifier's search; write its `trial-{n}.json` and no model.
 
-    Settings that scikit-learn refuses make a failed trial, with its sentence.
+    Settings that scikit-learn refuses make a failed trial with its message.
 
     Parameters
     ----------
-    features, splits : a feature set, and `splits.parquet`.
-    output : the file to write; its folder gets the search's journal too.
+    features : the feature set.
+    splits : `splits.parquet`.
+    output : the file to write; its folder also contains the journal of the search.
     number : of the trial, from 1.
-    cfg : what the stage reads.
+    cfg : settings of the stage.
     code : digest of the code.
-    threads : cores to use; they change no result.
+    threads : cores to use; the result does not depend on them.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def try_classifier(
     if not (part == "validation").any():
         raise UserError(
             f"{cfg['dataset']}, {cfg['fold']}: classifiers.{cfg['name']}.tune needs validation "
-            "rows to choose by, and there are none: set split.validation, or leave `tune` out"
+            "rows, but there are none: set split.validation, or leave `tune` out"
         )
     names = Run.on(cfg["features"], opened.made, fold=cfg["fold"], classifier=cfg["name"])
     digest = trials.fingerprint(
@@ -81,7 +82,7 @@ def try_classifier(
             features, splits, cfg=cfg | {"classifier": spec}, threads=threads
         )
         now.seconds += time.monotonic() - start
-        stored = probabilities.astype(np.float32)  # as predictions are stored and scored
+        stored = probabilities.astype(np.float32)  # predictions are stored and scored as float32
         scores, _ = metrics.scores(truth, stored.argmax(axis=1), stored)
         return float(scores[tune["objective"]][0])
 

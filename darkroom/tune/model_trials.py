@@ -1,4 +1,4 @@
-"""A network's trial: trained with the settings drawn for it, judged by the validation rows."""
+"""Trials of a network: train with drawn settings, score on the validation rows."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class ModelSearch(trials.Search):
 
     Attributes
     ----------
-    prune : whether unpromising trials are stopped early.
-    epochs : of a trial; None: as many as the model's.
+    prune : whether unpromising trials stop early.
+    epochs : of a trial; None: those of the model.
     """
 
     prune: bool
@@ -35,7 +35,7 @@ class ModelSearch(trials.Search):
 
 
 class TryModel(TrainModel):
-    """What a trial reads: what the training reads, and the search."""
+    """Settings of a trial: those of the training, and the search."""
 
     tune: ModelSearch
 
@@ -56,15 +56,18 @@ def try_model(
 ) -> None:
     """Make one trial of a network's search; write its `trial-{n}.json` and no model.
 
-    The objective is that of the epoch which the model's `keep` and `monitor` choose. A trial
-    that diverges, or whose network cannot be built, counts as failed with its reason.
+    The model's `keep` and `monitor` choose the epoch that gives the objective. A trial that
+    diverges, or whose network cannot be built, has the state failed and a reason.
 
     Parameters
     ----------
-    images, splits, augmented : files of the data set; the last only where it has variants.
-    output : the file to write; its folder gets the search's journal and the trial's state too.
+    images : prepared images.
+    splits : `splits.parquet`.
+    augmented : stored variants; None: the data set has none.
+    output : the file to write; its folder also contains the journal of the search and the
+        state of the trial.
     number : of the trial, from 1.
-    cfg : what the stage reads.
+    cfg : settings of the stage.
     code : digest of the code.
     threads : cores to use.
     gpus : of the job.
@@ -126,7 +129,7 @@ def _checked(
     cfg: TryModel,
     code: str,
 ) -> str:
-    """Digest of a search: inputs by what they hold, settings, code. Refuses one without validation rows."""
+    """Digest of a search's inputs, settings and code; raises UserError without validation rows."""
     fold = batches.open_fold(
         images,
         splits,
@@ -138,7 +141,7 @@ def _checked(
     if not len(fold.originals("validation")):
         raise UserError(
             f"{cfg['dataset']}, {cfg['fold']}: models.{cfg['name']}.tune needs validation rows to "
-            "choose by, and there are none: set split.validation, or leave `tune` out"
+            "score, but there are none: set split.validation, or leave `tune` out"
         )
     backbone = None
     if weights:
@@ -153,7 +156,7 @@ def _number(value: float | None) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Log no epoch of a trial: only what the trial came to."""
+    """Silence the log of epochs: only the result of the trial is logged."""
     level = loop.log.level
     loop.log.setLevel(logging.WARNING)
     try:

@@ -1,8 +1,8 @@
-"""One trial of a search for settings: drawn, recorded and stopped early by Optuna.
+"""Run one trial of a search; Optuna samples its settings, records it and prunes it.
 
-A trial is a job of its own. The trials of a search share a journal, a file of appended
-lines in the search's folder (Optuna's JournalStorage), so they can run side by side on
-one machine or on a cluster. Optuna is imported only here and where a search is judged.
+Each trial is a job. The trials of a search share a journal, an append-only file in the search's
+folder (Optuna's JournalStorage), so they can run in parallel on one machine or a cluster. Only
+this module and `choose` import Optuna.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from darkroom.overrides import in_words, value_at
 log = logging.getLogger(__name__)
 
 JOURNAL = "journal.log"
-GRACE = 15  # seconds after which the lock of a killed job is taken from it
-STARTUP = 5  # trials before the sampler learns from them
+GRACE = 15  # seconds without change after which a lock counts as left by a killed job
+STARTUP = 5  # random trials before the sampler and the pruner use the results
 SMALLER_IS_BETTER = ("loss", "log_loss")
-# What the backends raise where memory does not suffice for a network.
+# Errors of the backends when a network does not fit into memory.
 TOO_LARGE = ("ResourceExhaustedError", "OutOfMemoryError", "XlaRuntimeError")
 
 
 class Search(TypedDict):
-    """A search, as each of its trials reads it.
+    """Settings of a search, the same for each of its trials.
 
     Attributes
     ----------
     space : by path, a list of values, or `low`, `high`, `log` and `step`.
-    seed : of the drawing.
-    objective : a score of the validation rows.
+    seed : of the sampler.
+    objective : a score on the validation rows.
     """
 
     space: dict[str, Any]
@@ -51,20 +51,20 @@ class Search(TypedDict):
 
 
 class Pruned(Exception):
-    """The trial promises less than others did at this epoch."""
+    """The trial is worse than the median of earlier trials at this epoch."""
 
 
 @dataclass
 class Attempt:
-    """A trial that runs.
+    """A running trial.
 
     Attributes
     ----------
-    params : the settings drawn for it, by path.
-    state : folder for what outlives a kill.
-    trial : Optuna's.
-    epochs : whole epochs so far.
-    seconds : that they took, in earlier jobs too.
+    params : drawn settings, by path.
+    state : folder for a state that survives a kill.
+    trial : the Optuna trial.
+    epochs : completed epochs.
+    seconds : their duration, including earlier jobs.
     reported : the objective after each epoch.
     """
 
@@ -76,14 +76,14 @@ class Attempt:
     reported: dict[int, float] = field(default_factory=dict)
 
     def epoch(self, value: float, seconds: float) -> None:
-        """Record the objective after a whole epoch, one of an earlier job too.
+        """Record the objective after a completed epoch; epochs of earlier jobs are replayed.
 
         Raises
         ------
         Pruned
-            It promises less than others.
+            The trial is worse than the median of earlier trials.
         UserError
-            The value is no number.
+            The value is not finite.
         """
         self.epochs += 1
         self.seconds += seconds
@@ -107,27 +107,25 @@ def attempt(
     run: Callable[[Attempt], float],
     prune_after: int | None = None,
 ) -> None:
-    """Make trial `number` of a search, or only write what the journal has of it.
+    """Run trial `number` of a search, or write its record if the journal has finished it.
 
-    A trial that is finished in the journal is not run again. One that a killed job left
-    running goes on with its settings. A new one is drawn: by the tree-structured
-    Parzen estimator (Bergstra et al. 2011, NeurIPS; Watanabe 2023, arXiv:2304.11127) with
-    a seed of `tune["seed"]` and `number`, so the same history gives the same settings;
-    those that run elsewhere count as bad (constant liar), so that two do not try the same.
-    Trial 1 takes the written settings, where the space has them.
+    A trial of a killed job continues with its settings. The settings of a new trial come from
+    the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS; Watanabe 2023,
+    arXiv:2304.11127). Its seed depends on `tune["seed"]` and `number`, so equal histories give
+    equal settings. Running trials count as bad (constant liar), so no two try the same
+    settings. Trial 1 takes the configured settings where the space contains them.
 
     Parameters
     ----------
-    output : `trial-{number}.json` in the folder of the search, which has the journal too.
+    output : `trial-{number}.json` in the folder of the search, beside the journal.
     number : of the trial, from 1.
-    subject : what is tuned: `dataset`, `fold`, `model`, and of a classifier's search the
-        other names of its run.
+    subject : `dataset`, `fold` and `model`; for a classifier the names of its run.
     tune : the search.
-    settings : what the space's paths lead into.
-    digest : of inputs, settings and code: only trials with an equal one know of each other.
-    run : gives the value of the objective; may raise `Pruned`. A `UserError` or a lack of
-        memory makes the trial a failed one, with its reason.
-    prune_after : epochs after which an unpromising trial may be stopped; None: none is.
+    settings : the settings that the space's paths refer to.
+    digest : of inputs, settings and code; trials share results only within one digest.
+    run : returns the objective; may raise `Pruned`. A `UserError` or a lack of memory gives
+        the trial the state failed and a reason.
+    prune_after : epochs before an unpromising trial may stop; None: no trial stops early.
 
     Raises
     ------
@@ -145,7 +143,7 @@ def attempt(
         if found is None or not found.state.is_finished():
             found = _run(study, storage, found, number, tune, settings, space, state, run)
         else:
-            log.info("trial %d is in the journal", number)
+            log.info("trial %d is already finished in the journal", number)
         record = _record(found, subject, tune, digest)
         _log(record, study, tune)
     write(place, record)
@@ -153,7 +151,7 @@ def attempt(
 
 
 def fingerprint(*values: Any) -> str:
-    """24 hexadecimal digits of arrays, bytes and JSON values."""
+    """Digest of arrays, bytes and JSON values: 24 hexadecimal digits."""
     found = hashlib.blake2b(digest_size=12)
     for value in values:
         if isinstance(value, np.ndarray):
@@ -168,20 +166,20 @@ def fingerprint(*values: Any) -> str:
 
 
 def write(place: Path, record: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
     with disk.whole(place) as part:
         part.write_text(text + "\n", encoding="utf-8")
 
 
-# ---------------------------------------------------------------- the space
+# ---------------------------------------------------------------- search space
 
 
 def distributions(space: dict[str, Any]) -> dict[str, Any]:
-    """Optuna's distribution of each path: numbers between two ends, or one of a list.
+    """Optuna's distribution of each path: a numeric range, or a list of choices.
 
-    Listed values are handed to Optuna as JSON text: it takes scalars only, and a list may
-    hold whole layers.
+    Choices are passed as JSON text: Optuna takes scalars only, and a choice may be a list of
+    layers.
     """
     from optuna.distributions import (
         CategoricalDistribution,
@@ -205,7 +203,7 @@ def distributions(space: dict[str, Any]) -> dict[str, Any]:
 
 
 def coded(path: str, value: Any, space: dict[str, Any]) -> Any:
-    """A value as its distribution has it."""
+    """Encode a value for its distribution."""
     from optuna.distributions import CategoricalDistribution
 
     listed = isinstance(space[path], CategoricalDistribution)
@@ -222,11 +220,12 @@ def _decoded(params: dict[str, Any], space: dict[str, Any]) -> dict[str, Any]:
 
 
 def written(settings: Mapping[str, Any], space: dict[str, Any]) -> dict[str, Any]:
-    """The settings as they are written, by path, of those paths whose space has them.
+    """Configured values by path, where the space contains them.
 
     Parameters
     ----------
-    settings : what the paths lead into. space : as in the configuration.
+    settings : the settings that the paths refer to.
+    space : as in the configuration.
     """
     found = {}
     for path, values in space.items():
@@ -245,16 +244,16 @@ def written(settings: Mapping[str, Any], space: dict[str, Any]) -> dict[str, Any
     return found
 
 
-# ---------------------------------------------------------------- the journal
+# ---------------------------------------------------------------- journal
 
 
 @contextmanager
 def _journal(path: Path) -> Iterator[Any]:
-    """The storage of a journal, mended where a line was cut off.
+    """Open the storage of a journal, after removing a truncated last line.
 
-    The lock is a file made with O_EXCL, which is atomic on local disks and on NFS from
-    version 3 on, lock daemon or not. A killed holder leaves it behind; the next takes it
-    away when it has not changed for `GRACE` seconds (it is held for milliseconds).
+    The lock is a file created with O_EXCL, which is atomic on local disks and on NFS from
+    version 3, with or without a lock daemon. A lock normally lasts milliseconds; the next job
+    removes one that has not changed for `GRACE` seconds.
     """
     import optuna
     from optuna.storages import JournalStorage
@@ -265,21 +264,21 @@ def _journal(path: Path) -> Iterator[Any]:
     lock = JournalFileOpenLock(file, grace_period=GRACE)
     lock.acquire()
     try:
-        _mend(path)
+        _repair(path)
     finally:
         lock.release()
     try:
         storage = JournalStorage(JournalFileBackend(file, lock_obj=lock))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is damaged ({error}): delete it; finished trials are known from their own "
+            f"{path} is damaged ({error}): delete it; finished trials are read again from their "
             "files beside it"
         ) from None
     yield storage
 
 
-def _mend(path: Path) -> None:
-    """Cut off a last line without its end, which a full disk or a power cut leaves."""
+def _repair(path: Path) -> None:
+    """Remove a truncated last line, which a full disk or a power cut leaves."""
     if not path.is_file():
         return
     with path.open("rb+") as file:
@@ -296,7 +295,7 @@ def _study(storage: Any, digest: str, tune: Search, number: int, prune_after: in
     import optuna
 
     seed = int(np.random.SeedSequence([tune["seed"], number]).generate_state(1)[0])
-    # Of small budgets the median rule spares most for least: docs/design.md has the trial.
+    # The median rule saves most at least loss for small budgets: see docs/design.md.
     pruner: Any = optuna.pruners.NopPruner()
     if prune_after is not None:
         pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=prune_after)
@@ -311,13 +310,13 @@ def _study(storage: Any, digest: str, tune: Search, number: int, prune_after: in
 
 
 def _of_job(study: Any, number: int) -> Any:
-    """The trial of a job, or None."""
+    """The Optuna trial of job `number`, or None."""
     found = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("job") == number]
     return found[0] if found else None
 
 
 def _remember(study: Any, folder: Path, number: int, digest: str, space: dict[str, Any]) -> None:
-    """Enter earlier trials that only their own files know: the journal was lost."""
+    """Add earlier trials from their files, where the journal was lost."""
     from optuna.trial import TrialState, create_trial
 
     known = {t.user_attrs.get("job") for t in study.get_trials(deepcopy=False)}
@@ -356,12 +355,12 @@ def _run(
     state: Path,
     run: Callable[[Attempt], float],
 ) -> Any:
-    """Run a trial to its end; the finished one, as the journal has it."""
+    """Run a trial; returns it as finished in the journal."""
     import optuna
     from optuna.trial import TrialState
 
     if found is None:
-        # One line of the journal makes the trial and names its job: no kill can part the two.
+        # One line of the journal creates the trial and names its job, so a kill cannot come between.
         own = written(settings, tune["space"]) if number == 1 else {}
         fixed = {path: coded(path, value, space) for path, value in own.items()}
         template = optuna.trial.create_trial(
@@ -373,7 +372,7 @@ def _run(
         trial = optuna.trial.Trial(study, storage.create_new_trial(where, template))
         reported: dict[int, float] = {}
     else:
-        log.info("trial %d was cut off: it goes on", number)
+        log.info("trial %d was interrupted: continuing", number)
         trial = optuna.trial.Trial(study, found._trial_id)
         reported = dict(found.intermediate_values)
     drawn = {path: _suggested(trial, path, kind) for path, kind in space.items()}
@@ -394,18 +393,18 @@ def _run(
         if not known:
             raise
         reason = str(error).strip().split("\n")[0] or "not enough memory"
-    for key, fact in {
+    for key, attribute in {
         "epochs": now.epochs,
         "seconds": round(now.seconds, 3),
         "reason": reason,
         "state": how,
     }.items():
-        trial.set_user_attr(key, fact)
+        trial.set_user_attr(key, attribute)
     if how == "complete":
         study.tell(trial, value)
     else:
-        # A failed one counts as pruned for the sampler, worse than any that had values: it
-        # leaves out trials that Optuna calls failed, and would draw there again.
+        # The sampler ignores failed trials and would draw there again. Pruned trials without
+        # values rank last.
         study.tell(trial, state=TrialState.PRUNED)
     return _of_job(study, number)
 
@@ -420,7 +419,7 @@ def _suggested(trial: Any, path: str, kind: Any) -> Any:
 
 
 def _record(found: Any, subject: Mapping[str, Any], tune: Search, digest: str) -> Any:
-    """What `trial-{n}.json` holds; see docs/formats.md."""
+    """Contents of `trial-{n}.json`; see docs/formats.md."""
     about = found.user_attrs
     values = found.intermediate_values
     space = found.distributions
