@@ -142,6 +142,12 @@ def test_a_missing_plugin_is_told_in_a_sentence(
         parsed(name)
 
 
+def test_lsf_by_our_commands_is_told_of_its_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_SCHEDULER", "lsf")
+    with pytest.raises(SystemExit, match="--workflow-profile profiles/lsf"):
+        parsed("generic")
+
+
 def test_a_missing_name_is_told_in_a_sentence() -> None:
     with pytest.raises(SystemExit, match="DARKROOM_SCHEDULER=pbs"):
         parsed("generic")
