@@ -1,7 +1,8 @@
-"""Snakemake's own objects: what a run reads and sets that the documentation has no name for.
+"""Snakemake's own objects, where a run needs what the documentation has no name for.
 
-Each property says why it is needed. They are the same in Snakemake 9.0 to 9.27, and a test
-says so where a newer one changes them.
+Each property says what it is needed for. A test names the version of Snakemake that they were
+looked at in, and fails with another. rules/common.smk uses one more (`hosted_repo`), before this
+package can be imported.
 """
 
 from __future__ import annotations

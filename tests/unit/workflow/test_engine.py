@@ -34,11 +34,21 @@ def test_the_names_were_looked_at_in_this_version() -> None:
 
 def test_snakemake_has_the_names() -> None:
     import snakemake.api  # noqa: F401 (first, or its modules import each other in a circle)
+    from snakemake.path_modifier import PathModifier
     from snakemake.settings.types import ResourceSettings, StorageSettings
+    from snakemake.sourcecache import GithubFile
     from snakemake.workflow import Workflow
 
-    for name in ("basedir", "is_main_process", "remote_exec", "overwrite_configfiles", "rules"):
+    for name in (
+        "basedir",
+        "is_main_process",
+        "remote_exec",
+        "overwrite_configfiles",
+        "rules",
+        "modifier",
+    ):
         assert hasattr(Workflow, name), name
+    assert hasattr(PathModifier, "replace_prefix") and hasattr(GithubFile, "hosted_repo")
     given = ResourceSettings()
     assert given.nodes is given.cores is None and not given.overwrite_resources
     assert StorageSettings().default_storage_provider is None
