@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom import metrics
 from darkroom.evaluate import intervals
-from darkroom.features import metrics
 from darkroom.features.predictions import Run, probabilities
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from darkroom import metrics
 from darkroom.errors import UserError
 from darkroom.evaluate.scores import Scores, bounds
 from darkroom.evaluate.thresholds import two_class_rates
-from darkroom.features import metrics
 from darkroom.features.predictions import PARTS, About, Run
 from darkroom.machine import disk
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from darkroom.errors import UserError
-from darkroom.features.metrics import confusion
 from darkroom.features.predictions import About, probabilities
+from darkroom.metrics import confusion
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,6 +5,6 @@ predictions), `backbone.embed_images` (a frozen backbone), `describe.describe_im
 pixels themselves). Each reads prepared images and their stored variants, and writes `features.h5`
 (docs/formats.md).
 
-`predictions` reads and writes `predictions.parquet`, the one form of what any classifier predicts;
-`metrics` scores predictions. Classifiers, tuning, evaluation, report and new pictures call them.
+`predictions` reads and writes `predictions.parquet`, the one form of what any classifier predicts.
+Classifiers, evaluation, report and new pictures call it.
 """

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from darkroom import metrics
 from darkroom.errors import UserError
 from darkroom.evaluate.ranking import rank
 from darkroom.evaluate.thresholds import threshold_of
-from darkroom.features import metrics, predictions
+from darkroom.features import predictions
 from darkroom.machine import disk
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress

@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
+from darkroom import metrics
 from darkroom.classify import fitting
 from darkroom.classify.fitting import FitClassifier
 from darkroom.errors import UserError
-from darkroom.features import metrics
 from darkroom.features.predictions import Run
 from darkroom.images import features_file
 from darkroom.images.joined import forget

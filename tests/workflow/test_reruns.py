@@ -78,7 +78,7 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("darkroom.train.training", TRAINED),
         ("darkroom.features.describe", DESCRIBED),
         ("darkroom.classify.fitting", FITTED),
-        ("darkroom.features.metrics", REPORTED),
+        ("darkroom.metrics", REPORTED),
         ("darkroom.evaluate.evaluate", REPORTED),
         ("darkroom.report.drawing", {"write_report"}),
         ("darkroom.report.report", {"write_report"}),

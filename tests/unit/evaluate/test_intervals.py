@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from darkroom import metrics
 from darkroom.evaluate import intervals
-from darkroom.features import metrics
-from tests.unit.features.test_metrics import fake
+from tests.unit.test_metrics import fake
 
 
 def test_a_resample_draws_as_many_groups_as_there_are() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from darkroom.evaluate.thresholds import best_threshold, two_class_rates
-from tests.unit.features.test_metrics import fake
+from tests.unit.test_metrics import fake
 
 
 def quality(truth: Any, score: Any, threshold: float, how: str) -> float:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom import overrides
+from darkroom import metrics, overrides
 from darkroom.classify.fitting import fit_classifier
 from darkroom.errors import UserError
-from darkroom.features import metrics, predictions
+from darkroom.features import predictions
 from darkroom.images import features_file
 from darkroom.report import drawing, tuning
 from darkroom.report.report import write_report

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from darkroom.features import metrics
+from darkroom import metrics
 
 
 def fake(
