@@ -1,4 +1,4 @@
-"""The images that benchmarks read: archives of a folder, unpacked for as long as needed."""
+"""Images for the benchmarks, from archives that are unpacked temporarily."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 @contextmanager
 def cifar10_train(data: Path) -> Iterator[Path]:
-    """CIFAR-10's 50,000 training images as class folders.
+    """The 50,000 training images of CIFAR-10 as class folders.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def cifar10_train(data: Path) -> Iterator[Path]:
 
 
 def unpack(archive: Path, folder: Path) -> list[Path]:
-    """Unpack a zip archive; its images, sorted."""
+    """Unpack a zip archive; return its sorted images."""
     with zipfile.ZipFile(archive) as file:
         file.extractall(folder)
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)

@@ -1,12 +1,12 @@
 """Images a second of training by backend, beside a plain PyTorch loop of the same network.
 
-The networks of presets/cifar10_cnn.yaml and presets/imagenette_cnn.yaml on random pixels (their
-values cost no time), without random changes. Each way is a process of its own and comes twice,
-the second time in reverse order; an epoch before the clock starts compiles. The peer is what a
-person would write: uint8 batches copied to the device, `zero_grad`, `backward`, `step`.
+The networks of presets/cifar10_cnn.yaml and presets/imagenette_cnn.yaml on random pixels, without
+augmentation. Each trainer runs twice in a process of its own, the second time in reverse order,
+after an uncounted epoch that compiles. The peer is the usual loop: uint8 batches copied to the
+device, `zero_grad`, `backward`, `step`.
 
-Operations are counted as three times those of the forward pass, two a multiplication; their share
-is of what a product of two large matrices reached at best on the same device in the same
+Operations are counted as three times those of the forward pass, two per multiplication; their share
+is relative to the best rate of a product of two large matrices on the same device in the same
 precision. Prints a Markdown table. Needs JAX and PyTorch: `make test-backends` installs them.
 
     .venv-backends/bin/python -m benchmarks.backends [--precision bfloat16] [--images 1280 128]
@@ -41,7 +41,7 @@ from darkroom.train.prepare import compile_network
 from darkroom.workflow.arithmetic import multiplications
 
 NETWORKS = {"cifar10_cnn": (32, 32, 3), "imagenette_cnn": (224, 224, 3)}
-WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+TRAINERS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain PyTorch loop": ("peer", {}),
     "TensorFlow": ("tensorflow", {}),
     "JAX": ("jax", {}),
@@ -51,7 +51,7 @@ SIDE = {"cpu": 2048, "gpu": 8192}  # of the matrices
 
 
 def settings_of(name: str) -> Any:
-    """What the train stage reads of a preset's network."""
+    """Settings of the training stage for a preset's network."""
     preset = yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
     whole = Settings.load(
         {
@@ -80,7 +80,7 @@ def best_of(seconds: Callable[[], float], rounds: int = 5) -> float:
 def ours(
     backend: str, name: str, n: int, threads: int, extra: dict[str, Any]
 ) -> tuple[Callable[[], None], float, str]:
-    """An epoch; operations a second of a matrix product; what it ran on."""
+    """An epoch; operations per second of a matrix product; device and precision."""
     keras = keras_backend.start(threads, backend)
     settings = settings_of(name) | extra
     images, label = pixels(name, n)
@@ -100,11 +100,11 @@ def ours(
         rows = batches.Rows([images], [np.arange(n)], label)
         names = [str(i) for i in range(10)]
         feed = Feed(rows, names, settings, seed=0, fill=np.zeros(3, np.uint8))
-        way = steps.choose(network, settings, on, rows=feed.order.hold())
+        trainer = steps.choose(network, settings, on, rows=feed.order.hold())
 
     def epoch() -> None:
         with progress("training", n) as bar:
-            loop.train_epoch(way, feed, next(number), settings | {"epochs": 1000}, bar)
+            loop.train_epoch(trainer, feed, next(number), settings | {"epochs": 1000}, bar)
 
     half = keras.mixed_precision.global_policy().compute_dtype
     a = keras.ops.cast(keras.random.normal((SIDE[on.kind],) * 2, seed=0), half)
@@ -121,13 +121,13 @@ def ours(
 
 
 def peer(name: str, n: int, threads: int, precision: str) -> tuple[Callable[[], None], float, str]:
-    """The same network in PyTorch's own layers, and the usual loop."""
+    """The same network in PyTorch's layers, and the usual loop; returns as `ours`."""
     import torch
     from torch import nn
 
     torch.set_num_threads(threads)
-    card = torch.cuda.is_available()
-    device = torch.device("cuda" if card else "cpu")
+    gpu = torch.cuda.is_available()
+    device = torch.device("cuda" if gpu else "cpu")
     settings = settings_of(name)
     parts: list[Any] = []
     for layer in settings["layers"]:
@@ -152,7 +152,7 @@ def peer(name: str, n: int, threads: int, precision: str) -> tuple[Callable[[], 
     x, y = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(label)
     network(x[:2].to(device).float())
     optimizer = torch.optim.Adam(network.parameters(), settings["optimizer"]["learning_rate"])
-    lossy = nn.CrossEntropyLoss()
+    criterion = nn.CrossEntropyLoss()
     low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
 
@@ -164,13 +164,13 @@ def peer(name: str, n: int, threads: int, precision: str) -> tuple[Callable[[], 
             batch, target = x[index].to(device).float() / 255, y[index].to(device)
             optimizer.zero_grad()
             with torch.autocast(device.type, low or torch.bfloat16, enabled=low is not None):
-                loss = lossy(network(batch), target)
+                loss = criterion(network(batch), target)
             scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()
             loss.item()
 
-    side = SIDE["gpu" if card else "cpu"]
+    side = SIDE["gpu" if gpu else "cpu"]
     a = torch.randn(side, side, device=device, dtype=low)
 
     def product() -> float:
@@ -181,20 +181,20 @@ def peer(name: str, n: int, threads: int, precision: str) -> tuple[Callable[[], 
     return epoch, 2 * side**3 / best_of(product), f"{device.type}, {precision}"
 
 
-# ---------------------------------------------------------------- one way, and all
+# ---------------------------------------------------------------- one trainer, and all
 
 
-def one(way: str, name: str, n: int, asked: argparse.Namespace) -> None:
-    """Measure one way in this process; prints JSON."""
-    backend, extra = WAYS[way]
+def measure(trainer: str, name: str, n: int, args: argparse.Namespace) -> None:
+    """Measure one trainer in this process; prints JSON."""
+    backend, extra = TRAINERS[trainer]
     if backend == "peer":
-        epoch, reached, on = peer(name, n, asked.threads, asked.precision)
+        epoch, reached, on = peer(name, n, args.threads, args.precision)
     else:
-        more = extra | {"precision": asked.precision}
-        epoch, reached, on = ours(backend, name, n, asked.threads, more)
+        more = extra | {"precision": args.precision}
+        epoch, reached, on = ours(backend, name, n, args.threads, more)
     epoch()
     seconds = []
-    for _ in range(asked.rounds):
+    for _ in range(args.rounds):
         start = time.perf_counter()
         epoch()
         seconds.append(time.perf_counter() - start)
@@ -208,39 +208,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, nargs=2, default=(1280, 128), metavar="N")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--trainers", nargs="+", default=list(TRAINERS), choices=list(TRAINERS))
     parser.add_argument("--rounds", type=int, default=3, help="epochs of each process")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     choices = ("float32", "bfloat16", "float16")
     parser.add_argument("--precision", default="float32", choices=choices)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        one(asked.one[0], asked.one[1], int(asked.one[2]), asked)
+    args = parser.parse_args()
+    if args.one:
+        measure(args.one[0], args.one[1], int(args.one[2]), args)
         return
-    rest = ["--rounds", str(asked.rounds), "--threads", str(asked.threads)]
-    rest += ["--precision", asked.precision]
+    rest = ["--rounds", str(args.rounds), "--threads", str(args.threads)]
+    rest += ["--precision", args.precision]
     print(
-        f"| network | trained by | images/s | against {asked.ways[0]} | share of a product | on |"
+        f"| network | trained by | images/s | against {args.trainers[0]} | share of a product | on |"
     )
     print("|---|---|---:|---:|---:|---|")
-    for name in asked.networks:
-        n = dict(zip(NETWORKS, asked.images, strict=True))[name]
-        found: dict[str, list[dict[str, Any]]] = {way: [] for way in asked.ways}
-        for way in [*asked.ways, *reversed(asked.ways)]:
-            words = [sys.executable, "-m", "benchmarks.backends", "--one", way, name, str(n), *rest]
-            done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    for name in args.networks:
+        n = dict(zip(NETWORKS, args.images, strict=True))[name]
+        runs: dict[str, list[dict[str, Any]]] = {trainer: [] for trainer in args.trainers}
+        for trainer in [*args.trainers, *reversed(args.trainers)]:
+            command = [sys.executable, "-m", "benchmarks.backends", "--one", trainer, name, str(n)]
+            done = subprocess.run([*command, *rest], cwd=ROOT, capture_output=True, text=True)
             if done.returncode:
-                raise SystemExit(f"{way}, {name}:\n{done.stderr}")
-            found[way].append(json.loads(done.stdout.splitlines()[-1]))
-        rates = {way: statistics.mean(f["rate"] for f in found[way]) for way in asked.ways}
-        first = rates[asked.ways[0]]
-        product = max(f["reached"] for all_ in found.values() for f in all_)
-        for way, all_ in found.items():
-            share = statistics.mean(f["work"] for f in all_) / product
+                raise SystemExit(f"{trainer}, {name}:\n{done.stderr}")
+            runs[trainer].append(json.loads(done.stdout.splitlines()[-1]))
+        rates = {
+            trainer: statistics.mean(r["rate"] for r in both) for trainer, both in runs.items()
+        }
+        first = rates[args.trainers[0]]
+        product = max(r["reached"] for both in runs.values() for r in both)
+        for trainer, both in runs.items():
+            share = statistics.mean(r["work"] for r in both) / product
             print(
-                f"| {name} | {way} | {rates[way]:,.0f} | {rates[way] / first:.2f} "
-                f"| {share:.3f} | {all_[0]['on']} |",
+                f"| {name} | {trainer} | {rates[trainer]:,.0f} | {rates[trainer] / first:.2f} "
+                f"| {share:.3f} | {both[0]['on']} |",
                 flush=True,
             )
 

@@ -1,14 +1,14 @@
 """SVM and random forest on many features: Darkroom's stage beside bare scikit-learn.
 
-    python -m benchmarks.classifiers                        # 50,000 rows of 250 features, made up
+    python -m benchmarks.classifiers                        # 50,000 synthetic rows of 250 features
     python -m benchmarks.classifiers --features results/…/features.h5 --splits results/…/splits.parquet
 
 The stage scales, fits, calibrates on held-out rows, predicts and writes its files; bare
 scikit-learn fits and predicts once, an SVM without probabilities. Each is a process of its
-own; CPU seconds are of it and its workers.
+own; CPU seconds include its workers.
 
-The data are clusters in 20 dimensions, mixed into 250 non-negative features as a ReLU layer
-gives them. How far they overlap decides the time of an SVM.
+The synthetic data are clusters in 20 dimensions, mixed into 250 non-negative features like those
+of a ReLU layer. Their overlap determines the time of an SVM.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ BARE_ESTIMATORS = {
 
 
 class Run(NamedTuple):
-    """What one process did."""
+    """Cost and predictions of one process."""
 
     cpu: float
     wall: float
@@ -96,7 +96,7 @@ def write(folder: Path, rows: int, values: int, classes: int, apart: float) -> t
             "label": [names[k] for k in label],
             "class": label.astype(np.int16),
             "group": [f"row {i}" for i in range(n)],
-            "given": pa.nulls(n, pa.string()),
+            "args": pa.nulls(n, pa.string()),
             "holdout": np.where(np.arange(n) < rows, "train", "test"),
         }
     )
@@ -163,29 +163,29 @@ def measure(title: str, data: tuple[str, str], kinds: list[str], threads: int) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--data", help="taken and not used, as the data are made up")
-    parser.add_argument("--rows", type=int, default=50_000, help="training rows made up")
+    parser.add_argument("--data", help="ignored: the data are synthetic")
+    parser.add_argument("--rows", type=int, default=50_000, help="synthetic training rows")
     parser.add_argument("--values", type=int, default=250)
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--overlap", nargs="+", choices=list(OVERLAPS), default=["apart"])
     kinds = list(BARE_ESTIMATORS)
     parser.add_argument("--kinds", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--features", help="a features.h5, used whole")
+    parser.add_argument("--features", help="features.h5 to use instead")
     parser.add_argument("--splits", help="its splits.parquet")
-    given = parser.parse_args()
+    args = parser.parse_args()
     print(
         "| data | classifier | by | CPU s | wall s | accuracy | equal to Darkroom |\n"
         "|---|---|---|--:|--:|--:|--:|"
     )
-    if given.features:
-        data = (given.features, given.splits)
-        measure("given", data, given.kinds, given.threads)
+    if args.features:
+        data = (args.features, args.splits)
+        measure("args", data, args.kinds, args.threads)
         return
-    for name in given.overlap:
+    for name in args.overlap:
         with tempfile.TemporaryDirectory() as made:
-            data = write(Path(made), given.rows, given.values, given.classes, OVERLAPS[name])
-            measure(f"{name}, {given.rows:,}", data, given.kinds, given.threads)
+            data = write(Path(made), args.rows, args.values, args.classes, OVERLAPS[name])
+            measure(f"{name}, {args.rows:,}", data, args.kinds, args.threads)
 
 
 if __name__ == "__main__":

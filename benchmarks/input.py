@@ -1,10 +1,10 @@
 """One epoch's input, the model left out: Darkroom against `image_dataset_from_directory`.
 
-Both deliver the same files as shuffled batches of 128 at 32×32. Darkroom reads the file
-that its prepare stage makes of them once (here made before the clock starts; the last
-column counts its seconds too, spread over ten epochs). The peer decodes the files in each
-epoch; with `cache()`, in a second row, it holds whole float32 batches in memory from its
-second epoch on, so their make-up and order stay those of the first. Prints a Markdown table.
+Both deliver the same files as shuffled batches of 128 at 32×32. Darkroom reads the file written
+once by its stage prepare_images (here before the clock starts; the last column includes its
+seconds, spread over ten epochs). The peer decodes the files in each epoch; with `cache()`, in a
+second row, it keeps float32 batches in memory from the first epoch on, so their content and order
+never change. Prints a Markdown table.
 
     python -m benchmarks.input --data FOLDER        # with cifar10.zip
 """
@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {"class_weights": "none", "batch": 128, "memory_mb": 
 
 
 def prepare(folder: Path, path: str) -> list[str]:
-    """Write the images file, as the prepare stage would; class names."""
+    """Write the images file, as prepare_images does; return the class names."""
     files = sorted(folder.glob("*/*.jpg"))
     names = sorted({f.parent.name for f in files})
     label = np.array([names.index(f.parent.name) for f in files])
@@ -51,13 +51,13 @@ def prepare(folder: Path, path: str) -> list[str]:
         images = draft.map("images")
         for i, file in enumerate(files):
             images[i] = cv2.resize(np.asarray(cv2.imread(str(file))), (32, 32))[:, :, ::-1]
-        draft.map("mean")[:] = 127  # not read here
+        draft.map("mean")[:] = 127  # not used here
         draft.map("mean_square")[:] = 127**2
     return names
 
 
 def ours(path: str, names: list[str], memory_mb: int, **changes: Any) -> Callable[[], int]:
-    """An epoch as `train_model` is fed: pixels, one-hot targets, prepared in a thread."""
+    """An epoch of input as for `train_model`: pixels and one-hot targets, read in a thread."""
     file = store.open_images(path)
     rows = batches.Rows([file.images], [np.arange(len(file))], file.label.astype(np.int64))
     settings: Any = SETTINGS | {
@@ -97,10 +97,10 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    asked = parser.parse_args()
-    keras_backend.start(asked.threads)
+    args = parser.parse_args()
+    keras_backend.start(args.threads)
     cv2.setNumThreads(1)
-    with archives.cifar10_train(asked.data) as data, tempfile.TemporaryDirectory() as folder:
+    with archives.cifar10_train(args.data) as data, tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "images.h5")
         start = time.perf_counter()
         names = prepare(data, path)
@@ -114,14 +114,14 @@ def main() -> None:
         }
         rate: dict[str, list[float]] = {name: [] for name in runs}
         n = 0
-        for turn in range(asked.rounds + 1):  # the first turn fills caches, and is not counted
+        for turn in range(args.rounds + 1):  # the first turn fills caches and is not counted
             for name, run in runs.items():
                 start = time.perf_counter()
                 n = run()
                 if turn:
                     rate[name].append(n / (time.perf_counter() - start))
     base = statistics.median(rate[next(iter(runs))])
-    print(f"{n} images at 32×32, batches of 128, {asked.threads} threads, {asked.rounds} rounds.\n")
+    print(f"{n} images at 32×32, batches of 128, {args.threads} threads, {args.rounds} rounds.\n")
     print("| input of one epoch | images/s | ratio | with the one preparation, over 10 epochs |")
     print("|---|---:|---:|---:|")
     for name in runs:

@@ -1,9 +1,9 @@
-"""Recognising a listing, reading a table and making a split, at 60,000 files and at ten times as many.
+"""Recognising a layout, reading a table and making a split, at 60,000 files and ten times as many.
 
-What these do per file is a loop in Python, so a look-up that goes through all others makes them
-quadratic: ten times the files would then take a hundred times as long. The growth is the seconds
-of CPU at the larger size over ten times those at the smaller: 1 is linear. Beside each, a peer on
-the same work: `pathlib`, pandas, scikit-learn.
+Each loops over the files in Python, so a look-up through all files would make it quadratic: ten
+times the files would take a hundred times as long. The growth is the CPU seconds at the larger size
+over ten times those at the smaller: 1 is linear. Peers on the same work: `pathlib`, pandas,
+scikit-learn.
 
     python -m benchmarks.listing
 """
@@ -73,8 +73,7 @@ def split_by_scikit_learn(paths: list[str]) -> int:
     from sklearn.model_selection import GroupKFold
 
     rows = _rows(paths)
-    made = GroupKFold(FOLDS)
-    return len(list(made.split(rows, rows["label"], rows["group"])))
+    return len(list(GroupKFold(FOLDS).split(rows, rows["label"], rows["group"])))
 
 
 def _nothing(path: str) -> Any:
@@ -103,7 +102,7 @@ def _rows(paths: list[str]) -> pd.DataFrame:
 
 
 def seconds(work: Callable[[list[str]], int], paths: list[str], runs: int) -> float:
-    """Least seconds of CPU."""
+    """Fewest CPU seconds of several runs."""
     taken = []
     for _ in range(runs):
         start = time.process_time()
@@ -114,11 +113,11 @@ def seconds(work: Callable[[list[str]], int], paths: list[str], runs: int) -> fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", help="not needed here")
+    parser.add_argument("--data", help="ignored")
     parser.add_argument("--files", type=int, default=FILES)
     parser.add_argument("--runs", type=int, default=3)
-    asked = parser.parse_args()
-    fewer, more = listing(asked.files), listing(10 * asked.files)
+    args = parser.parse_args()
+    fewer, more = listing(args.files), listing(10 * args.files)
     print(
         f"| CPU seconds | {len(fewer):,} files | {len(more):,} files | growth | peer | its growth |"
     )
@@ -128,8 +127,8 @@ def main() -> None:
         ("a table of them, beside pandas", table, table_by_pandas),
         ("a split of 5 folds by groups, beside scikit-learn", split, split_by_scikit_learn),
     ):
-        few, many = (seconds(ours, paths, asked.runs) for paths in (fewer, more))
-        few_, many_ = (seconds(peer, paths, asked.runs) for paths in (fewer, more))
+        few, many = (seconds(ours, paths, args.runs) for paths in (fewer, more))
+        few_, many_ = (seconds(peer, paths, args.runs) for paths in (fewer, more))
         print(
             f"| {name} | {few:.2f} | {many:.2f} | {many / few / 10:.2f} | {many_:.2f} |"
             f" {many_ / few_ / 10:.2f} |",

@@ -3,11 +3,10 @@
     python -m benchmarks.prepare --data FOLDER        # with cifar10.zip and cats_dogs.zip
 
 Both read the same files, warm in the page cache, each in a process of its own that is
-timed from its start to its end; runs alternate, and medians are compared. The loop ends
-with a float32 array in memory, Darkroom with an HDF5 file that is flushed to the disk.
-Peak memory is measured in a run apart: the sum of the proportional set sizes (PSS) of
-all processes, looked at every 10 ms, so that pages that processes share count once and
-the mapped pages of the file being written count too.
+timed from start to end; runs alternate, and medians are compared. The loop ends with a
+float32 array in memory, Darkroom with an HDF5 file flushed to the disk. Peak memory is
+measured in a separate run: the sum of the proportional set sizes (PSS) of all processes,
+sampled every 10 ms. Shared pages count once, and mapped pages of the written file count.
 """
 
 from __future__ import annotations
@@ -67,10 +66,10 @@ POLICY = {
     "wrong_suffix": "accept",
 }
 
-# (the loop's filter, ours): the same one twice, then its plain one against our default.
+# (the loop's filter, ours): twice the same filter, then its default against ours.
 PAIRS = [("INTER_LINEAR", "linear"), ("INTER_AREA", "area"), ("INTER_LINEAR", "auto")]
 
-# Bytes that the loop needs for a value: list, array, float32, and float32 divided.
+# Bytes that the loop needs per value: list, array, float32, and float32 divided.
 LOOP_BYTES = 1 + 1 + 4 + 4
 
 
@@ -107,7 +106,7 @@ class Job:
         return [sys.executable, "-c", OURS, *files, cfg, str(self.threads)]
 
     def check(self) -> None:
-        """The two programs do the same work: equal pixels where the filter is equal."""
+        """Check that both programs give equal pixels with the same filter."""
         from darkroom.images import store
 
         made = store.open_images(str(self.folder / "out.h5"))
@@ -120,9 +119,9 @@ class Job:
 
 
 def environment() -> dict[str, str]:
-    """That of both programs: compiled modules are kept, as where people run them."""
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": CACHE}
+    """Environment of both programs: compiled modules are cached, as in ordinary use."""
+    variables = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return variables | {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": CACHE}
 
 
 def seconds(command: list[str]) -> float:
@@ -203,12 +202,12 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="folder of the archives")
     parser.add_argument("--archives", nargs="+", default=["cifar10.zip", "cats_dogs.zip"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[32, 64, 224])
-    parser.add_argument("--runs", type=int, default=5, help="of each program")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each program")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--memory", type=float, default=8, help="GB that the loop may take")
-    parser.add_argument("--images", type=int, help="no more than this many of an archive")
-    given = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
+    parser.add_argument("--memory", type=float, default=8, help="most GB for the loop")
+    parser.add_argument("--images", type=int, help="most images of an archive")
+    args = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.cores])
 
     print(
         "| archive | images | pixels | loop | ours | loop, s | ours, s | times faster | "
@@ -216,15 +215,15 @@ def main() -> None:
     )
     scratch = Path(tempfile.mkdtemp(prefix="darkroom-benchmark-"))
     try:
-        for archive in given.archives:
-            files = archives.unpack(Path(given.data) / archive, scratch / Path(archive).stem)
-            for size in given.sizes:
-                # The loop holds everything at once: as many images as it has memory for.
-                fits = int(given.memory * 1e9 / (size * size * 3 * LOOP_BYTES))
-                n = min(len(files), fits, given.images or len(files))
+        for archive in args.archives:
+            files = archives.unpack(Path(args.data) / archive, scratch / Path(archive).stem)
+            for size in args.sizes:
+                # The loop keeps all images in memory, which limits their number.
+                fits = int(args.memory * 1e9 / (size * size * 3 * LOOP_BYTES))
+                n = min(len(files), fits, args.images or len(files))
                 chosen = [files[i] for i in np.linspace(0, len(files) - 1, n).astype(int)]
-                job = Job(scratch, chosen, size, given.cores)
-                print("\n".join(measure(Path(archive).stem, job, given.runs)), flush=True)
+                job = Job(scratch, chosen, size, args.cores)
+                print("\n".join(measure(Path(archive).stem, job, args.runs)), flush=True)
     finally:
         shutil.rmtree(scratch)
         shutil.rmtree(CACHE, ignore_errors=True)

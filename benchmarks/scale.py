@@ -1,13 +1,13 @@
-"""Memory, time and disk of each stage as the images grow in number.
+"""Memory, time and disk of each stage by the number of images.
 
     python -m benchmarks.scale --sizes 1000 10000 100000 --predict 14000000
 
-Makes small JPEG files of ten classes, each of its own bytes, and takes them through the
-stages as the rules call them, each in a process of its own: its CPU seconds, all workers'
-together, from start to end, and its largest memory, looked at every 20 ms: the resident pages of the process, mapped
-files' among them, and the private ones of its workers. The model of a stage is a line, fixed +
-each · images, through the two largest sizes; beside it, what the two before foretold of the
-largest. `--from FILE` prints the tables of earlier runs' lines (several may be given).
+Makes distinct small JPEG files of ten classes and runs each stage on them as its rule does, in a
+process of its own. CPU seconds include all workers; memory is the maximum, sampled every 20 ms, of
+the resident pages of the process (mapped files included) and the private pages of its workers. The
+model of a stage is a line, fixed + each · images, through the two largest sizes; beside it is the
+prediction for the largest size by the two sizes before. `--from FILE …` prints the tables from the
+output of earlier runs.
 """
 
 from __future__ import annotations
@@ -37,27 +37,32 @@ STAGES = {
     "split_rows": "split_rows(manifest, splits, indices='indices.json', cfg=cfg('split_rows'))",
     "prepare_images": "prepare_images(source, manifest, pixels, cfg=cfg('prepare_images', view=view), threads=cores)",
     "augment_images": "augment_images(pixels, manifest, variants, cfg=cfg('augment_images'), threads=cores)",
-    "describe_images": "describe.describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe_images', features='hog'))",
-    "embed_images": "backbone.embed_images(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed_images', features='net'), threads=cores)",
-    "train_model": "training.train_model(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train_model', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
-    "extract_features": "network.extract_features('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('extract_features', fold='holdout', model='cnn', seed='0'), threads=cores)",
+    "describe_images": "describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe_images', features='hog'))",
+    "embed_images": "embed_images(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed_images', features='net'), threads=cores)",
+    "train_model": "train_model(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train_model', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
+    "extract_features": "extract_features('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('extract_features', fold='holdout', model='cnn', seed='0'), threads=cores)",
     "fit linear_svm": "fit('linear_svm')",
     "fit logistic_regression": "fit('logistic_regression')",
     "fit svm": "fit('svm')",
     "fit random_forest": "fit('random_forest')",
     "fit knn": "fit('knn')",
-    "evaluate_dataset": "evaluate.evaluate_dataset(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet', thresholds='thresholds.parquet', collected='predictions.parquet', cfg=cfg('evaluate_dataset'))",
+    "evaluate_dataset": "evaluate_dataset(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet', thresholds='thresholds.parquet', collected='predictions.parquet', cfg=cfg('evaluate_dataset'))",
     "write_report": "report_()",
 }
-MODULES = {
-    "index_files": "index.manifest.index_files", "split_rows": "split.plan.split_rows",
+FIT = "classify.fitting.fit_classifier"
+FUNCTIONS = {
+    "index_files": "index.manifest.index_files",
+    "split_rows": "split.plan.split_rows",
     "prepare_images": "images.prepare.prepare_images",
-    "augment_images": "images.variants.augment_images", "describe_images": "features.describe",
-    "embed_images": "features.backbone", "train_model": "training",
-    "extract_features": "features.network", "evaluate_dataset": "evaluate.evaluate",
-    "write_report": "report.report",
-}  # fmt: skip
-# A process imports what a job of the stage does, and no settings.
+    "augment_images": "images.variants.augment_images",
+    "describe_images": "features.describe.describe_images",
+    "embed_images": "features.backbone.embed_images",
+    "train_model": "train.training.train_model",
+    "extract_features": "features.network.extract_features",
+    "evaluate_dataset": "evaluate.evaluate.evaluate_dataset",
+    "write_report": "report.report.write_report",
+}
+# A process imports the modules of its stage and no settings.
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -74,7 +79,7 @@ def cfg(name, **_):
 
 def fit(name):
     cfg = stages['fit_classifier'][name]
-    fitting.fit_classifier('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
+    fit_classifier('cnn.h5', splits, model_path=f'{name}.skops', predictions_path=f'p/{name}.parquet',
                     cfg=cfg, threads=cores)
 
 
@@ -83,7 +88,7 @@ def report_():
     Path('holdout/cnn-seed0').mkdir(parents=True, exist_ok=True)
     history = Path('holdout/cnn-seed0/history.csv')
     history.write_bytes(Path('history.csv').read_bytes())
-    report.write_report(
+    write_report(
         source=source, manifest=manifest, unusable='unusable.csv', splits=splits,
         metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet',
         thresholds='thresholds.parquet', predictions='predictions.parquet', images=pixels,
@@ -109,15 +114,15 @@ CONFIG: dict[str, Any] = {
 
 
 class Cost(NamedTuple):
-    """What a stage took."""
+    """Cost of a stage."""
 
-    seconds: float
+    seconds: float  # CPU
     memory: float  # MB
     disk: float  # MB
 
 
 def make(folder: Path, n: int) -> None:
-    """n JPEG files in class folders: two waves by class, noise, so that no two are alike."""
+    """Write n distinct JPEG files in class folders: a wave by class, with noise."""
     y, x = np.mgrid[:32, :32]
     for c in range(CLASSES):
         (folder / f"class{c}").mkdir(parents=True)
@@ -130,7 +135,7 @@ def make(folder: Path, n: int) -> None:
 
 
 def settings(memory_mb: int | None) -> dict[str, Any]:
-    """What each stage reads, as the rules would hand it over."""
+    """Settings of each stage, as its rule passes them."""
     config = json.loads(json.dumps(CONFIG))
     config["classifiers"] = {
         name: {"kind": name} | ({} if memory_mb is None else {"memory_mb": memory_mb})
@@ -140,25 +145,27 @@ def settings(memory_mb: int | None) -> dict[str, Any]:
     made = Settings.load(config)
     every = {"dataset": "many", "fold": "holdout", "model": "cnn", "seed": "0"}
     view = next(iter(made.views_of("many")))
-    asked = {
-        "index_files": {}, "split_rows": {}, "prepare_images": {"view": view}, "augment_images": {}, "evaluate_dataset": {},
-        "describe_images": {"extract_features": "hog"}, "embed_images": {"extract_features": "net"}, "train_model": {},
-        "extract_features": {}, "write_report": {},
-    }  # fmt: skip
-    found = {name: stage_settings(made, name, every | own) for name, own in asked.items()}
-    found["fit_classifier"] = {
+    wildcards = {
+        "prepare_images": {"view": view},
+        "describe_images": {"features": "hog"},
+        "embed_images": {"features": "net"},
+    }
+    stages: dict[str, Any] = {
+        name: stage_settings(made, name, every | wildcards.get(name, {})) for name in FUNCTIONS
+    }
+    stages["fit_classifier"] = {
         name: stage_settings(
             made, "fit_classifier", every | {"features": "cnn-seed0", "classifier": name}
         )
         for name in config["classifiers"]
     }
-    return {"view": view} | found
+    return {"view": view} | stages
 
 
 def measure(folder: Path, stage: str, cores: int) -> Cost:
     """Run a stage in a process of its own."""
-    package, _, module = f"darkroom.{MODULES.get(stage, 'classify.fitting')}".rpartition(".")
-    program = f"from {package} import {module}\n" + PROGRAM + STAGES[stage]
+    module, _, function = FUNCTIONS.get(stage, FIT).rpartition(".")
+    program = f"from darkroom.{module} import {function}\n" + PROGRAM + STAGES[stage]
     before = size(folder)
     command = [sys.executable, "-c", program, str(cores)]
     with (folder / "log.txt").open("ab") as log:
@@ -175,15 +182,15 @@ def measure(folder: Path, stage: str, cores: int) -> Cost:
     _, status, used = os.wait4(process.pid, 0)
     done.set()
     watcher.join()
-    took = used.ru_utime + used.ru_stime  # its workers' too
+    cpu = used.ru_utime + used.ru_stime  # workers included
     if status:
         raise SystemExit(f"{stage} ended with status {status}: {folder}/log.txt")
-    return Cost(took, peak, max(0.0, size(folder) - before))
+    return Cost(cpu, peak, max(0.0, size(folder) - before))
 
 
 def memory(pid: int) -> float:
-    """Resident MB of a process, and what its children do not share with it."""
-    first, *workers = (_pages(one) for one in family(pid))
+    """Resident MB of a process, and the private MB of its children."""
+    first, *workers = (_pages(member) for member in family(pid))
     own = sum(w.get("Private_Clean", 0) + w.get("Private_Dirty", 0) for w in workers)
     return (first.get("Rss", 0) + own) / 1000
 
@@ -197,7 +204,7 @@ def _pages(pid: int) -> dict[str, int]:
 
 
 def size(folder: Path) -> float:
-    """MB of what the stages wrote."""
+    """MB written by the stages."""
     files = [p for p in folder.rglob("*") if "files" not in p.relative_to(folder).parts]
     return sum(p.stat().st_size for p in files if p.is_file()) / 1e6
 
@@ -205,30 +212,29 @@ def size(folder: Path) -> float:
 def run(
     folder: Path, n: int, stages: list[str], cores: int, memory_mb: int | None
 ) -> dict[str, Cost]:
-    """The stages on n images; what earlier ones left in the folder is used."""
+    """Run the stages on n images; files of earlier stages in the folder are used."""
     if not (folder / "files").exists():
         make(folder / "files", n)
     bytes_ = sum(p.stat().st_size for p in (folder / "files").rglob("*.jpg"))
-    told = {"source": "files", "kind": "folder", "root": "files", "files": n, "bytes": bytes_,
+    source = {"source": "files", "kind": "folder", "root": "files", "files": n, "bytes": bytes_,
             "version": None, "sha256": None, "license": None, "retrieved": "", "archive": None,
             "skipped": {}}  # fmt: skip
-    (folder / "source.json").write_text(json.dumps(told))
+    (folder / "source.json").write_text(json.dumps(source))
     (folder / "cfg.json").write_text(json.dumps(settings(memory_mb)))
     (folder / "unusable.csv").write_text("path,label,reason\n")
     (folder / "p").mkdir(exist_ok=True)
     if "embed_images" in stages:
         random_weights(folder / "weights.h5")
-    found = {}
+    costs = {}
     for stage in stages:
-        found[stage] = measure(folder, stage, cores)
-        cost = found[stage]
+        costs[stage] = cost = measure(folder, stage, cores)
         print(f"| {n:,} | {stage} | {cost.seconds:.1f} | {cost.memory:,.0f} | {cost.disk:,.1f} |",
               flush=True)  # fmt: skip
-    return found
+    return costs
 
 
 def random_weights(path: Path) -> None:
-    """A backbone that was never trained: it costs the same."""
+    """Write random weights of a backbone: the cost is the same."""
     program = (
         "import sys, keras\n"
         "keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, "
@@ -240,7 +246,7 @@ def random_weights(path: Path) -> None:
 
 
 def read(files: list[str]) -> dict[int, dict[str, Cost]]:
-    """The lines that earlier runs printed; of the same stage and size the last counts."""
+    """Read the output of earlier runs; the last line of a stage and size counts."""
     found: dict[int, dict[str, Cost]] = {}
     for text in "".join(Path(file).read_text() for file in files).splitlines():
         cells = [cell.strip().replace(",", "") for cell in text.strip("|").split("|")]
@@ -250,31 +256,31 @@ def read(files: list[str]) -> dict[int, dict[str, Cost]]:
 
 
 def line(found: dict[int, Cost], what: str, few: int, many: int) -> tuple[float, float]:
-    """Fixed part and slope of the line through two sizes; neither below nothing."""
+    """Intercept and slope of the line through two sizes, neither negative."""
     low, high = getattr(found[few], what), getattr(found[many], what)
     each = max(0.0, (high - low) / (many - few))
     return max(0.0, low - each * few), each
 
 
-def table(found: dict[int, dict[str, Cost]], asked: list[int]) -> None:
-    """The model of each stage, how well a line through the smaller sizes foretold the largest."""
+def table(found: dict[int, dict[str, Cost]], predicted: list[int]) -> None:
+    """Print the model of each stage, and how well the smaller sizes predict the largest."""
     *rest, few, many = sorted(found)
     heads = [f"{many:,} measured"]
     if rest:
         heads.append(f"by {rest[-1]:,} and {few:,}")
-    heads += [f"{n:,} by the model" for n in asked]
+    heads += [f"{n:,} by the model" for n in predicted]
     for what, unit in (("memory", "MB"), ("seconds", "CPU s"), ("disk", "MB")):
         small = "kB" if unit == "MB" else "ms"
         print(f"\n| {what} | fixed, {unit} | an image, {small} | {' | '.join(heads)} |")
         print("|---|" + "--:|" * (2 + len(heads)))
-        for stage in [stage for stage in STAGES if all(stage in one for one in found.values())]:
+        for stage in [stage for stage in STAGES if all(stage in costs for costs in found.values())]:
             costs = {n: found[n][stage] for n in found}
             fixed, each = line(costs, what, few, many)
             cells = [f"{fixed:,.1f}", f"{1000 * each:.3f}", f"{getattr(costs[many], what):,.0f}"]
             if rest:
                 first, slope = line(costs, what, rest[-1], few)
                 cells.append(f"{first + slope * many:,.0f}")
-            cells += [f"{fixed + each * n:,.0f}" for n in asked]
+            cells += [f"{fixed + each * n:,.0f}" for n in predicted]
             print(f"| {stage} | {' | '.join(cells)} |")
 
 
@@ -284,23 +290,25 @@ def main() -> None:
     parser.add_argument("--predict", nargs="*", type=int, default=[14_000_000])
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=list(STAGES))
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--memory-mb", type=int, help="of the classifiers; unset: their default")
-    parser.add_argument("--work", help="folder for the files; unset: a temporary one")
-    parser.add_argument("--from", nargs="+", dest="earlier", help="printed lines of earlier runs")
-    given = parser.parse_args()
-    if given.earlier:
-        table(read(given.earlier), given.predict)
+    parser.add_argument(
+        "--memory-mb", type=int, help="memory_mb of the classifiers; default: theirs"
+    )
+    parser.add_argument("--work", help="folder for the files; default: a temporary one")
+    parser.add_argument("--from", nargs="+", dest="earlier", help="output of earlier runs")
+    args = parser.parse_args()
+    if args.earlier:
+        table(read(args.earlier), args.predict)
         return
-    scratch = Path(given.work or tempfile.mkdtemp(prefix="darkroom-scale-"))
+    scratch = Path(args.work or tempfile.mkdtemp(prefix="darkroom-scale-"))
     print("| images | stage | CPU seconds | MB of memory | MB written |\n|--:|---|--:|--:|--:|")
     try:
         found = {}
-        for n in sorted(given.sizes):
-            found[n] = run(scratch / str(n), n, given.stages, given.cores, given.memory_mb)
+        for n in sorted(args.sizes):
+            found[n] = run(scratch / str(n), n, args.stages, args.cores, args.memory_mb)
         if len(found) > 1:
-            table(found, given.predict)
+            table(found, args.predict)
     finally:
-        if not given.work:
+        if not args.work:
             shutil.rmtree(scratch)
 
 

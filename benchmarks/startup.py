@@ -1,11 +1,11 @@
 """Start-up: a run with nothing to do, and a dry run, by the number of jobs in the graph.
 
 The peer is plain Snakemake on a graph of as many jobs of the same form, in rules with
-nothing but input, output and one parameter (for parameters Snakemake imports pandas, if it
-is there): what is left is the price of checked settings, code digests and resources. Both
-are whole processes; CPU seconds are those of the process and its children, and say more on
-a machine that others use too. The growth is that of CPU seconds a job, from the smallest
-to the largest graph: 1 is linear, less is better, start-up weighs less.
+only input, output and one parameter (for parameters Snakemake imports pandas if installed):
+the difference is the cost of checked settings, code digests and resources. Both are whole
+processes; CPU seconds include children, and are more reliable on a shared machine. The growth
+is that of CPU seconds per job from the smallest to the largest graph: 1 is linear, less is
+better.
 
     python -m benchmarks.startup --jobs 100 300 1000 3000
 """
@@ -61,14 +61,14 @@ rule fit:
 
 
 class Taken(NamedTuple):
-    """Medians of whole processes: seconds on the wall, and of CPU."""
+    """Medians of whole processes: wall and CPU seconds."""
 
     wall: float
     cpu: float
 
 
 def taken(command: list[str], folder: Path, runs: int) -> Taken:
-    """Time a command some times, after one warm-up."""
+    """Time a command repeatedly, after one warm-up."""
     walls, cpus = [], []
     for _ in range(runs + 1):
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -82,7 +82,7 @@ def taken(command: list[str], folder: Path, runs: int) -> Taken:
 
 
 def many(models: int) -> dict[str, Any]:
-    """The configuration of so many models in five folds, with one classifier on each."""
+    """The configuration of a number of models in five folds, with one classifier on each."""
     named = {f"m{i}": SMALL["models"]["tiny"] for i in range(models)}
     return SMALL | {
         "models": named,
@@ -92,10 +92,10 @@ def many(models: int) -> dict[str, Any]:
 
 
 def pretend(snakemake: list[str], configfile: str, folder: Path) -> None:
-    """Give a graph its files, empty where there are none, with what Snakemake notes of each."""
-    asked = [*snakemake, "--summary", "--configfile", configfile]
-    told = subprocess.run(asked, cwd=folder, check=True, capture_output=True, text=True).stdout
-    for line in told.splitlines():
+    """Create the missing files of a graph, empty, with Snakemake's records of them."""
+    command = [*snakemake, "--summary", "--configfile", configfile]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    for line in done.stdout.splitlines():
         path = folder / line.split("\t")[0]
         if "/" in line.split("\t")[0] and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,10 +106,10 @@ def pretend(snakemake: list[str], configfile: str, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", help="not needed here")
+    parser.add_argument("--data", help="ignored")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--jobs", type=int, nargs="+", default=[100, 300, 1000, 3000])
-    asked = parser.parse_args()
+    args = parser.parse_args()
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "all"]
     bare = [*snakemake, "-s", "plain.smk", "--workflow-profile", "none"]
     small = [*snakemake, "--configfile", "small.yaml"]
@@ -124,9 +124,9 @@ def main() -> None:
         subprocess.run(small, cwd=folder, check=True, capture_output=True)
         subprocess.run(bare, cwd=folder, check=True, capture_output=True)
         rows.append(
-            ("nothing to do", 11, taken(small, folder, asked.runs), taken(bare, folder, asked.runs))
+            ("nothing to do", 11, taken(small, folder, args.runs), taken(bare, folder, args.runs))
         )
-        for jobs in sorted(asked.jobs):
+        for jobs in sorted(args.jobs):
             models = max(1, round(jobs / 3 / FOLDS))
             configfile = f"many{models}.yaml"
             (folder / configfile).write_text(yaml.safe_dump(many(models)))
@@ -141,8 +141,8 @@ def main() -> None:
                     (
                         what,
                         3 * FOLDS * models + 8,
-                        taken([*ours, *more], folder, asked.runs),
-                        taken([*bare, *more], folder, asked.runs),
+                        taken([*ours, *more], folder, args.runs),
+                        taken([*bare, *more], folder, args.runs),
                     )
                 )
     print("| run | jobs | Darkroom, s | CPU s | plain Snakemake, s | CPU s | ratio of CPU |")

@@ -1,8 +1,8 @@
 """One epoch of training: Darkroom's loop against a plain `model.fit` on a float32 array.
 
 Both train the CIFAR-10 network of the documentation with Adam and batches of 128 on the
-same images, in this process and by turns, so that both see the same machine; each turn is
-an epoch on a network that has trained before. Prints a Markdown table.
+same images, alternating in this process, so that both share the same conditions; each turn
+is an epoch of an already compiled network. Prints a Markdown table.
 
     python -m benchmarks.training --data FOLDER        # with cifar10.zip
 """
@@ -67,7 +67,7 @@ SETTINGS: Any = {
 
 
 def read(folder: Path, n: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(n, 32, 32, 3) uint8, (n,) classes, class names: every so many files of the folder."""
+    """n evenly spaced files of a folder: (n, 32, 32, 3) uint8, (n,) classes, class names."""
     files = sorted(folder.glob("*/*.jpg"))
     names = sorted({f.parent.name for f in files})
     chosen = [files[i] for i in np.linspace(0, len(files) - 1, n).astype(int)]
@@ -76,7 +76,7 @@ def read(folder: Path, n: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 
 def peer(images: np.ndarray, label: np.ndarray, classes: int) -> Callable[[], None]:
-    """The tutorials' way: a float32 array in 0..1 and `fit`."""
+    """As in tutorials: a float32 array in 0..1 and `fit`."""
     import keras
     from keras import layers
 
@@ -105,7 +105,7 @@ def peer(images: np.ndarray, label: np.ndarray, classes: int) -> Callable[[], No
 
 
 def ours(images: np.ndarray, label: np.ndarray, names: list[str]) -> Callable[[], None]:
-    """Darkroom's own epoch, as `train_model` runs it."""
+    """Darkroom's epoch, as `train_model` runs it."""
     import keras
 
     network = build_network(
@@ -141,15 +141,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=6400)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    asked = parser.parse_args()
-    keras_backend.start(asked.threads)
-    with archives.cifar10_train(asked.data) as data:
-        images, label, names = read(data, asked.images)
+    args = parser.parse_args()
+    keras_backend.start(args.threads)
+    with archives.cifar10_train(args.data) as data:
+        images, label, names = read(data, args.images)
     runs = {"`model.fit`, float32 array": peer(images, label, len(names))}
     runs["Darkroom"] = ours(images, label, names)
     wall: dict[str, list[float]] = {name: [] for name in runs}
     cpu: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(asked.rounds + 1):  # the first turn compiles, and is not counted
+    for turn in range(args.rounds + 1):  # the first turn compiles and is not counted
         for name in list(runs)[:: 1 if turn % 2 else -1]:
             start, used = time.perf_counter(), time.process_time()
             runs[name]()
@@ -157,7 +157,7 @@ def main() -> None:
                 wall[name].append(time.perf_counter() - start)
                 cpu[name].append(time.process_time() - used)
     first = next(iter(runs))
-    print(f"One epoch of {len(images)} images, {asked.threads} threads, {asked.rounds} rounds.\n")
+    print(f"One epoch of {len(images)} images, {args.threads} threads, {args.rounds} rounds.\n")
     print("| epoch | seconds (median) | best | CPU seconds | images/s | ratio | ratio of CPU |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for name in runs:

@@ -1,7 +1,8 @@
-"""The benchmarks that read images run to their tables; what they measure is not tested."""
+"""Benchmarks that read images print their tables, and the stages that one measures exist."""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import scale
 from darkroom import ROOT
 
 
@@ -24,6 +26,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
             cv2.imwrite(str(folder / name / f"{i}.jpg"), pixels)
     return folder
+
+
+def test_the_measured_stages_exist() -> None:
+    for path in (scale.FIT, *scale.FUNCTIONS.values()):
+        module, _, function = f"darkroom.{path}".rpartition(".")
+        assert callable(getattr(importlib.import_module(module), function)), path
+    settings = scale.settings(None)
+    assert scale.FUNCTIONS.keys() <= settings.keys()
 
 
 @pytest.mark.parametrize(("name", "more"), [("input", []), ("training", ["--images", "20"])])

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.race import Curve, thinned, told
+from benchmarks.race import Curve, summary, thinned
 
 PUBLISHED = Curve([100, 200, 300], [0.5, 0.6, 0.7])
 
 
 def test_the_first_epoch_with_the_published_accuracy_counts() -> None:
     ours = Curve([30, 60, 90, 290, 310], [0.4, 0.75, 0.65, 0.9, 0.95])
-    said = told(PUBLISHED, ours)
-    assert "The published network ends at 0.7000 after 300 s." in said
-    assert "Ours has that after 60 s: 0.200 of the time." in said
-    assert "Within the published 300 s ours ends epoch 4 at 0.9000." in said
-    assert "| 1 | 100 | 0.5000 | 30 | 0.4000 |" in said
-    assert "| 4 |  |  | 290 | 0.9000 |" in said
+    text = summary(PUBLISHED, ours)
+    assert "The published network ends at 0.7000 after 300 s." in text
+    assert "Ours reaches it after 60 s: 0.200 of the time." in text
+    assert "Within the published 300 s ours completes epoch 4 at 0.9000." in text
+    assert "| 1 | 100 | 0.5000 | 30 | 0.4000 |" in text
+    assert "| 4 |  |  | 290 | 0.9000 |" in text
 
 
 def test_a_race_that_is_lost_says_so() -> None:
-    said = told(PUBLISHED, Curve([400], [0.6]))
-    assert "Ours does not reach that; it ends at 0.6000." in said
-    assert "Ours has ended no epoch by then." in said
+    text = summary(PUBLISHED, Curve([400], [0.6]))
+    assert "Ours does not reach this accuracy; it ends at 0.6000." in text
+    assert "Ours completes no epoch in that time." in text
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(10, (10, 2)), (1000, (40, 20))])
