@@ -40,7 +40,13 @@ OURS = {
     "name",
     "include_preprocessing",
 }
-UNFIT = (ValueError, TypeError, OSError, KeyError, UserWarning)  # of weights, in Keras' ways
+UNFIT = (
+    ValueError,
+    TypeError,
+    OSError,
+    KeyError,
+    UserWarning,
+)  # what Keras raises where weights do not fit
 EMBEDDING = "embedding"  # the layer whose output is the features
 
 
@@ -135,15 +141,17 @@ def _module_of(constructor: Callable[..., Any]) -> Any:
 
 
 def _in_words(application: str, shape: Sequence[int], error: Exception) -> UserError:
-    said = " ".join(str(error).split())
-    small = re.search(r"must be at least (\d+) ?x ?(\d+)", said)
-    if small or "computed output size would be" in said.lower() or "negative dimension" in said:
+    reason = " ".join(str(error).split())
+    small = re.search(r"must be at least (\d+) ?x ?(\d+)", reason)
+    if small or "computed output size would be" in reason.lower() or "negative dimension" in reason:
         least = f"images of at least {small[1]}×{small[2]} pixels" if small else "larger images"
         return UserError(
             f"{application} needs {least}, but the view is {shape[0]}×{shape[1]}: "
             "set view.size of the feature set"
         )
-    return UserError(f"{application} cannot be built for {'×'.join(map(str, shape))}: {said[:300]}")
+    return UserError(
+        f"{application} cannot be built for {'×'.join(map(str, shape))}: {reason[:300]}"
+    )
 
 
 class _Stop(Exception):
@@ -272,11 +280,11 @@ def load(application: str, settings: dict[str, Any], shape: Sequence[int], weigh
         try:
             base.load_weights(named)
         except UNFIT as error:
-            said = " ".join(str(error).split())
+            reason = " ".join(str(error).split())
             with_ = f" with {settings}" if settings else ""
             raise UserError(
                 f"{weights} does not hold weights of {application}{with_} without the top "
-                f"layers: {said[:200]}"
+                f"layers: {reason[:200]}"
             ) from None
     return base
 
@@ -300,8 +308,8 @@ def _as_keras_names_it(path: str, application: str) -> Iterator[str]:
             older = "layer_names" in file.attrs or "model_weights" in file
     except OSError as error:
         short = "truncated" in str(error)
-        said = "is cut short" if short else f"is no HDF5 file that can be read ({error})"
-        raise UserError(f"{path}, the weights of {application}, {said}") from None
+        problem = "is cut short" if short else f"is no HDF5 file that can be read ({error})"
+        raise UserError(f"{path}, the weights of {application}, {problem}") from None
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / ("file.h5" if older else "file.weights.h5")
         link.symlink_to(Path(path).absolute())

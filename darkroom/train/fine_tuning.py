@@ -32,8 +32,8 @@ def within(network: Any) -> Any:
 def blocks(layers: Sequence[str]) -> list[str]:
     """The block of each layer of an application, from its name alone.
 
-    A layer whose name tells no block goes with the next one that tells: what leads to a
-    concatenation, a stem with the first block. What comes after the last goes with it.
+    A layer whose name names no block belongs to the next one whose name does: what leads to a
+    concatenation, a stem to the first block. What comes after the last block belongs to it.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ def blocks(layers: Sequence[str]) -> list[str]:
 
     Returns
     -------
-    For each, the block's name; empty texts where no layer tells one.
+    For each, the block's name; empty strings where no layer names one.
     """
-    told = [BLOCK.match(name) for name in layers]
+    found = [BLOCK.match(name) for name in layers]
     # a depthwise and its pointwise convolution are one block
-    keys = [re.sub(r"_(pad|dw|pw)_", "_", found[0]) if found else "" for found in told]
+    keys = [re.sub(r"_(pad|dw|pw)_", "_", match[0]) if match else "" for match in found]
     last = next((key for key in reversed(keys) if key), "")
     for at in range(len(keys) - 1, -1, -1):
         keys[at] = last = keys[at] or last
@@ -64,7 +64,7 @@ def first_trained(names: Sequence[str], last: int | None, start: str | None) -> 
     Raises
     ------
     UserError
-        No such layer; more blocks than there are; names that tell no blocks.
+        No such layer; more blocks than there are; names that name no blocks.
     """
     if start is not None:
         if start not in names:
@@ -77,7 +77,7 @@ def first_trained(names: Sequence[str], last: int | None, start: str | None) -> 
     ordered = [key for key in dict.fromkeys(of_layer) if key]
     if not ordered:
         raise UserError(
-            "fine_tune.blocks: the names of this backbone's layers tell no blocks; give "
+            "fine_tune.blocks: the layers of this backbone are not named by blocks; give "
             "fine_tune.start, the layer to train from, instead"
         )
     if last > len(ordered):

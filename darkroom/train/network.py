@@ -175,13 +175,13 @@ def head_of(asked: str, classes: int) -> str:
     Raises
     ------
     UserError
-        One unit cannot tell more than two classes.
+        One unit cannot distinguish more than two classes.
     """
     if asked == "auto":
         return "sigmoid" if classes == 2 else "softmax"
     if asked == "sigmoid" and classes != 2:
         raise UserError(
-            f"head: a sigmoid unit tells two classes and this data set has {classes}: "
+            f"head: a sigmoid unit distinguishes two classes, and this data set has {classes}: "
             "set head: softmax or auto"
         )
     return asked
@@ -193,7 +193,7 @@ def by_class(output: np.ndarray) -> np.ndarray:
 
 
 def _normalisation(how: str, mean: Any, std: Any) -> tuple[Any, Any]:
-    """Scale and offset of raw pixels."""
+    """Scale and shift of raw pixels."""
     if how == "standard":
         # a channel without any variation carries nothing: leave its scale alone
         sigma = [float(s) if s > 0 else 1.0 for s in np.asarray(std)]
@@ -242,5 +242,5 @@ def _why(kind: str, spec: dict[str, Any], before: tuple[int, ...], error: Except
                 return f"{key} is {spec[key]!r}, which Keras does not know; relu, gelu, tanh …"
     if kind in ("conv", "pool", "whiten") and min(before[:2]) < spec["size"]:
         return _too_small(kind, spec, before)
-    said = " ".join(str(error).split())
-    return f"cannot be built on {_show(before)}: {said[:300]}"
+    reason = " ".join(str(error).split())
+    return f"cannot be built on {_show(before)}: {reason[:300]}"

@@ -56,7 +56,7 @@ class JaxSteps:
                 return tuple(map(list, state)), found
 
             state, found = jax.lax.scan(body, state, (stack, rates))
-            # what has been met up to each step: the last tells of all
+            # metrics up to each step: the last one counts all
             return jax.tree.map(lambda values: values[-1], found), state
 
         def test(state: Any, batch: Any) -> Any:

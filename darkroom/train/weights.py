@@ -126,8 +126,8 @@ def _bring(output: str, cfg: DownloadWeights, mirror: str | None) -> Path:
         return _verified(Path(kept), digest, "put the right file there, or correct sha256")
     name = unquote(urlsplit(address).path).rpartition("/")[2] or "weights.h5"
     if address == "imagenet":
-        said = backbones.official(cfg["application"], cfg["settings"], cfg["shape"])
-        address, name, digest = said.address, said.name, digest or said.digest
+        official = backbones.official(cfg["application"], cfg["settings"], cfg["shape"])
+        address, name, digest = official.address, official.name, digest or official.digest
     path = mirror_folder.find(mirror, [name])
     if path is not None:
         log.info("%s is taken from the mirror: %s", name, path)
@@ -152,7 +152,7 @@ def _bring(output: str, cfg: DownloadWeights, mirror: str | None) -> Path:
             raise
     if digest is None:
         log.info(
-            "nothing but the way it came vouches for %s; to have it checked from now on, put "
+            "%s was checked against no hash; to have it checked from now on, put "
             "sha256: %s under features: %s in the config",
             name,
             backbones.digest_of(str(path), "0" * 64),

@@ -246,7 +246,7 @@ def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | Non
             "choose two of them by classes, or leave it out"
         )
     raise UserError(
-        f"models.{sigmoid[0]}.head: a sigmoid unit tells two classes, and {dataset} has {told}: "
+        f"models.{sigmoid[0]}.head: a sigmoid unit distinguishes two classes, and {dataset} has {told}: "
         "set head: softmax or auto"
     )
 

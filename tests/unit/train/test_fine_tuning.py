@@ -90,5 +90,5 @@ def test_blocks_that_are_not_there(asked: tuple[int | None, str | None], said: s
 
 
 def test_names_that_tell_no_blocks() -> None:
-    with pytest.raises(UserError, match="tell no blocks; give"):
+    with pytest.raises(UserError, match="are not named by blocks; give"):
         fine_tuning.first_trained(["input", "conv2d", "conv2d_1"], 1, None)

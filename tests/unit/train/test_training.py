@@ -469,7 +469,9 @@ def test_a_sigmoid_training_with_mixup_and_weights_is_taken_up_again(
 
 def test_a_sigmoid_for_three_classes_is_refused(tmp_path: Path) -> None:
     run = Run(tmp_path, variants=False)
-    with pytest.raises(UserError, match="a sigmoid unit tells two classes and this data set has 3"):
+    with pytest.raises(
+        UserError, match="a sigmoid unit distinguishes two classes, and this data set has 3"
+    ):
         run(head="sigmoid")
     assert not run.model.exists()
 
