@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from darkroom.errors import UserError
-from darkroom.index.layout import given_part
+from darkroom.index.listing import given_part
 from tests.support.listings import counted, many, read, rows
 
 # ---------------------------------------------------------------- folders

@@ -1,0 +1,117 @@
+"""A CSV file of a data set: any usual dialect and encoding."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import IO
+
+from darkroom.errors import UserError
+from darkroom.index.listing import part_and_rest
+
+Opened = str | bytes | IO[str] | IO[bytes]
+OpenText = Callable[[str], Opened]
+
+_SAMPLE_BYTES = 200_000
+_END = "\0end"  # a line added after the last: it joins a field where a quote is still open
+
+csv.field_size_limit(2**31 - 1)  # the default refuses fields over 128 KiB
+
+
+@dataclass
+class Table:
+    """A CSV and the indices of its columns, -1: none.
+
+    `part` comes from the table's name. `loose`: the folders in its paths may differ from those
+    of the files.
+    """
+
+    name: str
+    header: list[str]
+    rows: list[list[str]]
+    part: str | None
+    first_line: int = 2
+    path: int = -1
+    label: int = -1
+    onehot: list[int] = field(default_factory=list)
+    split: int = -1
+    group: int = -1
+    loose: bool = False
+
+
+def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
+    """Header and rows (at most `limit`) of a CSV in any common dialect and encoding.
+
+    An unmatched quote ends a sample; without a limit, or in the first rows, it is an error.
+    """
+    if isinstance(opened, (str, bytes)):
+        text = _text(opened)
+    else:
+        with opened:
+            block = opened.read() if limit is None else opened.read(_SAMPLE_BYTES)
+        text = _text(block)
+        if limit is not None and len(block) == _SAMPLE_BYTES:
+            text = text.rpartition("\n")[0]
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's hint
+        text, delimiter = text.split("\n", 1)[-1], first[4]
+        first = text.split("\n", 1)[0]
+    else:
+        delimiter = max(",;\t|", key=first.count)
+    if delimiter not in first:
+        return None
+    rows: list[list[str]] = []
+    reader = csv.reader(chain(io.StringIO(text, newline=""), [_END]), delimiter=delimiter)
+    line = 1
+    for row in reader:
+        if row == [_END]:
+            break
+        if reader.line_num > line and _unmatched(row, delimiter, first.count(delimiter)):
+            if limit is None or len(rows) < 2:
+                raise UserError(
+                    f'layout: {name} has an unmatched quote (") about line {line:,}, and the lines '
+                    "after it are read as part of one field; close the quote or remove it, or set "
+                    "layout.kind to folders to ignore the table"
+                )
+            break
+        line = reader.line_num + 1
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            rows.append(cells)
+        if limit is not None and len(rows) > limit:
+            break
+    if len(rows) < 2:
+        return None
+    width = len(rows[0])
+    rows = [r + [""] * (width - len(r)) for r in rows]
+    return Table(name, rows[0], rows[1:], part_and_rest(PurePosixPath(name).stem)[0])
+
+
+def _unmatched(row: list[str], delimiter: str, usual: int) -> bool:
+    """Whether a quote is open at the end, or a field contains many lines that look like rows."""
+    if row[-1].endswith(_END):
+        return True
+    for cell in row:
+        lines = cell.splitlines()[1:-1]
+        if len(lines) >= 10:
+            alike = sum(line.count(delimiter) == usual for line in lines)
+            if 10 * alike >= 9 * len(lines):
+                return True
+    return False
+
+
+def _text(data: str | bytes) -> str:
+    if isinstance(data, str):
+        return data.removeprefix("\ufeff")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start > len(data) - 4:  # the block ends within a character
+            return data[: error.start].decode("utf-8-sig")
+        return data.decode("cp1252", "replace")
