@@ -20,7 +20,7 @@ from darkroom.sources.folders import printable
 if TYPE_CHECKING:
     from darkroom.predict.predict import Answer
     from darkroom.predict.trained import Trained
-    from darkroom.predict.unseen import Found
+    from darkroom.predict.unseen import Pictures
 
 MOST_THREADS = 8
 OTHERS = 4  # classes that are named beside the predicted one
@@ -166,7 +166,7 @@ def _predict(given: argparse.Namespace) -> int:
     return int(unusable > 0)
 
 
-def _pictures(images: Sequence[str]) -> Found:
+def _pictures(images: Sequence[str]) -> Pictures:
     """Pictures by the names that they are given by, folders opened; one that is missing is listed."""
     from darkroom.predict import unseen
 
@@ -176,13 +176,13 @@ def _pictures(images: Sequence[str]) -> Found:
             paths += [f"{image.rstrip('/')}/{path}" for path in unseen.find(image).paths]
         else:
             paths.append(image)
-    return unseen.Found("", paths, [])
+    return unseen.Pictures("", paths, [])
 
 
 class _Lines:
     """Answers as a table for a person: file, class, its probability, those of the others."""
 
-    def __init__(self, model: Trained, found: Found) -> None:
+    def __init__(self, model: Trained, found: Pictures) -> None:
 
         self.model = model
         self.file = min(WIDEST, max(len(printable(path)) for path in (*found.paths, "file")))

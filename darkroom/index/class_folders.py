@@ -56,7 +56,7 @@ class _Node:
 
 
 @dataclass
-class _Reading:
+class _Labelling:
     """The labels of one subtree: by folder, or by file name."""
 
     by: str  # folders or names
@@ -175,12 +175,12 @@ def _split_folders(tree: _Node) -> tuple[list[tuple[_Node, str]], list[_Node]]:
     return list(chosen.items()), [c for c in children if c not in chosen] if chosen else []
 
 
-def _read_splits(nodes: list[_Node], required: bool) -> dict[_Node, _Reading]:
+def _read_splits(nodes: list[_Node], required: bool) -> dict[_Node, _Labelling]:
     """Labels below each split folder; split folders without labels are omitted."""
     rests = [part_and_rest(node.name)[1] for node in nodes]
     if all(rests) and len(set(rests)) > 1:  # train_cat, train_dog, test_cat, ...
         return {
-            node: _Reading("folders", {node.path: rest}, node)
+            node: _Labelling("folders", {node.path: rest}, node)
             for node, rest in zip(nodes, rests, strict=True)
         }
     readings = [_classes(node, frozenset(), required) for node in nodes]
@@ -192,7 +192,7 @@ def _read_splits(nodes: list[_Node], required: bool) -> dict[_Node, _Reading]:
     return {n: r for n, r in zip(nodes, readings, strict=True) if r}
 
 
-def _classes(node: _Node, known: frozenset[str], required: bool) -> _Reading | None:
+def _classes(node: _Node, known: frozenset[str], required: bool) -> _Labelling | None:
     """Class folders below a folder, or labels in its file names, or None.
 
     `known`: class names of other parts. `required`: the settings set kind to folders.
@@ -204,14 +204,14 @@ def _classes(node: _Node, known: frozenset[str], required: bool) -> _Reading | N
         if len(children) == 1 and children[0].name not in known:
             return None
         out = [n for child in children for n in _masks(child)]
-        return _Reading("folders", {c.path: c.name for c in children}, node, out)
+        return _Labelling("folders", {c.path: c.name for c in children}, node, out)
     out = [c for c in children if c.name.lower() in _MASKS]
     skip = {n for o in out for n in o.below()}
     prefixes = _prefixes([p for n in node.below() if n not in skip for p in n.direct])
     if prefixes:
-        return _Reading("names", prefixes, node, out)
+        return _Labelling("names", prefixes, node, out)
     if required and len(children) - len(out) > 1:
-        return _Reading("folders", {c.path: c.name for c in children if c not in out}, node, out)
+        return _Labelling("folders", {c.path: c.name for c in children if c not in out}, node, out)
     return None
 
 
@@ -235,7 +235,7 @@ def _masks(child: _Node) -> list[_Node]:
     return found if len(found) < len(inner) or child.direct else []
 
 
-def _class_then_split(reading: _Reading) -> dict[str, str] | None:
+def _class_then_split(reading: _Labelling) -> dict[str, str] | None:
     """Given part by folder where each class folder holds split folders."""
     if reading.by != "folders":
         return None
@@ -269,7 +269,7 @@ def _prefix(path: str) -> str:
 def _add(
     rows: Rows,
     top: _Node,
-    reading: _Reading,
+    reading: _Labelling,
     part: str | None,
     turned: dict[str, str] | None = None,
 ) -> None:
@@ -291,7 +291,7 @@ def _add(
     walk(top, None, part)
 
 
-def _unknown_in_classes(listing: Listing, rows: Rows, readings: list[_Reading]) -> None:
+def _unknown_in_classes(listing: Listing, rows: Rows, readings: list[_Labelling]) -> None:
     """Add files of unknown type inside a class folder as rows: their content decides."""
     labels = {f: label for r in readings if r.by == "folders" for f, label in r.labels.items()}
     parts = {p.rpartition("/")[0]: part for p, part in zip(rows.path, rows.split, strict=True)}

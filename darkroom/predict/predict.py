@@ -119,7 +119,7 @@ def _named(models: Sequence[str], said: Sequence[str], asked: float | str) -> tu
     return path, threshold
 
 
-def _left(found: unseen.Found) -> str:
+def _left(found: unseen.Pictures) -> str:
     if not found.left:
         return ""
     some = ", ".join(map(printable, found.left[:3])) + (", …" if len(found.left) > 3 else "")
@@ -158,7 +158,7 @@ class Answer:
 
 def answers(
     model: Trained,
-    found: unseen.Found,
+    found: unseen.Pictures,
     *,
     threshold: float,
     threads: int,

@@ -30,7 +30,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Found:
+class Pictures:
     """The pictures that a name stands for.
 
     Attributes
@@ -44,7 +44,7 @@ class Found:
     left: list[str]
 
 
-def find(source: str) -> Found:
+def find(source: str) -> Pictures:
     """The pictures below a folder at any depth, or a picture by itself.
 
     A file in a folder counts unless its name says that it is something else; hidden files
@@ -57,7 +57,7 @@ def find(source: str) -> Found:
     """
     path = Path(source).expanduser()
     if path.is_file():
-        return Found(str(path.parent), [path.name], [])
+        return Pictures(str(path.parent), [path.name], [])
     if not path.is_dir():
         there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = nearest(path.name, there)
@@ -70,7 +70,7 @@ def find(source: str) -> Found:
     if not paths:
         others = f", only {listing.companions[0]} and the like" if listing.companions else ""
         raise UserError(f"{source}: there is no picture in this folder or below it{others}")
-    return Found(str(path), paths, sorted(listing.companions))
+    return Pictures(str(path), paths, sorted(listing.companions))
 
 
 def digest(source: str) -> str:

@@ -88,7 +88,7 @@ def unpack(
     """
     name = name or os.path.basename(path)
     os.makedirs(target, exist_ok=True)
-    job = _Job(target, name, max_bytes, max_files, os.path.getsize(path))
+    job = _Unpacking(target, name, max_bytes, max_files, os.path.getsize(path))
     with disk.full_disk_in_words(target):
         job.archive(path, "", name, depth=0)
         job.nested_archives()
@@ -151,7 +151,7 @@ def _collect(entries: Iterator[tuple[str, str]], names: set[str], limit: int) ->
 
 
 @dataclass
-class _Job:
+class _Unpacking:
     """The unpacking of one archive: target, limits and counts so far."""
 
     root: str

@@ -528,7 +528,7 @@ def test_entries_that_write_nothing_are_limited_too(tmp_path: Path) -> None:
 def test_a_stream_beside_the_files_is_limited_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive._Job, "_stream_limit", lambda _: 50_000)
+    monkeypatch.setattr(archive._Unpacking, "_stream_limit", lambda _: 50_000)
     tail = gzip.compress(tarred(("1.png", b"x")) + bytes(10**6))
     with pytest.raises(UserError, match="far more than the data set's limits"):
         unpack(tmp_path, tail)
@@ -552,7 +552,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(archive._Job, "count_bytes", full)
+    monkeypatch.setattr(archive._Unpacking, "count_bytes", full)
     with pytest.raises(UserError, match="no space: writing below"):
         unpack(tmp_path, PACKED["tar.gz"])
 
@@ -563,7 +563,7 @@ def test_other_errors_of_the_system_keep_their_name(
     def denied(*_: object) -> None:
         raise PermissionError(errno.EACCES, "denied")
 
-    monkeypatch.setattr(archive._Job, "count_bytes", denied)
+    monkeypatch.setattr(archive._Unpacking, "count_bytes", denied)
     for kind in ("zip", "tar"):
         with pytest.raises(PermissionError):
             unpack(tmp_path, PACKED[kind])
