@@ -12,8 +12,9 @@ from darkroom.report.results import Results
 
 def section(results: Results, costs: list[hardware.Cost]) -> dict[str, Any]:
     """Source, code, machine, and the time and memory of each stage."""
+    licence = results.cfg["settings"]["dataset"].get("license")
     return {
-        "source": results.source,
+        "source": {**results.source, "license": licence or results.source.get("license")},
         "commit": hardware.commit(),
         "versions": hardware.versions(),
         "hardware": hardware.hardware(),
