@@ -18,7 +18,9 @@ from tests.support import warm
 from tests.support.pictures import class_folders
 
 PARTS = ["Snakefile", "config.yaml", "darkroom", "rules", "scripts", "profiles", "report", "envs"]
-DIGESTS = ROOT / ".snakemake/darkroom-code.json"  # where Snakemake ran here, as `make lint` does
+# Digests of code, kept by its content. They are here once Snakemake ran here, as for `make lint`;
+# to compute them takes longer than a dry run.
+DIGESTS = ROOT / ".snakemake/darkroom-code.json"
 
 TINY: dict[str, Any] = {
     "run": {"datasets": ["shapes"], "models": ["tiny"], "features": ["pixels"],
@@ -47,6 +49,11 @@ class Workspace:
         return env | {"XDG_CACHE_HOME": str(self.root / ".cache"), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
     def command(self, *arguments: str) -> list[str]:
+        """The words of a run, whose settings are written."""
+        kept = self.root / ".snakemake"
+        if DIGESTS.exists() and not kept.exists():
+            kept.mkdir()
+            shutil.copy(DIGESTS, kept)
         (self.root / "overlay.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
         base = [sys.executable, "-m", "snakemake", "--cores", "2"]
         if "--configfile" not in arguments:
@@ -105,8 +112,5 @@ def make_workspace(root: Path) -> Workspace:
             shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy2(source, root / part)
-    if DIGESTS.exists():  # of code, kept by its content: computing them takes longer than a dry run
-        (root / ".snakemake").mkdir()
-        shutil.copy(DIGESTS, root / ".snakemake")
     class_folders(root / "pictures")
     return Workspace(root, yaml.safe_load(yaml.safe_dump(TINY)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support import fake_gpus, fake_slurm
+from tests.support import fake_gpus, fake_slurm, warm
 from tests.support.workspace import Workspace
 
 
@@ -18,13 +17,10 @@ def planned(workspace: Workspace, *arguments: str) -> dict[str, dict[str, int]]:
     command = workspace.command("--dry-run", "--quiet", "host", *arguments)
     cores = command.index("--cores")  # a cluster's run names none
     del command[cores : cores + 2]
-    done = subprocess.run(
-        command, cwd=workspace.root, env=workspace.environment(),
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = warm.run(command[3:], workspace.root, workspace.environment(), timeout=900)
+    assert done.returncode == 0, done.stdout
     found = {}
-    for block in re.split(r"^rule ", done.stdout + done.stderr, flags=re.M)[1:]:
+    for block in re.split(r"^rule ", done.stdout, flags=re.M)[1:]:
         told = re.findall(r"\b(threads|gpu|mem_mb)(?:: |=)(\d+)", block)
         found[block.split(":")[0]] = {"threads": 1} | {key: int(value) for key, value in told}
     return found

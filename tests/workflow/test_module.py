@@ -14,7 +14,7 @@ import yaml
 
 from darkroom import ROOT
 from tests.support.pictures import class_folders
-from tests.workflow.conftest import make_workspace
+from tests.support.workspace import make_workspace
 
 SNAKEFILE = """
 configfile: "mine.yaml"

@@ -146,7 +146,7 @@ def test_a_full_disk_under_snakemake_itself_is_a_sentence(workspace: Workspace) 
         "mount -t tmpfs -o size=$(($(getconf PAGESIZE) * pages)) tmpfs .snakemake; "
         '"$@"; echo "status $?"; ls -A .snakemake; umount .snakemake; done'
     )
-    (workspace.root / ".snakemake").mkdir(exist_ok=True)
+    (workspace.root / ".snakemake").mkdir()
     target = "results/shapes/manifest.parquet"
     done = subprocess.run(
         [*UNSHARE, "sh", "-c", script, "sh", *workspace.command(target)],
