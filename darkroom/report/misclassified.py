@@ -82,7 +82,7 @@ def figure(results: Results) -> Figure:
         if image is not None:
             images.append(fit(image, SHEET_SIDE))
             words.append(
-                f"is {plain(m.truth, 15)}\npredicted {plain(m.predicted, 13)}\n"
+                f"is {plain(m.truth, 15)}\npredicted {plain(m.predicted, 11)}\n"
                 f"at {number(m.confidence, 2)}"
             )
     if not images:

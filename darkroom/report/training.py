@@ -101,7 +101,7 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
     handles = [Line2D([], [], color=BLUE, linestyle="--", label="training")]
     if seen:
         handles.append(Line2D([], [], color=ORANGE, label="validation"))
-    if any(c.kept for c in curves):
+    if seen and any(c.kept for c in curves):
         dot = Line2D([], [], color=ORANGE, marker="o", linestyle="", ms=4.5, label="epoch kept")
         handles.append(dot)
     figure.legend(handles=handles, loc="outside upper right", ncols=3)
