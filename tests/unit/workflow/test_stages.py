@@ -61,9 +61,9 @@ def test_a_script_calls_the_function_of_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", list(STAGES))
 def test_a_stage_that_loads_a_framework_says_how_many_gpus(name: str) -> None:
     """One that says nothing would see all of them, those that other jobs have locked too."""
-    networks = code._file("darkroom.train.models")
-    assert networks.exists()
-    loads = "darkroom.train.models" in code.reached(ROOT / "scripts" / f"{name}.py")
+    framework = code._file("darkroom.train.keras_backend")
+    assert framework.exists()
+    loads = "darkroom.train.keras_backend" in code.reached(ROOT / "scripts" / f"{name}.py")
     assert loads == (STAGES[name].gpus is not None)
 
 
