@@ -18,6 +18,7 @@ from darkroom.split.rows import (
     UNUSED,
     VALIDATION,
     Ints,
+    Quota,
     Rows,
     Split,
 )
@@ -62,7 +63,7 @@ def apportion(ideal: NDArray[np.floating[Any]]) -> Ints:
     return np.where(ideal > 0, np.maximum(low, 1), 0)
 
 
-def by_class(rows: Rows, spec: Split) -> dict[int, dict[str, Any]]:
+def by_class(rows: Rows, spec: Split) -> dict[int, Quota]:
     """Quotas by the number of the class.
 
     Raises
@@ -84,7 +85,7 @@ def by_class(rows: Rows, spec: Split) -> dict[int, dict[str, Any]]:
 def by_quota(
     rows: Rows,
     c: int,
-    quota: dict[str, Any],
+    quota: Quota,
     n: int,
     fixed: set[int],
     test: float,
@@ -121,7 +122,7 @@ def by_quota(
     return want
 
 
-def thin_given(rows: Rows, place: Ints, part: int, quotas: dict[int, dict[str, Any]]) -> None:
+def thin_given(rows: Rows, place: Ints, part: int, quotas: dict[int, Quota]) -> None:
     """Choose a quota's images among those given as `part`; the others become unused; in place."""
     for c, quota in quotas.items():
         asked = quota.get(PARTS[part])
