@@ -7,7 +7,7 @@ with stage(snakemake) as gpus:
     predict_images(
         snakemake.output[0],
         models=list(snakemake.input.models),
-        said=list(snakemake.input.said),
+        predictions=list(snakemake.input.predictions),
         thresholds=next(iter(snakemake.input.tables), None),
         cfg=snakemake.params.cfg,
         threads=snakemake.threads,

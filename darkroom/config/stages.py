@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from darkroom.index.check import CheckFiles
     from darkroom.index.manifest import IndexFiles
     from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
+    from darkroom.predict.predict import PredictImages
     from darkroom.report.results import WriteReport
     from darkroom.sources.download import DownloadSource
     from darkroom.split.plan import SplitRows
@@ -332,12 +333,18 @@ def evaluate_dataset(settings: Settings, dataset: str) -> EvaluateDataset:
     }
 
 
-def predict_images(settings: Settings, dataset: str, name: str) -> dict[str, Any]:
+def predict_images(settings: Settings, dataset: str, name: str) -> PredictImages:
     """The pictures, the model that is named, and its threshold."""
     p = settings.predict[name]
-    own = {} if p.model is None else _pick(settings.datasets[dataset], "threshold")
-    about = {"dataset": dataset, "name": name, "backend": settings.backend}
-    return about | p.model_dump(mode="json") | own
+    return {
+        "dataset": dataset,
+        "name": name,
+        "source": p.source,
+        "model": p.model,
+        "fold": p.fold,
+        "threshold": None if p.model is None else settings.datasets[dataset].threshold,
+        "backend": settings.backend,
+    }
 
 
 def write_report(settings: Settings, dataset: str) -> WriteReport:

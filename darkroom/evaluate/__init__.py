@@ -1,6 +1,7 @@
 """How good the predictions of a data set are, with intervals.
 
 Entry: `evaluate.evaluate_dataset`. It reads every `predictions.parquet` of a data set and writes
-its scores and all predictions in one table (docs/formats.md), which the report and the prediction
-of new pictures read.
+the tables `metrics`, `summary`, `class_metrics` and `thresholds`, and all predictions in one file
+(docs/formats.md). The report and the prediction of new pictures read them by `tables.read_table`;
+both take the best result by validation from `ranking`.
 """

@@ -1,7 +1,7 @@
 """The classes of new pictures, by any trained classifier.
 
-Entries: `predict.predict_images` for the workflow, `python -m darkroom predict` for a person.
-`unseen` finds and decodes the pictures; its `digest` is called while the Snakefile is read.
-`trained` opens a classifier by the files in `results`. Written is `predictions/{name}.csv`
-(docs/formats.md).
+Entries: `predict.predict_images` for the workflow, `command` (`python -m darkroom predict`) for a
+person; `picture` has what they share. `unseen` finds and decodes the pictures; its `digest` is
+called while the Snakefile is read. `trained` opens a classifier by its files in `results`, the
+best one by the tables of the evaluation. Written is `predictions/{name}.csv` (docs/formats.md).
 """

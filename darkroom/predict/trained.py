@@ -162,8 +162,8 @@ def _load(path: str, on: On) -> Any:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for broken files
-        said = " ".join(str(error).split())[:300]
-        raise UserError(f"{path} cannot be loaded as a network: {said}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{path} cannot be loaded as a network: {reason}") from error
 
 
 # ---------------------------------------------------------------- finding it

@@ -159,15 +159,15 @@ def decoding(
             last = min(first + size, n)
             block = workers.block_size(last - first, one, threads)
             blocks = [(i, min(i + block, last)) for i in range(first, last, block)]
-            said: list[tuple[str, str]] = [("", "")] * (last - first)
+            examined: list[tuple[str, str]] = [("", "")] * (last - first)
             for start, stop, answer in pool.each(blocks):
-                said[start - first : stop - first] = answer
+                examined[start - first : stop - first] = answer
             yield Chunk(
                 first,
                 last,
                 slots[first // size % 3, : last - first],
-                [status for status, _ in said],
-                [reason for _, reason in said],
+                [status for status, _ in examined],
+                [reason for _, reason in examined],
             )
 
     with (

@@ -3,4 +3,9 @@
 Entry: `report.write_report`. It reads the result files of the earlier stages and writes
 `report.html` and `figures/`; it computes no score of its own. `figure_names.FIGURES` is what the
 rule knows of the figures.
+
+`results` loads everything into one object. A section is a module with a function `section`, from
+that object to what its template in report/page/ shows, and functions for its figures: `summary`,
+`caveats`, `scores`, `classes`, `comparison`, `training`, `tuning`, `images`, `misclassified`,
+`files`, `origin`. `page` lists the sections; `drawing` has the style of all figures.
 """

@@ -192,8 +192,8 @@ class Inputs:
     def predictors(self, wildcards: Wildcards) -> dict[str, Files]:
         """The files that new pictures are predicted by: of the named classifier, or of all.
 
-        models: the files of classifiers. makers: the networks that make their features. said:
-        their predictions, where the best fold or a threshold is still to be found. tables: the
+        models: the files of classifiers. makers: the networks that make their features.
+        predictions: theirs, where the best fold or a threshold is still to be found. tables: the
         scores that tell the best, where no classifier is named.
         """
         settings = self.settings
@@ -201,11 +201,11 @@ class Inputs:
         results = f"results/{wildcards.dataset}"
         known = settings.predictors_of(wildcards.dataset)
         folds = [asked.fold] if asked.fold else settings.folds_of(wildcards.dataset)
-        models, makers, said = [], [], []
+        models, makers, predictions = [], [], []
         for features, classifier in known.values() if asked.model is None else [known[asked.model]]:
             for fold in folds:
                 run = f"{results}/{fold}/{features}"
-                said.append(f"{run}/{classifier}/predictions.parquet")
+                predictions.append(f"{run}/{classifier}/predictions.parquet")
                 if classifier == "head":
                     models.append(f"{run}/model.keras")
                     continue
@@ -218,10 +218,10 @@ class Inputs:
         if asked.model is not None:
             tables = []
         threshold = settings.datasets[wildcards.dataset].threshold
-        if tables or (len(said) == 1 and not isinstance(threshold, str)):
-            said = []
+        if tables or (len(predictions) == 1 and not isinstance(threshold, str)):
+            predictions = []
         makers = list(dict.fromkeys(makers))
-        return {"models": models, "makers": makers, "said": said, "tables": tables}
+        return {"models": models, "makers": makers, "predictions": predictions, "tables": tables}
 
 
 def _folder(wildcards: Wildcards) -> str:

@@ -37,7 +37,7 @@ def test_one_picture(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
         f"pictures/{path}", name, f"{own[f'p:{name}']:.3f}", other, f"{own[f'p:{other}']:.3f}",
     ]  # fmt: skip
     assert err == (
-        "fold-1/tiny-seed0 of shapes; classes: 0 cross, 1 disc; disc is said from a probability "
+        "fold-1/tiny-seed0 of shapes; classes: 0 cross, 1 disc; disc is predicted from a probability "
         "of 0.5 on\n"
     )
 
@@ -89,7 +89,7 @@ def test_the_threshold_of_the_run_holds_unless_another_is_given(
     try:
         model = "results/shapes/fold-1/pixels/svm"
         _, out, err = predict(capsys, model, "pictures", "--csv")
-        assert "disc is said from a probability of 0.97 on" in err
+        assert "disc is predicted from a probability of 0.97 on" in err
         table = pandas.read_csv(io.StringIO(out))
         assert ((table["predicted"] == "disc") == (table["p:disc"] >= 0.97)).all()
         _, out, err = predict(capsys, model, "pictures", "--csv", "--threshold", "0.2")

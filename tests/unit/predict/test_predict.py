@@ -20,6 +20,7 @@ from darkroom.features import predictions
 from darkroom.images import resize
 from darkroom.images.prepare import prepare_images
 from darkroom.predict import predict, trained, unseen
+from darkroom.predict.picture import check_threshold
 from tests.support.awful import awful_folder, kind_of
 from tests.support.pictures import picture
 from tests.support.small_chain import Chain
@@ -35,11 +36,12 @@ def run(chain: Chain, model: str | None = None, **changes: Any) -> pandas.DataFr
         "source": "pictures",
         "model": model,
         "fold": None,
-        "threshold": 0.5,
+        "threshold": None if model is None else 0.5,
+        "backend": "tensorflow",
         **changes,
     }
     folds = [asked["fold"]] if asked["fold"] else chain.settings.folds_of("shapes")
-    files: dict[str, Any] = {"models": [], "said": []}
+    files: dict[str, Any] = {"models": [], "predictions": []}
     if model is None:
         files["thresholds"] = chain.results("thresholds.parquet")
     else:
@@ -47,7 +49,9 @@ def run(chain: Chain, model: str | None = None, **changes: Any) -> pandas.DataFr
         parts = [(f, features, classifier or "head") for f in folds]
         files["models"] = [trained.file_of(chain.results().rstrip("/"), *p) for p in parts]
         if len(parts) > 1 or isinstance(asked["threshold"], str):
-            files["said"] = [chain.results("/".join(p) + "/predictions.parquet") for p in parts]
+            files["predictions"] = [
+                chain.results("/".join(p) + "/predictions.parquet") for p in parts
+            ]
     output = chain.results("predictions/new.csv")
     predict.predict_images(output, **files, cfg=asked, threads=2)
     assert [p.name for p in Path(output).parent.iterdir()] == ["new.csv"]
@@ -178,7 +182,7 @@ def test_unset_it_is_the_best_by_validation(chain: Chain, caplog: pytest.LogCapt
     name = runs.iloc[0]["feature_set"] + ("" if head else f"/{first['classifier']}")
     assert set(table["model"]) == {f"{runs.iloc[0]['fold']}/{name}"}
     assert "the best by the validation images" in caplog.text
-    assert "classes: 0 cross, 1 disc; disc is said from a probability of 0.5 on" in caplog.text
+    assert "classes: 0 cross, 1 disc; disc is predicted from a probability of 0.5 on" in caplog.text
 
 
 def test_the_best_follows_the_tables(chain: Chain, tmp_path: Path) -> None:
@@ -398,11 +402,11 @@ def test_a_network_whose_weights_are_cut_off_is_told(chain: Chain, tmp_path: Pat
 def test_a_threshold_for_three_classes_is_refused(chain: Chain) -> None:
     model = trained.find(chain.results("fold-1/pixels/svm/model.skops"))
     three = trained.Trained(**{**vars(model), "classes": ["a", "b", "c"]})
-    predict.check_threshold(three, 0.5, "here")
+    check_threshold(three, 0.5, "here")
     with pytest.raises(UserError, match=r"here: a threshold is for two classes.*knows 3: a, b, c"):
-        predict.check_threshold(three, 0.4, "here")
+        check_threshold(three, 0.4, "here")
     with pytest.raises(UserError, match="is no probability"):
-        predict.check_threshold(model, 1.5, "here")
+        check_threshold(model, 1.5, "here")
 
 
 def test_a_diverged_network_is_told(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ def test_a_search_that_there_is_not() -> None:
 
 def test_the_best_of_all_predicts_new_pictures() -> None:
     found = INPUTS.predictors(of(name="new"))
-    assert found["tables"] and found["said"] == []
+    assert found["tables"] and found["predictions"] == []
     assert f"{PETS}/holdout/cnn-seed0/model.keras" in found["models"]
     assert f"{PETS}/holdout/pixels/svm/model.skops" in found["models"]
     assert "data/weights/net.h5" in found["makers"]
@@ -143,11 +143,13 @@ def test_a_named_classifier_predicts_new_pictures() -> None:
     assert found == {
         "models": [f"results/cars/{run.format(k)}/svm/model.skops" for k in (1, 2)],
         "makers": [f"results/cars/{run.format(k)}/model.keras" for k in (1, 2)],
-        "said": [f"results/cars/{run.format(k)}/svm/predictions.parquet" for k in (1, 2)],
+        "predictions": [f"results/cars/{run.format(k)}/svm/predictions.parquet" for k in (1, 2)],
         "tables": [],
     }
     one = named.predictors(of(name="new"))
-    assert one["models"] == [f"{PETS}/holdout/cnn-seed1/svm/model.skops"] and one["said"] == []
+    assert (
+        one["models"] == [f"{PETS}/holdout/cnn-seed1/svm/model.skops"] and one["predictions"] == []
+    )
 
 
 def test_what_a_person_can_mend_is_a_sentence(

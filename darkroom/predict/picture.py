@@ -1,0 +1,130 @@
+"""Predictions of single pictures, and how they are written: the stage's and the command's."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from darkroom.errors import UserError
+from darkroom.features import predictions
+from darkroom.machine.gpus import NO_GPUS, Gpus
+from darkroom.predict import unseen
+from darkroom.predict.trained import Trained
+from darkroom.sources.folders import printable
+
+FRONT, BACK = ("file", "predicted"), ("model", "digest", "status", "reason")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The prediction of one picture.
+
+    Attributes
+    ----------
+    file : its name.
+    predicted : class, empty for an unusable picture.
+    probabilities : (K,) float32, empty likewise.
+    status, reason : as in `manifest.parquet`.
+    """
+
+    file: str
+    predicted: str
+    probabilities: np.ndarray
+    status: str
+    reason: str
+
+
+def predict(
+    model: Trained,
+    found: unseen.Pictures,
+    *,
+    threshold: float,
+    threads: int,
+    backend: str | None = None,
+    gpus: Gpus = NO_GPUS,
+) -> Iterator[Prediction]:
+    """Predict pictures, in their order.
+
+    Parameters
+    ----------
+    threshold : of two classes, see `predictions.decide`.
+    threads : cores to use.
+    backend : of Keras, see `keras_backend.start`.
+    gpus : of this job.
+    """
+    files = [f"{found.root}/{path}" if found.root else path for path in found.paths]
+    nothing = np.zeros(0, np.float32)
+    with unseen.decoding(files, view=model.view, policy=model.policy, threads=threads) as chunks:
+        ask = model.open(threads, backend, gpus)
+        for chunk in chunks:
+            batch = unseen.batch_of(chunk.pixels.shape[1:])
+            p = np.concatenate(
+                [
+                    ask(chunk.pixels[start : start + batch])
+                    for start in range(0, len(chunk.pixels), batch)
+                ]
+            )
+            predicted = predictions.decide(p, threshold)
+            for i, (status, reason) in enumerate(zip(chunk.status, chunk.reason, strict=True)):
+                usable = status != "unusable"
+                yield Prediction(
+                    printable(found.paths[chunk.start + i]),
+                    model.classes[predicted[i]] if usable else "",
+                    p[i] if usable else nothing,
+                    status,
+                    reason,
+                )
+
+
+class Table:
+    """Predictions as CSV: `file`, `predicted`, `p:{class}` …, `model`, `digest`, `status`, `reason`.
+
+    Parameters
+    ----------
+    file : open text file; the header is written at once.
+    """
+
+    def __init__(self, file: Any, model: Trained) -> None:
+        self.model, self.digest = model, model.digest()
+        self.writer = csv.writer(file, lineterminator="\n")
+        columns = [f"{predictions.PREFIX}{name}" for name in model.classes]
+        self.writer.writerow([*FRONT, *columns, *BACK])
+
+    def write(self, one: Prediction) -> None:
+        """Write the row of a picture."""
+        numbers = [f"{p:.7g}" for p in one.probabilities] or [""] * len(self.model.classes)
+        back = (self.model.name, self.digest, one.status, printable(one.reason))
+        self.writer.writerow([one.file, one.predicted, *numbers, *back])
+
+
+def check_threshold(model: Trained, threshold: float, where: str) -> None:
+    """Refuse a threshold where there are more than two classes, or that is no probability.
+
+    Raises
+    ------
+    UserError
+        It opens with `where` the threshold was given.
+    """
+    if threshold != 0.5 and len(model.classes) != 2:
+        raise UserError(
+            f"{where}: a threshold is for two classes, and {model.name} knows "
+            f"{len(model.classes)}: {', '.join(model.classes[:10])}"
+        )
+    if not 0 < threshold < 1:
+        raise UserError(f"{where}: {threshold} is no probability between 0 and 1")
+
+
+def in_words(model: Trained, threshold: float, how: str = "") -> str:
+    """Which class each number, column and probability means."""
+    classes = [f"{number} {name}" for number, name in enumerate(model.classes[:20])]
+    more = ", …" if len(model.classes) > 20 else ""
+    listed = f"classes: {', '.join(classes)}{more}"
+    if len(model.classes) != 2:
+        return listed
+    chosen = f", chosen for {how.replace('_', ' ')}" if how not in ("", "given") else ""
+    second = f"{model.classes[1]} is predicted from a probability of {threshold:.6g} on{chosen}"
+    return f"{listed}; {second}"
