@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from darkroom import ROOT
+from tests.support import warm
 from tests.support.pictures import class_folders
 from tests.support.workspace import make_workspace
 
@@ -61,9 +62,12 @@ def mine(tmp_path: Path) -> Path:
 def snakemake(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     drop = ("PYTHONPATH", "COV_", "SNAKEMAKE")
     env = {k: v for k, v in os.environ.items() if not k.startswith(drop)} | variables
+    env |= {"XDG_CACHE_HOME": str(folder / ".cache")}
+    if "--dry-run" in arguments:
+        return warm.run(["--cores", "2", *arguments], folder, env, timeout=900)
     return subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
-        cwd=folder, env=env | {"XDG_CACHE_HOME": str(folder / ".cache")},
+        cwd=folder, env=env,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, timeout=900, check=False,
     )  # fmt: skip

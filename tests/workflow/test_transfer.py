@@ -71,13 +71,13 @@ def test_features_once_and_a_network_from_raw_pixels(transferred: Workspace) -> 
     # in a plain Keras, without Darkroom
     code = (
         "import sys, keras, numpy as np\n"
-        "network = keras.models.load_model(sys.argv[1], safe_mode=True)\n"
-        "said = network.predict_on_batch(np.zeros((2, 32, 32, 3), np.uint8))\n"
-        "assert said.shape == (2, 3), said.shape\n"
+        "for path in sys.argv[1:]:\n"
+        "    network = keras.models.load_model(path, safe_mode=True)\n"
+        "    said = network.predict_on_batch(np.zeros((2, 32, 32, 3), np.uint8))\n"
+        "    assert said.shape == (2, 3), said.shape\n"
     )
-    for run in ("frozen-seed0", "tuned-seed0"):
-        path = results / f"fold-2/{run}/model.keras"
-        subprocess.run([sys.executable, "-c", code, path], check=True, cwd="/")
+    paths = [results / f"fold-2/{run}/model.keras" for run in ("frozen-seed0", "tuned-seed0")]
+    subprocess.run([sys.executable, "-c", code, *paths], check=True, cwd="/")
     assert not (transferred.root / "data/weights/.small").exists()
 
 
