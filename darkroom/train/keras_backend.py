@@ -69,6 +69,10 @@ def start(threads: int, name: str | None = None, gpus: Gpus = NO_GPUS) -> Any:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(True, warn_only=True)
             torch.backends.cudnn.benchmark = False
+            # Where a processor has AVX2 and no AVX-512, oneDNN in PyTorch 2.13 writes beyond its
+            # memory in the gradient of a convolution of few channels: the process is aborted.
+            if torch.backends.cpu.get_cpu_capability() == "AVX2":
+                torch.backends.mkldnn.enabled = False
             # nothing here reads what it has not written: no kernel to fill each new tensor
             torch.utils.deterministic.fill_uninitialized_memory = False
         if chosen != "tensorflow":
