@@ -260,7 +260,7 @@ def test_a_backbone_s_dropout_has_the_same_seed_whatever_was_drawn_before(
 ) -> None:
     """It drops nothing, but its seed is in the file."""
 
-    def build(**_: Any) -> Any:
+    def build(*_: Any, **__: Any) -> Any:
         image = keras.Input(SHAPE, dtype="uint8")
         x = keras.layers.Flatten()(keras.layers.Rescaling(1.0)(image))
         return keras.Model(image, keras.layers.Dropout(0.2, name="of_the_body")(x))
