@@ -8,8 +8,6 @@ their backbone, stand beside it in `results` and `data`.
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,7 @@ from darkroom.features import predictions
 from darkroom.features.predictions import Run
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.names import HEAD, run_name
-from darkroom.train.model_file import FACTS
+from darkroom.train.model_file import read_facts
 
 if TYPE_CHECKING:
     from darkroom.classify.model_file import Fitted
@@ -209,7 +207,7 @@ def find(path: str) -> Trained:
 
 
 def _of_network(place: Path) -> Trained:
-    facts = _facts(place)
+    facts = read_facts(place)
     model, seed = facts["model"], facts["seed"]
     name = run_name(model, seed)  # of its folder in results; elsewhere it is named by its file
     name = name if place.parent.name == name else place.stem
@@ -222,24 +220,6 @@ def _of_network(place: Path) -> Trained:
         files=[str(place)],
         network=str(place),
     )
-
-
-def _facts(place: Path) -> dict[str, Any]:
-    """What a network's file says of itself."""
-    try:
-        with zipfile.ZipFile(place) as file:
-            facts = json.loads(file.read(FACTS))
-        missing = {"dataset", "model", "seed", "fold", "classes", "view", "decode"} - set(facts)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{place} is no network, or is damaged: {error}") from None
-    except (KeyError, ValueError, TypeError):
-        missing = {FACTS}
-    if missing:
-        raise UserError(
-            f"{place} does not say what its classes are and how a picture becomes its input "
-            f"({FACTS} is not in it): train it with this version of Darkroom"
-        )
-    return dict(facts)
 
 
 def _of_classifier(place: Path) -> Trained:
@@ -262,7 +242,7 @@ def _of_classifier(place: Path) -> Trained:
                 f"{place} reads the features of a network, which is not at {network}: keep the "
                 "two as they stand in results"
             )
-        facts = _facts(network)
+        facts = read_facts(network)
         return Trained(
             **common,
             view=facts["view"],

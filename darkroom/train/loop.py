@@ -22,6 +22,7 @@ from darkroom.machine.progress import Bar, progress
 from darkroom.train import batches, checkpoint, optimizer
 from darkroom.train.checkpoint import Row, TrainingState
 from darkroom.train.feed import Feed
+from darkroom.train.model_file import Facts
 from darkroom.train.steps_keras import Steps
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Task:
     settings: Model
     name: str
     identity: str
-    facts: dict[str, Any]
+    facts: Facts
     whole: Callable[[Any], Any]
     fine_tuning: Callable[[Any], Task] | None = None
 

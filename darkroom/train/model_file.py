@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import json
 import zipfile
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.train.devices import synchronise_batch_norm
 
-FACTS = "darkroom.json"
+if TYPE_CHECKING:
+    from darkroom.decode.policy import Policy
+    from darkroom.images.resize import View
+
+MEMBER = "darkroom.json"
 
 
-def write_model(network: Any, path: str, facts: dict[str, Any]) -> None:
-    """Save the bare network, without its optimizer, whole or not at all.
+class Facts(TypedDict):
+    """What a network's file says about it.
 
-    Beside Keras' own members the file has `darkroom.json`: the classes in order and how an
-    image becomes the network's input.
+    Attributes
+    ----------
+    dataset, model, seed, fold : of the training.
+    classes : K names, in the order of the output.
+    view, decode : how an image becomes the input.
+    epoch : whose weights these are.
     """
+
+    dataset: str
+    model: str
+    seed: int
+    fold: str
+    classes: list[str]
+    view: View
+    decode: Policy
+    epoch: NotRequired[int]
+
+
+def write_model(network: Any, path: str, facts: Facts) -> None:
+    """Save the bare network, without its optimizer, whole or not at all."""
     import keras
 
     synchronise_batch_norm(network, False)
@@ -25,4 +48,28 @@ def write_model(network: Any, path: str, facts: dict[str, Any]) -> None:
     with disk.whole(path) as part:
         bare.save(part)
         with zipfile.ZipFile(part, "a") as file:
-            file.writestr(FACTS, json.dumps(facts, ensure_ascii=False, indent=1))
+            file.writestr(MEMBER, json.dumps(facts, ensure_ascii=False, indent=1))
+
+
+def read_facts(path: Path) -> Facts:
+    """Read what a network's file says about it; Keras is not imported.
+
+    Raises
+    ------
+    UserError
+        A file that is damaged, or of another program.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            facts: Facts = json.loads(file.read(MEMBER))
+        missing = Facts.__required_keys__ - set(facts)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is no network, or is damaged: {error}") from None
+    except (KeyError, ValueError, TypeError):
+        missing = frozenset({MEMBER})
+    if missing:
+        raise UserError(
+            f"{path} does not say what its classes are and how a picture becomes its input "
+            f"({MEMBER} is not in it): train it with this version of Darkroom"
+        )
+    return facts

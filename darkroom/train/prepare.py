@@ -27,6 +27,7 @@ from darkroom.train.devices import Devices, devices, synchronise_batch_norm
 from darkroom.train.feed import Feed
 from darkroom.train.heads import Head
 from darkroom.train.loop import Task
+from darkroom.train.model_file import Facts
 from darkroom.train.network import build_network, head_of, mirrored
 from darkroom.train.precision import set_precision
 
@@ -83,14 +84,15 @@ def prepare(
             keras.__version__,
             backend,
         )
-        facts = {
+        first: Any = fold.files[0]  # its `view` and `decode` are JSON
+        facts: Facts = {
             "dataset": cfg["dataset"],
             "model": cfg["name"],
             "seed": cfg["seed"],
             "fold": cfg["fold"],
             "classes": fold.classes,
-            "view": fold.files[0].view,
-            "decode": fold.files[0].decode,
+            "view": first.view,
+            "decode": first.decode,
         }
 
         def task(network: Any, rows: batches.Fold, settings: Model) -> Task:

@@ -130,7 +130,7 @@ def _train(task: Task, model_path: str, history_path: str, resume: str) -> None:
         table.writeheader()
         for row in state.history:
             table.writerow(_as_text(row) | {"kept": int(row["epoch"] == kept)})
-    write_model(task.whole(task.network), model_path, task.facts | {"epoch": kept})
+    write_model(task.whole(task.network), model_path, {**task.facts, "epoch": kept})
     shutil.rmtree(resume, ignore_errors=True)
 
 

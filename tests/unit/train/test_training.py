@@ -305,7 +305,7 @@ def test_the_kept_epoch_is_written_by_values_that_the_history_rounds_away(
     assert [row["val_loss"] for row in run.history()] == ["0.5"] * 3
     assert [row["kept"] for row in run.history()] == ["0", "1", "0"]
     with zipfile.ZipFile(run.model) as file:
-        assert json.loads(file.read(model_file.FACTS))["epoch"] == 2
+        assert json.loads(file.read(model_file.MEMBER))["epoch"] == 2
 
 
 def kept_epochs(run: Run) -> list[int]:
