@@ -12,10 +12,7 @@ from typing import Any
 
 import numpy as np
 import sklearn
-import skops
-import skops.io
 from joblib import Parallel, delayed
-from skops.io.exceptions import UntrustedTypesFoundException
 from threadpoolctl import ThreadpoolController
 
 from darkroom import __version__
@@ -110,6 +107,8 @@ class Fitted:
         UserError
             The model has parts that `load` would refuse.
         """
+        import skops.io  # a second, and only a file needs it
+
         content = {
             "pipeline": self.pipeline,
             "known": self.known,
@@ -142,6 +141,9 @@ def load(path: str) -> Fitted:
     UserError
         The file is missing, is no such model, or holds another type.
     """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such model; run the workflow to make it")
     try:
@@ -174,6 +176,8 @@ def load(path: str) -> Fitted:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that write a model file, for its `about`."""
+    import skops
+
     return {
         "darkroom": __version__,
         "numpy": np.__version__,

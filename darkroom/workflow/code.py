@@ -108,14 +108,26 @@ class Facts(NamedTuple):
 @cache
 def _facts(path: Path) -> Facts:
     source = path.read_bytes()
-    key = hashlib.sha256(sys.version.encode() + b"\0" + source).hexdigest()
+    key = hashlib.sha256(f"2\0{sys.version}\0".encode() + source).hexdigest()
     known = _remembered()
     if key not in known:
-        tree = ast.parse(source)
+        tree = at_run_time(ast.parse(source))
         imports, relative = _imports(tree)
         known[key] = Facts(hashlib.sha256(_dump(tree).encode()).hexdigest(), imports, relative)
         _remember(known)
     return Facts(*known[key])
+
+
+class _AtRunTime(ast.NodeTransformer):
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node.orelse
+        return self.generic_visit(node)
+
+
+def at_run_time(tree: ast.Module) -> ast.Module:
+    """A file's syntax tree without what stands under `if TYPE_CHECKING`: no job runs that."""
+    return _AtRunTime().visit(tree)  # type: ignore[no-any-return]
 
 
 def _imports(tree: ast.Module) -> tuple[list[str], int]:

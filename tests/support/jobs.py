@@ -54,7 +54,7 @@ RUN = (
 TARGETS = [
     "all",
     "results/shapes/predictions/new.csv",
-    "results/sharded/images/12x12-rgb-squash.h5",
+    "results/sharded/images/32x32-rgb-squash.h5",
 ]
 
 

@@ -91,6 +91,23 @@ def test_an_import_inside_a_function_is_reached(tree: Path) -> None:
     assert digest() != before
 
 
+def test_what_only_a_type_checker_imports_is_not_reached(tree: Path) -> None:
+    lines = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import darkroom.lazy\n"
+    edit(tree / "darkroom/far.py", "def reach", lines + "def reach")
+    before = digest()
+    edit(tree / "darkroom/far.py", "darkroom.lazy", "darkroom.apart")
+    edit(tree / "darkroom/apart.py", "Y = 1", "Y = 2")
+    assert digest() == before
+    edit(
+        tree / "darkroom/far.py",
+        "darkroom.apart",
+        "darkroom.apart\nelse:\n    import darkroom.lazy",
+    )
+    before = digest()
+    edit(tree / "darkroom/lazy.py", "X = 1", "X = 2")
+    assert digest() != before
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -59,7 +59,7 @@ def imported(script: Path) -> set[str]:
     files = [script, *map(code._file, code.reached(script))]
     names: set[str] = set()
     for file in [*files, *map(code._file, code.PRESENTATION)]:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(code.at_run_time(ast.parse(file.read_text()))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
