@@ -59,15 +59,12 @@ def run(given: argparse.Namespace) -> int:
     """Predict pictures and print what comes out; returns the exit status."""
     from darkroom.machine import hardware
     from darkroom.machine.progress import progress
-    from darkroom.names import HEAD
     from darkroom.predict import picture, trained
 
     model = trained.find(given.model)
     threshold, how = given.threshold, ""
     if threshold is None:
-        above = Path(model.files[0]).absolute().parents
-        beside = above[min(2 if model.run.classifier == HEAD else 3, len(above) - 1)]
-        threshold, how = trained.threshold(str(beside / "thresholds.parquet"), model) or (0.5, "")
+        threshold, how = trained.threshold_beside(model)
     picture.check_threshold(model, threshold, "--threshold")
     found = _pictures(given.images)
     meaning = picture.in_words(model, threshold, how)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,27 +57,51 @@ def predict(
     gpus : of this job.
     """
     files = [f"{found.root}/{path}" if found.root else path for path in found.paths]
-    nothing = np.zeros(0, np.float32)
     with unseen.decoding(files, view=model.view, policy=model.policy, threads=threads) as chunks:
         ask = model.open(threads, backend, gpus)
         for chunk in chunks:
-            batch = unseen.batch_of(chunk.pixels.shape[1:])
-            p = np.concatenate(
-                [
-                    ask(chunk.pixels[start : start + batch])
-                    for start in range(0, len(chunk.pixels), batch)
-                ]
+            yield from of_pixels(
+                model,
+                ask,
+                found.paths[chunk.start : chunk.stop],
+                chunk.pixels,
+                list(zip(chunk.status, chunk.reason, strict=True)),
+                threshold,
             )
-            predicted = predictions.decide(p, threshold)
-            for i, (status, reason) in enumerate(zip(chunk.status, chunk.reason, strict=True)):
-                usable = status != "unusable"
-                yield Prediction(
-                    printable(found.paths[chunk.start + i]),
-                    model.classes[predicted[i]] if usable else "",
-                    p[i] if usable else nothing,
-                    status,
-                    reason,
-                )
+
+
+def of_pixels(
+    model: Trained,
+    ask: Callable[[np.ndarray], np.ndarray],
+    files: Sequence[str],
+    pixels: np.ndarray,
+    examined: Sequence[tuple[str, str]],
+    threshold: float,
+) -> Iterator[Prediction]:
+    """Predict decoded pictures, in their order.
+
+    Parameters
+    ----------
+    ask : what `model.open` gives.
+    files : B names.
+    pixels : (B, H, W, C) uint8.
+    examined : status and reason of each, see `unseen.examine`.
+    threshold : of two classes, see `predictions.decide`.
+    """
+    batch = unseen.batch_of(pixels.shape[1:])
+    parts = [ask(pixels[start : start + batch]) for start in range(0, len(pixels), batch)]
+    p = np.concatenate(parts)
+    predicted = predictions.decide(p, threshold)
+    nothing = np.zeros(0, np.float32)
+    for i, (status, reason) in enumerate(examined):
+        usable = status != "unusable"
+        yield Prediction(
+            printable(files[i]),
+            model.classes[predicted[i]] if usable else "",
+            p[i] if usable else nothing,
+            status,
+            reason,
+        )
 
 
 class Table:

@@ -324,3 +324,14 @@ def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
         & (table["fold"] == trained.run.fold)
     ]
     return None if own.empty else (float(own["threshold"].iloc[0]), str(own["how"].iloc[0]))
+
+
+def results_of(trained: Trained) -> Path:
+    """The results that a classifier stands in: `results/{dataset}`, where it has its place there."""
+    above = Path(trained.files[0]).absolute().parents
+    return above[min(2 if trained.run.classifier == HEAD else 3, len(above) - 1)]
+
+
+def threshold_beside(trained: Trained) -> tuple[float, str]:
+    """The threshold of a run by its own results, and how it was chosen; 0.5 where they have none."""
+    return threshold(str(results_of(trained) / "thresholds.parquet"), trained) or (0.5, "")

@@ -178,10 +178,27 @@ def decoding(
 
 
 def examine(path: str, out: np.ndarray, *, view: View, policy: Policy) -> tuple[str, str]:
-    """Read a picture and check all of it, as the index does; then decode it as `prepare` does.
+    """Read a picture's file, then `examine_bytes`; a file that cannot be read is unusable."""
+    from darkroom.decode.file import trouble_of
+    from darkroom.index.examine import read_file
+
+    try:
+        data, _, _ = read_file(path)
+    except (OSError, ValueError, MemoryError) as error:
+        out[:] = 0
+        return "unusable", trouble_of(error)
+    return examine_bytes(data, Path(path).name, out, view=view, policy=policy)
+
+
+def examine_bytes(
+    data: bytes, name: str, out: np.ndarray, *, view: View, policy: Policy
+) -> tuple[str, str]:
+    """Check all of a picture, as the index does; then decode it as `prepare` does.
 
     Parameters
     ----------
+    data : content of the file.
+    name : file name, for its suffix.
     out : (H, W, C) uint8, filled; with zeros where the picture cannot be used.
 
     Returns
@@ -192,12 +209,10 @@ def examine(path: str, out: np.ndarray, *, view: View, policy: Policy) -> tuple[
     from darkroom.decode.file import probe, trouble_of
     from darkroom.decode.quiet import quiet
     from darkroom.images.resize import render
-    from darkroom.index.examine import read_file
 
     try:
         with quiet:
-            data, _, _ = read_file(path)
-            found = probe(data, Path(path).name, policy)
+            found = probe(data, name, policy)
             if not found.trouble:
                 render(data, out, view=view, policy=policy)
                 return found.status, found.conversions
