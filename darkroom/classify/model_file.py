@@ -24,6 +24,8 @@ from darkroom.machine import disk
 
 log = logging.getLogger(__name__)
 
+# Most that a file unpacks to: the largest ratios are those of the schemas of random forests, 25.
+MOST_RATIO, MOST_BYTES = 60, 10**8
 CHUNK = 1024  # rows per prediction; fixed, so that results do not depend on the threads
 
 # Types allowed in a model file besides those that skops trusts (scikit-learn's public
@@ -139,7 +141,8 @@ def load(path: str) -> Fitted:
     Raises
     ------
     UserError
-        The file is missing, is no such model, or holds another type.
+        The file is missing, is no such model, holds another type, or unpacks to far more than
+        its size.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -147,6 +150,7 @@ def load(path: str) -> Fitted:
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such model; run the workflow to make it")
     try:
+        _check_unpacked(path)
         content = skops.io.load(path, trusted=TRUSTED)
         fitted = Fitted(
             content["pipeline"],
@@ -154,6 +158,9 @@ def load(path: str) -> Fitted:
             list(content["classes"]),
             dict(content["about"]),
         )
+        made = fitted.about["versions"].get("scikit-learn")
+    except UserError:
+        raise
     except UntrustedTypesFoundException as error:
         raise UserError(
             f"{path} is refused: it holds types that no classifier of this workflow has: {error}"
@@ -163,7 +170,6 @@ def load(path: str) -> Fitted:
             f"{path} is no model of this workflow, or is damaged ({type(error).__name__}: "
             f"{error}): delete it and run again"
         ) from error
-    made = fitted.about["versions"].get("scikit-learn")
     if made != sklearn.__version__:
         log.warning(
             "%s was made with scikit-learn %s and is read with %s: predictions may differ",
@@ -172,6 +178,17 @@ def load(path: str) -> Fitted:
             sklearn.__version__,
         )
     return fitted
+
+
+def _check_unpacked(path: str) -> None:
+    """Refuse a file of which a small part unpacks to much memory."""
+    with zipfile.ZipFile(path) as file:
+        unpacked = sum(member.file_size for member in file.infolist())
+    if unpacked > MOST_BYTES + MOST_RATIO * Path(path).stat().st_size:
+        raise UserError(
+            f"{path} is refused: it unpacks to {disk.size_text(unpacked)}, more than any "
+            "classifier of this size"
+        )
 
 
 def versions() -> dict[str, str]:

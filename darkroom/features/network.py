@@ -17,6 +17,7 @@ from darkroom.machine.progress import progress
 from darkroom.names import HEAD, run_name
 from darkroom.train import batches, keras_backend
 from darkroom.train.backbones import EMBEDDING
+from darkroom.train.foreign import load_network
 from darkroom.train.network import by_class
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def extract_features(
     """
     name = run_name(cfg["model"], cfg["seed"])
     keras = keras_backend.start(threads, cfg["backend"], gpus)
-    network = keras.models.load_model(model_path, compile=False, safe_mode=True)
+    network = load_network(model_path)
     layer, output = feature_layer(network, cfg["layer"])
     fold = batches.open_fold(
         images,

@@ -154,14 +154,10 @@ def _sha256(path: str) -> str:
 
 
 def _load(path: str, on: On) -> Any:
-    from darkroom.train import keras_backend
+    from darkroom.train import foreign, keras_backend
 
-    keras = keras_backend.start(*on)
-    try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds for broken files
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{path} cannot be loaded as a network: {reason}") from error
+    keras_backend.start(*on)
+    return foreign.load_network(path)
 
 
 # ---------------------------------------------------------------- finding it

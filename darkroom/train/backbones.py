@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from darkroom.errors import UserError, nearest
-from darkroom.train.keras_private import downloads_answered
+from darkroom.train.keras_private import downloads_answered, shapes_alone
 from darkroom.train.layers import leaves
 
 if TYPE_CHECKING:
@@ -335,11 +335,9 @@ def work(
     UserError
         As `official`.
     """
-    import keras
-
     maker = _constructor(application, settings)
     try:
-        with keras.StatelessScope(initialize_variables=False):
+        with shapes_alone():
             base = maker(include_top=False, weights=None, input_shape=tuple(shape), **settings)
     except (ValueError, TypeError) as error:
         raise _in_words(application, shape, error) from None

@@ -46,3 +46,22 @@ def downloads_answered(answer: Callable[[str, str, str | None], str]) -> Iterato
         yield
     finally:
         file_utils.get_file = get_file
+
+
+@contextmanager
+def shapes_alone() -> Iterator[None]:
+    """Let networks be built without arrays, to see the shapes of their layers and weights.
+
+    Keras remembers the weights that it did not make, and would make all of them with the next
+    network: they are forgotten.
+    """
+    import keras
+    from keras.src.backend.common import global_state
+
+    unmade = "uninitialized_variables"
+    before = list(global_state.get_global_attribute(unmade) or [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute(unmade, before)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.train.devices import synchronise_batch_norm
+from darkroom.train.foreign import read_json
 
 if TYPE_CHECKING:
     from darkroom.decode.policy import Policy
     from darkroom.images.resize import View
 
 MEMBER = "darkroom.json"
+LONGEST_SIDE = 16384  # pixels of a view
 
 
 class Facts(TypedDict):
@@ -61,8 +63,11 @@ def read_facts(path: Path) -> Facts:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            facts: Facts = json.loads(file.read(MEMBER))
+            facts: Facts = read_json(file, MEMBER)
         missing = Facts.__required_keys__ - set(facts)
+        size = facts["view"]["size"]
+        if max([size] if isinstance(size, int) else size) > LONGEST_SIDE:
+            raise UserError(f"{path} is refused: it asks for pictures of {size} pixels")
     except (OSError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is no network, or is damaged: {error}") from None
     except (KeyError, ValueError, TypeError):

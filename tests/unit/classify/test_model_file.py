@@ -67,6 +67,13 @@ def test_forged_and_broken_files_are_refused(tmp_path, case):
     skops.io.dump({"a": 1}, other)
     with pytest.raises(UserError, match="no model of this workflow"):
         model_file.load(str(other))
+    skops.io.dump({"pipeline": 1, "known": [0], "classes": ["a"], "about": {}}, other)
+    with pytest.raises(UserError, match="no model of this workflow"):
+        model_file.load(str(other))
+    with zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("schema.json", " " * 200_000_000)
+    with pytest.raises(UserError, match="refused: it unpacks to 200 MB"):
+        model_file.load(str(other))
     with pytest.raises(UserError, match="no such model"):
         model_file.load(str(tmp_path / "none.skops"))
 

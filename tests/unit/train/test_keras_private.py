@@ -33,6 +33,15 @@ def test_an_application_asks_for_its_weights(name: str) -> None:
     assert found.address.startswith("https://") and found.name.endswith(".h5"), SAID
 
 
+def test_weights_that_were_not_made_are_forgotten() -> None:
+    with keras_private.shapes_alone():
+        wide = keras.Sequential([keras.Input((10,)), keras.layers.Dense(10**9)])
+    assert wide.variables[0].shape == (10, 10**9)
+    with keras.StatelessScope():
+        pass  # where it ends, Keras makes the weights that it remembers
+    assert wide.variables[0]._value is None, SAID
+
+
 def test_the_download_of_keras_is_put_back_after_an_application_was_asked() -> None:
     from keras.src.utils import file_utils
 
