@@ -38,7 +38,7 @@ SMALL = SHARED_DISK and small(settings, run.folder)
 
 
 onstart:  # not in dry runs
-    run.end_leftover_jobs()
+    run.begin()
 
 
 container: settings.container

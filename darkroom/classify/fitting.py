@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from darkroom import overrides
 from darkroom.classify import cost, kinds, model_file
 from darkroom.classify.calibration import calibrated
-from darkroom.classify.estimators import Recipe, in_words
+from darkroom.classify.estimators import Recipe, in_words, where
 from darkroom.classify.rows import MappedRows, TrainingRows, stratified_sample
 from darkroom.errors import UserError
 from darkroom.features import predictions
@@ -82,36 +82,29 @@ def fit_classifier(
     classifier, tuning = overrides.chosen(cfg["classifier"], tuned)
     cfg = {**cfg, "classifier": classifier}
     data, notes = _read(features, splits_path, cfg)
-    notes += [tuning] if tuning else []
+    told = [tuning] if tuning else []
     n, width = data.training.x.shape
     expected = cost.forecast(classifier["kind"], n, width)
     if expected.message or (expected.seconds or 0) > 60:
         about = f"about {rough_duration(expected.seconds or 0)}"
         log.info("%s: %s", cfg["name"], expected.message or about)
-    seconds = {}
-    start = time.monotonic()
-    recipe, pipeline = _fit(data, cfg, threads, notes)
-    seconds["fit"] = time.monotonic() - start
-    fitted = model_file.Fitted(
-        pipeline,
-        data.known,
-        data.classes,
-        {
-            "features": data.features.name,
-            "layer": data.features.layer,
-            "made": data.features.made,
-            "classifier": classifier,
-            "dataset": cfg["dataset"],
-            "fold": cfg["fold"],
-            "notes": notes,
-            "versions": model_file.versions(),
-        },
-    )
-    start = time.monotonic()
-    with in_words(recipe.where):
-        rows = MappedRows(data.features.features, data.held)
-        probabilities = fitted.probabilities(rows, threads)
-    seconds["predict"] = time.monotonic() - start
+    seconds = {"fit": 0.0, "predict": 0.0}
+    fitted = _fitted(data, cfg, threads, notes, seconds)
+    probabilities = np.empty((len(data.held), len(data.classes)))
+    validation = data.part == "validation"
+    again = bool(classifier["refit"] and validation.any())
+    now = validation if again else np.ones_like(validation)
+    probabilities[now] = _predicted(fitted, data, data.held[now], cfg, threads, seconds)
+    if again:
+        data, notes = _read(features, splits_path, cfg, validation_too=True)
+        fitted = _fitted(data, cfg, threads, notes, seconds)
+        probabilities[~now] = _predicted(fitted, data, data.held[~now], cfg, threads, seconds)
+        notes.append(
+            f"trained on {n:,} rows to be judged by the validation rows, then again with these, on "
+            f"{len(data.training.y):,}, for the test rows and new pictures"
+        )
+    notes = told + notes
+    fitted.about["notes"] = notes
     fitted.save(model_path)
     predictions.write_predictions(
         predictions_path,
@@ -160,12 +153,10 @@ def validate(
     (V,) true classes, and (V, K) float64 probabilities.
     """
     data, notes = _read(features, splits_path, cfg)
-    recipe, pipeline = _fit(data, cfg, threads, notes)
-    fitted = model_file.Fitted(pipeline, data.known, data.classes, {})
+    seconds = {"fit": 0.0, "predict": 0.0}
+    fitted = _fitted(data, cfg, threads, notes, seconds)
     own = data.part == "validation"
-    with in_words(recipe.where):
-        rows = MappedRows(data.features.features, data.held[own])
-        probabilities = fitted.probabilities(rows, threads)
+    probabilities = _predicted(fitted, data, data.held[own], cfg, threads, seconds)
     return data.label[own], probabilities
 
 
@@ -182,8 +173,16 @@ class _Data:
     label: np.ndarray  # (P,) their true classes
 
 
-def _read(features: str, splits_path: str, cfg: FitClassifier) -> tuple[_Data, list[str]]:
-    """Choose the rows, and read the training rows; with sentences on the choice."""
+def _read(
+    features: str, splits_path: str, cfg: FitClassifier, *, validation_too: bool = False
+) -> tuple[_Data, list[str]]:
+    """Choose the rows, and read the training rows; with sentences on the choice.
+
+    Parameters
+    ----------
+    features, splits_path, cfg : as `fit_classifier` has them.
+    validation_too : train on the validation rows too.
+    """
     classifier = cfg["classifier"]
     kinds.check_settings(cfg["name"], classifier["kind"], classifier["settings"])
     notes: list[str] = []
@@ -192,8 +191,9 @@ def _read(features: str, splits_path: str, cfg: FitClassifier) -> tuple[_Data, l
     row, variant = opened.row, opened.variant
     part, label = table.lookup(row, cfg["fold"])
     part = part.astype(str)
+    trained_on = np.where(part == "validation", "train", part) if validation_too else part
     train = splits.training_rows(
-        row, variant, part, label, balance=cfg["balance"], seed=cfg["balance_seed"]
+        row, variant, trained_on, label, balance=cfg["balance"], seed=cfg["balance_seed"]
     )
     if classifier["max_rows"] and len(train) > classifier["max_rows"]:
         chosen = stratified_sample(label[train], classifier["max_rows"], classifier["seed"])
@@ -245,10 +245,44 @@ def _read(features: str, splits_path: str, cfg: FitClassifier) -> tuple[_Data, l
     ), notes
 
 
-def _fit(
-    data: _Data, cfg: FitClassifier, threads: int, notes: list[str]
-) -> tuple[Recipe, Pipeline]:
-    """The recipe of a classifier and its fitted pipeline; scales the rows of `data` in place."""
+def _fitted(
+    data: _Data, cfg: FitClassifier, threads: int, notes: list[str], seconds: dict[str, float]
+) -> model_file.Fitted:
+    """Fit the classifier; adds to `notes` and to the seconds of `fit`."""
+    start = time.monotonic()
+    pipeline = _fit(data, cfg, threads, notes)
+    seconds["fit"] += time.monotonic() - start
+    about = {
+        "features": data.features.name,
+        "layer": data.features.layer,
+        "made": data.features.made,
+        "classifier": cfg["classifier"],
+        "dataset": cfg["dataset"],
+        "fold": cfg["fold"],
+        "notes": notes,
+        "versions": model_file.versions(),
+    }
+    return model_file.Fitted(pipeline, data.known, data.classes, about)
+
+
+def _predicted(
+    fitted: model_file.Fitted,
+    data: _Data,
+    held: np.ndarray,
+    cfg: FitClassifier,
+    threads: int,
+    seconds: dict[str, float],
+) -> np.ndarray:
+    """Probabilities of rows at these positions; adds to the seconds of `predict`."""
+    start = time.monotonic()
+    with in_words(where(cfg["name"])):
+        found = fitted.probabilities(MappedRows(data.features.features, held), threads)
+    seconds["predict"] += time.monotonic() - start
+    return found
+
+
+def _fit(data: _Data, cfg: FitClassifier, threads: int, notes: list[str]) -> Pipeline:
+    """The fitted pipeline of a classifier; scales the rows of `data` in place."""
     rows = data.training
     recipe = Recipe.of(cfg["classifier"], rows.classes, cfg["name"])
     # One thread of linear algebra: with more, the order of sums would change. Cores are used
@@ -266,10 +300,12 @@ def _fit(
         notes.append(
             f"stopped after max_iter = {limit} iterations, before convergence: raise max_iter"
         )
+    if recipe.by_variance:
+        notes.append(f"C = {estimator.C:.3g}, by the variance of the features")
     if recipe.pca is not None:
         pca = steps[-1][1]
         notes.append(f"PCA: {pca.n_components_} components of {len(pca.mean_)} features")
-    return recipe, Pipeline([*steps, ("classifier", last)])
+    return Pipeline([*steps, ("classifier", last)])
 
 
 def _fit_steps(steps: Iterable[tuple[str, Any]], x: np.ndarray) -> np.ndarray:

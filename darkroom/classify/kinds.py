@@ -20,6 +20,7 @@ class ClassifierSettings(TypedDict):
     max_rows : size of the stratified sample of training rows; None: all rows.
     memory_mb : memory for the training features (10^6 bytes); above it, a stratified sample.
     seed : random seed.
+    refit : fit again to training and validation rows.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class ClassifierSettings(TypedDict):
     max_rows: int | None
     memory_mb: int
     seed: int
+    refit: bool
 
 
 # Settings of each estimator that a user may change: not those in OWN, which the rest of the

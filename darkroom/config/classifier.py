@@ -63,6 +63,10 @@ class Classifier(Strict):
         description="beyond this, training learns from a stratified sample of rows whose features fit, and the report says so",
     )
     seed: NonNegativeInt = 0
+    refit: bool = Field(
+        False,
+        description="once the validation rows have served to choose, fit again to training and validation rows: for the test rows and new pictures",
+    )
     tune: TuneClassifier | None = None
 
     @model_validator(mode="after")

@@ -93,6 +93,30 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def heads_alone(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A configuration in which a network that was put on a backbone has not the layers of config.yaml.
+
+    Those are convolutions over pixels: `models: {cnn: {backbone: mobilenet}}` names none, so it means none.
+
+    Parameters
+    ----------
+    config : the merged configuration, not yet checked.
+    defaults : config.yaml.
+    """
+    models, known = config.get("models"), defaults.get("models")
+    if not isinstance(models, dict) or not isinstance(known, dict):
+        return config
+    found = {
+        name: model | {"layers": []}
+        if isinstance(model, dict)
+        and model.get("backbone") is not None
+        and model.get("layers") == known.get(name, {}).get("layers")
+        else model
+        for name, model in models.items()
+    }
+    return {**config, "models": found}
+
+
 def written_at(config: dict[str, Any], location: list[Any]) -> list[Any]:
     """The place in the written configuration of a place in the expanded one.
 

@@ -22,6 +22,7 @@ from darkroom.config.dataset import BACKBONE_VIEW, Dataset, View
 from darkroom.config.forms import NAME, Strict
 from darkroom.config.messages import in_words
 from darkroom.config.model import Model
+from darkroom.config.recipe import Chosen
 from darkroom.config.removed import REMOVED
 from darkroom.errors import UserError, nearest
 from darkroom.names import run_name
@@ -91,7 +92,15 @@ class Settings(Strict):
 
     data: str | None = Field(
         None,
-        description="a source to run by itself, with every default: --config data=FOLDER",
+        description="a source to run by itself, by a recipe: --config data=FOLDER",
+    )
+    recipe: Literal["auto", "transfer", "scratch", "both"] = Field(
+        "auto",
+        description="what `data` runs: transfer: classifiers on the features of a pretrained network; scratch: a network of its own; auto: scratch for images of up to 32 pixels, else transfer",
+    )
+    budget: Literal["quick", "good", "best"] = Field(
+        "quick",
+        description="what `data` may take: good: a larger pretrained network, or three seeds; best: it is also fine-tuned, or trained three times as long",
     )
     mirror: str | None = Field(
         None, description="folder where files are looked for before they are downloaded"
@@ -129,6 +138,7 @@ class Settings(Strict):
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
     _views: dict[tuple[str, str], View] = PrivateAttr(default_factory=dict)
+    _chosen: Chosen | None = PrivateAttr(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -146,6 +156,14 @@ class Settings(Strict):
         datasets[name] = {**(datasets.get(name) or {}), "source": source}
         run = {**(value.get("run") or {}), "datasets": [name]}
         return {**value, "datasets": datasets, "run": run}
+
+    @model_validator(mode="after")
+    def _recipe(self) -> Self:
+        if self.data is None:
+            for key in ("recipe", "budget"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"{key}: it chooses what `data` runs, and there is no data")
+        return self
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -202,13 +220,16 @@ class Settings(Strict):
         return self
 
     @classmethod
-    def load(cls, config: dict[str, Any], files: list[str] | None = None) -> Settings:
+    def load(
+        cls, config: dict[str, Any], files: list[str] | None = None, chosen: Chosen | None = None
+    ) -> Settings:
         """Check a merged configuration.
 
         Parameters
         ----------
         config : the merged mapping, as Snakemake hands it over.
         files : the YAML files it was merged from, in order, to name file and line.
+        chosen : the recipe that it has settings of.
 
         Raises
         ------
@@ -216,10 +237,17 @@ class Settings(Strict):
             One line per mistake: file and line, key, value, what is allowed.
         """
         try:
-            return cls.model_validate(config)
+            settings = cls.model_validate(config)
         except ValidationError as error:
             written = partial(compare.written_at, config)
             raise UserError(in_words(error, cls, files or [], written, REMOVED)) from None
+        settings._chosen = chosen
+        return settings
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """The recipe of a run of `data`."""
+        return self._chosen
 
     # -- what a data set consists of
 

@@ -12,9 +12,12 @@ from darkroom import ROOT
 from darkroom.config.compare import merged
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
+from darkroom.workflow import recipe
 
 
-def read(files: Sequence[str], values: Mapping[str, Any], root: Path = ROOT) -> Settings:
+def read(
+    files: Sequence[str], values: Mapping[str, Any], root: Path = ROOT, folder: Path = Path()
+) -> Settings:
     """Read and check the settings.
 
     Parameters
@@ -22,6 +25,7 @@ def read(files: Sequence[str], values: Mapping[str, Any], root: Path = ROOT) -> 
     files : settings on top of config.yaml, in the order of merging.
     values : on top of these.
     root : the project's folder.
+    folder : the working directory of a run.
 
     Raises
     ------
@@ -29,6 +33,7 @@ def read(files: Sequence[str], values: Mapping[str, Any], root: Path = ROOT) -> 
         A file that cannot be read or holds no settings; settings that are not valid.
     """
     config: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     named = [str(root / "config.yaml"), *files]
     for file in named:
         try:
@@ -40,4 +45,7 @@ def read(files: Sequence[str], values: Mapping[str, Any], root: Path = ROOT) -> 
         if not isinstance(found, dict):
             raise UserError(f"{file}: holds no mapping of settings")
         config = merged(config, found)
-    return Settings.load(merged(config, dict(values)), files=named)
+        defaults = defaults or config
+    config = merged(config, dict(values))
+    chosen = recipe.choose(config, defaults, folder)
+    return Settings.load(recipe.applied(config, defaults, chosen), files=named, chosen=chosen)

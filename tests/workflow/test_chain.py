@@ -58,9 +58,14 @@ def test_a_folder_by_its_name_alone(workspace: Workspace) -> None:
     """`--config data=FOLDER` needs no file of settings."""
     workspace.config = {}
     jobs = workspace.pending("--config", "data=pictures")
+    assert jobs["train_model"] == 1 and jobs["fit_classifier"] == 2
+    jobs = workspace.pending("--config", "data=pictures", "budget=good")
     assert jobs["train_model"] == 3 and jobs["fit_classifier"] == 6
+    assert not (workspace.root / "results/pictures").exists()
     assert workspace.pending("download", "--config", "data=pictures") == {"download_source": 1}
     workspace.run("download", "--config", "data=pictures")
+    kept = json.loads((workspace.root / "results/pictures/recipe.json").read_text())
+    assert kept["chosen"]["recipe"] == "scratch" and "22×20 pixels" in kept["chosen"]["why"]
     assert json.loads((workspace.root / "data/pictures/source.json").read_text())["files"] == 48
 
 

@@ -54,7 +54,7 @@ def examine(
     """
     checked, refused = None, ""
     try:
-        checked = read(files, values or {}, root)
+        checked = read(files, values or {}, root, folder or Path())
     except UserError as error:
         refused = str(error)
     asked = Asked(checked, refused, folder or Path.cwd(), root, files, values or {})

@@ -109,6 +109,36 @@ def test_absent_classes_get_probability_zero(tmp_path, kind, gone):
     assert right[known].mean() > 0.9
 
 
+def test_refit_learns_from_the_validation_rows_once_they_have_judged(case):
+    once, again = case.fit("knn", tag="once"), case.fit("knn", tag="again", refit=True)
+    validation = (once.table["part"] == "validation").to_numpy()
+    assert np.array_equal(once.p[validation], again.p[validation])
+    assert not np.array_equal(once.p[~validation], again.p[~validation])
+    assert again.accuracy >= once.accuracy
+    both = case.table["holdout"].isin(["train", "validation"]).sum()
+    assert model_file.load(again.model).pipeline[-1].n_samples_fit_ == both
+    assert f"then again with these, on {both:,}" in again.notes
+    assert list(again.table["row"]) == list(once.table["row"])
+
+
+def test_refit_without_validation_rows_is_one_fit(tmp_path):
+    x, label = digits()
+    part = np.where(np.arange(len(x)) % 3, "train", "test")
+    plain = Case(tmp_path, x, label, part)
+    once, again = plain.fit("knn"), plain.fit("knn", tag="again", refit=True)
+    assert np.array_equal(once.p, again.p) and "again" not in again.notes
+
+
+def test_a_logistic_regression_is_as_free_whatever_the_number_of_features(case):
+    result = case.fit("logistic_regression", scale=False)
+    fitted = model_file.load(result.model).pipeline[-1]
+    train = case.x[(case.table["holdout"] == "train").to_numpy()]
+    assert np.isclose(fitted.C, 16 / train.var(axis=0).sum(), rtol=1e-4)
+    assert f"C = {fitted.C:.3g}, by the variance of the features" in result.notes
+    own = case.fit("logistic_regression", tag="own", settings={"C": 3.0})
+    assert model_file.load(own.model).pipeline[-1].C == 3 and "variance" not in own.notes
+
+
 def test_one_class_or_no_rows(tmp_path):
     x, label = digits()
     part = np.where(label == "0", "train", "test")

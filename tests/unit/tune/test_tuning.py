@@ -171,7 +171,7 @@ def test_the_training_takes_what_was_chosen(
 
 KNN: dict[str, Any] = {
     "kind": "knn", "scale": None, "pca": None, "settings": {"n_neighbors": 3},
-    "max_rows": None, "memory_mb": 2000, "seed": 0,
+    "max_rows": None, "memory_mb": 2000, "seed": 0, "refit": False,
 }  # fmt: skip
 NEIGHBOURS = {"settings.n_neighbors": [1, 3, 9, 400], "settings.weights": ["uniform", "distance"]}
 

@@ -1,0 +1,177 @@
+"""The recipe of a run of `data`: chosen before the graph is built, and kept with its results.
+
+So a second run has the same graph, also after images were added, on a machine with another GPU,
+or without the source. Another `recipe`, `budget` or source chooses anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from darkroom.config.compare import heads_alone
+from darkroom.config.recipe import (
+    BUDGETS,
+    LEAST_SIDE,
+    RECIPES,
+    TINY,
+    Chosen,
+    backbone,
+    in_place_of_defaults,
+)
+from darkroom.config.settings import source_name
+from darkroom.errors import UserError
+from darkroom.machine import disk
+from darkroom.sources import mirror as mirror_folder
+from darkroom.workflow.resources import gpus_of_a_job
+
+LISTS = ("models", "features", "classifiers")
+ANSWER_SECONDS = 10  # that a server has to answer
+
+
+def place(config: Mapping[str, Any], folder: Path) -> Path:
+    """Where the recipe of a run is kept."""
+    return folder / "results" / source_name(str(config["data"])) / "recipe.json"
+
+
+def choose(
+    config: Mapping[str, Any], defaults: Mapping[str, Any], folder: Path, *, look: bool = True
+) -> Chosen | None:
+    """The recipe of a run: the one that is kept, or a new one.
+
+    Parameters
+    ----------
+    config : the merged configuration, not yet checked.
+    defaults : config.yaml.
+    folder : of data/ and results/.
+    look : whether the source may be looked at: not where jobs have other disks than this process.
+
+    Returns
+    -------
+    None where nothing is to be chosen: without `data`; where `run` names its own models, features
+    or classifiers, or a setting of a network is changed and no recipe named; where these settings are
+    not valid, which their check says.
+
+    Raises
+    ------
+    UserError
+        `recipe` or `budget` beside a `run` with lists of its own; a source that is not there.
+    """
+    if not config.get("data") or not isinstance(config.get("run"), Mapping):
+        return None
+    asked = _asked(config)
+    if asked["recipe"] not in RECIPES or asked["budget"] not in BUDGETS:
+        return None
+    own = [f"run.{key}" for key in LISTS if config["run"].get(key) != defaults["run"].get(key)]
+    if own:
+        if asked["recipe"] != "auto" or asked["budget"] != defaults["budget"]:
+            raise UserError(
+                f"recipe and budget choose what runs, and {own[0]} names it: leave one of them out"
+            )
+        return None
+    if asked["recipe"] == "auto" and config.get("models") != defaults.get("models"):
+        return None
+    kept = _kept(place(config, folder), asked)
+    return kept or _new(asked, config.get("gpus", "auto"), look)
+
+
+def applied(
+    config: Mapping[str, Any], defaults: Mapping[str, Any], chosen: Chosen | None
+) -> dict[str, Any]:
+    """The configuration with the settings of a recipe, where it has defaults.
+
+    A network on a backbone has the layers that were written for it, and none of config.yaml's.
+    """
+    if chosen is not None:
+        recipe = chosen.settings(source_name(str(config["data"])))
+        config = in_place_of_defaults(config, defaults, recipe)
+    return heads_alone(dict(config), dict(defaults))
+
+
+def keep(config: Mapping[str, Any], folder: Path, chosen: Chosen) -> None:
+    """Keep the recipe of a run with its results."""
+    file = place(config, folder)
+    asked = _asked(config)
+    if _kept(file, asked) == chosen:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"asked": asked, "chosen": asdict(chosen)}, indent=1)
+    with disk.whole(file) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def check_weights(chosen: Chosen, mirror: str | None, folder: Path) -> None:
+    """Check that the weights of the pretrained network can be had.
+
+    Raises
+    ------
+    UserError
+        They are not here, not in the mirror, and their server does not answer.
+    """
+    network = chosen.pretrained
+    if network is None or (folder / "data" / "weights" / f"{network.name}.h5").exists():
+        return
+    if mirror_folder.find(mirror, [network.file]) is not None or _answers(network.address):
+        return
+    kind = "sha256" if len(network.digest) == 64 else "md5"
+    raise UserError(
+        f"The weights of {network.words} are not here, and {network.address} does not answer: "
+        f"{mirror_folder.hint(mirror, network.file, 'that file')} ({kind} {network.digest}); or train a "
+        "network of your own without it: recipe=scratch"
+    )
+
+
+def _asked(config: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "data": str(config["data"]),
+        "recipe": config.get("recipe", "auto"),
+        "budget": config.get("budget", "quick"),
+    }
+
+
+def _kept(file: Path, asked: Mapping[str, str]) -> Chosen | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return Chosen(**found["chosen"]) if found["asked"] == dict(asked) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _new(asked: Mapping[str, str], gpus: Any, look: bool) -> Chosen:
+    recipe: Any = asked["recipe"]
+    budget: Any = asked["budget"]
+    seen = None
+    if look:
+        from darkroom.workflow.sample import sample
+
+        seen = sample(asked["data"])
+    view = None
+    if seen is None:
+        why = "the images are not here yet to be looked at"
+    else:
+        why = f"the images have about {seen.width}×{seen.height} pixels"
+        if max(seen.width, seen.height) <= TINY:
+            side = max(seen.width, seen.height, LEAST_SIDE)
+            view = {"size": side, "color": "gray" if seen.gray else "rgb"}
+    if recipe == "auto":
+        recipe = "scratch" if view else "transfer"
+    else:
+        why = "recipe says so"
+    network = None
+    if recipe != "scratch":
+        count = gpus_of_a_job(gpus) if gpus == "auto" or isinstance(gpus, int) else 0
+        network = backbone(budget, count).name
+    return Chosen(recipe, budget, why, network, None if recipe == "transfer" else view)
+
+
+def _answers(address: str) -> bool:
+    """Whether a server has a file; proxies of the environment are used."""
+    import requests
+
+    try:
+        return requests.head(address, timeout=ANSWER_SECONDS, allow_redirects=True).ok
+    except requests.RequestException:
+        return False

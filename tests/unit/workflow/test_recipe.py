@@ -1,0 +1,244 @@
+"""What `data` by itself runs, and that it is kept."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from darkroom import ROOT
+from darkroom.config.recipe import (
+    EFFICIENTNET,
+    EFFICIENTNET_V2,
+    MOBILENET,
+    Chosen,
+    in_place_of_defaults,
+)
+from darkroom.config.settings import Settings
+from darkroom.errors import UserError
+from darkroom.workflow import recipe
+from darkroom.workflow.sample import Sample, sample, spread
+
+DEFAULTS = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def pictures(folder: Path, width: int, height: int, *, color: bool = True) -> str:
+    for kind in ("cats", "dogs"):
+        (folder / kind).mkdir(parents=True)
+        for i in range(3):
+            pixels = np.full((height, width, 3) if color else (height, width), 9 * i, np.uint8)
+            cv2.imwrite(str(folder / kind / f"{i}.png"), pixels)
+    return str(folder)
+
+
+def settled(folder: Path, **given: Any) -> Settings:
+    """The settings of a run with `--config` of these values."""
+    config = in_place_of_defaults(given, {}, DEFAULTS)
+    chosen = recipe.choose(config, DEFAULTS, folder)
+    return Settings.load(recipe.applied(config, DEFAULTS, chosen), chosen=chosen)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> str:
+    return pictures(tmp_path / "photos", 50, 40)
+
+
+class TestChoice:
+    def test_photographs_are_transferred(self, tmp_path: Path, photos: str) -> None:
+        settings = settled(tmp_path, data=photos, gpus=0)
+        assert settings.models_of("photos") == []
+        assert settings.fits_of("photos") == [
+            ("mobilenet", "svm"), ("mobilenet", "logistic_regression"),
+        ]  # fmt: skip
+        assert settings.classifiers["svm"].refit and settings.classifiers["svm"].settings == {
+            "C": 10
+        }
+        view = settings.view_of("photos", "mobilenet")
+        assert (view.size, view.color, view.resize) == (224, "rgb", "pad")
+        assert settings.features["mobilenet"].sha256 == MOBILENET.digest
+        assert settings.chosen is not None and "50×40 pixels" in settings.chosen.why
+
+    def test_tiny_images_are_learned_from_scratch_at_their_size(self, tmp_path: Path) -> None:
+        source = pictures(tmp_path / "tiny", 28, 20, color=False)
+        settings = settled(tmp_path, data=source)
+        assert settings.runs_of("tiny") == ["cnn-seed0"]
+        view = settings.view_of("tiny", "cnn")
+        assert (view.size, view.color) == (28, "gray")
+        assert not settings.backbones_of("tiny")
+
+    def test_a_named_recipe(self, tmp_path: Path, photos: str) -> None:
+        assert settled(tmp_path, data=photos, recipe="scratch").runs_of("photos") == ["cnn-seed0"]
+        both = settled(tmp_path, data=photos, recipe="both", gpus=0)
+        assert {f for f, _ in both.fits_of("photos")} == {"cnn-seed0", "mobilenet"}
+        assert both.view_of("photos", "cnn").size == 64
+
+    def test_budgets(self, tmp_path: Path, photos: str) -> None:
+        def networks(**given: Any) -> list[str]:
+            return settled(tmp_path, data=photos, **given).backbones_of("photos")
+
+        assert networks(gpus=1) == networks(gpus=0, budget="good") == ["efficientnet"]
+        assert networks(gpus=1, budget="good") == ["efficientnet_v2"]
+        best = settled(tmp_path, data=photos, gpus=0, budget="best")
+        assert best.models_of("photos") == ["fine_tuned"] and len(best.runs_of("photos")) == 3
+        three = settled(tmp_path, data=photos, recipe="scratch", budget="good")
+        assert len(three.runs_of("photos")) == 3
+
+    def test_a_source_that_is_not_here(self, tmp_path: Path) -> None:
+        settings = settled(tmp_path, data="https://host/flowers.zip", gpus=0)
+        assert settings.backbones_of("flowers") == ["mobilenet"]
+        assert settings.chosen is not None and "not here yet" in settings.chosen.why
+
+    def test_without_data_nothing_changes(self, tmp_path: Path) -> None:
+        settings = settled(tmp_path)
+        assert settings == Settings.load(DEFAULTS) and settings.chosen is None
+        assert len(settings.runs_of("digits")) == 3
+
+
+class TestSettingsOfOnesOwn:
+    """What a person writes stands; a recipe takes the place of defaults alone."""
+
+    def test_they_stand(self, tmp_path: Path, photos: str) -> None:
+        settings = settled(
+            tmp_path, data=photos, gpus=0,
+            classifiers={"svm": {"settings": {"C": 1}, "refit": False}},
+            datasets={"photos": {"view": {"resize": "crop"}, "split": {"folds": 5}}},
+        )  # fmt: skip
+        assert settings.classifiers["svm"].settings == {"C": 1}
+        assert not settings.classifiers["svm"].refit
+        assert settings.view_of("photos", "mobilenet").resize == "crop"
+        assert len(settings.folds_of("photos")) == 5
+
+    def test_lists_and_networks_of_ones_own_run(self, tmp_path: Path, photos: str) -> None:
+        own = settled(tmp_path, data=photos, run={"features": ["hog"]})
+        assert own.models_of("photos") == ["cnn"] and own.features_of("photos") == ["hog"]
+        own = settled(tmp_path, data=photos, models={"cnn": {"epochs": 2}})
+        assert own.runs_of("photos") == ["cnn-seed0", "cnn-seed1", "cnn-seed2"]
+        with pytest.raises(UserError, match=r"run\.models names it"):
+            settled(tmp_path, data=photos, recipe="transfer", run={"models": []})
+
+    def test_a_recipe_without_data_is_a_mistake(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="there is no data"):
+            settled(tmp_path, recipe="scratch")
+        with pytest.raises(UserError, match="recipe"):
+            settled(tmp_path, data="photos", recipe="transfr")
+
+
+class TestBackbones:
+    def test_a_network_on_a_backbone_has_no_layers_of_the_default(self, tmp_path: Path) -> None:
+        given = {"run": {"models": ["cnn"]}, "features": {"small": MOBILENET.features()}}
+        settings = settled(tmp_path, **given, models={"cnn": {"backbone": "small"}})
+        assert settings.models["cnn"].layers == []
+        own = {"cnn": {"backbone": "small", "layers": [{"dense": 9}]}}
+        assert len(settled(tmp_path, **given, models=own).models["cnn"].layers) == 1
+
+    def test_heads_on_one_frozen_backbone_share_its_features(self, tmp_path: Path) -> None:
+        settings = settled(
+            tmp_path, run={"models": ["top"]}, features={"small": MOBILENET.features()},
+            models={"top": {"backbone": "small", "layers": [{"dropout": 0.3}],
+                             "optimizer": ["sgd", "momentum", "adam"]}},
+        )  # fmt: skip
+        assert len(settings.runs_of("digits")) == 3
+        assert settings.fits_of("digits") == [("small", "svm"), ("small", "random_forest")]
+
+
+class TestItIsKept:
+    def keep(self, folder: Path, **given: Any) -> None:
+        chosen = settled(folder, **given).chosen
+        assert chosen is not None
+        recipe.keep(given, folder, chosen)
+
+    def test_for_other_images_and_another_machine(self, tmp_path: Path, photos: str) -> None:
+        self.keep(tmp_path, data=photos, gpus=0)
+        for path in Path(photos).rglob("*.png"):
+            cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+        assert settled(tmp_path, data=photos, gpus=1).backbones_of("photos") == ["mobilenet"]
+        assert settled(tmp_path, data=photos, budget="good").runs_of("photos")  # now they are tiny
+        assert settled(tmp_path, data=photos, recipe="scratch", gpus=1).models_of("photos") == [
+            "cnn"
+        ]
+
+    def test_a_file_of_no_sense_is_chosen_anew(self, tmp_path: Path, photos: str) -> None:
+        self.keep(tmp_path, data=photos, gpus=0)
+        file = tmp_path / "results/photos/recipe.json"
+        assert json.loads(file.read_text())["chosen"]["recipe"] == "transfer"
+        file.write_text("{")
+        assert settled(tmp_path, data=photos, gpus=1).backbones_of("photos") == ["efficientnet"]
+
+
+class TestWeights:
+    chosen = Chosen("transfer", "quick", "", "mobilenet")
+
+    def test_no_network_is_one_sentence(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recipe, "_answers", lambda address: False)
+        with pytest.raises(UserError) as refused:
+            recipe.check_weights(self.chosen, None, tmp_path)
+        for part in (
+            MOBILENET.file,
+            MOBILENET.address,
+            MOBILENET.digest,
+            "recipe=scratch",
+            "mirror",
+        ):
+            assert part in str(refused.value)
+
+    def test_at_hand(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(recipe, "_answers", lambda address: pytest.fail("the network is used"))
+        (tmp_path / MOBILENET.file).touch()
+        recipe.check_weights(self.chosen, str(tmp_path), tmp_path)
+        (tmp_path / "data/weights").mkdir(parents=True)
+        (tmp_path / "data/weights/mobilenet.h5").touch()
+        recipe.check_weights(self.chosen, None, tmp_path)
+        recipe.check_weights(Chosen("scratch", "quick", ""), None, tmp_path)
+
+    def test_a_server_that_does_not_answer(self) -> None:
+        assert not recipe._answers("http://127.0.0.1:9/file.h5")
+
+    def test_they_are_those_that_keras_asks_for(self) -> None:
+        from darkroom.train import backbones
+
+        for network in (MOBILENET, EFFICIENTNET, EFFICIENTNET_V2):
+            found = backbones.official(network.application, dict(network.settings), (224, 224, 3))
+            assert (found.address, found.name) == (network.address, network.file)
+            assert found.digest in (None, network.digest)
+
+
+class TestSample:
+    def test_a_folder_an_archive_and_array_files(self, tmp_path: Path) -> None:
+        folder = Path(pictures(tmp_path / "a", 50, 40))
+        (folder / "cats/broken.png").write_bytes(b"no image")
+        assert sample(str(folder)) == Sample(6, 50, 40, False)
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            for path in sorted(folder.rglob("*.png")):
+                archive.write(path, path.relative_to(folder))
+        assert sample(str(tmp_path / "a.zip")) == Sample(6, 50, 40, False)
+        arrays = tmp_path / "mnist"
+        arrays.mkdir()
+        for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+            (arrays / name).touch()
+        assert sample(str(arrays)) == Sample(0, 28, 28, True)
+
+    def test_a_tar_file(self, tmp_path: Path) -> None:
+        import tarfile
+
+        pictures(tmp_path / "a", 50, 40)
+        with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+            archive.add(tmp_path / "a", "a")
+        assert sample(str(tmp_path / "a.tar.gz")) == Sample(6, 50, 40, False)
+
+    def test_nothing_to_look_at(self, tmp_path: Path) -> None:
+        assert sample("https://host/a.zip") is None
+        (tmp_path / "empty").mkdir()
+        assert sample(str(tmp_path / "empty")) is None
+        assert sample("bundled:digits") == Sample(0, 8, 8, True)
+
+    def test_at_equal_distances(self) -> None:
+        assert spread([str(i) for i in range(100)], 4) == ["0", "25", "50", "75"]
+        assert spread(["a", "b"], 4) == ["a", "b"]
