@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from darkroom.config.forms import OneOf, Strict, one_group
+from darkroom.config.forms import Label, Name, OneOf, Strict, composed, name, one_group
 from darkroom.errors import UserError
 from darkroom.sources.addresses import addresses
 
@@ -78,17 +78,25 @@ class Layout(Strict):
         "auto",
         description="folders: class folders, below split folders or not; table: a CSV; pattern: regular expressions",
     )
-    root: str | None = Field(
+    class_level: Literal["auto", "outer", "inner"] = Field(
+        "auto",
+        description="which of two levels of folders are the classes, where both could be: the outer or the inner",
+    )
+    root: Name | None = Field(
         None, description="folder of the source to look in (Data, say); auto finds it"
     )
     ignore: list[str] = Field(
         [], description="glob patterns of paths to leave out, e.g. '*/masks/*'"
     )
-    table: str | None = Field(None, description="the CSV, relative to the root")
-    path_column: str | None = None
-    label_column: str | None = None
-    split_column: str | None = None
-    group_column: str | None = None
+    table: Name | list[Name] | None = Field(
+        None, description="the CSV, relative to the root; or a list of CSVs that are read together"
+    )
+    path_column: Name | None = None
+    label_column: Name | list[Name] | None = Field(
+        None, description="a column of labels; or a list of columns of 0 and 1, one a label"
+    )
+    split_column: Name | None = None
+    group_column: Name | None = None
     label: str | None = Field(
         None, description="regular expression on the path; its group 1 is the label"
     )
@@ -144,7 +152,7 @@ class Split(Strict):
     )
     stratify: bool = True
     seed: NonNegativeInt = 0
-    quotas: dict[str, dict[Part, NonNegativeInt | Literal["rest"]]] = Field(
+    quotas: dict[Label, dict[Part, NonNegativeInt | Literal["rest"]]] = Field(
         {},
         description="images per class and part, e.g. {COVID: {train: 300, test: rest}}",
     )
@@ -152,9 +160,9 @@ class Split(Strict):
     @field_validator("quotas")
     @classmethod
     def _one_rest(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name, parts in value.items():
+        for label, parts in value.items():
             if list(parts.values()).count("rest") > 1:
-                raise ValueError(f"class {name}: only one part may be 'rest'")
+                raise ValueError(f"class {label}: only one part may be 'rest'")
         return value
 
 
@@ -237,7 +245,7 @@ class Augment(Strict):
     """Stored variants of training images, and the balance of classes in training."""
 
     variants: list[Variant] = []
-    classes: list[str] | None = Field(None, description="classes to make variants of; unset: all")
+    classes: list[Label] | None = Field(None, description="classes to make variants of; unset: all")
     balance: PositiveInt | Literal["largest"] | None = Field(
         None,
         description="training images wanted of each class: originals first, then variants",
@@ -251,7 +259,7 @@ SHA256 = r"^[0-9a-fA-F]{64}$"
 Digest = Annotated[str, Field(json_schema_extra={"pattern": SHA256})]
 
 
-_NAME: JsonValue = {"type": ["string", "number", "boolean"]}
+_NAME: JsonValue = {"type": ["string", "number"]}
 _NAMES: JsonValue = {"type": "array", "items": _NAME}
 # The forms of `classes` in the JSON schema.
 CLASSES: JsonValue = [
@@ -301,18 +309,18 @@ class Dataset(Strict):
         0.5,
         description="two classes: the second is predicted from this probability on; or the score of the validation rows that the threshold maximises",
     )
-    models: list[str] | None = Field(None, description="unset: run.models")
-    features: list[str] | None = Field(None, description="unset: run.features")
-    classifiers: list[str] | None = Field(None, description="unset: run.classifiers")
+    models: list[Name] | None = Field(None, description="unset: run.models")
+    features: list[Name] | None = Field(None, description="unset: run.features")
+    classifiers: list[Name] | None = Field(None, description="unset: run.classifiers")
 
     @field_validator("classes", mode="before")
     @classmethod
     def _classes(cls, value: Any) -> Any:
         if isinstance(value, list):
-            return {str(v): [str(v)] for v in value}
+            value = {name(v): [v] for v in value}
         if isinstance(value, dict):
             return {
-                str(k): [str(x) for x in v] if isinstance(v, list) else [str(v)]
+                composed(name(k)): [composed(name(x)) for x in (v if isinstance(v, list) else [v])]
                 for k, v in value.items()
             }
         return value

@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cached_property
-from typing import Any, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+
+
+def name(value: Any) -> Any:
+    """A name as it was written, as far as YAML leaves it: numbers become text.
+
+    Raises
+    ------
+    ValueError
+        The value is none that a name is written as.
+    """
+    if isinstance(value, (str, list, dict)):
+        return value  # checked as text by its type
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(
+        f"a name that YAML reads as {value!r}: put it in quotes, as in 'no', 'yes', 'null', '2024-01-31'"
+    )
+
+
+def composed(label: str) -> str:
+    """The Unicode form (NFC) in which labels are compared."""
+    return unicodedata.normalize("NFC", label)
+
+
+Name = Annotated[str, BeforeValidator(name, json_schema_input_type=str | float)]
+"""Text that may look like a number."""
+
+Label = Annotated[Name, AfterValidator(composed)]
+"""Name of a class."""
 
 
 def one_group(pattern: str | None) -> str | None:

@@ -54,7 +54,7 @@ def _line_of(
     written: Written,
     removed: Mapping[str, str],
 ) -> str:
-    read = [p for p in error["loc"] if not _is_union_tag(p)]
+    read = [p for p in error["loc"] if not _is_union_tag(p) and p != "[key]"]
     location = written(read)
     path = _dotted(location)
     kind, value = error["type"], error.get("input")
@@ -74,6 +74,8 @@ def _line_of(
     if kind == "missing":
         return f"{where}{path}: a value is needed here"
     message = message[:1].lower() + message[1:]
+    if value is None and kind in ("model_type", "dict_type", "list_type"):
+        return f"{where}{path} is null: leave it out for its default"
     if kind == "value_error" and not isinstance(value, (str, int, float)):
         return f"{where}{path + ': ' if path else ''}{message}"
     return f"{where}{path} is {value!r}: {message}"
@@ -90,7 +92,8 @@ def _is_union_tag(part: Any) -> bool:
 def _dotted(location: list[Any]) -> str:
     out = ""
     for part in location:
-        out += f"[{part}]" if isinstance(part, int) else f"{'.' if out else ''}{part}"
+        number = isinstance(part, int) and not isinstance(part, bool)
+        out += f"[{part}]" if number else f"{'.' if out else ''}{part}"
     return out
 
 

@@ -19,7 +19,7 @@ from pydantic import (
 from darkroom.config import compare
 from darkroom.config.classifier import Classifier, FeatureSet
 from darkroom.config.dataset import BACKBONE_VIEW, Dataset, View
-from darkroom.config.forms import NAME, Strict
+from darkroom.config.forms import NAME, Name, Strict
 from darkroom.config.messages import in_words
 from darkroom.config.model import Model
 from darkroom.config.recipe import Chosen
@@ -44,10 +44,10 @@ RESERVED = {
 class Run(Strict):
     """What a run makes, by the names of the other sections."""
 
-    datasets: list[str] = Field(min_length=1)
-    models: list[str] = []
-    features: list[str] = []
-    classifiers: list[str] = []
+    datasets: list[Name] = Field(min_length=1)
+    models: list[Name] = []
+    features: list[Name] = []
+    classifiers: list[Name] = []
 
 
 class Evaluate(Strict):
@@ -90,7 +90,7 @@ class Report(Strict):
 class Settings(Strict):
     """The whole configuration, checked; `stages` has what each stage reads of it."""
 
-    data: str | None = Field(
+    data: Name | None = Field(
         None,
         description="a source to run by itself, by a recipe: --config data=FOLDER",
     )
@@ -127,11 +127,11 @@ class Settings(Strict):
         description="with --sdm apptainer, the image that each stage runs in: a .sif file, docker://…; envs/Containerfile builds one",
     )
     run: Run
-    datasets: dict[str, Dataset]
-    models: dict[str, Model] = {}
-    features: dict[str, FeatureSet] = {}
-    classifiers: dict[str, Classifier] = {}
-    predict: dict[str, Predict] = Field(
+    datasets: dict[Name, Dataset]
+    models: dict[Name, Model] = {}
+    features: dict[Name, FeatureSet] = {}
+    classifiers: dict[Name, Classifier] = {}
+    predict: dict[Name, Predict] = Field(
         {},
         description="{NAME: folder}: results/{dataset}/predictions/NAME.csv is then a target",
     )
@@ -153,7 +153,9 @@ class Settings(Strict):
         source = str(value["data"])
         name = source_name(source)
         datasets = dict(value.get("datasets") or {})
-        datasets[name] = {**(datasets.get(name) or {}), "source": source}
+        if name in datasets:  # an entry of config.yaml, with settings that are not for this source
+            name = f"data_{name}"
+        datasets[name] = {"source": source}
         run = {**(value.get("run") or {}), "datasets": [name]}
         return {**value, "datasets": datasets, "run": run}
 

@@ -1,98 +1,72 @@
-"""Labels and given splits from class folders, or from the beginnings of file names."""
+"""Labels and given splits from class folders, or from the beginnings of file names.
+
+The rule: class folders are the lowest level of folders whose names come again below their
+siblings; else the first level with several folders. A level above them is a split where its
+words say so; else a source (sites, versions, dates), or patients, which are kept together in a
+split. What the names leave open is a `doubt`, with the setting for each reading.
+docs/data.md has examples.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from darkroom.errors import UserError
-from darkroom.index.listing import (
-    Listing,
-    Rows,
-    few,
-    given_part,
-    joined,
-    left_out,
-    part_and_rest,
-    words,
-)
+from darkroom.index import folder_names
+from darkroom.index.folder_names import MASKS, plain
+from darkroom.index.listing import Listing, Rows, few, given_part, joined, left_out, part_and_rest
+from darkroom.index.tree import Node, skip_wrappers, tree
 
-_GENERIC = frozenset(
-    words(
-        """
-        images image imgs img jpg jpeg jpegs png pngs pictures picture pics photos photo data dataset
-        datasets files file all raw part batch chunk folder shard vol volume fold input inputs
-        """
-    )
-)
-_MASKS = frozenset(
-    words(
-        """
-        mask masks label labels annotation annotations segmentation segmentations ground_truth
-        groundtruth gt trimap trimaps
-        """
-    )
-)
 _FLAT = re.compile(r"^(.*?[^\W\d_].*?)[\s._\-]*\(?\d+\)?$")
+_ALIKE = 0.7  # of all pairs of upper and lower names that exist where two levels are crossed
 
 
-class _Node:
-    """A folder with images somewhere below it."""
+@dataclass(frozen=True)
+class _Class:
+    """A folder whose images have one label, or labels in their file names (`prefixes`)."""
 
-    __slots__ = ("children", "direct", "name", "path", "total")
-
-    def __init__(self, name: str, path: str) -> None:
-        self.name, self.path = name, path
-        self.children: dict[str, _Node] = {}
-        self.direct: list[str] = []
-        self.total = 0
-
-    def below(self) -> Iterator[_Node]:
-        yield self
-        for child in self.children.values():
-            yield from child.below()
+    node: Node
+    label: str | None
+    part: str | None = None
+    group: str | None = None
+    source: str | None = None  # folder above, where equal names below such folders are one group
+    prefixes: frozenset[str] = frozenset()
 
 
 @dataclass
-class _Labelling:
-    """The labels of one subtree: by folder, or by file name."""
+class _Reading:
+    """The classes of a subtree.
 
-    by: str  # folders or names
-    labels: dict[str, str]  # folder path -> label; or prefix -> label for names
-    top: _Node
-    out: list[_Node] = field(default_factory=list)
+    Attributes
+    ----------
+    tops : folders that hold the class folders.
+    out : folders that are left out, with the reason.
+    notes, warnings : for the log.
+    doubt : why this reading must not be taken by itself, and what to set; else empty.
+    """
 
+    classes: list[_Class]
+    tops: list[Node]
+    out: list[tuple[Node, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    doubt: str = ""
 
-def _tree(listing: Listing) -> _Node:
-    by_folder: dict[str, list[str]] = defaultdict(list)
-    for path in listing.images:
-        by_folder[path.rpartition("/")[0]].append(path)
-    top = _Node("", listing.root.rstrip("/"))
-    for folder, files in by_folder.items():
-        node = top
-        node.total += len(files)
-        inner = folder[len(listing.root) :]
-        for name in inner.split("/") if inner else []:
-            child = node.children.get(name)
-            if child is None:
-                path = f"{node.path}/{name}" if node.path else name
-                child = node.children[name] = _Node(name, path)
-            node = child
-            node.total += len(files)
-        node.direct = files
-    return top
+    @property
+    def labels(self) -> set[str]:
+        return {c.label for c in self.classes if c.label}.union(*(c.prefixes for c in self.classes))
 
-
-def _descend(node: _Node, known: frozenset[str] = frozenset()) -> _Node:
-    """Skip wrapper folders, down to the first folder with several entries."""
-    while len(node.children) == 1 and 10 * len(node.direct) <= node.total:
-        (child,) = node.children.values()
-        if child.name in known:
-            break
-        node = child
-    return node
+    def add(self, other: _Reading) -> None:
+        """Add what was read elsewhere."""
+        self.classes += other.classes
+        self.tops += other.tops
+        self.out += other.out
+        self.notes += other.notes
+        self.warnings += other.warnings
+        self.doubt = self.doubt or other.doubt
 
 
 def refuse_one_class(listing: Listing) -> None:
@@ -108,157 +82,311 @@ def refuse_one_class(listing: Listing) -> None:
         )
 
 
-def by_folders(listing: Listing, required: bool) -> Rows | None:
-    """Rows by class folders, below or above split folders; None where there are none."""
-    tree = _descend(_tree(listing))
-    rows = Rows("folders")
-    splits, left = _split_folders(tree)
-    turned = None
-    if splits:
-        read = _read_splits([node for node, _ in splits], required)
-        if not read:
-            return None
-        left += [node for node, _ in splits if node not in read]
-        splits = [(node, part) for node, part in splits if node in read]
-        given = len({part for _, part in splits}) > 1
-        for node, part in splits:
-            _add(rows, node, read[node], part if given else None)
-        readings = list(read.values())
-        where = joined([f"{node.path}/" for node in read])
-    else:
-        reading = _classes(tree, frozenset(), required)
-        if reading is None:
-            return None
-        turned = _class_then_split(reading)
-        _add(rows, tree, reading, None, turned)
-        readings = [reading]
-        where = f"{reading.top.path}/" if reading.top.path else ""
-    _unknown_in_classes(listing, rows, readings)
-    kinds = {r.by for r in readings}
-    labels = rows.labels
-    if kinds == {"names"}:
-        what = f"labels from the beginnings of the file names ({few(labels)})"
-    elif "names" in kinds:
-        what = f"{len(labels)} labels from class folders and file names"
-    else:
-        what = f"{len(labels)} class folders"
-    if where:
-        what += f" below {where}"
-    if turned:
-        names = sorted({path.rpartition("/")[2] for path in turned})
-        what += f", each above {joined([f'{name}/' for name in names])}"
-    left += [node for r in readings for node in r.out]
-    rows.ignored += sum(node.total for node in left)
-    out = {path for node in left for inner in node.below() for path in inner.direct}
+def by_folders(listing: Listing, required: bool, level: str = "auto") -> Rows | None:
+    """Rows by class folders, below or above split folders; None where there are none.
+
+    Parameters
+    ----------
+    listing : the files.
+    required : the settings ask for class folders: their names are not doubted.
+    level : auto, or which of two possible levels of folders are the classes: outer, inner.
+
+    Returns
+    -------
+    The rows. `Rows.doubt` is set where the names allow another reading.
+    """
+    reader = _Reader(level, required)
+    reading = reader.read(tree(listing))
+    if reading is None:
+        return None
+    rows = Rows("folders", doubt=reading.doubt, warnings=reading.warnings)
+    rows.choose = "layout: {kind: folders}"
+    folders = [c.node.name for c in reading.classes if c.label]
+    rows.weak = not folders or (
+        folder_names.storage(folders) or folder_names.numbered(list(dict.fromkeys(folders)))
+    )
+    skip = {node for node, _ in reading.out}
+    for c in reading.classes:
+        _add(rows, c, skip)
+    _unknown_in_classes(listing, rows, reading)
+    rows.ignored += sum(node.total for node in skip)
+    out = {path for node in skip for path in node.files()}
     for path in set(listing.images) - out - set(rows.path):
         rows.add(path, None)  # beside the class folders
-    rows.sentences.append(f"{what} ({len(rows.path):,} files)")
-    rows.sentences += left_out([(node.path, node.total) for node in left], "no label")
+    rows.sentences.append(f"{_what(reading, rows.labels)} ({len(rows.path):,} files)")
+    rows.sentences += reading.notes
+    for why in dict.fromkeys(why for _, why in reading.out):
+        rows.sentences += left_out([(n.path, n.total) for n, w in reading.out if w == why], why)
     return rows
 
 
-def _split_folders(tree: _Node) -> tuple[list[tuple[_Node, str]], list[_Node]]:
-    """Child folders that are given parts, and their siblings, which are left out."""
-    children = list(tree.children.values())
-    named = [(c, *part_and_rest(c.name)) for c in children]
+def _what(reading: _Reading, labels: list[str]) -> str:
+    kinds = {"names" if c.prefixes else "folders" for c in reading.classes}
+    if kinds == {"names"}:
+        return f"labels from the beginnings of the file names ({few(labels)})"
+    what = f"{len(labels)} class folders"
+    if "names" in kinds:
+        what = f"{len(labels)} labels from class folders and file names"
+    tops = [f"{top.path}/" for top in reading.tops if top.path]
+    return f"{what} below {joined(tops[:6])}{', …' * (len(tops) > 6)}" if tops else what
+
+
+class _Reader:
+    """Reads a tree by the settings."""
+
+    def __init__(self, level: str, required: bool) -> None:
+        self.level, self.required = level, required
+
+    def read(self, node: Node, known: frozenset[str] = frozenset()) -> _Reading | None:
+        """By folders; where there are none, by the beginnings of file names."""
+        return self.folders(node, known, names=True) or self.names(node, known)
+
+    def folders(
+        self, node: Node, known: frozenset[str] = frozenset(), names: bool = False
+    ) -> _Reading | None:
+        """Class folders of a subtree.
+
+        Parameters
+        ----------
+        known : classes of other parts: a folder of such a name is no wrapper.
+        names : whether split and source folders may have their labels in file names.
+        """
+        node = skip_wrappers(node, known)
+        children = list(node.children.values())
+        inner = {c: r for c in children if (r := self.folders(c))}
+        parts = _part_folders(children, inner)
+        if parts:
+            return self.parts(parts, [c for c in children if c not in parts], inner, names)
+        if not children or 2 * len(node.direct) > node.total:
+            return None
+        if len(children) == 1 and plain(children[0].name) not in known:
+            return None
+        found = self.repeated(children, inner) or self.sources(node, children, inner, names)
+        if found is None and not folder_names.shards([c.name for c in children]):
+            found = self.classes(node, children)
+        return found
+
+    def parts(
+        self,
+        parts: Mapping[Node, str],
+        beside: list[Node],
+        inner: Mapping[Node, _Reading],
+        names: bool,
+    ) -> _Reading | None:
+        """The classes below split folders; those without labels are left out."""
+        rests = {node: part_and_rest(node.name)[1] for node in parts}
+        if all(rests.values()) and len(set(rests.values())) > 1 and not any(map(inner.get, parts)):
+            # train_cat, train_dog, test_cat, ...
+            read = {n: _Reading([_Class(n, rest)], []) for n, rest in rests.items()}
+        else:
+            method = self.read if names else self.folders
+            found = {node: method(node) for node in parts}
+            read = {}
+            for node, own in found.items():
+                known = set[str]().union(*(r.labels for n, r in found.items() if r and n != node))
+                # A split with one class folder looks like a wrapper unless its class is known.
+                again = (
+                    method(node, frozenset(known)) if own is None or not own.labels & known else own
+                )
+                if reading := again or own:
+                    read[node] = reading
+        if not read:
+            return None
+        given = len({parts[node] for node in read}) > 1
+        all_of = _Reading([], [])
+        for node, reading in read.items():
+            part = parts[node] if given else None
+            reading.classes = [replace(c, part=part) for c in reading.classes]
+            reading.tops = [node]
+            all_of.add(reading)
+        all_of.out += [(node, "no label") for node in parts if node not in read]
+        for node in beside:
+            all_of.out.append((node, "beside the split folders" if node in inner else "no label"))
+        return all_of
+
+    def repeated(self, children: list[Node], inner: Mapping[Node, _Reading]) -> _Reading | None:
+        """Class folders beside a folder that holds all of them again."""
+        for child, reading in inner.items():
+            others = [c for c in children if c != child]
+            if len(reading.labels) < 2 or not reading.labels <= {plain(c.name) for c in others}:
+                continue
+            found = self.classes(child, others)
+            names = {p[len(o.path) - len(o.name) :] for o in others for p in o.files()}
+            again = sum(p[len(child.path) + 1 :] in names for p in child.files())
+            if 2 * again >= child.total:
+                found.out.append((child, "the class folders and file names of its parent again"))
+            else:
+                found.add(reading)
+                found.notes.append(f"{child.path}/ has more images of the same classes")
+            found.tops = []
+            return found
+        return None
+
+    def sources(
+        self, node: Node, children: list[Node], inner: Mapping[Node, _Reading], names: bool
+    ) -> _Reading | None:
+        """The classes below a level that is no class; None where the children are the classes."""
+        upper = [c.name for c in children]
+        deep = {c: r for c, r in inner.items() if c.name.casefold() not in MASKS}
+        if names and not deep and folder_names.storage(upper):
+            by_name = {c: r for c in children if (r := self.names(c))}
+            if len(by_name) == len(children) > 1 and _crossed(by_name) >= _ALIKE:
+                deep = by_name
+        if len(deep) == 1 and self.level != "outer":
+            ((child, reading),) = deep.items()
+            if folder_names.shards([child.name]) and len(reading.labels) > 1:
+                reading.out += [(c, "no class folders in it") for c in children if c != child]
+                return reading
+        doubt = ""
+        if self.level == "outer" or not deep:
+            return None
+        if self.level == "auto":
+            below = sorted(set[str]().union(*(r.labels for r in deep.values())))
+            above = [c.name for c in deep]
+            alike = _crossed(deep)
+            outer, lower = folder_names.storage(above), folder_names.storage(below)
+            if not alike and not (outer and len(deep) == len(children)):
+                return None
+            if lower and not outer:
+                return None
+            if outer == lower or not alike:
+                if alike < _ALIKE and not outer:
+                    return None
+                doubt = (
+                    f"two levels of folders could be the classes, {few(above, 3)} or, in each of "
+                    f"them, {few(below, 3)}: set layout.class_level to outer or to inner"
+                )
+        classes = frozenset[str]().union(*(r.labels for r in deep.values()))
+        for child in children:  # a patient with one class, say
+            single = None if child in inner else self.folders(child, classes)
+            if single is not None:
+                deep[child] = single
+        found = _Reading([], [], doubt=doubt)
+        for child, reading in deep.items():
+            if folder_names.groups([child.name]):
+                reading.classes = [replace(c, group=child.path) for c in reading.classes]
+            elif _same_files(deep) and folder_names.versions([c.name for c in deep]):
+                reading.classes = [replace(c, source=child.path) for c in reading.classes]
+            found.add(reading)
+        found.out += [(c, "no class folders in it") for c in children if c not in deep]
+        found.tops = [node]
+        listed = joined([f"{c.name}/" for c in list(deep)[:3]]) + " …" * (len(deep) > 3)
+        found.notes.append(f"{listed} are no classes: the same class folders lie in each")
+        if any(c.source for c in found.classes):
+            found.notes.append("images of one name in them stay in one part of a split")
+        elif folder_names.versions([c.name for c in deep]):
+            found.warnings.append(
+                f"{listed} may hold the same images twice, and a split would part them: set group to "
+                "an expression on what their names share, or layout.root to one of the folders"
+            )
+        return found
+
+    def classes(self, node: Node, children: list[Node]) -> _Reading:
+        """The children are the class folders."""
+        found = _Reading([], [node])
+        for child in children:
+            inner = child.children
+            masks = [n for name, n in inner.items() if name.casefold() in MASKS]
+            if len(masks) < len(inner) or child.direct:
+                found.out += [(mask, "no label") for mask in masks]
+        skip = {n for n, _ in found.out}
+        turned = _class_then_split(children, skip)
+        if turned:
+            found.classes = turned
+            names = sorted({c.node.name for c in turned})
+            found.notes.append(f"each above {joined([f'{name}/' for name in names])}")
+            return found
+        found.classes = [_Class(c, plain(c.name)) for c in children]
+        if self.required:
+            return found
+        odd = [c for c in children if folder_names.unlabelled(c.name)]
+        if len(odd) < len(children) - 1 and (odd := [c for c in odd if not c.children]):
+            name = odd[0].name
+            found.doubt = (
+                f"{odd[0].path}/ stands beside the class folders, and is by its name no class: set "
+                f"layout.ignore: ['{name}'] to leave it out, or layout.kind: folders to take it as one"
+            )
+        elif folder_names.no_classes([c.name for c in children]):
+            found.doubt = (
+                f"the folders {few([c.name for c in children], 3)} are by their names no classes: set "
+                "layout.label, layout.table or, if they are, layout.kind: folders"
+            )
+        return found
+
+    def names(self, node: Node, known: frozenset[str] = frozenset()) -> _Reading | None:
+        """Labels from the beginnings of file names; class folders of any name where required."""
+        node = skip_wrappers(node, known)
+        children = list(node.children.values())
+        out = [c for c in children if c.name.casefold() in MASKS]
+        skip = {n for o in out for n in o.below()}
+        files = [p for n in node.below() if n not in skip for p in n.direct]
+        if prefixes := _prefixes(files):
+            return _Reading(
+                [_Class(node, None, prefixes=prefixes)], [node], [(o, "no label") for o in out]
+            )
+        if self.required and len(children) - len(out) > 1:
+            found = self.classes(node, [c for c in children if c not in out])
+            found.out += [(o, "no label") for o in out]
+            return found
+        return None
+
+
+def _part_folders(children: list[Node], inner: Mapping[Node, _Reading]) -> dict[Node, str]:
+    """The given part of each child that is a split folder; empty where there are none."""
+    named = [(c, *part_and_rest(plain(c.name))) for c in children]
     loose = {c: part for c, part, _ in named if part}
     exact = {c: part for c, part, rest in named if part and not rest}
     rests = {rest for _, part, rest in named if part}
     if len(set(exact.values())) > 1:
-        chosen = exact
-    elif len(set(loose.values())) > 1 and (len(rests) == 1 or len(loose) == len(children)):
-        chosen = loose
-    elif all(_descend(c).children if c in exact else not c.children for c in children):
-        chosen = exact  # a train folder of class folders beside folders without any
-    else:
-        chosen = {}
-    return list(chosen.items()), [c for c in children if c not in chosen] if chosen else []
+        return exact
+    if len(set(loose.values())) > 1:
+        deep = {c: inner[c] for c in loose if c in inner}
+        if len(rests) == 1 or len(loose) == len(children) or _crossed(deep):
+            return loose
+    if exact and all((c in exact) == (c in inner) for c in children):
+        return exact  # a train folder of class folders beside folders without any
+    return {}
 
 
-def _read_splits(nodes: list[_Node], required: bool) -> dict[_Node, _Labelling]:
-    """Labels below each split folder; split folders without labels are omitted."""
-    rests = [part_and_rest(node.name)[1] for node in nodes]
-    if all(rests) and len(set(rests)) > 1:  # train_cat, train_dog, test_cat, ...
-        return {
-            node: _Labelling("folders", {node.path: rest}, node)
-            for node, rest in zip(nodes, rests, strict=True)
-        }
-    readings = [_classes(node, frozenset(), required) for node in nodes]
-    known = frozenset(
-        label for r in readings if r and r.by == "folders" for label in r.labels.values()
-    )
-    # A split with one class folder looks like a wrapper unless its class is known.
-    readings = [r or _classes(n, known, required) for n, r in zip(nodes, readings, strict=True)]
-    return {n: r for n, r in zip(nodes, readings, strict=True) if r}
+def _crossed(deep: Mapping[Node, _Reading]) -> float:
+    """How far the same classes lie in each folder: 1 where all do, 0 where no two share one."""
+    times = Counter(label for reading in deep.values() for label in reading.labels)
+    if len(deep) < 2 or len(times) < 2 or max(times.values()) < 2:
+        return 0.0
+    return times.total() / (len(deep) * len(times))
 
 
-def _classes(node: _Node, known: frozenset[str], required: bool) -> _Labelling | None:
-    """Class folders below a folder, or labels in its file names, or None.
-
-    `known`: class names of other parts. `required`: the settings set kind to folders.
-    """
-    node = _descend(node, known)
-    children = list(node.children.values())
-    shards = _are_shards([c.name for c in children])
-    if children and not shards and 2 * len(node.direct) <= node.total:
-        if len(children) == 1 and children[0].name not in known:
-            return None
-        out = [n for child in children for n in _masks(child)]
-        return _Labelling("folders", {c.path: c.name for c in children}, node, out)
-    out = [c for c in children if c.name.lower() in _MASKS]
-    skip = {n for o in out for n in o.below()}
-    prefixes = _prefixes([p for n in node.below() if n not in skip for p in n.direct])
-    if prefixes:
-        return _Labelling("names", prefixes, node, out)
-    if required and len(children) - len(out) > 1:
-        return _Labelling("folders", {c.path: c.name for c in children if c not in out}, node, out)
-    return None
+def _same_files(deep: Mapping[Node, _Reading]) -> bool:
+    """Whether folders hold files of the same names: at least half of the smallest one's."""
+    inside = [{p[len(c.path) :] for p in c.files()} for c in deep]
+    times = Counter(name for names in inside for name in names)
+    return 2 * sum(n > 1 for n in times.values()) >= min(map(len, inside))
 
 
-def _are_shards(names: list[str]) -> bool:
-    """Storage folders, not classes: images and masks, images_001, HAM10000_images_part_1."""
-    pieces = [[w for w in re.split(r"[^a-z]+", n.lower()) if w] for n in names]
-    if not all(pieces):
-        return False
-    if all(
-        n.lower() in _MASKS or all(w in _GENERIC for w in ws)
-        for n, ws in zip(names, pieces, strict=True)
-    ):
-        return True
-    return len(names) > 1 and all(ws == pieces[0] for ws in pieces) and pieces[0][-1] in _GENERIC
-
-
-def _masks(child: _Node) -> list[_Node]:
-    """Mask folders within a class folder that has images beside them."""
-    inner = child.children
-    found = [n for name, n in inner.items() if name.lower() in _MASKS]
-    return found if len(found) < len(inner) or child.direct else []
-
-
-def _class_then_split(reading: _Labelling) -> dict[str, str] | None:
-    """Given part by folder where each class folder holds split folders."""
-    if reading.by != "folders":
-        return None
-    parts: dict[str, str] = {}
-    for child in reading.top.children.values():
+def _class_then_split(children: list[Node], skip: set[Node]) -> list[_Class] | None:
+    """The split folders in class folders, where each class folder holds nothing else."""
+    found = []
+    for child in children:
         for inner in child.children.values():
             part = given_part(inner.name)
             if part is not None:
-                parts[inner.path] = part
-            elif inner not in reading.out:
+                found.append(_Class(inner, plain(child.name), part))
+            elif inner not in skip:
                 return None
         if child.direct:
             return None
-    return parts if len(set(parts.values())) > 1 else None
+    return found if len({c.part for c in found}) > 1 else None
 
 
-def _prefixes(files: list[str]) -> dict[str, str]:
+def _prefixes(files: list[str]) -> frozenset[str]:
     """Labels from prefixes of file names such as cat.12.jpg; empty where there are none."""
     counts = Counter(filter(None, map(_prefix, files)))
     total = counts.total()
+    if all(given_part(name) or folder_names.generic(name) for name in counts):
+        return frozenset()
     if len(counts) < 2 or total < 0.98 * len(files) or len(counts) > total / 2:
-        return {}
-    return {prefix: prefix for prefix in counts}
+        return frozenset()
+    return frozenset(counts)
 
 
 def _prefix(path: str) -> str:
@@ -266,41 +394,31 @@ def _prefix(path: str) -> str:
     return found[1].strip(" ._-(") if found else ""
 
 
-def _add(
-    rows: Rows,
-    top: _Node,
-    reading: _Labelling,
-    part: str | None,
-    turned: dict[str, str] | None = None,
-) -> None:
-    skip = set(reading.out)
-
-    def walk(node: _Node, label: str | None, part: str | None) -> None:
+def _add(rows: Rows, c: _Class, skip: set[Node]) -> None:
+    """Add the images of a class folder."""
+    todo = [c.node]
+    while todo:
+        node = todo.pop()
         if node in skip:
-            return
-        if reading.by == "folders":
-            label = reading.labels.get(node.path, label)
-        if turned:
-            part = turned.get(node.path, part)
+            continue
         for path in node.direct:
-            named = label if reading.by == "folders" else reading.labels.get(_prefix(path))
-            rows.add(path, named, part)
-        for child in node.children.values():
-            walk(child, label, part)
+            label = c.label
+            if c.prefixes:
+                label = prefix if (prefix := _prefix(path)) in c.prefixes else None
+            group = path[len(c.source) + 1 :] if c.source else c.group
+            rows.add(path, label, c.part, group)
+        todo += node.children.values()
 
-    walk(top, None, part)
 
-
-def _unknown_in_classes(listing: Listing, rows: Rows, readings: list[_Labelling]) -> None:
+def _unknown_in_classes(listing: Listing, rows: Rows, reading: _Reading) -> None:
     """Add files of unknown type inside a class folder as rows: their content decides."""
-    labels = {f: label for r in readings if r.by == "folders" for f, label in r.labels.items()}
-    parts = {p.rpartition("/")[0]: part for p, part in zip(rows.path, rows.split, strict=True)}
+    classes = {c.node.path: c for c in reading.classes if c.label}
     for path in listing.unknown:
         folder, found = "", None
         for piece in path.split("/")[:-1]:
             folder = f"{folder}/{piece}" if folder else piece
-            found = labels.get(folder, found)
+            found = classes.get(folder, found)
         if found is None:
             rows.ignored += 1
         else:
-            rows.add(path, found, parts.get(folder))
+            rows.add(path, found.label, found.part, found.group)

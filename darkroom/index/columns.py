@@ -1,13 +1,18 @@
-"""Which column of a table names the files, and which gives label, split and group."""
+"""Which column of a table names the files, and which gives label, split and group.
+
+A column is chosen by its name and its values together. A name that may mean something else
+(`y`, `type`) makes the table `weak`: class folders then have priority.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from darkroom.errors import UserError, nearest
 from darkroom.index.csv_file import Table
 from darkroom.index.finder import Finder
-from darkroom.index.listing import Layout, few, given_part, words
+from darkroom.index.listing import Layout, few, given_part, joined, words
 
 _PATH_NAMES = words(
     """
@@ -24,6 +29,7 @@ _LABEL_NAMES = words(
     class_id classid label_id labelid category_id class_index
     """
 )
+_WEAK_NAMES = {"y", "type", "tag", "tags"}
 _LABEL_WORDS = {"label", "labels", "class", "category", "species", "target", "diagnosis"}
 _SPLIT_NAMES = words(
     "split splits set subset part partition data_set dataset dataset_type usage phase fold"
@@ -34,18 +40,31 @@ _GROUP_NAMES = words(
     lesion_id person person_id case_id caseid individual_id individual participant participant_id
     """
 )
+_FLAGS = {"": {"0", "0.0", "false", "no", "n", "f"}, "1": {"1", "1.0", "true", "yes", "y", "t"}}
+_BINARY = {"0", "1", "0.0", "1.0", "true", "false"}
+_SOME = 200  # rows that a column is judged by
 
 
-def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> None:
-    """Set the columns of the table; raises UserError without a path or a label column."""
-    sample = table.rows[:: max(1, len(table.rows) // 200)][:200]
+def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> str:
+    """Set the columns of the table.
+
+    Returns
+    -------
+    Why the table cannot be used, with the setting to change; empty where it can.
+
+    Raises
+    ------
+    UserError
+        A configured column is missing.
+    """
+    sample = _sample(table)
 
     def is_file(cell: str) -> bool:
         return finder.find(cell, table, None) is not None
 
     if not cfg["path_column"] and any("." in cell and is_file(cell) for cell in table.header):
         table.rows.insert(0, table.header)  # no header: the first line names a file
-        table.first_line = 1
+        table.first_line -= 1
         table.header = [str(i + 1) for i in range(len(table.header))]
     plain = [_plain(h) for h in table.header]
 
@@ -54,16 +73,21 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> N
             return -1
         if wanted in table.header:
             return table.header.index(wanted)
-        if _plain(wanted) in plain:
+        if _plain(wanted) and _plain(wanted) in plain:
             return plain.index(_plain(wanted))
         raise UserError(
             f"layout.{key} is {wanted!r}: {table.name} has no such column"
             + nearest(wanted, table.header)
         )
 
+    asked = cfg["label_column"]
     table.path = set_column("path_column", cfg["path_column"])
-    table.label = set_column("label_column", cfg["label_column"])
-    likely = {table.path} if table.path >= 0 else set(range(len(plain))) - {table.label}
+    if isinstance(asked, list):
+        table.onehot = [set_column("label_column", name) for name in asked]
+    else:
+        table.label = set_column("label_column", asked)
+    of_labels = {table.label, *table.onehot}
+    likely = {table.path} if table.path >= 0 else set(range(len(plain))) - of_labels
     for table.loose in (False, True):
         shares = [
             sum(is_file(r[i]) for r in sample) / len(sample) if i in likely else 0.0
@@ -74,30 +98,50 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> N
     if table.path < 0:
         table.path = _path_column(plain, shares, required)
     if table.path < 0:
-        raise UserError(
-            f"layout: no column of {table.name} ({few(table.header)}) names the image files; "
-            "set layout.path_column"
-        )
-    if table.label < 0:
-        table.label = _label_column(plain, table.path)
-    if table.label < 0:
-        table.onehot = _one_hot(table)
-        if not table.onehot:
-            raise UserError(
-                f"layout: no column of {table.name} ({few(table.header)}) is the label; "
-                "set layout.label_column"
-            )
+        return _no_path(table, plain, shares)
+    table.named = shares[table.path]
+    if table.label < 0 and not table.onehot:
+        table.label = _label_column(table, plain)
+        table.onehot = [] if table.label >= 0 else _one_hot(table)
+        if table.label < 0 and not table.onehot:
+            return _no_label(table)
     taken = {-1, table.path, table.label, *table.onehot}
     table.split = set_column("split_column", cfg["split_column"])
     if table.split < 0 and cfg["split"] is None:
         split = _first_named(_SPLIT_NAMES, plain)
         if split not in taken and _all_parts({r[split] for r in table.rows if r[split]}):
             table.split = split
+        else:
+            table.flags = {i: p for i, p in _flags(table, plain).items() if i not in taken}
     table.group = set_column("group_column", cfg["group_column"])
     if table.group < 0:
         table.group = _first_named(_GROUP_NAMES, plain)
     if table.group in taken:
         table.group = -1
+    return ""
+
+
+def part_of_flags(table: Table, cells: list[str]) -> str:
+    """The given part of a row by columns such as `is_test`; empty for an unknown value."""
+    for column, part in table.flags.items():
+        if cells[column].casefold() in _FLAGS["1"]:
+            return part
+    return "test" if set(table.flags.values()) == {"train"} else "train"
+
+
+def are_labels(table: Table) -> bool:
+    """Whether values repeat, as labels do and sizes do not."""
+    if table.onehot:
+        return True
+    values = [r[table.label] for r in table.rows]
+    return len(values) <= 20 or 2 * len(set(values)) <= len(values)
+
+
+# ---------------------------------------------------------------- choice by name and values
+
+
+def _sample(table: Table) -> list[list[str]]:
+    return table.rows[:: max(1, len(table.rows) // _SOME)][:_SOME]
 
 
 def _first_named(names: list[str], plain: list[str]) -> int:
@@ -113,37 +157,67 @@ def _path_column(plain: list[str], shares: list[float], required: bool) -> int:
         return good[0]
     if best >= 0.9:
         return shares.index(best)
-    return named[0] if named and required else -1
+    return named[0] if named and (required or best) else -1
 
 
-def _label_column(plain: list[str], path: int) -> int:
+def _label_column(table: Table, plain: list[str]) -> int:
+    """Label column by its name, unless its values are coordinates or sizes; sets `weak`."""
     for name in _LABEL_NAMES:
-        if name in plain and plain.index(name) != path:
-            return plain.index(name)
-    loose = [i for i, p in enumerate(plain) if i != path and _LABEL_WORDS & set(p.split("_"))]
+        i = plain.index(name) if name in plain else table.path
+        if i == table.path or (name == "y" and "x" in plain) or _measures(table, i):
+            continue
+        table.weak = name in _WEAK_NAMES
+        return i
+    loose = [
+        i
+        for i, p in enumerate(plain)
+        if i != table.path and _LABEL_WORDS & set(p.split("_")) and not _measures(table, i)
+    ]
     if len(loose) == 1:
         return loose[0]
-    return 1 - path if len(plain) == 2 else -1
+    if len(plain) == 2 and not _measures(table, 1 - table.path):
+        table.weak = not plain[0].isdigit()  # without a header there is no name to go by
+        return 1 - table.path
+    return -1
+
+
+def _measures(table: Table, column: int) -> bool:
+    """Whether a column has numbers with decimals: coordinates, ages, scores."""
+    values = {r[column] for r in _sample(table)} - {""}
+    return any(re.fullmatch(r"-?\d*\.\d*[1-9]\d*(e-?\d+)?", v, re.I) for v in values)
 
 
 def _one_hot(table: Table) -> list[int]:
     """Columns of 0 and 1 with one 1 in each row: their names are the labels."""
-    found = [
-        i
-        for i in range(len(table.header))
-        if i != table.path and {r[i] for r in table.rows} <= {"0", "1", "0.0", "1.0"}
-    ]
-    if len(found) > 1 and all(sum(r[i][:1] == "1" for i in found) == 1 for r in table.rows):
+    found = _binary(table)
+    if len(found) > 1 and all(len(ones(table, r, found)) == 1 for r in table.rows):
         return found
     return []
 
 
-def are_labels(table: Table) -> bool:
-    """Whether values repeat, as labels do and sizes do not."""
-    if table.onehot:
-        return True
-    values = [r[table.label] for r in table.rows]
-    return len(values) <= 20 or 2 * len(set(values)) <= len(values)
+def ones(table: Table, cells: list[str], columns: list[int]) -> list[int]:
+    """Those of some columns in which a row has a 1."""
+    return [i for i in columns if cells[i].casefold() in _FLAGS["1"]]
+
+
+def _binary(table: Table) -> list[int]:
+    other = {table.path, *_flags(table, [_plain(h) for h in table.header])}
+    return [
+        i
+        for i in range(len(table.header))
+        if i not in other and {r[i].casefold() for r in table.rows} <= _BINARY
+    ]
+
+
+def _flags(table: Table, plain: list[str]) -> dict[int, str]:
+    """Columns such as `is_test` and `is_valid`, of yes and no, and the part that each gives."""
+    known = _FLAGS[""] | _FLAGS["1"]
+    found = {}
+    for i, name in enumerate(plain):
+        part = given_part(name[3:]) if name.startswith(("is_", "in_")) else None
+        if part and {r[i].casefold() for r in table.rows} <= known:
+            found[i] = part
+    return found
 
 
 def _all_parts(values: set[str]) -> bool:
@@ -152,3 +226,54 @@ def _all_parts(values: set[str]) -> bool:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+# ---------------------------------------------------------------- reasons
+
+
+def _no_path(table: Table, plain: list[str], shares: list[float]) -> str:
+    best = max(range(len(shares)), key=shares.__getitem__)
+    if not shares[best]:
+        best = max(0, _first_named(_PATH_NAMES, plain))
+    table.named = shares[best]
+    return (
+        f"no column of {table.name} ({few(table.header)}) names the image files (column "
+        f"{table.header[best]!r}: {shares[best]:.0%} of {few([r[best] for r in table.rows[:3]])} … are "
+        "among them); set layout.path_column"
+    )
+
+
+def _no_label(table: Table) -> str:
+    """Why no column is the label, and which may be."""
+    why = f"no column of {table.name} ({few(table.header)}) is recognised as the label"
+    binary = _binary(table)
+    if len(binary) > 1:
+        names = [table.header[i] for i in binary]
+        exact = _exclusive(table, binary)
+        hint = f"[{', '.join(table.header[i] for i in exact)}]" if exact else "a list of those"
+        return (
+            f"{why}: {few(names)} hold 0 and 1, and some rows have several 1s or none; set "
+            f"layout.label_column to one of them, or to {hint} of which each row has exactly one"
+        )
+    repeated = {}
+    for i, name in enumerate(table.header):
+        values = Counter(r[i] for r in table.rows)
+        if i != table.path and 1 < 2 * len(values) <= len(table.rows) and not _measures(table, i):
+            repeated[name] = values
+    if not repeated:
+        return f"{why}; set layout.label_column"
+    name = min(
+        repeated, key=lambda n: all(v.isdigit() for v in repeated[n])
+    )  # words before numbers
+    some = joined([repr(v) for v, _ in repeated[name].most_common(2)])
+    return f"{why}; if it is {name!r} ({some} …), set layout.label_column: {name}"
+
+
+def _exclusive(table: Table, binary: list[int]) -> list[int]:
+    """The longest run of columns of 0 and 1 of which each row has exactly one 1."""
+    binary = binary[:50]
+    runs = [binary[a:b] for a in range(len(binary)) for b in range(a + 2, len(binary) + 1)]
+    for run in sorted(runs, key=len, reverse=True):
+        if all(len(ones(table, r, run)) == 1 for r in table.rows):
+            return run
+    return []

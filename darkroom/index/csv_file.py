@@ -26,8 +26,17 @@ csv.field_size_limit(2**31 - 1)  # the default refuses fields over 128 KiB
 class Table:
     """A CSV and the indices of its columns, -1: none.
 
-    `part` comes from the table's name. `loose`: the folders in its paths may differ from those
-    of the files.
+    Attributes
+    ----------
+    name, header, rows : path of the file; cells without blanks at their ends.
+    part : given part, from the table's name.
+    first_line : line of the first row, for messages.
+    path, label, split, group : columns.
+    onehot : columns of 0 and 1 whose names are the labels, in place of `label`.
+    flags : columns of yes and no, such as `is_test`, and the given part of each.
+    loose : folders in its paths may differ from those of the files.
+    named : share of its rows that name a file, by a sample.
+    weak : the name of the label's column may mean something else.
     """
 
     name: str
@@ -39,8 +48,11 @@ class Table:
     label: int = -1
     onehot: list[int] = field(default_factory=list)
     split: int = -1
+    flags: dict[int, str] = field(default_factory=dict)
     group: int = -1
     loose: bool = False
+    named: float = 0.0
+    weak: bool = False
 
 
 def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
@@ -56,29 +68,33 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
         text = _text(block)
         if limit is not None and len(block) == _SAMPLE_BYTES:
             text = text.rpartition("\n")[0]
-    first = text.lstrip("\r\n").split("\n", 1)[0]
+    text, line = _without_comments(text)
+    first = text.split("\n", 1)[0]
     if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's hint
         text, delimiter = text.split("\n", 1)[-1], first[4]
         first = text.split("\n", 1)[0]
     else:
         delimiter = max(",;\t|", key=first.count)
     if delimiter not in first:
-        return None
+        if (spaced := _by_blanks(text)) is None:
+            return None
+        text, delimiter = spaced, "\t"
+        first = text.split("\n", 1)[0]
     rows: list[list[str]] = []
     reader = csv.reader(chain(io.StringIO(text, newline=""), [_END]), delimiter=delimiter)
-    line = 1
+    before = 1
     for row in reader:
         if row == [_END]:
             break
-        if reader.line_num > line and _unmatched(row, delimiter, first.count(delimiter)):
+        if reader.line_num > before and _unmatched(row, delimiter, first.count(delimiter)):
             if limit is None or len(rows) < 2:
                 raise UserError(
-                    f'layout: {name} has an unmatched quote (") about line {line:,}, and the lines '
+                    f'layout: {name} has an unmatched quote (") about line {before + line:,}, and the lines '
                     "after it are read as part of one field; close the quote or remove it, or set "
                     "layout.kind to folders to ignore the table"
                 )
             break
-        line = reader.line_num + 1
+        before = reader.line_num + 1
         cells = [cell.strip() for cell in row]
         if any(cells):
             rows.append(cells)
@@ -88,7 +104,29 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
         return None
     width = len(rows[0])
     rows = [r + [""] * (width - len(r)) for r in rows]
-    return Table(name, rows[0], rows[1:], part_and_rest(PurePosixPath(name).stem)[0])
+    rows[0][0] = rows[0][0].removeprefix("#").lstrip()  # a header that is written as a comment
+    part = part_and_rest(PurePosixPath(name).stem)[0]
+    return Table(name, rows[0], rows[1:], part, first_line=2 + line)
+
+
+def _without_comments(text: str) -> tuple[str, int]:
+    """The text from its header on, and the number of comment lines (`# …`) before it."""
+    text, line = text.lstrip("\r\n"), 0
+    while text.startswith("#"):
+        first, _, rest = text.partition("\n")
+        after = rest.split("\n", 1)[0]
+        if not after or max(map(first.count, ",;\t|")) >= max(map(after.count, ",;\t|")) > 0:
+            break  # the header itself
+        text, line = rest, line + 1
+    return text, line
+
+
+def _by_blanks(text: str) -> str | None:
+    """Lines of `path label`, with tabs between; None where the lines are not such."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    if len(lines) < 2 or len(lines[0]) < 2 or len({len(line) for line in lines}) > 1:
+        return None
+    return "\n".join("\t".join(line) for line in lines) + "\n"
 
 
 def _unmatched(row: list[str], delimiter: str, usual: int) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from darkroom.index.csv_file import Table
+from darkroom.index.folder_names import MASKS
 from darkroom.index.listing import Listing, given_part
 
 
@@ -63,6 +64,7 @@ class Finder:
                 tests.append(lambda i: fold(label) in fold(self.files[i]).split("/")[:-1])
             if folder:
                 tests.append(lambda i: self.files[i].startswith(folder + "/"))
+            tests.append(lambda i: MASKS.isdisjoint(fold(self.files[i]).split("/")[:-1]))
             for test in tests:
                 best = max(map(test, candidates))
                 candidates = [i for i in candidates if test(i) == best]

@@ -10,38 +10,35 @@ is unpacked or decoded. Supported layouts:
 - a CSV, or a pair such as train.csv and test.csv (`darkroom.index.tables`);
 - regular expressions on the path (`kind: pattern`).
 
-Rules for ambiguous listings; `Recognised.sentence` reports those that applied:
+Rules for ambiguous listings (docs/data.md has examples); `Recognised.sentence` reports those that
+applied:
 
 - hidden files, `__MACOSX` and the like are ignored, and so are companions (text, tables, code,
   archives, arrays) and files of unknown type outside the class folders;
 - a file with an image suffix is always a row; so is a file of unknown or no suffix inside a
   class folder (its content decides);
-- a whole folder without any label (a competition's test set, `masks/` beside `images/`) is
-  left out; a single file without one, among labelled files, is a row without a label;
-- a CSV that names at least half of the images has priority over class folders, unless both
-  give the same classes: then the folder names are the labels;
+- a whole folder whose name says that it has no labels (test, masks) is left out; any other image
+  without a label is a row without one;
+- class folders and a table that divide the images alike are one reading: then the folder names
+  are the labels. Where they contradict each other, the one with the stronger names is taken, or
+  the settings are asked for;
 - a given split needs two of train, validation and test; one alone is an ordinary folder.
 """
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from darkroom.errors import UserError
 from darkroom.index.class_folders import by_folders, refuse_one_class
 from darkroom.index.csv_file import OpenText
-from darkroom.index.listing import (
-    PARTS,
-    Layout,
-    Listing,
-    Rows,
-    few,
-    given_part,
-)
-from darkroom.index.tables import by_table
+from darkroom.index.expressions import by_pattern, groups_by_pattern, splits_by_pattern
+from darkroom.index.listing import PARTS, Layout, Listing, Rows
+from darkroom.index.suspicious import suspicious
+from darkroom.index.tables import Tables, by_tables
 
 _TABLE_SETTINGS = ("table", "path_column", "label_column", "split_column", "group_column")
 
@@ -53,7 +50,8 @@ class Recognised:
     `path` is relative to the source's root; `label`, `split` (train, validation or test) and
     `group` are None where unknown; `trouble` is the reason of a row that is already unusable
     (missing, listed twice), else empty. `ignored` counts the files that are not rows. `kind`
-    is folders, table or pattern.
+    is folders, table or pattern. `sentence` says where the labels come from, with examples;
+    `warnings` what looks like a mistake.
     """
 
     kind: str
@@ -64,6 +62,7 @@ class Recognised:
     trouble: list[str]
     sentence: str
     ignored: int
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def labels(self) -> list[str]:
@@ -103,15 +102,17 @@ def recognise(
     if not listing.images and kind != "table":
         raise UserError(f"layout: no image files were found{listing.seen()}")
     rows: Rows | None
+    level = cfg["class_level"]
     if cfg["label"] is not None:
-        rows = _by_pattern(listing, cfg["label"])
+        rows = by_pattern(listing, cfg["label"])
     elif kind == "folders":
-        rows = by_folders(listing, required=True)
+        rows = by_folders(listing, required=True, level=level)
     elif kind == "table":
-        rows = by_table(listing, cfg, open_text, required=True)
+        rows = _one_of(by_tables(listing, cfg, open_text, required=True).readings)
     else:
-        folders = by_folders(listing, required=False)
-        rows = by_table(listing, cfg, open_text, required=False, folders=folders) or folders
+        folders = by_folders(listing, required=False, level=level)
+        tables = by_tables(listing, cfg, open_text, required=False)
+        rows = _better(listing, folders, tables)
     if rows is None:
         refuse_one_class(listing)
         raise UserError(
@@ -119,15 +120,13 @@ def recognise(
             "folder of its own, or set layout.table to a CSV of path and label, or layout.label "
             "to a regular expression on the path whose group 1 is the label"
         )
+    if rows.doubt:
+        raise UserError(f"layout: {rows.doubt}")
+    rows.label = [label and unicodedata.normalize("NFC", label) for label in rows.label]
     if cfg["split"] is not None:
-        rows.split = _splits_by_pattern(rows.path, cfg["split"])
+        rows.split = splits_by_pattern(rows.path, cfg["split"])
     if group is not None:
-        expression = re.compile(group)
-        rows.group = [_group_1(expression, p) for p in rows.path]
-        if not any(rows.group):
-            raise UserError(
-                f"group: the expression {group!r} matches no path, for example {rows.path[0]!r}"
-            )
+        rows.group = groups_by_pattern(rows.path, group)
     return _finish(listing, rows)
 
 
@@ -152,54 +151,97 @@ def _kind(cfg: Layout, group: str | None) -> str:
     return kind
 
 
-# ---------------------------------------------------------------- expressions
+# ---------------------------------------------------------------- folders or table
 
 
-def _by_pattern(listing: Listing, pattern: str) -> Rows:
-    """Rows by a regular expression on the path, whose group 1 is the label."""
-    expression = re.compile(pattern)
-    rows = Rows("pattern")
-    for path in listing.images:
-        rows.add(path, _group_1(expression, path))
-    for path in listing.unknown:
-        label = _group_1(expression, path)
-        if label is None:
-            rows.ignored += 1
-        else:
-            rows.add(path, label)
-    labels = rows.labels
-    if not labels:
-        raise UserError(f"layout.label: the expression {pattern!r} matches no path{listing.seen()}")
-    rows.sentences.append(
-        f"{len(labels)} labels by the expression {pattern!r} ({few(labels)}; {len(rows.path):,} files)"
-    )
-    return rows
+def _better(listing: Listing, folders: Rows | None, tables: Tables) -> Rows | None:
+    """The reading that the evidence supports: class folders, a table, or None.
 
-
-def _group_1(expression: re.Pattern[str], path: str) -> str | None:
-    found = expression.search(path)
-    return found[1] or None if found else None
-
-
-def _splits_by_pattern(paths: list[str], pattern: str) -> list[str | None]:
-    expression = re.compile(pattern)
-    known: dict[str | None, str | None] = {None: None}
-    out = []
-    for path in paths:
-        word = _group_1(expression, path)
-        if word is not None and word not in known:
-            known[word] = given_part(word)
-            if known[word] is None:
-                raise UserError(
-                    f"layout.split: the expression {pattern!r} matches {word!r} in {path!r}, which is no "
-                    "name of train, validation or test"
-                )
-        out.append(known[word])
-    if not any(out):
-        raise UserError(
-            f"layout.split: the expression {pattern!r} matches no path, for example {paths[0]!r}"
+    Raises
+    ------
+    UserError
+        Several readings are as good, or the one that was meant does not fit.
+    """
+    if not tables.readings:
+        if tables.why and (folders is None or folders.doubt):
+            also = f"; {folders.doubt}" if folders else ""
+            raise UserError(f"layout: {tables.why}{also}")
+        if folders is not None and tables.why and 2 * tables.named >= 1:
+            folders.sentences.append(f"not used: {tables.why.partition(';')[0]}")
+        return folders
+    table = _one_of(tables.readings)
+    if folders is None:
+        return table
+    named = _labelled(table)
+    if folders.doubt:
+        return folders if table.weak or 2 * len(named) < len(listing.images) else table
+    if 2 * len(named) < len(listing.images):
+        folders.sentences.append(
+            f"not used: a table that names {len(named):,} of the images; {table.choose} takes it"
         )
-    return out
+        return folders
+    own = _labelled(folders)
+    if _agree(own, named):
+        adds_split = any(table.split) and not any(folders.split)
+        wrong = any(t and not t.startswith("no label") for t in table.trouble)
+        adds = adds_split or any(table.group) or wrong or len(named) > len(own)
+        return table if adds else folders
+    if folders.weak and not table.weak:
+        return table
+    if table.weak and not folders.weak:
+        folders.warnings.append(
+            f"a table gives other labels, {_examples(table)}, and is not used; {table.choose} takes it"
+        )
+        return folders
+    raise _ask(folders, table)
+
+
+def _one_of(readings: list[Rows]) -> Rows:
+    """The reading that labels most images; another that labels about as many must agree."""
+    best = readings[0]
+    named = _labelled(best)
+    for other in readings[1:]:
+        theirs = _labelled(other)
+        if 10 * len(theirs) < 9 * len(named) or (other.weak and not best.weak):
+            continue
+        if best.weak and not other.weak:
+            best, named = other, theirs
+        elif not _agree(named, theirs):
+            raise _ask(best, other)
+        elif any(other.split) and not any(best.split):
+            best, named = other, theirs
+    return best
+
+
+def _ask(one: Rows, other: Rows) -> UserError:
+    readings = [f"{rows.sentences[0]}, {_examples(rows)}: {rows.choose}" for rows in (one, other)]
+    return UserError(
+        f"layout: two readings are possible, and one must be set. {'. '.join(readings)}"
+    )
+
+
+def _labelled(rows: Rows) -> dict[str, str]:
+    """The label of each file that has one."""
+    columns = zip(rows.path, rows.label, rows.trouble, strict=True)
+    return {path: label for path, label, trouble in columns if label is not None and not trouble}
+
+
+def _agree(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether two readings divide the files that both label into the same classes."""
+    pairs = Counter((label, other[path]) for path, label in one.items() if path in other)
+    usual = sum(pairs.values()) / 1000
+    often = [pair for pair, n in pairs.items() if n > usual]
+    return len({a for a, _ in often}) == len(often) == len({b for _, b in often})
+
+
+def _examples(rows: Rows) -> str:
+    """Three files and their labels, of different classes where there are."""
+    first: dict[str, str] = {}
+    for path, label in sorted(_labelled(rows).items()):
+        first.setdefault(label, path)
+        if len(first) == 3:
+            break
+    return "for example " + ", ".join(f"{path} is {label!r}" for label, path in first.items())
 
 
 # ---------------------------------------------------------------- summary
@@ -216,7 +258,8 @@ def _finish(listing: Listing, rows: Rows) -> Recognised:
             f"layout: {only}{listing.seen()}: at least two classes are needed; "
             "check the source, layout.root, or set layout.label"
         )
-    sentences = list(rows.sentences)
+    first, *sentences = rows.sentences
+    sentences = [f"{first}, {_examples(rows)}", *sentences]
     if any(rows.split):
         parts = Counter(s for s in rows.split if s)
         given = ", ".join(f"{p} {parts[p]:,}" for p in PARTS if parts[p])
@@ -243,4 +286,5 @@ def _finish(listing: Listing, rows: Rows) -> Recognised:
         [rows.trouble[i] for i in order],
         "; ".join(sentences),
         ignored,
+        [*rows.warnings, *suspicious(rows.label)],
     )

@@ -81,11 +81,12 @@ class Layout(TypedDict):
     """The settings `layout`; config.yaml explains each."""
 
     kind: str
+    class_level: str
     root: str | None
     ignore: list[str]
-    table: str | None
+    table: str | list[str] | None
     path_column: str | None
-    label_column: str | None
+    label_column: str | list[str] | None
     split_column: str | None
     group_column: str | None
     label: str | None
@@ -204,12 +205,14 @@ def part_and_rest(name: str) -> tuple[str | None, str]:
     pieces = [w for w in re.split(r"[^a-z0-9]+", name.lower()) if w]
     if pieces[:2] in (["hold", "out"], ["held", "out"]):
         pieces[:2] = ["holdout"]
-    parts, rest = set(), []
+    parts, rest = set[str](), []
     for word in pieces:
         if found := _GLUED.match(word):
             parts.add(_PART_OF[found[1]])
         elif word.rstrip("0123456789") not in _NOISE and word.strip("0123456789"):
             rest.append(word)
+    if parts == {"train", "validation"}:  # train_val: everything that is not test
+        parts = {"train"}
     return (parts.pop() if len(parts) == 1 else None), "_".join(rest)
 
 
@@ -218,7 +221,16 @@ def part_and_rest(name: str) -> tuple[str | None, str]:
 
 @dataclass
 class Rows:
-    """Rows under construction. `sentences` describe them for the log; `ignored` counts files."""
+    """Rows under construction.
+
+    Attributes
+    ----------
+    sentences, warnings : describe them for the log.
+    ignored : count of files that are no rows.
+    doubt : why this reading must not be taken by itself, and what to set; else empty.
+    weak : the names that gave the labels may mean something else.
+    choose : the setting that chooses this reading.
+    """
 
     kind: str
     path: list[str] = field(default_factory=list)
@@ -228,6 +240,10 @@ class Rows:
     trouble: list[str] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
     ignored: int = 0
+    warnings: list[str] = field(default_factory=list)
+    doubt: str = ""
+    weak: bool = False
+    choose: str = ""
 
     def add(
         self,

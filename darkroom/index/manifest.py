@@ -74,6 +74,8 @@ def recognised(root: str, settings: Layout, group: str | None) -> layout.Recogni
     paths = sorted(path for path, _ in walk(root))
     rows = layout.recognise(paths, settings, group=group, open_text=open_text)
     log.info("layout: %s", rows.sentence)
+    for warning in rows.warnings:
+        log.warning("%s", warning)
     return rows
 
 
@@ -199,7 +201,11 @@ def _write(
         for t, c in zip(found.trouble, found.conversions, strict=True)
     ]
     labels = sorted({lb for lb, ok in zip(rows.label, usable, strict=True) if ok and lb})
-    meta |= {"layout": printable(rows.sentence), "labels": [printable(lb) for lb in labels]}
+    meta |= {
+        "layout": printable(rows.sentence),
+        "warnings": [printable(w) for w in rows.warnings],
+        "labels": [printable(lb) for lb in labels],
+    }
     digests = zip(found.sha256, found.hashed, strict=True)
     table = pa.table(
         {

@@ -62,7 +62,12 @@ def list_files(source: str, output: str, *, cfg: ListFiles) -> None:
     rows = recognised(root_of(source), cfg["layout"], cfg["group"])
     names = ("path", "label", "split", "group", "trouble")
     columns = {name: pa.array(_as_bytes(getattr(rows, name)), pa.binary()) for name in names}
-    about = {"kind": rows.kind, "sentence": printable(rows.sentence), "ignored": rows.ignored}
+    about = {
+        "kind": rows.kind,
+        "sentence": printable(rows.sentence),
+        "ignored": rows.ignored,
+        "warnings": [printable(w) for w in rows.warnings],
+    }
     _write_parquet(output, columns, about)
 
 

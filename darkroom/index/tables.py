@@ -1,25 +1,27 @@
 """Labels, splits and groups from CSV tables of a data set.
 
 A table has a path column and a label column, or one column of 0 and 1 per label; split and
-group are optional. Two tables may be a pair such as train.csv and test.csv. All common dialects
-and encodings are read, with or without a header. Columns are recognised by name and content.
+group are optional. Tables that divide the images are read together: train.csv and test.csv, or
+one of the same columns in each folder. All common dialects and encodings are read, with or
+without a header. Columns are recognised by name and content.
 
 - A path may be relative to the table or the root, absolute on another machine, without a
   suffix, or in another case.
-- Images that no table lists are rows without a label; a whole folder of them is left out.
-- Unless the settings require a table, it must list at least half of the images, and class
-  folders with the same classes have priority.
+- Images that no table lists are rows without a label; a whole folder of them is left out where
+  its name says that they have none (test, masks).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from darkroom.errors import UserError, nearest
-from darkroom.index.columns import are_labels, find_columns
+from darkroom.index.columns import are_labels, find_columns, ones, part_of_flags
 from darkroom.index.csv_file import OpenText, Table, read_table
 from darkroom.index.finder import Finder, clean
+from darkroom.index.folder_names import MASKS, unlabelled
 from darkroom.index.listing import (
     Layout,
     Listing,
@@ -33,17 +35,36 @@ from darkroom.index.listing import (
 
 _SUFFIXES = (".csv", ".tsv")
 _SAMPLE = 300  # rows that decide whether a CSV is a table of images and labels
+_MOST = 200  # tables looked at
+_MISSING = {"nan", "<na>", "#n/a", "n/a", "nat"}  # as pandas and spreadsheets write no value
 
 
-def by_table(
-    listing: Listing,
-    cfg: Layout,
-    open_text: OpenText | None,
-    *,
-    required: bool,
-    folders: Rows | None = None,
-) -> Rows | None:
-    """Rows from a table, or from a pair of tables.
+@dataclass
+class Tables:
+    """What the tables of a listing give.
+
+    Attributes
+    ----------
+    readings : rows from the table that names most files, or from several read together; second,
+        rows from another that names about as many.
+    why : why the best of the other tables cannot be used, and what to set; empty without any.
+    named : share of that table's rows that name a file.
+    """
+
+    readings: list[Rows] = field(default_factory=list)
+    why: str = ""
+    named: float = -1.0
+
+    def refuse(self, why: str, named: float) -> None:
+        """Note why a table cannot be used; the one that names most files counts."""
+        if named > self.named:
+            self.why, self.named = why, named
+
+
+def by_tables(
+    listing: Listing, cfg: Layout, open_text: OpenText | None, *, required: bool
+) -> Tables:
+    """Rows from the tables of a listing.
 
     Parameters
     ----------
@@ -51,142 +72,143 @@ def by_table(
     cfg : the settings `layout`, every key given.
     open_text : opens a CSV of the listing by its path. None: no table can be read.
     required : the settings require a table.
-    folders : rows by class folders, to compare with a table that is not required.
-
-    Returns
-    -------
-    The rows; None where no table adds to the folders and none is required.
 
     Raises
     ------
     UserError
         A required table or a configured column is missing.
     """
+    found = Tables()
     names = _table_names(listing, cfg)
     if open_text is None or not names:
         if required:
             raise UserError(f"layout: no CSV was found{listing.seen()}; set layout.table")
-        return None
+        return found
     finder = Finder(listing)
-    tables, why = [], ""
+    tables = []
     for name in names:
-        opened = open_text(name)
         try:
-            table = read_table(name, opened, None if cfg["table"] else _SAMPLE)
-            if table is not None:
-                find_columns(table, finder, cfg, required)
-                if required or are_labels(table):
-                    tables.append(table)
+            table = read_table(name, open_text(name), None if cfg["table"] else _SAMPLE)
+            if table is None:
+                found.refuse(f"{name} has no column beside the first, or no rows", -0.5)
+                continue
+            why = find_columns(table, finder, cfg, required)
         except UserError as error:
-            why = why or str(error)
-    if not tables:
-        if required:
-            raise UserError(why or f"layout: no CSV of path and label was found among {few(names)}")
-        return None
-    tables = _choose(tables, finder, open_text)
-    rows = _table_rows(listing, finder, tables, cfg)
-    found = sum(not t.startswith("missing") for t in rows.trouble)
-    if required:
-        if 2 * found < len(rows.path):
-            table = tables[0]
-            values = [r[table.path] for r in table.rows[:3]]
-            raise UserError(
-                f"layout: only {found:,} of the {len(rows.path):,} files in {table.name} (column "
-                f"{table.header[table.path]!r}: {few(values)}) are among the files"
-                f"{listing.seen()}; set layout.path_column or layout.root"
-            )
-        return rows
-    labelled = {
-        p: lb
-        for p, lb, t in zip(rows.path, rows.label, rows.trouble, strict=True)
-        if lb is not None and not t
-    }
-    if 2 * found < len(rows.path) or len(set(labelled.values())) < 2:
-        return None
-    if folders is not None:
-        if 2 * len(labelled) < len(listing.images):
-            return None
-        adds_split = any(rows.split) and not any(folders.split)
-        says_more = adds_split or any(rows.group) or any(rows.trouble)
-        if not says_more and _same(labelled, folders):
-            return None
-    return rows
+            if cfg["table"] or (required and len(names) == 1):
+                raise
+            found.refuse(str(error).removeprefix("layout: "), 0.0)
+            continue
+        if why or not (required or are_labels(table)):
+            why = why or f"nearly every row of {name} has a label of its own"
+            found.refuse(why, table.named)
+        else:
+            tables.append(table)
+    together = [tables] if cfg["table"] and tables else _together(tables, open_text)
+    for some in together:
+        rows = _table_rows(listing, finder, some, cfg)
+        if why := _unfit(rows, some[0], listing):
+            found.refuse(why, some[0].named)
+            continue
+        _without_row(finder, rows, listing, joined([table.name for table in some][:3]))
+        found.readings.append(rows)
+    found.readings.sort(key=_covered, reverse=True)
+    if not found.readings and required:
+        raise UserError(
+            f"layout: {found.why or f'no CSV of path and label was found among {few(names)}'}"
+        )
+    return found
 
 
-def _same(labelled: dict[str, str], folders: Rows) -> bool:
-    """Whether the folders give the same classes, if under other names, to no fewer files."""
-    if sum(label is not None for label in folders.label) < len(labelled):
-        return False
-    pairs: Counter[tuple[str, str]] = Counter()
-    for path, label in zip(folders.path, folders.label, strict=True):
-        if label is not None and path in labelled:
-            pairs[label, labelled[path]] += 1
-    usual = sum(pairs.values()) / 1000
-    often = [p for p, n in pairs.items() if n > usual]
-    return len({a for a, _ in often}) == len(often) == len({b for _, b in often})
+def _covered(rows: Rows) -> int:
+    """Images that the rows give a label."""
+    pairs = zip(rows.label, rows.trouble, strict=True)
+    return sum(label is not None and not trouble for label, trouble in pairs)
+
+
+def _unfit(rows: Rows, table: Table, listing: Listing) -> str:
+    """Why rows cannot be what the table is meant for; empty where they can."""
+    missing = [p for p, t in zip(rows.path, rows.trouble, strict=True) if t.startswith("missing")]
+    if 2 * len(missing) > len(rows.path):
+        found = len(rows.path) - len(missing)
+        return (
+            f"only {found:,} of the {len(rows.path):,} files in {table.name} (column "
+            f"{table.header[table.path]!r}) are among the files; not there is, for example, "
+            f"{missing[0]!r}{listing.seen()}; set layout.path_column or layout.root, or add the files"
+        )
+    labels = rows.labels
+    if len(labels) < 2:
+        return (
+            f"{table.name} has one label only, {few([repr(lb) for lb in labels]) or 'none'} ({len(rows.path):,} "
+            "rows): at least two classes are needed; set layout.label_column"
+        )
+    return ""
 
 
 def _table_names(listing: Listing, cfg: Layout) -> list[str]:
-    """Candidate tables: the configured one, or the CSV files nearest to the top."""
+    """Candidate tables: the configured ones, or the CSV files nearest to the top."""
     tables = [p for p in listing.companions if p.lower().endswith(_SUFFIXES)]
     if cfg["table"]:
-        wanted = listing.root + clean(cfg["table"])
-        if wanted not in listing.companions + listing.unknown:
-            raise UserError(
-                f"layout.table is {cfg['table']!r}: no such file"
-                + nearest(cfg["table"], [p.removeprefix(listing.root) for p in tables])
-            )
-        return [wanted]
+        asked = [cfg["table"]] if isinstance(cfg["table"], str) else cfg["table"]
+        there = {*listing.companions, *listing.unknown}
+        for name in asked:
+            if listing.root + clean(name) not in there:
+                raise UserError(
+                    f"layout.table is {name!r}: no such file"
+                    + nearest(name, [p.removeprefix(listing.root) for p in tables])
+                )
+        return [listing.root + clean(name) for name in asked]
     tables = [p for p in tables if "submission" not in p.rpartition("/")[2].lower()]
-    return sorted(tables, key=lambda p: (p.count("/"), len(p), p))[:20]
+    return sorted(tables, key=lambda p: (p.count("/"), len(p), p))[:_MOST]
 
 
-def _choose(tables: list[Table], finder: Finder, open_text: OpenText) -> list[Table]:
-    """The tables to use, read completely: a pair of parts, or the table that lists most files."""
+def _together(tables: list[Table], open_text: OpenText) -> list[list[Table]]:
+    """Tables read completely: those of one data set together, then each by itself."""
+    if not tables:
+        return []
     pairs: dict[str, dict[str, Table]] = defaultdict(dict)
+    alike: dict[tuple[str, ...], dict[str, Table]] = defaultdict(dict)
     for table in tables:
         full = read_table(table.name, open_text(table.name), None)
         assert full is not None
-        table.rows = full.rows if table.first_line == 2 else [full.header, *full.rows]
+        headed = table.header == full.header
+        table.rows = full.rows if headed else [full.header, *full.rows]
+        path = PurePosixPath(table.name)
         if table.part:
-            rest = part_and_rest(PurePosixPath(table.name).stem)[1]
-            pairs[rest].setdefault(table.part, table)
-    for parts in pairs.values():
-        if len(parts) > 1:
-            return list(parts.values())
-
-    def named(table: Table) -> int:
-        found = (finder.find(r[table.path], table, None) for r in table.rows)
-        return len({i for i in found if isinstance(i, int)})
-
-    return [max(tables, key=named)] if len(tables) > 1 else tables
+            pairs[part_and_rest(path.stem)[1]].setdefault(table.part, table)
+        stem = "".join(c for c in path.stem.casefold() if not c.isdigit())
+        alike[stem, *(h.casefold() for h in table.header)].setdefault(str(path.parent), table)
+    several = [list(some.values()) for some in (*pairs.values(), *alike.values()) if len(some) > 1]
+    used = {table.name for some in several for table in some}
+    return several + [[table] for table in tables if table.name not in used]
 
 
 # ---------------------------------------------------------------- rows
 
 
 def _table_rows(listing: Listing, finder: Finder, tables: list[Table], cfg: Layout) -> Rows:
-    rows = Rows("table")
+    rows = Rows("table", weak=any(table.weak for table in tables))
     first: dict[int, tuple[int, str]] = {}  # file -> its first row, and table and line of that row
-    many = len(tables) > 1
+    parts = {table.name: table.part or _part_of_folder(table.name) for table in tables}
+    if len(set(parts.values())) < 2:
+        parts = {}
     for table in tables:
         for line, cells in enumerate(table.rows, table.first_line):
-            if table.onehot:
-                name = next((table.header[i] for i in table.onehot if cells[i][:1] == "1"), "")
-            else:
-                name = cells[table.label]
-            label = name or None
             where = f"{table.name}, row {line}"
-            split = cells[table.split] if table.split >= 0 else table.part if many else None
-            part = given_part(split) if split else None
-            if split and part is None:
-                raise UserError(
-                    f"layout: {where}: {split!r} in column {table.header[table.split]!r} is none of "
-                    "train, validation and test; choose another with layout.split_column"
-                )
+            label, trouble = _label(table, cells, where)
+            part = parts.get(table.name)
+            if table.split >= 0 and cells[table.split]:
+                part = given_part(cells[table.split])
+                if part is None:
+                    raise UserError(
+                        f"layout: {where}: {cells[table.split]!r} in column "
+                        f"{table.header[table.split]!r} is none of train, validation and test; choose "
+                        "another with layout.split_column"
+                    )
+            elif table.flags:
+                part = part_of_flags(table, cells)
             group = cells[table.group] or None if table.group >= 0 else None
             found = finder.find(cells[table.path], table, label)
-            path, trouble = clean(cells[table.path]), ""
+            path = clean(cells[table.path])
             if found is None:
                 trouble = f"missing: named in {where}, and not there"
             elif isinstance(found, list):
@@ -201,45 +223,85 @@ def _table_rows(listing: Listing, finder: Finder, tables: list[Table], cfg: Layo
                         trouble += f", with the labels {rows.label[row]!r} and {label!r}"
                         rows.trouble[row] = trouble
             rows.add(path, label, part, group, trouble)
-    one = tables[0]
-    columns = "one column per label" if one.onehot else repr(one.header[one.label])
-    sentence = f"{len(rows.labels)} labels from {joined([t.name for t in tables])} (paths in {one.header[one.path]!r}, labels in {columns}"
-    if one.split >= 0:
-        sentence += f", splits in {one.header[one.split]!r}"
-    if one.group >= 0:
-        sentence += f", groups in {one.header[one.group]!r}"
-    rows.sentences.append(f"{sentence}; {len(rows.path):,} rows)")
+    rows.sentences.append(_sentence(rows, tables))
+    names = [table.name.removeprefix(listing.root) for table in tables]
+    several = f"[{', '.join(names)}]" if len(names) > 1 else names[0]
+    rows.choose = f"layout: {{table: {several}}}" if len(names) < 6 else "layout: {kind: table}"
     if not any(rows.split) and cfg["split"] is None:
         _splits_by_folder(rows)
-    _without_row(finder, rows, set(first), listing)
     return rows
+
+
+def _label(table: Table, cells: list[str], where: str) -> tuple[str | None, str]:
+    """The label of a row, and what is wrong with it."""
+    if not table.onehot:
+        name = cells[table.label]
+        if name and name.casefold() not in _MISSING:
+            return name, ""
+        return None, f"no label: {where} has {name!r}"
+    found = ones(table, cells, table.onehot)
+    if len(found) == 1:
+        return table.header[found[0]], ""
+    return None, f"no label: {where} has {len(found) or 'none'} of its columns of labels set to 1"
+
+
+def _part_of_folder(path: str) -> str | None:
+    """The given part that the innermost such folder of a path names."""
+    folders = path.split("/")[-2::-1]
+    return next(filter(None, map(given_part, folders)), None)
+
+
+def _sentence(rows: Rows, tables: list[Table]) -> str:
+    one = tables[0]
+    columns = "one column per label" if one.onehot else repr(one.header[one.label])
+    names = [table.name for table in tables]
+    listed = joined(names) if len(names) < 6 else f"{joined(names[:3])} and {len(names) - 3} more"
+    sentence = (
+        f"{len(rows.labels)} labels from {listed} (paths in {one.header[one.path]!r}, labels in "
+        f"{columns}"
+    )
+    splits = [one.split] if one.split >= 0 else list(one.flags)
+    if splits:
+        sentence += f", splits in {joined([repr(one.header[i]) for i in splits])}"
+    if one.group >= 0:
+        sentence += f", groups in {one.header[one.group]!r}"
+    return f"{sentence}; {len(rows.path):,} rows)"
 
 
 def _splits_by_folder(rows: Rows) -> None:
     """Set given parts from folder names; for a table without any."""
     folders = [path.rpartition("/")[0] for path in rows.path]
-    parts = {
-        folder: next(filter(None, map(given_part, folder.split("/"))), None)
-        for folder in dict.fromkeys(folders)
-    }
+    parts = {folder: _part_of_folder(f"{folder}/") for folder in dict.fromkeys(folders)}
     if len(set(parts.values()) - {None}) > 1:
         rows.split = [parts[folder] for folder in folders]
         rows.sentences.append("splits from the folders' names")
 
 
-def _without_row(finder: Finder, rows: Rows, named: set[int], listing: Listing) -> None:
-    """Add images that no table lists as rows without a label, unless their whole folder is unlisted."""
-    used = {finder.files[i].rpartition("/")[0] for i in named}
+def _without_row(finder: Finder, rows: Rows, listing: Listing, tables: str) -> None:
+    """Add images that no table lists as rows without a label.
+
+    A whole folder of them is left out where its name says that they have none.
+    """
+    named = set(rows.path)
+    used = {path.rpartition("/")[0] for path in finder.files if path in named}
     left: Counter[str] = Counter()
+    lacking = 0
     for i, path in enumerate(finder.files):
-        if i in named:
+        if path in named:
             continue
         folder = path.rpartition("/")[0]
         if i >= len(listing.images):
             rows.ignored += 1
-        elif folder in used:
-            rows.add(path, None)
+        elif folder in used or not _no_labels_there(folder):
+            rows.add(path, None, trouble=f"no label: not named in {tables}")
+            lacking += 1
         else:
             left[folder] += 1
             rows.ignored += 1
+    if lacking:
+        rows.warnings.append(f"{lacking:,} images are not named in {tables}, and have no label")
     rows.sentences += left_out(sorted(left.items()), "not in the table")
+
+
+def _no_labels_there(folder: str) -> bool:
+    return any(unlabelled(name) or name.casefold() in MASKS for name in folder.split("/"))

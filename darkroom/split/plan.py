@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from darkroom.errors import UserError, nearest
+from darkroom.index.listing import few
+from darkroom.index.suspicious import alike
 from darkroom.machine import disk
 from darkroom.machine.units import plural
 from darkroom.split.assign import random_order
@@ -158,10 +160,20 @@ def make_plan(table: pd.DataFrame, cfg: SplitRows) -> Plan:
             f"{dataset}: class {classes[c]!r} has no usable image that is not a duplicate with "
             "a contradicting label; leave it out of classes, or repair its files"
         )
-    k = spec["folds"]
-    places = folds(rows, spec, k, notes) if k else {"holdout": holdout(rows, spec, notes)}
-    for fold, place in places.items():
-        _every_class_trains(rows, place, fold, spec)
+    images = dict(zip(classes, np.bincount(label, minlength=len(classes)).tolist(), strict=True))
+    same = few(alike(images))
+    try:
+        k = spec["folds"]
+        places = folds(rows, spec, k, notes) if k else {"holdout": holdout(rows, spec, notes)}
+        for fold, place in places.items():
+            _every_class_trains(rows, place, fold, spec)
+    except UserError as error:
+        if not same:
+            raise
+        raise UserError(
+            f"{error}. These classes differ only in case, blanks, quotes, zeros or order: {same}; to "
+            "merge some, set classes: {new: [one, other]}"
+        ) from None
     _note_gaps(rows, places, notes)
 
     words = np.array(PARTS, dtype=object)
@@ -211,7 +223,7 @@ def _classes(
         for name in labels:
             if name not in index:
                 raise UserError(
-                    f"{dataset}: classes: no image has the label {name!r}{nearest(name, known)}"
+                    f"{dataset}: classes: no image has the label {name!r}{_meant(name, known)}"
                 )
             target[index[name]] = c
         if not sum(images[index[name]] for name in labels):
@@ -228,6 +240,20 @@ def _classes(
             f"left out, as classes does not choose {'it' if len(out) == 1 else 'them'}: {some}{more}"
         )
     return classes, np.where(usable, target[codes], -1)
+
+
+def _meant(name: str, known: list[str]) -> str:
+    """The end of a sentence on an unknown label: YAML reads 001 as 1, and 010 as 8."""
+    if name.isdigit():
+        same = [other for other in known if other.isdigit() and int(other) == int(name)]
+        octal = [
+            other
+            for other in known
+            if re.fullmatch("0[0-7]+", other) and int(other, 8) == int(name)
+        ]
+        if meant := same or octal:
+            return f": quote {meant[0]!r} in the settings, where YAML reads it as a number"
+    return nearest(name, known)
 
 
 def _every_class_trains(rows: Rows, place: Ints, fold: str, spec: Split) -> None:

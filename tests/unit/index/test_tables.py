@@ -100,7 +100,9 @@ def test_gtsrb() -> None:
     found = read(train + test + meta, tables)
     assert counted(found) == {
         **{("train", str(c)): 6 for c in range(3)}, **{("test", str(c)): 3 for c in range(3)},
+        (None, None): 3,
     }  # fmt: skip
+    assert found.warnings == ["3 images are not named in Test.csv and Train.csv, and have no label"]
 
 
 def test_table_wins_over_shards_and_folders_win_over_numbers() -> None:
@@ -168,9 +170,9 @@ def test_settings_of_tables_that_do_not_fit() -> None:
         read(IMAGES, kind="table")
     with pytest.raises(UserError, match="only 0 of the 10 files"):
         read([f"other/z{i}.png" for i in range(9)], good, kind="table")
-    with pytest.raises(UserError, match=r"no column of m.csv .* is the label"):
+    with pytest.raises(UserError, match=r"no column of m.csv .* is recognised as the label"):
         read(IMAGES, {"m.csv": table("filename,w,h", "{i:03d}.png,{i},{g}")}, table="m.csv")
-    with pytest.raises(UserError, match=r"names the image files; set layout.path_column"):
+    with pytest.raises(UserError, match=r"names the image files .*; set layout.path_column"):
         read(IMAGES, {"m.csv": "u,v,label\n1,2,a\n3,4,b\n"}, table="m.csv")
     with pytest.raises(UserError, match="contradicts"):
         read(IMAGES, good, label="(.)", table="labels.csv")

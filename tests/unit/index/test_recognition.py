@@ -1,0 +1,365 @@
+"""Two possible readings of a listing: the one that the evidence supports, or a question.
+
+Each case stands for a kind of data set that was once read with wrong labels, or refused for a
+wrong reason.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+
+import pytest
+
+from darkroom.errors import UserError
+from tests.support.listings import counted, read, rows
+
+
+def numbered(*folders: str, n: int = 4) -> list[str]:
+    """Files whose names tell nothing: the same numbers in each folder."""
+    return [f"{folder}/{i}.jpg" for folder in folders for i in range(n)]
+
+
+def crossed(outer: str, inner: str) -> list[str]:
+    return numbered(*(f"{o}/{i}" for o in outer.split() for i in inner.split()))
+
+
+# ---------------------------------------------------------------- a level above the classes
+
+SPLIT_WORDS = {
+    "two words": ("train_val", "test"),
+    "google drive": ("train-20240301T101112Z-001/train", "test-20240301T101512Z-001/test"),
+    "longer names": ("x_train_original", "x_test_original"),
+    "several of a part": ("train_1", "test_old", "test_new"),
+}
+
+
+@pytest.mark.parametrize("folders", SPLIT_WORDS.values(), ids=SPLIT_WORDS)
+def test_split_words_inside_longer_names(folders: tuple[str, ...]) -> None:
+    found = read(crossed(" ".join(folders), "a b"))
+    assert found.labels == ["a", "b"]
+    assert all(split in path for path, (_, split) in rows(found).items() if split)
+    assert set(found.split) == {"train", "test"}
+
+
+SOURCES = {
+    "sites": "siteA siteB",
+    "hospitals": "hospital_north hospital_south",
+    "versions of other names": "raw_images processed",
+    "folds": "fold1 fold2 fold3",
+    "dates": "2023-01-05 2023-01-06",
+    "parts of one download": "pets-20240301T101112Z-001/pets pets-20240301T101112Z-002/pets",
+    "views": "left right",
+}
+
+
+@pytest.mark.parametrize("outer", SOURCES.values(), ids=SOURCES)
+def test_sources_above_class_folders_are_no_classes(outer: str) -> None:
+    found = read(crossed(outer, "cat dog"))
+    assert found.labels == ["cat", "dog"] and len(found.path) == 8 * len(outer.split())
+    assert all(f"/{lb}/" in p for p, lb in zip(found.path, found.label, strict=True))
+    assert "are no classes: the same class folders lie in each" in found.sentence
+
+
+def test_versions_of_an_image_stay_together() -> None:
+    found = read(crossed("Original Augmented", "P Q"))
+    assert found.labels == ["P", "Q"]
+    groups = dict(zip(found.path, found.group, strict=True))
+    assert groups["Original/P/1.jpg"] == groups["Augmented/P/1.jpg"] != groups["Original/Q/1.jpg"]
+
+
+def test_sources_without_a_class_folder_in_common_are_a_question() -> None:
+    with pytest.raises(UserError, match="class_level"):
+        read(numbered("Original/P", "Original/Q", "Augmented/P2", "Augmented/Q2"))
+
+
+def test_patients_above_the_classes_are_groups() -> None:
+    found = read(numbered("patient1/benign", "patient1/bad", "patient2/benign",
+                          "patient3/bad", "patient3/benign"))  # fmt: skip
+    assert Counter(found.label) == {"bad": 8, "benign": 12}
+    assert set(found.group) == {"patient1", "patient2", "patient3"}
+
+
+def test_sources_within_classes_are_no_classes_either() -> None:
+    for inner in ("40X 100X", "left right", "original augmented", "day night"):
+        assert read(crossed("benign malignant", inner)).labels == ["benign", "malignant"]
+    deep = numbered("benign/SOB/x/s1/40X", "benign/SOB/x/s1/100X", "benign/SOB/y/s2/40X",
+                    "malignant/SOB/z/s3/40X", "malignant/SOB/w/s4/40X")  # fmt: skip
+    assert read(deep).labels == ["benign", "malignant"]
+
+
+def test_two_levels_that_could_both_be_classes_are_a_question() -> None:
+    for paths in (crossed("London Paris", "cat dog"), crossed("site1 site2", "left right")):
+        with pytest.raises(UserError, match=r"two levels of folders .*class_level to outer"):
+            read(paths)
+    paths = crossed("London Paris", "cat dog")
+    assert read(paths, class_level="outer").labels == ["London", "Paris"]
+    assert read(paths, class_level="inner").labels == ["cat", "dog"]
+
+
+def test_different_folders_below_classes_are_no_question() -> None:
+    assert read(numbered("cat/kitten", "cat/old", "dog/puppy", "dog/big")).labels == ["cat", "dog"]
+
+
+def test_sources_and_splits_in_either_order() -> None:
+    inside = numbered(
+        *(f"train/site{s}/{c}" for s in "AB" for c in "ab"), "test/siteC/a", "test/siteC/b"
+    )
+    assert counted(read(inside)) == {("train", "a"): 8, ("train", "b"): 8, ("test", "a"): 4, ("test", "b"): 4}  # fmt: skip
+    around = numbered(*(f"site{s}/{p}/{c}" for s in "AB" for p in ("train", "test") for c in "ab"))
+    assert counted(read(around)) == {(p, c): 8 for p in ("train", "test") for c in "ab"}
+
+
+def test_sources_above_files_that_begin_with_the_label() -> None:
+    paths = [f"site{s}/{c}.{i}.jpg" for s in "AB" for c in ("cat", "dog") for i in range(5)]
+    assert read(paths).labels == ["cat", "dog"]
+    assert read([f"{c}s/{c}.{i}.jpg" for c in ("cat", "dog") for i in range(5)]).labels == ["cats", "dogs"]  # fmt: skip
+
+
+# ---------------------------------------------------------------- copies, unlabelled, other folders
+
+
+def test_a_data_set_repeated_inside_itself_is_left_out() -> None:
+    found = read(crossed("cells", "Infected Clean") + crossed("cells/cells", "Infected Clean"))
+    assert found.labels == ["Clean", "Infected"] and len(found.path) == 8
+    assert "left out: cells/cells/ (8 images, the class folders and file names of its parent" in found.sentence  # fmt: skip
+    more = [f"{folder}/new{i}.jpg" for folder in ("more/cat", "more/dog") for i in range(3)]
+    found = read(numbered("cat", "dog") + more)
+    assert Counter(found.label) == {"cat": 7, "dog": 7}
+
+
+def test_an_unlabelled_folder_is_left_out_or_a_question() -> None:
+    for beside in ("test", "test/test", "test/unknown", "unlabelled/unlabelled", "predict"):
+        found = read(numbered("train/a", "train/b", beside))
+        assert found.labels == ["a", "b"] and len(found.path) == 8
+        assert f"left out: {beside.split('/')[0]}/ (4 images, no label)" in found.sentence
+    with pytest.raises(
+        UserError, match=r"test/ stands beside .* layout.ignore: \['test'\].*kind: fo"
+    ):
+        read(numbered("a", "b", "test"))
+    assert read(numbered("a", "b", "test"), kind="folders").labels == ["a", "b", "test"]
+    assert read(numbered("a", "b", "test"), ignore=["test"]).labels == ["a", "b"]
+
+
+def test_class_folders_beside_the_split_are_left_out_and_told() -> None:
+    found = read(crossed("train test augmented", "a b"))
+    assert len(found.path) == 16
+    assert "left out: augmented/ (8 images, beside the split folders)" in found.sentence
+
+
+def test_masks_above_the_classes_are_left_out() -> None:
+    found = read(crossed("images masks", "cat dog"))
+    assert found.labels == ["cat", "dog"] and len(found.path) == 8
+
+
+def test_patients_and_dates_are_no_classes() -> None:
+    for folders in (["patient001", "patient002"], ["2024-01-31", "2024-02-01"]):
+        with pytest.raises(UserError, match="are by their names no classes"):
+            read(numbered(*folders))
+        assert read(numbered(*folders), kind="folders").labels == folders
+
+
+def test_the_name_of_a_camera_is_no_label() -> None:
+    with pytest.raises(UserError, match="no labels were recognised"):
+        read([f"{name}_{i:04d}.jpg" for name in ("IMG", "DSC") for i in range(9)])
+
+
+# ---------------------------------------------------------------- a table beside folders
+
+IN_FOLDERS = [f"{c}/{i}.jpg" for c in ("stroma", "tumour") for i in range(20)]
+
+
+def listed(head: str, *cells: str, files: list[str] = IN_FOLDERS) -> str:
+    """A CSV with a row a file; cells go round."""
+    lines = [f"{path},{cells[i % len(cells)]}" for i, path in enumerate(files)]
+    return "\n".join([head, *lines])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        listed("filename,x,y", "0,1", "1,2", "2,3", "3,0"),
+        listed("filename,type", "canon", "nikon"),
+        listed("filename,y", "1", "2", "3"),
+        listed("filename,age,label", "3,0.51", "4,0.62", "5,1.5"),
+        listed("filename,width,height", "10,20", "30,40"),
+    ],
+    ids=["coordinates", "cameras", "y", "scores", "sizes"],
+)
+def test_columns_that_only_sound_like_labels_do_not_replace_folders(text: str) -> None:
+    found = read(IN_FOLDERS, {"tiles.csv": text})
+    assert found.kind == "folders" and found.labels == ["stroma", "tumour"]
+    assert "tiles.csv" in found.sentence + str(found.warnings)
+
+
+def test_a_label_column_that_contradicts_the_folders_is_a_question() -> None:
+    table = {"meta.csv": listed("filename,species", "rat", "mouse", "rat", "frog", "frog")}
+    with pytest.raises(UserError) as error:
+        read(IN_FOLDERS, table)
+    told = str(error.value)
+    assert "two readings are possible" in told and "2 class folders" in told
+    assert "layout: {kind: folders}" in told and "layout: {table: meta.csv}" in told
+    assert "stroma/0.jpg is 'stroma'" in told and "is 'rat'" in told
+    assert read(IN_FOLDERS, table, kind="folders").labels == ["stroma", "tumour"]
+    assert read(IN_FOLDERS, table, table="meta.csv").labels == ["frog", "mouse", "rat"]
+
+
+def test_a_label_column_wins_over_folders_that_only_store() -> None:
+    paths = numbered("site1", "site2", "site3")
+    text = listed("path,diagnosis", "a", "b", "b", files=paths)
+    assert read(paths, {"m.csv": text}).labels == ["a", "b"]
+    patients = numbered("patient1", "patient2", "patient3")
+    text = listed("path,diagnosis", "a", "b", "b", files=patients)
+    assert read(patients, {"m.csv": text}).labels == ["a", "b"]
+
+
+def test_two_tables_that_contradict_each_other_are_a_question() -> None:
+    paths = [f"img/{i}.png" for i in range(20)]
+    tables = {
+        "a.csv": listed("file,label", "x", "y", files=paths),
+        "b.csv": listed("file,class", "u", "u", "v", files=paths),
+    }
+    with pytest.raises(UserError, match=r"two readings .*\{table: a.csv\}.*\{table: b.csv\}"):
+        read(paths, tables)
+    assert read(paths, tables, table="b.csv").labels == ["u", "v"]
+
+
+# ---------------------------------------------------------------- several tables
+
+
+@pytest.mark.parametrize("name", ["_classes.csv", "{part}_classes.csv", "labels.csv"])
+@pytest.mark.parametrize("head", ["filename, cat, dog", "filename,label"])
+def test_a_table_in_each_split_folder(name: str, head: str) -> None:
+    sizes = {"train": 24, "valid": 8, "test": 8}
+    paths = [f"{part}/{part}{k}.jpg" for part, n in sizes.items() for k in range(n)]
+    tables = {}
+    for part, n in sizes.items():
+        lines = [f"{part}{k}.jpg, {1 - k % 2}, {k % 2}" if "cat" in head
+                 else f"{part}{k}.jpg,{['cat', 'dog'][k % 2]}" for k in range(n)]  # fmt: skip
+        tables[f"{part}/{name.format(part=part)}"] = "\n".join([head, *lines])
+    found = read(paths, tables)
+    assert counted(found) == {
+        (part, label): n // 2
+        for part, n in (("train", 24), ("validation", 8), ("test", 8))
+        for label in ("cat", "dog")
+    }
+    assert all(table in found.sentence for table in tables)
+    files = sorted(tables)
+    assert counted(read(paths, tables, table=files)) == counted(found)
+
+
+def test_images_that_no_table_names_are_rows_without_a_label() -> None:
+    paths = [f"{part}/{k}.jpg" for part in ("train", "valid") for k in range(8)]
+    table = listed("path,label", "x", "y", files=paths[:8])
+    found = read([*paths, *(f"test/{k}.jpg" for k in range(4))], {"train/labels.csv": table})
+    assert Counter(found.label) == {"x": 4, "y": 4, None: 8}
+    assert {t for p, t in zip(found.path, found.trouble, strict=True) if "valid" in p} == {
+        "no label: not named in train/labels.csv"
+    }
+    assert "8 images are not named in train/labels.csv, and have no label" in found.warnings
+    assert "left out: test/ (4 images, not in the table)" in found.sentence
+
+
+@pytest.mark.parametrize("column", ["is_test", "is_valid", "in_train"])
+def test_a_split_by_a_column_of_yes_and_no(column: str) -> None:
+    paths = [f"img/{i}.png" for i in range(12)]
+    text = listed(f"file,label,{column}", "x,True", "y,False", "x,False", files=paths)
+    part = {"is_test": "test", "is_valid": "validation", "in_train": "train"}[column]
+    other = "test" if part == "train" else "train"
+    found = read(paths, {"l.csv": text})
+    assert found.labels == ["x", "y"]
+    assert Counter(found.split) == {part: 4, other: 8}
+    assert f"splits in '{column}'" in found.sentence
+
+
+# ---------------------------------------------------------------- a table that does not fit
+
+FLAT = [f"img/{i}.png" for i in range(40)]
+REASONS = {
+    "files that are not there": (
+        "image,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(100)),
+        r"only 40 of the 100 files in labels.csv \(column 'image'\).*for example, '40.png'",
+    ),
+    "a header in another language": (
+        "Datei;Klasse;Aufnahme\n" + "".join(f"{i}.png;{'ab'[i % 2]};{i}\n" for i in range(40)),
+        r"no column of labels.csv \(Datei, Klasse, Aufnahme\) .*label_column: Klasse",
+    ),
+    "a further column of 0 and 1": (
+        "image,cat,dog,male\n" + "".join(f"{i}.png,{1 - i % 2},{i % 2},{i // 2 % 2}\n" for i in range(40)),
+        r"cat, dog, male hold 0 and 1.*label_column to one of them, or to \[cat, dog\]",
+    ),
+    "several labels of a row": (
+        "image,cat,dog,frog\n" + "".join(f"{i}.png,{i % 2},1,{i // 2 % 2}\n" for i in range(40)),
+        "some rows have several 1s or none; set layout.label_column to one of them",
+    ),
+    "one label": (listed("file,label", "cat", files=FLAT), "has one label only, 'cat'"),
+    "other files": ("file,label\n" + "".join(f"z{i}.gif,{'ab'[i % 2]}\n" for i in range(40)),
+                    r"no column of labels.csv .* \(column 'file': 0% of z0.gif, z1.gif, z2.gif …"),
+    "a label for each image": (listed("file,label", *map(str, range(40)), files=FLAT),
+                               "nearly every row of labels.csv has a label of its own"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "reason"), REASONS.values(), ids=REASONS)
+def test_a_table_that_is_meant_and_does_not_fit_says_why(text: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        read(FLAT, {"labels.csv": text})
+
+
+def test_columns_of_0_and_1_can_be_chosen() -> None:
+    text = REASONS["a further column of 0 and 1"][0]
+    found = read(FLAT, {"labels.csv": text}, label_column=["cat", "dog"])
+    assert Counter(found.label) == {"cat": 20, "dog": 20}
+    cells = ("1,0,9", "0,1,9", "1,1,9", "0,0,9")
+    text = listed("file,cat,dog,other", *cells, files=FLAT)
+    found = read(FLAT, {"labels.csv": text}, label_column=["cat", "dog"])
+    assert Counter(found.label) == {"cat": 10, "dog": 10, None: 20}
+    told = dict(zip(found.path, found.trouble, strict=True))
+    assert (
+        told["img/2.png"] == "no label: labels.csv, row 4 has 2 of its columns of labels set to 1"
+    )
+    assert (
+        told["img/3.png"]
+        == "no label: labels.csv, row 5 has none of its columns of labels set to 1"
+    )
+
+
+def test_blanks_between_path_and_label() -> None:
+    text = "".join(f"img/{i}.png {i % 2}\n" for i in range(40))
+    found = read(FLAT, {"train.txt": text}, table="train.txt")
+    assert Counter(found.label) == {"0": 20, "1": 20} and not any(found.trouble)
+
+
+def test_comments_above_the_header() -> None:
+    text = "# made by hand\n# twice\n" + listed("#file,label", "x", "y", files=FLAT) + "\nno.png,x"
+    found = read(FLAT, {"labels.csv": text})
+    assert found.labels == ["x", "y"]
+    assert [t for t in found.trouble if t] == [
+        "missing: named in labels.csv, row 44, and not there"
+    ]
+
+
+# ---------------------------------------------------------------- labels
+
+
+def test_a_written_no_value_is_no_label() -> None:
+    found = read(FLAT, {"l.csv": listed("file,label", "cat", "dog", "nan", "", files=FLAT)})
+    assert Counter(found.label) == {"cat": 10, "dog": 10, None: 20}
+    assert "no label: l.csv, row 4 has 'nan'" in found.trouble
+
+
+def test_names_are_compared_in_one_unicode_form() -> None:
+    apart, one = (unicodedata.normalize(form, "K\u00e4fer") for form in ("NFD", "NFC"))
+    found = read(numbered(f"train/{apart}", "train/Ant", f"test/{one}", "test/Ant"))
+    assert found.labels == ["Ant", one]
+
+
+def test_the_sentence_has_three_examples() -> None:
+    found = read(numbered("a", "b", "c", "d"))
+    assert "for example a/0.jpg is 'a', b/0.jpg is 'b', c/0.jpg is 'c'" in found.sentence
+
+
+def test_thousands_of_nested_folders_are_a_sentence() -> None:
+    deep = "/".join(["x"] * 2000)
+    with pytest.raises(UserError, match="more than 100 folders deep"):
+        read([f"{deep}/a/1.jpg", f"{deep}/b/1.jpg"])
