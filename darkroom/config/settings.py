@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any, Literal, Self
 
@@ -150,12 +151,9 @@ class Settings(Strict):
     def _shorthand(cls, value: Any) -> Any:
         if not isinstance(value, dict) or not value.get("data"):
             return value
-        source = str(value["data"])
-        name = source_name(source)
+        name = data_name(value)
         datasets = dict(value.get("datasets") or {})
-        if name in datasets:  # an entry of config.yaml, with settings that are not for this source
-            name = f"data_{name}"
-        datasets[name] = {"source": source}
+        datasets[name] = {**(datasets.get(name) or {}), "source": str(value["data"])}
         run = {**(value.get("run") or {}), "datasets": [name]}
         return {**value, "datasets": datasets, "run": run}
 
@@ -355,6 +353,16 @@ class Settings(Strict):
         users = self.models_of(dataset) + self.features_of(dataset)
         used = {view.name: view for view in (self.view_of(dataset, user) for user in users)}
         return {own.name: own} | used if own.name in used or not used else used
+
+
+def data_name(config: Mapping[str, Any]) -> str:
+    """The name of the data set of `data`: not that of an entry for another source."""
+    source = str(config["data"])
+    name = source_name(source)
+    entries = config.get("datasets")
+    entry = entries.get(name) if isinstance(entries, Mapping) else None
+    other = entry.get("source", source) if isinstance(entry, Mapping) else source
+    return name if other == source else f"data_{name}"
 
 
 def source_name(source: str) -> str:

@@ -22,7 +22,7 @@ from darkroom.config.recipe import (
     backbone,
     in_place_of_defaults,
 )
-from darkroom.config.settings import source_name
+from darkroom.config.settings import data_name
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.sources import mirror as mirror_folder
@@ -34,7 +34,7 @@ ANSWER_SECONDS = 10  # that a server has to answer
 
 def place(config: Mapping[str, Any], folder: Path) -> Path:
     """Where the recipe of a run is kept."""
-    return folder / "results" / source_name(str(config["data"])) / "recipe.json"
+    return folder / "results" / data_name(config) / "recipe.json"
 
 
 def choose(
@@ -86,7 +86,7 @@ def applied(
     A network on a backbone has the layers that were written for it, and none of config.yaml's.
     """
     if chosen is not None:
-        recipe = chosen.settings(source_name(str(config["data"])))
+        recipe = chosen.settings(data_name(config))
         config = in_place_of_defaults(config, defaults, recipe)
     return heads_alone(dict(config), dict(defaults))
 

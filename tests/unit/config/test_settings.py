@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,37 @@ def test_data_is_a_short_form_of_a_data_set() -> None:
     assert settings.run.datasets == ["My_photos"]
     assert settings.datasets["My_photos"].source == "/a/My photos.zip"
     assert settings.runs_of("My_photos") == ["cnn-seed0"]
+
+
+def test_data_that_is_called_like_an_entry_has_settings_of_its_own() -> None:
+    config = with_value("datasets.pets.view", {"size": 12, "color": "gray"})
+    settings = Settings.load({**config, "data": "/mine/pets"})
+    assert settings.run.datasets == ["data_pets"]
+    assert settings.datasets["data_pets"].view == View()
+    assert settings.datasets["data_pets"].source == "/mine/pets"
+    config["datasets"]["pets"]["source"] = "/mine/pets"
+    same = Settings.load({**config, "data": "/mine/pets"})
+    assert same.run.datasets == ["pets"] and same.datasets["pets"].view.color == "gray"
+
+
+def test_names_that_look_like_numbers() -> None:
+    assert Settings.load({**BASE, "data": 2024}).run.datasets == ["2024"]
+    config = {**BASE, "datasets": {2024: {"source": "x", "classes": [1, "b"]}}}
+    config["datasets"][2024]["split"] = {"quotas": {1: {"train": 5}}}
+    config["datasets"][2024]["layout"] = {"label_column": 2}
+    config["run"] = {**BASE["run"], "datasets": [2024]}
+    found = Settings.load(config).datasets["2024"]
+    assert found.classes == {"1": ["1"], "b": ["b"]} and list(found.split.quotas) == ["1"]
+    assert found.layout.label_column == "2"
+
+
+def test_class_names_are_in_the_unicode_form_of_labels() -> None:
+    apart = unicodedata.normalize("NFD", "K\u00e4fer")
+    config = with_value("datasets.pets.classes", [apart, "b"])
+    config["datasets"]["pets"]["split"] = {"quotas": {apart: {"train": 5}}}
+    found = Settings.load(config).datasets["pets"]
+    assert found.classes == {"K\u00e4fer": ["K\u00e4fer"], "b": ["b"]}
+    assert list(found.split.quotas) == ["K\u00e4fer"]
 
 
 @pytest.mark.parametrize(
