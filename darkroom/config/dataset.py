@@ -117,7 +117,7 @@ class Decode(Strict):
     orientation: Literal["apply", "ignore"] = Field("apply", description="the EXIF orientation")
     sixteen_bit: Literal["scale", "stretch", "refuse"] = Field(
         "scale",
-        description="scale divides by 257; stretch maps each image's own range to 0..255",
+        description="scale maps 0 to the largest value that the bits used in the whole data set can hold (65,535, or 4,095 for 12-bit data) to 0..255; stretch maps each image's own range",
     )
     palette: Literal["convert", "refuse"] = "convert"
     alpha: Literal["white", "black", "drop", "refuse"] = Field(

@@ -8,12 +8,16 @@ Ordinary 8-bit JPEG and PNG files are decoded by OpenCV, everything else by Pill
 The rules:
 
 - orientation: EXIF orientation 1 to 8 is applied (or ignored) here, never by the decoder;
-- 16 bits: divided by 257 and rounded, or the image's own range stretched to 0..255 (one
-  range for all channels, so hues stay); alpha is always divided by 257;
+- 16 bits: 0 to the white level becomes 0 to 255, rounded, or the image's own range is stretched
+  (one range for all channels, so hues stay). The white level is 2^n - 1, where n bits hold the
+  largest value of all 16-bit files of the data set: 4,095 for 12-bit data. Alpha is always
+  divided by 257;
 - palette: each index is replaced by its colour and transparency;
-- alpha: composited on white or black, or dropped; a fully opaque alpha channel is dropped;
+- alpha: composited on white or black, or dropped; an alpha channel that is opaque or 0 throughout
+  is dropped, as are further channels that no tag calls alpha;
 - CMYK and YCCK: (255 - ink) * (255 - black) / 255 without a colour profile; JPEG inks are
   read as inverted, as Adobe writes and browsers read them;
+- TIFF gray whose 0 is white: inverted, at any depth;
 - grey: the channel is copied to all three where the view is rgb;
 - colour where the view is gray: ITU-R BT.601 luma, for a JPEG its own Y channel;
 - animations and multi-page files: the first frame;
@@ -27,12 +31,16 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from darkroom.decode import damage
 from darkroom.decode.header import DecodeError, read_header
 from darkroom.decode.pixels import Color, pixels_of
-from darkroom.decode.policy import Policy, conversions, shown_size
+from darkroom.decode.policy import FULL, Policy, conversions, shown_size
 
 THUMBNAIL = 32
 """Side of the grey thumbnail, the input of the perceptual hash, in pixels."""
+
+ONE_COLOR = "one colour throughout"
+"""Note of a converted image that shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,9 @@ class Probe:
 
     `width` and `height` are those of the displayed image (after the orientation, if applied);
     unknown fields are None. `trouble` is why the file is unusable, `conversions` what is
-    converted and how; both are empty for an ordinary image. `thumbnail` is a (32, 32) uint8
-    grey image, None for an unusable file.
+    converted and how; both are empty for an ordinary image. `maximum` is the largest value of
+    a 16-bit image, None for others. `thumbnail` is a (32, 32) uint8 grey image, None for an
+    unusable file.
     """
 
     format: str | None = None
@@ -52,6 +61,7 @@ class Probe:
     bit_depth: int | None = None
     frames: int = 1
     orientation: int = 1
+    maximum: int | None = None
     trouble: str = ""
     conversions: str = ""
     thumbnail: np.ndarray | None = None
@@ -68,7 +78,7 @@ def trouble_of(error: Exception) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "cannot be read: not enough memory"
-    reason = getattr(error, "strerror", None) or str(error)
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"cannot be read: {reason[:1].lower()}{reason[1:]}"
 
 
@@ -94,11 +104,19 @@ def probe(data: bytes, name: str, policy: Policy) -> Probe:
             header.format, width, height, header.mode, header.bit_depth, header.frames, header.orientation
         )  # fmt: skip
         notes = conversions(header, name, policy)
-        pixels, more = pixels_of(data, header, "gray", policy, size, thorough=True)
-    except (DecodeError, MemoryError) as error:
+        damage.check(data, header)
+        found = pixels_of(data, header, "gray", policy, size, thorough=True)
+        thumbnail = cv2.resize(found.pixels, size, interpolation=cv2.INTER_AREA)
+    except Exception as error:  # whatever a file makes a decoder raise, it ends no run
         return replace(result, trouble=trouble_of(error))
-    thumbnail = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return replace(result, conversions="; ".join(notes + more), thumbnail=thumbnail)
+    notes += found.notes
+    level = policy.get("white_level", FULL)
+    if policy["sixteen_bit"] == "scale" and found.maximum > level:
+        notes.append(f"above the white level: values up to {found.maximum:,} become 255")
+    if notes and found.pixels.min() == found.pixels.max():
+        notes.append(ONE_COLOR)
+    maximum = None if found.maximum < 0 else found.maximum
+    return replace(result, maximum=maximum, conversions="; ".join(notes), thumbnail=thumbnail)
 
 
 def decode(
@@ -130,4 +148,4 @@ def decode(
     """
     header = read_header(data)
     conversions(header, "", policy)
-    return pixels_of(data, header, color, policy, target, thorough=False)[0]
+    return pixels_of(data, header, color, policy, target, thorough=False).pixels

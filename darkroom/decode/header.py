@@ -7,14 +7,21 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from darkroom.decode.quiet import quiet
+from darkroom.decode.reasons import TRUNCATED, of_error, why_unreadable
 
 MAX_PIXELS = 178_956_970
-"""Most pixels of one image (about 0.5 GB as rgb; Pillow's limit for a decompression bomb)."""
+"""Most pixels of one image (Pillow's limit for a decompression bomb)."""
+
+MAX_BYTES = 3 * MAX_PIXELS
+"""Most bytes of one image's pixels, channels x depth each: 0.54 GB, `MAX_PIXELS` in 8-bit rgb."""
+
+MAX_FRAMES = 1_000_000
+"""Most frames of an animation, or pages; a larger number is damage."""
 
 SUFFIXES = {
     "jpeg": ("jpg", "jpeg", "jpe", "jfif", "jif", "mpo"),
@@ -46,32 +53,6 @@ _MODES = {
     "LAB": "lab",
     "HSV": "hsv",
 }
-_MAGIC = {
-    "TIFF": rb"II\*\0|MM\0\*",
-    "GIF": rb"GIF8[79]a",
-    "BMP": rb"BM.{4}\0\0\0\0",
-    "WebP": rb"RIFF.{4}WEBP",
-    "PNM": rb"P[1-7]\s",
-}
-_OTHERS: list[tuple[bytes, int, str]] = [
-    (b"%PDF", 0, "a PDF document"),
-    (b"PK\x03\x04", 0, "a zip archive"),
-    (b"\x1f\x8b", 0, "a gzip file"),
-    (b"Rar!", 0, "a rar archive"),
-    (b"7z\xbc\xaf", 0, "a 7z archive"),
-    (b"SIMPLE  =", 0, "a FITS file: export it as PNG or TIFF"),
-    (b"\x89HDF", 0, "an HDF5 file"),
-    (b"\x93NUMPY", 0, "a NumPy array: save it as PNG"),
-    (b"8BPS", 0, "a Photoshop document: export it as PNG"),
-    (b"DICM", 128, "a DICOM file: export it as PNG"),
-    (b"ftyphei", 4, "a HEIC image, which cannot be read here: convert it to JPEG or PNG"),
-    (b"ftypmif1", 4, "a HEIF image, which cannot be read here: convert it to JPEG or PNG"),
-    (b"\xff\x0a", 0, "a JPEG XL image, which cannot be read here: convert it to JPEG or PNG"),
-    (b"\0\0\0\x0cJXL ", 0, "a JPEG XL image, which cannot be read here: convert it to JPEG or PNG"),
-    (b"ftyp", 4, "a video"),
-    (b"version https://git-lfs", 0, "a Git LFS pointer: the image itself was never fetched"),
-]
-
 # MAX_PIXELS replaces Pillow's limit; a truncated file is an error, not an image with grey pixels.
 Image.MAX_IMAGE_PIXELS = None
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -86,7 +67,9 @@ class Header(NamedTuple):
 
     `width` and `height` are as stored, before any orientation. `alpha`: pixels may be
     transparent. `route` is the decoder: `opencv` (8-bit JPEG, PNG), `opencv16` (16-bit colour) or
-    `pillow`. `refusal` is why the format is not supported, else empty.
+    `pillow`. `refusal` is why the format is not supported, else empty. `inverted`: 16-bit gray
+    whose 0 is white. `extra`: channels beyond the colours that no tag calls alpha. `silent`: Pillow
+    says nothing of damage in such a file.
     """
 
     format: str
@@ -99,6 +82,16 @@ class Header(NamedTuple):
     alpha: bool
     route: str
     refusal: str = ""
+    inverted: bool = False
+    extra: int = 0
+    silent: bool = False
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a decoded pixel: channels x depth, at least the 3 of 8-bit rgb."""
+        channels = {"gray": 1, "gray+alpha": 2, "bilevel": 1, "cmyk": 4}.get(self.mode, 3)
+        channels += self.alpha and self.mode != "gray+alpha"
+        return max(3, (channels + self.extra) * -(-self.bit_depth // 8))
 
 
 def read_header(data: bytes, name: str = "") -> Header:
@@ -112,7 +105,7 @@ def read_header(data: bytes, name: str = "") -> Header:
     Raises
     ------
     DecodeError
-        Not an image, an image above `MAX_PIXELS`, or an unreadable header.
+        Not an image, an image above `MAX_PIXELS` or `MAX_BYTES`, or an unreadable header.
     """
     if not data:
         raise DecodeError("empty: the file has 0 bytes")
@@ -124,13 +117,30 @@ def read_header(data: bytes, name: str = "") -> Header:
         # TGA has no magic number, so any file could pass as one.
         tga = ["TGA"] if suffix_of(name) == "tga" or not name else []
         header = _pillow_header(data, PILLOW + tga)
-    if header.width * header.height > MAX_PIXELS:
-        raise DecodeError(
-            f"too large: {header.width:,} x {header.height:,} pixels; an image may have {MAX_PIXELS:,}"
-        )
-    if not header.width or not header.height:
-        raise DecodeError("damaged: the image has no pixels")
+    _check_numbers(header)
     return header
+
+
+def _check_numbers(header: Header) -> None:
+    """Refuse sizes that no memory is spent on, and numbers that no image has.
+
+    Raises
+    ------
+    DecodeError
+        A number is out of its range.
+    """
+    if header.width < 1 or header.height < 1:
+        raise DecodeError("damaged: the image has no pixels")
+    if not 1 <= header.bit_depth <= 64:
+        raise DecodeError(f"damaged: its header says {header.bit_depth:,} bits a channel")
+    if not 1 <= header.frames <= MAX_FRAMES:
+        raise DecodeError(f"damaged: its header says {header.frames:,} frames")
+    most = min(MAX_PIXELS, MAX_BYTES // header.pixel_bytes)
+    if header.width * header.height > most:
+        kind = "" if most == MAX_PIXELS else f" of {header.pixel_bytes} bytes a pixel"
+        raise DecodeError(
+            f"too large: {header.width:,} x {header.height:,} pixels; an image{kind} may have {most:,}"
+        )
 
 
 def _jpeg_header(data: bytes) -> Header:
@@ -171,7 +181,7 @@ def _jpeg_header(data: bytes) -> Header:
         raise DecodeError("damaged: a JPEG file without an image in it")
     # Look for the end marker after the scan's start: within a scan, 0xFF precedes 0 or a restart.
     if data.rfind(b"\xff\xd9") < at:
-        raise DecodeError("truncated: the file ends before its image does")
+        raise DecodeError(TRUNCATED)
     depth, height, width, channels = frame
     mode = {1: "gray", 3: "rgb", 4: "cmyk"}.get(channels, f"{channels} channels")
     baseline = kind in (0xC0, 0xC1, 0xC2) and depth == 8
@@ -180,7 +190,7 @@ def _jpeg_header(data: bytes) -> Header:
         refusal = f"a JPEG of {depth} bits a channel"
     return Header(
         "jpeg", width, height, mode, depth, 1, orientation or 1, False,
-        "pillow" if channels == 4 else "opencv", refusal,
+        "pillow" if channels == 4 else "opencv", refusal, silent=channels == 4,
     )  # fmt: skip
 
 
@@ -206,14 +216,16 @@ def _png_header(data: bytes) -> Header:
         raise DecodeError("truncated: the file ends within its header")
     width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
     depth, kind = data[24], data[25]
-    alpha, orientation, frames, text = kind in (4, 6), 0, 1, False
+    alpha, orientation, frames, animated, text = kind in (4, 6), 0, 0, False, False
     at, last = 8, b""
     while at + 12 <= len(data) and last != b"IEND":
         length, last = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if last == b"tRNS":
             alpha = True
         elif last == b"acTL":
-            frames = int.from_bytes(data[at + 8 : at + 12], "big")
+            animated = True
+        elif last == b"fcTL":
+            frames += 1
         elif last == b"eXIf":
             orientation = _exif_orientation(data[at + 8 : at + 8 + length])
         elif last in (b"tEXt", b"zTXt", b"iTXt") and data[at + 8 : at + 24] == b"Raw profile type":
@@ -223,12 +235,14 @@ def _png_header(data: bytes) -> Header:
     if mode is None:
         raise DecodeError(f"damaged: a PNG file of the unknown kind {kind}")
     if last != b"IEND" or at > len(data):
-        raise DecodeError("truncated: the file ends before its image does")
+        raise DecodeError(TRUNCATED)
     if text and not orientation:  # EXIF as older programs wrote it
         with pillow(data, ["PNG"]) as image:
             orientation = image.getexif().get(0x0112, 1)
+    # Frames are counted: the number in the header of an animation may be anything.
+    frames = max(frames, 1) if animated else 1
     route = "pillow"
-    if depth == 8 and kind in (0, 2) and not alpha and frames == 1:
+    if depth == 8 and kind in (0, 2) and not alpha and not animated:
         route = "opencv"
     elif depth == 16 and kind != 0:
         route = "opencv16"
@@ -236,7 +250,7 @@ def _png_header(data: bytes) -> Header:
         mode = "bilevel"
     orientation = orientation if 1 <= orientation <= 8 else 1
     return Header(
-        "png", width, height, mode, depth, max(frames, 1), orientation, alpha, route
+        "png", width, height, mode, depth, frames, orientation, alpha, route
     )  # fmt: skip
 
 
@@ -257,52 +271,9 @@ def pillow(data: bytes, formats: list[str]) -> Iterator[Image.Image]:
         except (DecodeError, MemoryError):
             raise
         except UnidentifiedImageError:
-            raise DecodeError(_why_unreadable(data)) from None
+            raise DecodeError(why_unreadable(data)) from None
         except Exception as error:  # Pillow raises many kinds for broken files
-            raise DecodeError(_failure(error)) from None
-
-
-def _failure(error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, EOFError) or re.search(
-        "truncat|incomplete|not enough|unexpected end|buffer overrun|end of file", text, re.I
-    ):
-        return "truncated: the file ends before its image does"
-    return f"damaged: {text or type(error).__name__}"
-
-
-def _why_unreadable(data: bytes) -> str:
-    """Why no decoder takes the file."""
-    for kind, magic in _MAGIC.items():
-        if re.match(magic, data, re.DOTALL):
-            order: Literal["little", "big"] = "little" if data[:1] == b"I" else "big"
-            # A TIFF's directory may be at the end of the file, so a truncated file has none.
-            if len(data) < 64 or (
-                kind == "TIFF" and int.from_bytes(data[4:8], order) + 6 > len(data)
-            ):
-                return "truncated: the file ends before its image does"
-            return f"damaged: a {kind} file whose header cannot be read"
-    return f"not an image{_other_format(data)}"
-
-
-def _other_format(data: bytes) -> str:
-    """The kind of a file that is no image, as `: a web page`; empty if unknown."""
-    for magic, at, kind in _OTHERS:
-        if data[at : at + len(magic)] == magic:
-            return f": {kind}"
-    start = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return ": a web page"
-    if b"<svg" in start:
-        return ": an SVG drawing: export it as PNG"
-    if not data.strip(b"\0"):
-        return ": nothing but zeros"
-    try:
-        text = data[:1000].decode("utf-8", "ignore")
-    except ValueError:  # pragma: no cover
-        return ""
-    plain = sum(c.isprintable() or c.isspace() for c in text)
-    return ": text" if plain > 0.97 * min(len(data), 1000) else ""
+            raise DecodeError(of_error(error)) from None
 
 
 def _pillow_header(data: bytes, formats: list[str]) -> Header:
@@ -310,11 +281,8 @@ def _pillow_header(data: bytes, formats: list[str]) -> Header:
         kind = {"dib": "bmp"}.get(str(image.format).lower(), str(image.format).lower())
         if image.width * image.height > MAX_PIXELS:  # checked first: counting frames decodes them
             return Header(kind, *image.size, "unknown", 8, 1, 1, False, "pillow")
-        stored, size = image.mode, image.size
-        alpha = "A" in stored or "a" in stored or "transparency" in image.info
-        mode = _MODES.get(stored, "gray" if stored[0] in "IF" else stored.lower())
+        stored = image.mode
         orientation = image.getexif().get(0x0112, 1)
-        orientation = orientation if orientation in range(1, 9) else 1
         depth, refusal = 8, ""
         if stored == "1":
             depth = 1
@@ -324,22 +292,62 @@ def _pillow_header(data: bytes, formats: list[str]) -> Header:
             depth = 32
             numbers = "floating point numbers" if stored == "F" else "integers"
             refusal = f"32-bit {numbers} have no stated range: export it with 8 or 16 bits"
-        route = "pillow"
-        if kind == "tiff":
-            bits = image.tag_v2.get(258, (depth,))  # type: ignore[attr-defined]
-            depth = max(bits) if isinstance(bits, tuple) else int(bits)
-            if orientation > 4:  # Pillow reports the size after orientation
-                size = (size[1], size[0])
-            if depth == 16 and mode in ("rgb", "rgba"):
-                route = "opencv16"
         elif kind == "ppm" and stored == "RGB" and _ppm_maximum(data) > 255:
             depth, refusal = 16, "a 16-bit colour PPM: export it as PNG"
-        if mode in ("lab", "hsv") or (stored.startswith("I;16") and depth != 16):
+        elif stored in ("LAB", "HSV"):
             refusal = f"a {kind} of the rare mode {stored}: export it as 8-bit rgb"
-        frames = 1 if kind == "ico" else getattr(image, "n_frames", 1)
-    return Header(
-        kind, *size, mode, depth, frames, orientation, alpha, route, refusal
-    )  # fmt: skip
+        header = Header(
+            kind,
+            *image.size,
+            mode=_MODES.get(stored, "gray" if stored[0] in "IF" else stored.lower()),
+            bit_depth=depth,
+            frames=1 if kind == "ico" else getattr(image, "n_frames", 1),
+            orientation=orientation if orientation in range(1, 9) else 1,
+            alpha="A" in stored or "a" in stored or "transparency" in image.info,
+            route="pillow",
+            refusal=refusal,
+        )
+        return _tiff_header(header, image.tag_v2, stored) if kind == "tiff" else header  # type: ignore[attr-defined]
+
+
+def _tiff_header(header: Header, tags: Any, stored: str) -> Header:
+    """The header of a TIFF with what its tags say beyond Pillow's mode (TIFF 6.0).
+
+    Pillow takes a fourth channel without a tag for alpha, and inverts gray of at most 8 bits only.
+    """
+
+    def numbers(tag: int, default: int) -> tuple[int, ...]:
+        found = tags.get(tag, default)
+        return tuple(map(int, found if isinstance(found, tuple) else (found,)))
+
+    depth, signed = max(numbers(258, header.bit_depth)), 2 in numbers(339, 1)
+    samples, kinds = numbers(277, 1)[0], numbers(338, 0)
+    colors = {"gray": 1, "gray+alpha": 1, "bilevel": 1, "palette": 1, "cmyk": 4}.get(header.mode, 3)
+    alpha = header.alpha and (samples == colors or kinds[0] in (1, 2))
+    refusal = header.refusal
+    if signed and depth <= 16:
+        refusal = f"{depth}-bit signed integers have no stated range: export it as unsigned"
+    elif 8 < depth != 16 and not refusal:
+        refusal = f"a TIFF of {depth} bits a channel: export it with 8 or 16 bits"
+    elif depth == 16 and header.mode == "cmyk":
+        refusal = "a 16-bit cmyk TIFF: export it with 8 bits"
+    elif depth == 16 and alpha and kinds[0] == 1:
+        refusal = "a 16-bit TIFF whose colours are multiplied by alpha: export it with 8 bits"
+    width, height = header.width, header.height
+    if header.orientation > 4:  # Pillow reports the size after orientation
+        width, height = height, width
+    return header._replace(
+        width=width,
+        height=height,
+        bit_depth=depth,
+        mode=header.mode.replace("rgba", "rgb") if not alpha else header.mode,
+        alpha=alpha,
+        route="opencv16" if depth == 16 and header.mode in ("rgb", "rgba") else "pillow",
+        refusal=refusal,
+        inverted=depth == 16 and stored.startswith("I;16") and numbers(262, 1)[0] == 0,
+        extra=max(0, samples - colors - alpha),
+        silent=numbers(259, 1)[0] in (2, 3, 4, 6, 7),  # fax and JPEG
+    )
 
 
 def _ppm_maximum(data: bytes) -> int:

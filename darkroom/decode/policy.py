@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from darkroom.decode.header import SUFFIXES, DecodeError, Header, suffix_of
 
+FULL = 65_535
+"""The white level of 16-bit images where none was recorded."""
+
+DEPTH_OF_ALL = "16-bit: scaled by all files of the data set"
+"""Note of a 16-bit image until the index knows the data set's white level."""
+
 
 class Policy(TypedDict):
-    """The settings `decode`; config.yaml explains each value."""
+    """The settings `decode`; config.yaml explains each value.
+
+    `white_level` is no setting: the value of the data set's 16-bit images that becomes 255, as
+    the index found it. It is recorded in image files and models, so that new pictures get the
+    same scale.
+    """
 
     orientation: str
     sixteen_bit: str
@@ -18,6 +29,7 @@ class Policy(TypedDict):
     gray: str
     animated: str
     wrong_suffix: str
+    white_level: NotRequired[int]
 
 
 def shown_size(header: Header, policy: Policy) -> tuple[int, int]:
@@ -61,14 +73,25 @@ def conversions(header: Header, name: str, policy: Policy) -> list[str]:
     if policy["orientation"] == "apply" and header.orientation != 1:
         notes.append(f"EXIF orientation {header.orientation}: applied")
     if header.bit_depth == 16:
-        how = "divided by 257" if policy["sixteen_bit"] == "scale" else "own range to 0..255"
-        notes.append(rule("sixteen_bit", "16-bit", how))
+        how = "own range to 0..255" if policy["sixteen_bit"] == "stretch" else "scaled"
+        note = rule("sixteen_bit", "16-bit", how)
+        if how == "scaled":
+            level = policy.get("white_level")
+            note = scaled_to(level) if level else DEPTH_OF_ALL
+        notes.append(note)
     if header.mode == "palette":
         notes.append(rule("palette", "palette", "converted to rgb"))
     elif header.mode == "cmyk":
         notes.append(rule("cmyk", "cmyk", "converted to rgb, no colour profile used"))
     elif header.mode == "bilevel":
         notes.append("bilevel: 0 and 255")
+    if header.extra:
+        notes.append(f"further channels: {header.extra} dropped, which no tag calls alpha")
     if header.mode in ("gray", "gray+alpha", "bilevel") and policy["gray"] == "refuse":
         raise DecodeError("gray, and decode.gray is refuse")
     return notes
+
+
+def scaled_to(white_level: int) -> str:
+    """Note of a 16-bit image: which of its values become 0 to 255."""
+    return f"16-bit: 0..{white_level:,} to 0..255"

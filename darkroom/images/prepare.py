@@ -113,6 +113,8 @@ def _prepare(
 ) -> None:
     root = json.loads(Path(source).read_text(encoding="utf-8"))["root"]
     view, policy = cfg["view"], cfg["decode"]
+    if rows.white_level and policy["sixteen_bit"] == "scale":
+        policy = policy | {"white_level": rows.white_level}
     shape = size_of(view)
     cv2.setNumThreads(1)
 
@@ -136,6 +138,7 @@ def _prepare(
             sizes = rows.bytes[start:stop].tolist()
             with quiet:
                 for i, (path, size) in enumerate(zip(paths, sizes, strict=True)):
+                    workers.next_item()
                     data = _read(f"{root}/{path}", size, manifest)
                     try:
                         render(data, images[i], view=view, policy=policy)
@@ -158,7 +161,8 @@ def _prepare(
 def _read(path: str, size: int, manifest: str) -> bytes:
     """All bytes of an indexed file; raises UserError where its size has changed."""
     try:
-        file = os.open(path, os.O_RDONLY)  # a third of the time of `open`
+        # A third of the time of `open`; a named pipe must not wait for a writer.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             data = os.read(file, size + 1)  # one byte more detects a file that grew
             while len(data) < size and (more := os.read(file, size - len(data))):

@@ -23,6 +23,7 @@ class Rows(NamedTuple):
     path : Arrow strings of all rows: a quarter of the memory of Python strings.
     labels : the source's labels.
     dataset : name of the data set.
+    white_level : value of 16-bit files that becomes 255; None where there are none.
     """
 
     row: np.ndarray
@@ -32,6 +33,7 @@ class Rows(NamedTuple):
     path: Any
     labels: list[str]
     dataset: str
+    white_level: int | None
 
     def shard(self, number: int, count: int) -> Rows:
         """The rows of one of `count` shards, 1 … `count`."""
@@ -76,6 +78,7 @@ def usable(manifest: str) -> Rows:
         path=table["path"].chunk(0),
         labels=list(meta["labels"]),
         dataset=str(meta["dataset"]),
+        white_level=meta.get("white_level"),
     )
 
 

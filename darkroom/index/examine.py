@@ -31,7 +31,7 @@ MAX_BYTES = 1 << 30
 BLOCK = 128
 """Most files in one task of a worker."""
 
-NUMBERS = ("width", "height", "bit_depth", "frames", "orientation")
+NUMBERS = ("width", "height", "bit_depth", "frames", "orientation", "maximum")
 
 
 # ---------------------------------------------------------------- one file
@@ -44,7 +44,7 @@ class Block:
     size: list[int] = field(default_factory=list)
     inode: list[tuple[int, int]] = field(default_factory=list)
     sha256: list[bytes] = field(default_factory=list)
-    numbers: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    numbers: list[tuple[int, ...]] = field(default_factory=list)
     kinds: list[tuple[str | None, str | None]] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     conversions: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Findings:
         self.inode = np.zeros((n, 2), np.uint64)
         self.sha256 = np.zeros((n, 32), np.uint8)
         self.hashed = np.zeros(n, bool)
-        self.numbers = np.tile(np.array([-1, -1, -1, 1, 1], np.int32), (n, 1))
+        self.numbers = np.tile(np.array([-1, -1, -1, 1, 1, -1], np.int32), (n, 1))
         self.kinds: list[tuple[str | None, str | None]] = [(None, None)] * n
         self.trouble = [""] * n
         self.conversions = [""] * n
@@ -99,6 +99,7 @@ def examine(root: str, paths: list[str], policy: Policy) -> Block:
     thumbnails = np.zeros((len(paths), THUMBNAIL, THUMBNAIL), np.uint8)
     for k, path in enumerate(paths):
         size, inode, digest = 0, (0, 0), b""
+        workers.next_item()
         try:
             data, size, inode = read_file(f"{root}/{path}")
             digest = hashlib.sha256(data).digest() if data else b""
@@ -110,15 +111,8 @@ def examine(root: str, paths: list[str], policy: Policy) -> Block:
         block.size.append(size)
         block.inode.append(inode)
         block.sha256.append(digest)
-        block.numbers.append(
-            (
-                -1 if found.width is None else found.width,
-                -1 if found.height is None else found.height,
-                -1 if found.bit_depth is None else found.bit_depth,
-                found.frames,
-                found.orientation,
-            )
-        )
+        numbers = [getattr(found, name) for name in NUMBERS]
+        block.numbers.append(tuple(-1 if number is None else number for number in numbers))
         block.kinds.append((found.mode, found.format))
         block.trouble.append(found.trouble)
         block.conversions.append(found.conversions)

@@ -11,10 +11,12 @@ from typing import IO, Any, TypedDict
 
 import numpy as np
 
-from darkroom.decode.policy import Policy
+from darkroom.decode.file import ONE_COLOR
+from darkroom.decode.pixels import white_level
+from darkroom.decode.policy import DEPTH_OF_ALL, FULL, Policy, scaled_to
 from darkroom.errors import UserError
 from darkroom.index import layout
-from darkroom.index.examine import Findings, examine_all
+from darkroom.index.examine import NUMBERS, Findings, examine_all
 from darkroom.index.listing import Layout
 from darkroom.machine import disk
 from darkroom.sources.folders import printable, walk
@@ -22,6 +24,9 @@ from darkroom.sources.folders import printable, walk
 log = logging.getLogger(__name__)
 
 _COLOR = ("rgb", "rgba", "palette", "cmyk", "ycbcr")
+
+FEW_LEVELS = 32
+"""A 16-bit image that keeps fewer gray levels than this is noted as dark."""
 
 
 class IndexFiles(TypedDict):
@@ -96,9 +101,10 @@ def write_manifest(
     _odd_names(rows.path, found)
     _one_file_twice(rows.path, rows.label, found)
     alike = _names_alike(rows.path, found)
+    level = _scale(found)
     _gray_among_colors(found)
     duplicate_of = _duplicates(found)
-    _write(manifest, rows, found, duplicate_of, meta)
+    _write(manifest, rows, found, duplicate_of, meta | level)
     _log(rows, found, duplicate_of, alike)
 
 
@@ -153,6 +159,41 @@ def _names_alike(paths: list[str], found: Findings) -> int:
     return differ
 
 
+def _scale(found: Findings) -> dict[str, int]:
+    """Find the white level of a data set's 16-bit files, and note it for each of them.
+
+    Returns
+    -------
+    `white_level`, for the manifest's metadata; empty without 16-bit files.
+    """
+    maximum = found.numbers[:, NUMBERS.index("maximum")]
+    deep = [i for i in np.flatnonzero(maximum >= 0).tolist() if not found.trouble[i]]
+    if not deep:
+        return {}
+    largest = int(maximum[deep].max())
+    level, scaled = white_level(largest), 0
+    for i in deep:
+        notes = found.conversions[i].split("; ")
+        if DEPTH_OF_ALL not in notes:
+            continue
+        scaled += 1
+        notes[notes.index(DEPTH_OF_ALL)] = scaled_to(level)
+        levels = (int(maximum[i]) * 255 + level // 2) // level + 1
+        if levels == 1 and ONE_COLOR not in notes:
+            notes.append(ONE_COLOR)
+        elif 1 < levels < FEW_LEVELS:
+            notes.append(f"dark: {levels} of 256 levels")
+        found.conversions[i] = "; ".join(notes)
+    if scaled and level < FULL:
+        log.warning(
+            "the values of the %s 16-bit files end at %s: 0..%s becomes 0..255 in all of them",
+            f"{scaled:,}",
+            f"{largest:,}",
+            f"{level:,}",
+        )
+    return {"white_level": level}
+
+
 def _gray_among_colors(found: Findings) -> None:
     """Note the conversion of grey images where the data set also has coloured ones."""
     usable = [i for i, t in enumerate(found.trouble) if not t]
@@ -193,7 +234,7 @@ def _write(
     def known(values: np.ndarray, kind: pa.DataType) -> pa.Array:
         return pa.array(values, kind, mask=values < 0)
 
-    width, height, depth, frames, orientation = found.numbers.T
+    width, height, depth, frames, orientation, maximum = found.numbers.T
     usable = [not t for t in found.trouble]
     reasons = [t or c for t, c in zip(found.trouble, found.conversions, strict=True)]
     status = [
@@ -220,6 +261,7 @@ def _write(
             "mode": text([mode for mode, _ in found.kinds]),
             "format": text([kind for _, kind in found.kinds]),
             "bit_depth": known(depth, pa.int16()),
+            "maximum": known(maximum, pa.int32()),
             "frames": pa.array(frames, pa.int32()),
             "orientation": pa.array(orientation, pa.int16()),
             "sha256": pa.array([d.tobytes().hex() if h else None for d, h in digests], pa.string()),

@@ -172,10 +172,16 @@ def limit(items: int) -> None:
     """Let the system end this process when it computes longer than so many images may; 0: never.
 
     It ends within a decoder's own loop too, where no handler of ours would be called. Called
-    anew before each block, or image.
+    anew before each block.
     """
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, LIMIT * items)
+
+
+def next_item() -> None:
+    """Give the next image of a block the time of one image; without effect outside a worker."""
+    if signal.getitimer(signal.ITIMER_PROF)[0]:
+        signal.setitimer(signal.ITIMER_PROF, LIMIT)
 
 
 def ending(code: int) -> str:

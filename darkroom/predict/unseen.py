@@ -181,7 +181,9 @@ def examine(path: str, out: np.ndarray, *, view: View, policy: Policy) -> tuple[
     """Read a picture's file, then `examine_bytes`; a file that cannot be read is unusable."""
     from darkroom.decode.file import trouble_of
     from darkroom.index.examine import read_file
+    from darkroom.machine import workers
 
+    workers.next_item()
     try:
         data, _, _ = read_file(path)
     except (OSError, ValueError, MemoryError) as error:
@@ -207,9 +209,11 @@ def examine_bytes(
     is in the file.
     """
     from darkroom.decode.file import probe, trouble_of
+    from darkroom.decode.policy import FULL
     from darkroom.decode.quiet import quiet
     from darkroom.images.resize import render
 
+    policy = {"white_level": FULL} | policy  # of a data set without 16-bit files
     try:
         with quiet:
             found = probe(data, name, policy)

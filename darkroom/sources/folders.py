@@ -16,6 +16,9 @@ from darkroom.errors import UserError
 Row = tuple[str, int, int]
 """Relative path with `/`, size in bytes, modification time in ns."""
 
+Identity = tuple[int, int]
+"""Device and inode of a folder."""
+
 # Written by file managers; in lower case.
 JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information"}
 JUNK_FILES = {
@@ -63,23 +66,34 @@ def refuse_own(folder: Path, what: str, give: str) -> None:
 def walk(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Files below a folder with their relative paths, in no order.
 
-    Hidden files and folders and litter are left out. Links are followed, but not into a parent.
-    A broken link counts as a file (that cannot be read).
+    Hidden files and folders and litter are left out. A link to a folder is followed, but not into
+    a parent; within a folder reached by a link, not into one that was already listed, so folders
+    that link to each other have few paths. A broken link counts as a file (that cannot be read).
 
     Raises
     ------
     UserError
         A folder does not exist, or cannot be read.
     """
-    todo = [("", frozenset[tuple[int, int]]())]
-    while todo:
-        folder, above = todo.pop()
+    # Of each folder: its path, the folders above it, and whether a link led to it.
+    todo = [("", frozenset[Identity](), False)]
+    links: list[tuple[str, frozenset[Identity], bool]] = []
+    listed: set[Identity] = set()
+    while todo or links:
+        nested = False
+        if not todo:  # real folders first; links in the order of their names
+            links.sort(key=lambda link: link[0], reverse=True)
+            folder, above, nested = links.pop()
+            linked = True
+        else:
+            folder, above, linked = todo.pop()
         place = Path(root, folder)
         try:
             info = place.stat()
-            if (info.st_dev, info.st_ino) in above:
+            own = (info.st_dev, info.st_ino)
+            if own in above or (nested and own in listed):
                 continue
-            inside = above | {(info.st_dev, info.st_ino)}
+            listed.add(own)
             with os.scandir(place) as entries:
                 for entry in entries:
                     path = f"{folder}/{entry.name}" if folder else entry.name
@@ -89,7 +103,8 @@ def walk(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                         if not is_junk(entry.name):
                             yield path, entry
                     elif not is_junk(f"{entry.name}/"):
-                        todo.append((path, inside))
+                        found = links if entry.is_symlink() else todo
+                        found.append((path, above | {own}, linked))
         except FileNotFoundError:
             again = "" if folder else " (--forcerun download_source unpacks a source again)"
             raise UserError(f"{place} cannot be read: there is no such folder{again}") from None

@@ -21,6 +21,7 @@ from darkroom.decode.file import Probe
 from darkroom.decode.file import decode as decoded
 from darkroom.decode.file import probe as probed
 from darkroom.decode.header import DecodeError
+from darkroom.decode.policy import DEPTH_OF_ALL
 from tests.support.awful import (
     bomb_png,
     encoded,
@@ -185,7 +186,8 @@ def test_sixteen_bit() -> None:
     assert (gray(pgm)[..., 0] == scaled[..., 0]).all()
     for data in (sixteen_bit_png(WIDE), sixteen_bit_png(WIDE[..., 0]), tiff, pgm):
         found = probe(data)
-        assert (found.bit_depth, found.conversions) == (16, "16-bit: divided by 257")
+        assert (found.bit_depth, found.conversions) == (16, DEPTH_OF_ALL)
+        assert found.maximum == (WIDE if found.mode == "rgb" else WIDE[..., 0]).max()
         assert "decode.sixteen_bit is refuse" in probe(data, sixteen_bit="refuse").trouble
 
 
@@ -233,7 +235,7 @@ def test_gray_with_alpha_and_sixteen_bit_with_alpha() -> None:
     assert probe(data).mode == "gray+alpha"
     deep = sixteen_bit_png(CLEAR.astype(np.uint16) * 257)
     assert (rgb(deep) == rgb(encoded(CLEAR, "PNG"))).all()
-    assert probe(deep).conversions == "16-bit: divided by 257; alpha: laid on white"
+    assert probe(deep).conversions == f"{DEPTH_OF_ALL}; alpha: laid on white"
 
 
 def test_one_transparent_colour() -> None:

@@ -23,5 +23,5 @@ def test_reasons_are_counted_one_by_one() -> None:
     assert files.conversions(manifest) == [
         ("palette: converted to rgb", 2),
         ("… frames: the first is taken", 2),
-        ("16-bit: divided by 257", 1),
+        ("16-bit: 0..65,535 to 0..255", 1),
     ]

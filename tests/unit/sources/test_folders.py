@@ -53,3 +53,23 @@ def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_valid_utf8_can_be_printed() -> None:
     assert folders.printable("caf\udce9/猫.png") == "caf\\xe9/猫.png"
+
+
+def test_a_link_is_followed_and_folders_that_link_to_each_other_end(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    for name in "abcdefghij":
+        (root / name / "real").mkdir(parents=True)
+        (root / name / "real/1.jpg").write_bytes(b"")
+        for other in "abcdefghij":
+            (root / name / other).symlink_to(f"../{other}", target_is_directory=True)
+    found = [path for path, _ in folders.walk(str(root))]
+    assert len(found) == len(set(found)) == 10 + 10 * 9  # ten factorial, were each way a path
+    assert {"a/real/1.jpg", "a/b/real/1.jpg", "j/i/real/1.jpg"} <= set(found)
+    outside = tmp_path / "elsewhere/cats"
+    (outside / "young").mkdir(parents=True)
+    (outside / "young/2.jpg").write_bytes(b"")
+    (tmp_path / "own").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "own" / name).symlink_to(outside, target_is_directory=True)
+    found = sorted(path for path, _ in folders.walk(str(tmp_path / "own")))
+    assert found == ["one/young/2.jpg", "two/young/2.jpg"]
