@@ -189,7 +189,7 @@ def _complaint(words: str) -> str:
 def _check_by_opencv(data: bytes) -> None:
     """Let OpenCV decode what Pillow decodes without its decoders' warnings, and look at those.
 
-    Only words about the compressed pixels count: OpenCV supports fewer kinds of TIFF.
+    Of a TIFF only words about the compressed pixels count: OpenCV supports fewer kinds.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def _check_by_opencv(data: bytes) -> None:
     except DecodeError:
         return
     for line in words.splitlines():
-        if re.search("Fax|JPEG", line):
+        if data[:2] == b"\xff\xd8" or re.search("Fax|JPEG", line):
             reason = _complaint(re.sub(r"^.*?TIFF_(Error|Warning)\s*", "", line))
             left = re.fullmatch(r"damaged: (\d+) extraneous bytes before marker 0xd9", reason)
             if reason and not (left and damage.is_padding(data, int(left[1]))):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import scale
+from benchmarks import fuzz, scale
 from darkroom import ROOT
 
 
@@ -44,3 +44,14 @@ def test_a_benchmark_ends_with_a_table_of_both(images: Path, name: str, more: li
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert any("Darkroom" in row for row in rows[1:])
     assert any("Darkroom" not in row for row in rows[1:])
+
+
+def test_damaged_files_are_counted() -> None:
+    files = fuzz.originals()
+    row = [cell.strip() for cell in fuzz.fuzz("png", files["png"], range(60)).split("|")[1:-1]]
+    kind, mutants, crashed, slow, refused, same, changed, *_ = row
+    assert (kind, mutants, crashed, slow, changed) == ("png", "60", "0", "0", "0")
+    assert int(refused) + int(same) == 60 and int(refused) > 50
+    row = [cell.strip() for cell in fuzz.fuzz("bmp", files["bmp"], range(60)).split("|")[1:-1]]
+    assert int(row[6]) > 0  # a BMP has no checksum
+    assert fuzz.mutant(files["png"], 3, b"") == fuzz.mutant(files["png"], 3, b"")

@@ -14,10 +14,14 @@ import cv2
 import numpy as np
 import pytest
 
+from darkroom.config.dataset import Layout
 from darkroom.errors import UserError
 from darkroom.images import store
 from darkroom.images.prepare import prepare_images
 from darkroom.images.resize import resize_into
+from darkroom.index.manifest import index_files
+from darkroom.predict import unseen
+from tests.support.awful import sixteen_bit_png
 from tests.support.indexed import POLICY, indexed
 from tests.support.pictures import class_folders
 from tests.support.waiting import until
@@ -306,3 +310,40 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
         assert told[1] == "False", "pandas takes longer to load than the images"
         peaks.append(int(told[0]) / 1000)
     assert peaks[1] - peaks[0] < 25, peaks
+
+
+def test_16_bit_images_and_new_pictures_have_one_recorded_scale(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4000, (2, 16, 16)).astype(np.uint16)
+    values[0, 0, 0] = 4000
+    values[1] //= 4
+    for name, image in zip("ab", values, strict=True):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        (tmp_path / "d" / name / "1.png").write_bytes(sixteen_bit_png(image))
+    source, manifest = str(tmp_path / "source.json"), str(tmp_path / "manifest.parquet")
+    Path(source).write_text(json.dumps({"root": str(tmp_path / "d")}))
+    cfg = {"dataset": "d", "layout": Layout().model_dump(), "group": None, "decode": POLICY}
+    index_files(source, manifest, cfg=cfg, threads=1)
+    view = {"size": 16, "color": "gray", "resize": "squash", "filter": "auto"}
+    made = str(tmp_path / "images.h5")
+    prepare_images(source, manifest, made, cfg={"dataset": "d", "view": view, "decode": POLICY})
+    images = store.open_images(made)
+    assert (images.images[..., 0] == np.rint(values * 255.0 / 4095)).all()
+    assert images.decode == POLICY | {"white_level": 4095}
+    new = np.zeros((16, 16, 1), np.uint8)
+    path = str(tmp_path / "d/b/1.png")
+    said = unseen.examine(path, new, view=view, policy=images.decode)
+    assert said == ("converted", "16-bit: 0..4,095 to 0..255")
+    assert (new == images.images[1]).all()
+    said = unseen.examine(path, new, view=view, policy=POLICY)  # of a data set of 8 bits
+    assert said == ("converted", "16-bit: 0..65,535 to 0..255")
+    assert (new[..., 0] == np.rint(values[1] / 257)).all()
+
+
+def test_a_named_pipe_in_place_of_an_indexed_file_is_no_wait(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "d", per_class=2)
+    source, manifest = indexed(folder, tmp_path)
+    (folder / "disc/000.png").unlink()
+    os.mkfifo(folder / "disc/000.png")
+    cfg = {"dataset": "d", "view": VIEW, "decode": POLICY}
+    with pytest.raises(UserError, match=r"disc/000\.png has changed since it was indexed"):
+        prepare_images(source, manifest, str(tmp_path / "v.h5"), cfg=cfg)

@@ -8,6 +8,9 @@ import json
 import logging
 import os
 import signal
+import struct
+import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,19 @@ from PIL import Image
 
 from darkroom.config.dataset import Decode, Layout
 from darkroom.errors import UserError
-from darkroom.index import examine
+from darkroom.index import examine, sharded
 from darkroom.index.check import check_files
 from darkroom.index.manifest import index_files
 from darkroom.machine import disk, workers
-from tests.support.awful import UNUSABLE, awful_folder, encoded, kind_of, photograph
+from tests.support.awful import (
+    UNUSABLE,
+    awful_folder,
+    encoded,
+    kind_of,
+    photograph,
+    sixteen_bit_png,
+)
+from tests.support.tiffs import tiff
 
 Rows = dict[str, dict[str, Any]]
 
@@ -96,7 +107,7 @@ def test_a_row_says_what_the_file_is(awful: tuple[Path, dict[str, str]], tmp_pat
     assert columns == [
         "row int64", "path string", "label string", "group string", "split string", "bytes int64",
         "width int32", "height int32", "mode string", "format string", "bit_depth int16",
-        "frames int32", "orientation int16", "sha256 string", "phash string", "duplicate_of int64",
+        "maximum int32", "frames int32", "orientation int16", "sha256 string", "phash string", "duplicate_of int64",
         "status string", "reason string",
     ]  # fmt: skip
     data = (root / "cat/cat.0.jpg").read_bytes()
@@ -104,7 +115,7 @@ def test_a_row_says_what_the_file_is(awful: tuple[Path, dict[str, str]], tmp_pat
     assert row | {"row": 0, "phash": ""} == {
         "row": 0, "path": "cat/cat.0.jpg", "label": "cat", "group": None, "split": None,
         "bytes": len(data), "width": 72, "height": 60, "mode": "rgb", "format": "jpeg",
-        "bit_depth": 8, "frames": 1, "orientation": 1, "sha256": hashlib.sha256(data).hexdigest(),
+        "bit_depth": 8, "maximum": None, "frames": 1, "orientation": 1, "sha256": hashlib.sha256(data).hexdigest(),
         "phash": "", "duplicate_of": None, "status": "ok", "reason": "",
     }  # fmt: skip
     turned = next(r for p, r in rows.items() if p.endswith("turned.jpg"))
@@ -278,6 +289,81 @@ def test_a_file_on_which_the_decoder_hangs_costs_that_file_only(
     broken = {p: r["reason"] for p, r in rows.items() if r["status"] != "ok"}
     said = "crashed: the decoder ended by the limit of 1 s of computing for an image: it hangs"
     assert broken == {"cat/7.jpg": said}
+
+
+def test_the_limit_of_time_is_that_of_one_file(tmp_path: Path, monkeypatch: Any) -> None:
+    root = good(tmp_path / "d", n=32)  # blocks of eight files
+    really = examine.probe
+    slow = {(root / f"cat/{i}.jpg").read_bytes(): 0.3 for i in range(8)}  # 2.4 s, but none over 1 s
+    slow[(root / "dog/3.jpg").read_bytes()] = 1.6  # less than 8 s, but over 1 s
+
+    def probe(data: bytes, name: str, policy: dict[str, Any]) -> examine.Probe:
+        end = time.process_time() + slow.get(data, 0)
+        while time.process_time() < end:
+            pass
+        return really(data, name, policy)
+
+    monkeypatch.setattr(examine, "probe", probe)
+    monkeypatch.setattr(workers, "LIMIT", 1.0)
+    rows, _ = indexed(root, tmp_path / "o")
+    assert [p for p, r in rows.items() if r["status"] != "ok"] == ["dog/3.jpg"]
+
+
+def test_16_bit_files_have_the_scale_of_their_data_set(tmp_path: Path, caplog: Any) -> None:
+    values = np.random.default_rng(0).integers(2000, 4000, (4, 30, 40)).astype(np.uint16)
+    values[1] //= 300  # 13 at most: one gray level of 4,095
+    values[2] //= 30
+    values[3] = 3
+    for i, image in enumerate(values):
+        (tmp_path / "d" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / "ab"[i % 2] / f"{i}.png").write_bytes(sixteen_bit_png(image))
+    (tmp_path / "d/a/8 bits.png").write_bytes(encoded(photograph(1)[..., 0], "PNG"))
+    rows, manifest = indexed(tmp_path / "d", tmp_path / "o")
+    assert {p: (r["maximum"], r["reason"]) for p, r in rows.items()} == {
+        "a/0.png": (values[0].max(), "16-bit: 0..4,095 to 0..255"),
+        "b/1.png": (13, "16-bit: 0..4,095 to 0..255; dark: 2 of 256 levels"),
+        "a/2.png": (133, "16-bit: 0..4,095 to 0..255; dark: 9 of 256 levels"),
+        "b/3.png": (3, "16-bit: 0..4,095 to 0..255; one colour throughout"),
+        "a/8 bits.png": (None, ""),
+    }
+    assert json.loads(pq.read_schema(manifest).metadata[b"darkroom"])["white_level"] == 4095
+    assert f"16-bit files end at {values[0].max():,}: 0..4,095 becomes 0..255" in caplog.text
+    caplog.clear()
+    rows, _ = indexed(tmp_path / "d", tmp_path / "o", decode={"sixteen_bit": "stretch"})
+    assert rows["b/1.png"]["reason"] == "16-bit: own range to 0..255"
+    assert "becomes 0..255" not in caplog.text
+
+
+def test_shards_of_an_index_find_one_scale(tmp_path: Path) -> None:
+    for i, top in enumerate((100, 1000, 4000, 200)):
+        image = np.linspace(0, top, 1200).reshape(30, 40).astype(np.uint16)
+        (tmp_path / "d" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / "ab"[i % 2] / f"{i}.png").write_bytes(sixteen_bit_png(image))
+    _, whole = indexed(tmp_path / "d", tmp_path / "o")
+    source, listing = str(tmp_path / "o/source.json"), str(tmp_path / "listing.parquet")
+    policy, parts = Decode().model_dump(), [str(tmp_path / f"{k}.parquet") for k in (1, 2)]
+    sharded.list_files(source, listing, cfg={"layout": Layout().model_dump(), "group": None})
+    for k, part in enumerate(parts, start=1):
+        cfg = {"decode": policy, "shard": k, "shards": 2}
+        sharded.index_shard(source, listing, part, cfg=cfg, threads=1)
+    joined = str(tmp_path / "manifest.parquet")
+    sharded.join_index(source, listing, parts, joined, cfg={"dataset": "pets"})
+    assert Path(joined).read_bytes() == whole.read_bytes()
+
+
+def test_numbers_of_a_header_end_no_run(tmp_path: Path) -> None:
+    root = good(tmp_path / "d")
+    frames = b"acTL" + struct.pack(">II", 2**32 - 1, 0)
+    chunk = struct.pack(">I", 8) + frames + struct.pack(">I", zlib.crc32(frames))
+    data = encoded(photograph(9), "PNG")
+    (root / "cat/frames.png").write_bytes(data[:33] + chunk + data[33:])
+    deep = bytearray(tiff(photograph(9)[..., 0], 1))
+    at = deep.index(struct.pack("<HH", 258, 3))
+    deep[at + 8 : at + 10] = struct.pack("<H", 65_474)
+    (root / "cat/bits.tif").write_bytes(deep)
+    rows, _ = indexed(root, tmp_path / "o")
+    assert rows["cat/frames.png"]["frames"] == 1
+    assert rows["cat/bits.tif"]["status"] == "unusable"
 
 
 def test_a_defect_is_no_reason(tmp_path: Path, monkeypatch: Any) -> None:
