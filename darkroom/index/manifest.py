@@ -101,7 +101,7 @@ def write_manifest(
     _odd_names(rows.path, found)
     _one_file_twice(rows.path, rows.label, found)
     alike = _names_alike(rows.path, found)
-    level = _scale(found)
+    level = _scale(found, rows.warnings)
     _gray_among_colors(found)
     duplicate_of = _duplicates(found)
     _write(manifest, rows, found, duplicate_of, meta | level)
@@ -159,8 +159,10 @@ def _names_alike(paths: list[str], found: Findings) -> int:
     return differ
 
 
-def _scale(found: Findings) -> dict[str, int]:
+def _scale(found: Findings, warnings: list[str]) -> dict[str, int]:
     """Find the white level of a data set's 16-bit files, and note it for each of them.
+
+    A level below that of 16 bits is a further warning.
 
     Returns
     -------
@@ -185,12 +187,11 @@ def _scale(found: Findings) -> dict[str, int]:
             notes.append(f"dark: {levels} of 256 levels")
         found.conversions[i] = "; ".join(notes)
     if scaled and level < FULL:
-        log.warning(
-            "the values of the %s 16-bit files end at %s: 0..%s becomes 0..255 in all of them",
-            f"{scaled:,}",
-            f"{largest:,}",
-            f"{level:,}",
+        warnings.append(
+            f"the values of the {scaled:,} 16-bit files end at {largest:,}: 0..{level:,} becomes "
+            "0..255 in all of them"
         )
+        log.warning("%s", warnings[-1])
     return {"white_level": level}
 
 

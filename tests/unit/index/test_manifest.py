@@ -326,7 +326,8 @@ def test_16_bit_files_have_the_scale_of_their_data_set(tmp_path: Path, caplog: A
         "b/3.png": (3, "16-bit: 0..4,095 to 0..255; one colour throughout"),
         "a/8 bits.png": (None, ""),
     }
-    assert json.loads(pq.read_schema(manifest).metadata[b"darkroom"])["white_level"] == 4095
+    about = json.loads(pq.read_schema(manifest).metadata[b"darkroom"])
+    assert about["white_level"] == 4095 and "end at 3," in about["warnings"][-1]
     assert f"16-bit files end at {values[0].max():,}: 0..4,095 becomes 0..255" in caplog.text
     caplog.clear()
     rows, _ = indexed(tmp_path / "d", tmp_path / "o", decode={"sixteen_bit": "stretch"})

@@ -12,7 +12,7 @@ def test_reasons_are_counted_one_by_one() -> None:
         {
             "status": ["converted", "converted", "converted", "unusable", "ok"],
             "reason": [
-                "16-bit: divided by 257; palette: converted to rgb",
+                "16-bit: 0..65,535 to 0..255; palette: converted to rgb",
                 "3 frames: the first is taken",
                 "7 frames: the first is taken; palette: converted to rgb",
                 "truncated",
