@@ -7,12 +7,12 @@ rule download:
 rule download_source:
     """Download, unpack or link a source.
 
-    in   nothing, or the local archive that the source names
+    in   what tells of a change of a folder or archive on this disk; without a shared disk the archive
     out  source.json: location, listing and origin of the files.
          The files are beside it in data/{dataset}/files; a folder is never copied.
     """
     input:
-        archive=inputs.archive,
+        state=inputs.state if SHARED_DISK else inputs.archive,
     output:
         "data/{dataset}/source.json",
     log:
@@ -26,7 +26,7 @@ rule download_source:
         **resources("download_source"),
     params:
         cfg=params.cfg("download_source"),
-        tree=params.tree,
+        content=params.content,
         code=code("download_source"),
     script:
         "../scripts/download_source.py"

@@ -37,7 +37,7 @@ from urllib.parse import urlsplit
 
 from darkroom.errors import UserError
 from darkroom.machine import disk
-from darkroom.sources import arrays, formats, local, mirror, published, unpack
+from darkroom.sources import arrays, contents, formats, local, mirror, published, unpack
 from darkroom.sources.addresses import KAGGLE, addresses, kind, local_path, mirror_names
 from darkroom.sources.bundled import write_digits
 from darkroom.sources.folders import survey, walk
@@ -132,6 +132,8 @@ class _DataFolder:
         """
         root = str(local.folder(self.source))
         digest, rows = survey(root)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        contents.write_listing(self.folder / contents.LISTING, root, digest, rows)
         paths = [path for path, _, _ in rows]
         if published.claimed(paths):
             self._clear()
@@ -173,7 +175,9 @@ class _DataFolder:
             return self._install(*write_digits(self.partial))
         if what == "archive":
             path = local_path(self.source)
-            mark = _mark(path)  # before reading, so that the next run notices a change during it
+            mark = local.mark(
+                path
+            )  # before reading, so that the next run notices a change during it
             record = {"archive": path.name, "sha256": self._verified(path, self.sha256[0])}
             return self._install(*self._unpack([(path, record)]), mark)
         return self._remote(what)
@@ -201,7 +205,7 @@ class _DataFolder:
             return None
         if what == "archive":
             path = local_path(self.source)
-            mark = _mark(path)
+            mark = local.mark(path)
             if mark != note.get("mark"):
                 if self._verified(path, self.sha256[0]) != record.get("sha256"):
                     return None
@@ -429,12 +433,6 @@ def _digests(cfg: DownloadSource, count: int) -> list[str | None]:
             f" {count} files: give a list with one for each file, in the same order"
         )
     return [digest.lower() for digest in digests]
-
-
-def _mark(path: Path) -> dict[str, int]:
-    """Size and modification time of a local archive, by which a change is noticed."""
-    info = path.stat()
-    return {"size": info.st_size, "mtime_ns": info.st_mtime_ns}
 
 
 def _tree(root: Path) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from darkroom.sources import published, unpack
 from darkroom.sources.addresses import kind, local_path
-from darkroom.sources.folders import files, refuse_own, survey
+from darkroom.sources.folders import files, refuse_own
 
 
 def local_input(source: str) -> str | None:
@@ -17,23 +17,10 @@ def local_input(source: str) -> str | None:
     return str(local_path(source)) if kind(source) == "archive" else None
 
 
-def tree_digest(source: str) -> str | None:
-    """Digest of a folder's listing: sorted paths, sizes and modification times.
-
-    Hidden files and litter of file managers are left out. Links are followed.
-
-    Returns
-    -------
-    64 hexadecimal digits; None for a source that is no folder.
-
-    Raises
-    ------
-    UserError
-        The folder is empty, cannot be read, or contains the working folder.
-    """
-    if kind(source) != "folder":
-        return None
-    return survey(str(folder(source)))[0]
+def mark(archive: Path) -> dict[str, int]:
+    """Size and modification time of an archive, by which a change is noticed."""
+    info = archive.stat()
+    return {"size": info.st_size, "mtime_ns": info.st_mtime_ns}
 
 
 def listing(source: str, limit: int = 200_000) -> list[str] | None:

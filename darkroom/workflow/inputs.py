@@ -13,6 +13,7 @@ from darkroom.config.tuning import Tune
 from darkroom.errors import UserError
 from darkroom.sources import local
 from darkroom.train import weights
+from darkroom.workflow import content
 from darkroom.workflow.calls import Wildcards, called, in_words
 
 Files = list[str]
@@ -68,6 +69,11 @@ class Inputs:
         }
 
     # -- of a source and its images
+
+    @in_words
+    def state(self, wildcards: Wildcards) -> str | Files:
+        """A file whose time tells of a change of a folder or archive on this disk."""
+        return self._own(content.state(self.settings, wildcards.dataset, self.folder))
 
     @in_words
     def archive(self, wildcards: Wildcards) -> str | Files:

@@ -9,8 +9,7 @@ from typing import Any
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.predict import unseen
-from darkroom.sources import local
-from darkroom.workflow import known
+from darkroom.workflow import content, known
 from darkroom.workflow.calls import Wildcards, called, in_words
 
 
@@ -35,9 +34,11 @@ class Params:
 
         return called(in_words(settings))
 
-    def tree(self, wildcards: Wildcards) -> str | None:
-        """A digest of the files of a source that is a folder."""
-        return local.tree_digest(self.settings.datasets[wildcards.dataset].source)
+    @in_words
+    def content(self, wildcards: Wildcards) -> str | None:
+        """A digest of a source on this disk, the same as long as its content is."""
+        found = content.content(self.settings, wildcards.dataset, self.folder)
+        return found and found.now
 
     def within_limit(self, wildcards: Wildcards) -> bool:
         """Whether the last index has no more unusable files than are allowed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,11 @@ EVERYTHING = {"download_source"} | INDEXED
 def done(finished: Workspace) -> Iterator[Workspace]:
     """The finished workspace; whatever a test edits in it is put back, times too."""
     before = copy.deepcopy(finished.config)
-    watched = [p for d in ("darkroom", "scripts", "rules") for p in (finished.root / d).rglob("*")]
+    watched = [
+        p
+        for d in ("darkroom", "scripts", "rules", "pictures")
+        for p in (finished.root / d).rglob("*")
+    ]
     files = {p: (p.read_bytes(), p.stat()) for p in watched if p.is_file() and p.suffix != ".pyc"}
     yield finished
     finished.config = before
@@ -144,24 +149,44 @@ def test_a_new_image(done: Workspace) -> None:
     import cv2
 
     new = done.root / "pictures/disc/new.png"
-    folder = new.parent.stat()
     cv2.imwrite(str(new), picture("disc", 99))
     try:
         assert set(done.pending()) == EVERYTHING
     finally:
         new.unlink()
-        os.utime(new.parent, ns=(folder.st_atime_ns, folder.st_mtime_ns))
     assert done.pending() == {}
 
 
 def test_a_changed_image(done: Workspace) -> None:
+    """Also one of the same size."""
     image = done.root / "pictures/disc/000.png"
-    stat = image.stat()
-    os.utime(image)
+    content = bytearray(image.read_bytes())
+    content[-20] ^= 1
+    image.write_bytes(content)
+    assert set(done.pending()) == EVERYTHING
+
+
+def test_touched_images_rerun_nothing(done: Workspace) -> None:
+    for image in (done.root / "pictures").rglob("*.png"):
+        os.utime(image, (4102444800, 4102444800))  # in 2100, as some cameras date
+    assert done.pending() == {}
+
+
+def test_a_new_image_is_seen_where_the_records_are_lost(done: Workspace) -> None:
+    """Of a folder .snakemake that was deleted, or left behind when the results were copied."""
+    records, aside = done.root / ".snakemake", done.root / "aside"
+    records.rename(aside)
     try:
+        assert done.pending() == {}
+        new = done.root / "pictures/disc/new.png"
+        new.write_bytes((done.root / "pictures/disc/000.png").read_bytes())
+        os.utime(new, (1, 1))
         assert set(done.pending()) == EVERYTHING
+        new.unlink()
+        assert done.pending() == {}
     finally:
-        os.utime(image, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        shutil.rmtree(records, ignore_errors=True)
+        aside.rename(records)
 
 
 def test_a_limit_that_stops_nothing_remakes_nothing(done: Workspace) -> None:

@@ -28,6 +28,7 @@ from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.sources import addresses, http, kaggle, local, unpack
 from darkroom.sources.download import _DataFolder, download_source
+from darkroom.sources.folders import survey
 from tests.support.kaggle_server import SIGNATURE, TOKEN, Server
 from tests.support.waiting import until
 
@@ -127,7 +128,6 @@ def put(folder: Path, files: dict[str, bytes] = FILES) -> Path:
 def test_kinds(source: str, kind: str) -> None:
     assert addresses.kind(source) == kind
     assert local.local_input(source) is None
-    assert local.tree_digest(source) is None
     assert local.listing(source) is None
 
 
@@ -181,12 +181,17 @@ def test_importing_sources_takes_only_the_standard_library() -> None:
 # ---------------------------------------------------------------- a folder
 
 
+def listed(source: str) -> str:
+    """The digest of a folder's listing."""
+    return survey(str(local.folder(source)))[0]
+
+
 def test_a_folder_is_used_in_place(tmp_path: Path) -> None:
     folder = put(tmp_path / "my pets")
     record = download(str(folder))
     assert record["root"] == str(folder) and record["kind"] == "folder"
     assert (record["files"], record["bytes"], record["archive"]) == (2, 5994, None)
-    assert record["sha256"] == local.tree_digest(str(folder))
+    assert record["sha256"] == listed(str(folder))
     assert not Path("data/pets/files").exists()
     assert addresses.kind(str(folder)) == "folder" and local.local_input(str(folder)) is None
     assert local.listing(str(folder)) == sorted(FILES)
@@ -212,18 +217,18 @@ def test_an_unchanged_folder_gives_the_same_file_again(tmp_path: Path) -> None:
 
 def test_what_a_digest_sees(tmp_path: Path) -> None:
     folder = put(tmp_path / "pets")
-    seen = [local.tree_digest(str(folder))]
+    seen = [listed(str(folder))]
     for name in (".hidden", ".git/x", "Thumbs.db", "cats/._1.png", "__MACOSX/x"):
         put(folder, {name: b"x"})
-    assert local.tree_digest(str(folder)) == seen[0]
+    assert listed(str(folder)) == seen[0]
     put(folder, {"cats/3.png": b"x"})
-    seen.append(local.tree_digest(str(folder)))
+    seen.append(listed(str(folder)))
     put(folder, {"cats/3.png": b"xy"})
-    seen.append(local.tree_digest(str(folder)))
+    seen.append(listed(str(folder)))
     os.utime(folder / "cats/3.png", (1, 1))
-    seen.append(local.tree_digest(str(folder)))
+    seen.append(listed(str(folder)))
     (folder / "cats/3.png").rename(folder / "cats/4.png")
-    seen.append(local.tree_digest(str(folder)))
+    seen.append(listed(str(folder)))
     assert len(set(seen)) == 5 and all(d and len(d) == 64 for d in seen)
 
 
@@ -240,12 +245,12 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, work: Path) -> None:
     (tmp_path / "empty" / "sub").mkdir(parents=True)
     put(tmp_path / "empty", {".DS_Store": b""})
     with pytest.raises(UserError, match="empty: the folder holds no files"):
-        local.tree_digest(str(tmp_path / "empty"))
+        listed(str(tmp_path / "empty"))
     with pytest.raises(UserError, match="empty: the folder holds no files"):
         download(str(tmp_path / "empty"))
     for source in (".", "..", str(work)):
         with pytest.raises(UserError, match="the working folder or a parent of it"):
-            local.tree_digest(source)
+            listed(source)
     put(tmp_path / "pets")
     with pytest.raises(UserError, match=r"datasets.pets.sha256 is only for archives"):
         download(str(tmp_path / "pets"), sha256=SHA)
@@ -263,7 +268,7 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UserError, match="cats cannot be read: Permission denied"):
-        local.tree_digest(str(folder))
+        listed(str(folder))
 
 
 # ---------------------------------------------------------------- bundled

@@ -23,6 +23,7 @@ from darkroom.errors import UserError
 from darkroom.index import layout
 from darkroom.sources import addresses, arrays, http, local, published
 from darkroom.sources.download import download_source
+from darkroom.sources.folders import survey
 from tests.support.kaggle_server import Server
 from tests.support.published_layouts import cifar10_binary, cifar10_python, digits, idx, mnist_idx
 
@@ -149,14 +150,14 @@ def test_a_local_folder_is_left_as_it_is(mnist: Path, monkeypatch: pytest.Monkey
     before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in mnist.iterdir()}
     record = download(str(mnist))
     check(record)
-    assert record["kind"] == "folder" and record["sha256"] == local.tree_digest(str(mnist))
+    assert record["kind"] == "folder" and record["sha256"] == survey(str(mnist))[0]
     assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in mnist.iterdir()} == before
-    assert left() == [".receipt.json", "files", "source.json"]
+    assert left() == [".listing.json", ".receipt.json", "files", "source.json"]
     with monkeypatch.context() as patch:
         patch.setattr(arrays, "write", None)
         assert download(str(mnist)) == record
     mnist_idx(mnist, images={"train": 40, "test": 20})
-    assert local.tree_digest(str(mnist)) != record["sha256"]
+    assert survey(str(mnist))[0] != record["sha256"]
     assert download(str(mnist))["files"] == 60
     shutil.rmtree(mnist)
     for i in range(3):

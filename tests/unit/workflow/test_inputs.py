@@ -169,7 +169,8 @@ def test_params_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     params = Params(settings())
     assert params.cfg("check_files")(of()) == {"dataset": "pets"}
-    assert params.tree(of(dataset="cars")) is None
+    assert params.content(of(dataset="cars")) is None
+    assert INPUTS.state(of(dataset="cars")) == []
     assert params.within_limit(of())
     assert params.limit(of(), input=[]) == settings().datasets["pets"].max_unusable
 
