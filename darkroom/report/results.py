@@ -90,6 +90,7 @@ class Results:
     predictions : of the data set, with `confidence`, the probability of the predicted class,
         and `of_truth`, that of the true one, in place of all probabilities.
     notes : of the split and of the classifiers.
+    layout, warnings : where the labels come from, with examples, and what looks like a mistake.
     curves : of all networks.
     searches : for settings.
     images, augmented : pixels in the view that is shown; None where no variants are stored.
@@ -112,6 +113,8 @@ class Results:
     thresholds: pd.DataFrame
     predictions: pd.DataFrame
     notes: list[str]
+    layout: str
+    warnings: list[str]
     curves: list[Curve]
     searches: list[tuned.Search]
     images: store.Images
@@ -232,7 +235,9 @@ def load(
     import pyarrow.parquet as pq
 
     split = read_splits(splits)
-    files = pq.read_table(manifest).to_pandas()
+    index = pq.read_table(manifest)
+    files = index.to_pandas()
+    about = json.loads((index.schema.metadata or {}).get(b"darkroom", "{}"))
     means = read_table(summary, ("model", "classifier", "part"))
     part = "test" if (means["part"] == "test").any() else "validation"
     collected, notes = _predictions(predictions)
@@ -248,6 +253,8 @@ def load(
         thresholds=read_table(thresholds),
         predictions=collected,
         notes=list(dict.fromkeys([*split.notes, *notes])),
+        layout=str(about.get("layout", "")),
+        warnings=list(about.get("warnings", [])),
         curves=_curves(histories, cfg["networks"]),
         searches=tuned.read(searches),
         images=store.open_images(images),

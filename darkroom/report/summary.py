@@ -26,6 +26,9 @@ def section(results: Results) -> dict[str, Any]:
             for model, own in seeds.items()
         ],
         "classifiers": [c for c in dict.fromkeys(results.summary["classifier"]) if c != HEAD],
+        "layout": results.layout,
+        "warnings": results.warnings,
+        "given": _given(results),
         "best": None,
         "baseline": results.baseline,
     }
@@ -34,4 +37,18 @@ def section(results: Results) -> dict[str, Any]:
         if score is not None:
             key, by = results.choice.key, results.choice.by
             out["best"] = {"name": heading(key), "by": by, "score": score}
+    return out
+
+
+def _given(results: Results) -> list[tuple[str, int, list[str]]]:
+    """Each given part, its images, and what they became where that is another part."""
+    split = results.split
+    if len(split.folds) > 1 or not split.table["given"].notna().any():
+        return []
+    out = []
+    for part in ("train", "validation", "test"):
+        place = split.table.loc[split.table["given"] == part, split.folds[0]]
+        others = place[place != part].value_counts()
+        if len(place):
+            out.append((part, len(place), [f"{n:,} {to}" for to, n in others.items()]))
     return out

@@ -7,6 +7,7 @@ so it opens no image and imports nothing slow unless there is something to check
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -109,6 +110,39 @@ def _check_pictures(settings: Settings, dataset: str, name: str) -> None:
     unseen.digest(asked.source)
 
 
+def check_sources(settings: Settings, say: Callable[[str], Any], folder: Path = Path()) -> None:
+    """Check that no local source lies where a run writes, and say where another had this name.
+
+    Raises
+    ------
+    UserError
+        A source is in `results`, or in the folder of a data set's own files, or contains it.
+    """
+    for dataset in settings.run.datasets:
+        source = settings.datasets[dataset].source
+        if addresses.kind(source) not in ("folder", "archive"):
+            continue
+        path = addresses.local_path(source).resolve()
+        for own in (
+            folder / "results",
+            *(folder / "data" / name for name in settings.run.datasets),
+        ):
+            place = own.resolve()
+            if path.is_relative_to(place) or place.is_relative_to(path):
+                raise UserError(
+                    f"datasets.{dataset}.source: {source} and {own}, where a run writes, lie in each "
+                    "other: move the images elsewhere, or give the data set another name"
+                )
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            told = json.loads((folder / "data" / dataset / "source.json").read_text("utf-8"))
+            before = str(told["source"])
+            if "://" not in before and addresses.local_path(before).resolve() != path:
+                say(
+                    f"{dataset}: the results of this name are of {before}, and are made anew from "
+                    f"{source}; a data set of another name keeps both"
+                )
+
+
 def check_shards(settings: Settings, say: Callable[[str], Any], folder: Path = Path()) -> None:
     """Say where a data set would gain by shards, on a cluster."""
     for dataset in settings.run.datasets:
@@ -152,7 +186,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print, folder: Path = 
             except UserError as error:
                 raise UserError(f"features.{name}: {error}") from None
         cfg = stage_settings(settings, "split_rows", {"dataset": dataset})
-        known = _known(settings, dataset, cfg, manifest_of(dataset, folder))
+        known = _known(settings, dataset, cfg, manifest_of(dataset, folder), say)
         _check_two_classes(settings, dataset, known.labels)
         if known.parts is None:
             continue
@@ -168,8 +202,10 @@ class _Known(NamedTuple):
     parts: dict[str, list[str]] | None  # of each fold
 
 
-def _known(settings: Settings, dataset: str, cfg: Any, manifest: Path) -> _Known:
-    """Try the split on the last index, or on what the file names tell."""
+def _known(
+    settings: Settings, dataset: str, cfg: Any, manifest: Path, say: Callable[[str], Any]
+) -> _Known:
+    """Try the split on the last index, or on what the file names tell: then say where the labels are from."""
     # a split of millions of rows takes minutes to try: what came of it is remembered
     key = by_index(manifest, "split", _Known._fields, cfg, code("split_rows"), dataset)
     if key is not None and (found := remembered.recall(key)) is not None:
@@ -178,6 +214,10 @@ def _known(settings: Settings, dataset: str, cfg: Any, manifest: Path) -> _Known
     table = listed_rows(settings, dataset) if indexed is None else indexed
     if table is None:
         return _Known(0, None, None)
+    if indexed is None:
+        say(f"{dataset}: {table.attrs['layout']}")
+        for warning in table.attrs["warnings"]:
+            say(f"{dataset}: check: {warning}")
     from darkroom.split import plan
 
     _check_two_classes(settings, dataset, sorted(table["label"].dropna().unique()))

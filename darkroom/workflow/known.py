@@ -59,6 +59,9 @@ def indexed_rows(manifest: Path) -> Any:
 def listed_rows(settings: Settings, dataset: str) -> Any:
     """The rows that the file names tell: a DataFrame of path, label, group, split.
 
+    Its `attrs` have `layout`, where the labels come from, and `warnings` on labels that look like a
+    mistake.
+
     None where only a download would tell, or where the file names alone do not.
     """
     paths = local.listing(settings.datasets[dataset].source)
@@ -79,6 +82,11 @@ def listed_rows(settings: Settings, dataset: str) -> Any:
     except (FileNotFoundError, NotADirectoryError):  # a table in an archive: the index reads it
         return None
     columns = {name: getattr(found, name) for name in ("path", "label", "group", "split")}
-    return pandas.DataFrame(
+    table = pandas.DataFrame(
         {name: [v and printable(v) for v in values] for name, values in columns.items()}
     )
+    table.attrs = {
+        "layout": printable(found.sentence),
+        "warnings": [printable(warning) for warning in found.warnings],
+    }
+    return table

