@@ -78,7 +78,7 @@ def refuse_one_class(listing: Listing) -> None:
         raise UserError(
             f"layout: only one class folder was found, {where} ({len(listing.images):,} images): at "
             "least two classes are needed; if file names or a CSV contain the label, set "
-            "layout.label to a regular expression, or layout.table"
+            f"layout.label to a regular expression, or layout.table{listing.unread()}"
         )
 
 

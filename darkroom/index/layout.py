@@ -118,7 +118,7 @@ def recognise(
         raise UserError(
             f"layout: no labels were recognised{listing.seen()}. Put the images of each class into a "
             "folder of its own, or set layout.table to a CSV of path and label, or layout.label "
-            "to a regular expression on the path whose group 1 is the label"
+            f"to a regular expression on the path whose group 1 is the label{listing.unread()}"
         )
     if rows.doubt:
         raise UserError(f"layout: {rows.doubt}")

@@ -55,6 +55,7 @@ _COMPANIONS = frozenset(
         """
     )
 )
+_UNREAD = (".mat", ".json", ".jsonl", ".xml", ".xlsx", ".xls", ".ods", ".npy", ".parquet", ".pkl")
 _COMPANION_NAMES = frozenset(
     words(
         """
@@ -163,6 +164,13 @@ class Listing:
             counts += f", {others:,} other files"
         below = f" below {self.root}" if self.root else ""
         return f"{below} (seen: {counts}{'; ' + where if where else ''}{'; such as ' + some if some else ''})"
+
+    def unread(self) -> str:
+        """For error messages: a file that may have the labels in a form that is not read."""
+        for path in sorted(self.companions, key=lambda p: (p.count("/"), p)):
+            if path.lower().endswith(_UNREAD):
+                return f"; {path} may have the labels, but is not read: write them into a CSV of path and label"
+        return ""
 
 
 class _Glob:

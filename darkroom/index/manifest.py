@@ -72,6 +72,8 @@ def recognised(root: str, settings: Layout, group: str | None) -> layout.Recogni
 
     def open_text(path: str) -> IO[bytes]:
         try:
+            if Path(root, path).is_fifo():  # it would be waited for
+                raise UserError(f"{Path(root, path)} cannot be read: it is a pipe, not a file")
             return Path(root, path).open("rb")
         except OSError as error:
             raise UserError(f"{Path(root, path)} cannot be read: {error.strerror}") from None

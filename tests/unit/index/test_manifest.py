@@ -64,6 +64,16 @@ def good(root: Path, n: int = 4) -> Path:
     return root
 
 
+def test_a_pipe_that_is_called_like_a_table_is_not_waited_for(tmp_path: Path) -> None:
+    root = good(tmp_path / "pets")
+    os.mkfifo(root / "labels.csv")
+    (root / "more.csv").symlink_to("labels.csv")
+    rows, _ = indexed(root, tmp_path / "out")
+    assert {row["label"] for row in rows.values()} == {"cat", "dog"}
+    with pytest.raises(UserError, match=r"labels.csv cannot be read: it is a pipe"):
+        indexed(root, tmp_path / "out", layout={"table": "labels.csv"})
+
+
 @pytest.fixture(scope="module")
 def awful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     root = tmp_path_factory.mktemp("awful") / "pets"
