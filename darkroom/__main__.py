@@ -1,4 +1,4 @@
-"""Darkroom on a terminal: `python -m darkroom predict MODEL IMAGE…`, `python -m darkroom doctor`."""
+"""Darkroom on a terminal: `python -m darkroom predict MODEL IMAGE…`, `serve MODEL`, `doctor`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 from darkroom.errors import UserError
 from darkroom.machine.process import lock_no_arrays
 from darkroom.predict import command as predict
+from darkroom.serve import command as serve
 
 HEALTH = "exit status: 0 when nothing stands in the way of a run, 1 when something does, 2 for a mistake in the command"
 
@@ -33,12 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m darkroom", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     predict.add(commands)
+    serve.add(commands)
     _add_doctor(commands)
     given = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     warnings.simplefilter("ignore")  # words of libraries to those who program with them
     try:
-        return _doctor(given) if given.command == "doctor" else predict.run(given)
+        run = {"predict": predict.run, "serve": serve.run, "doctor": _doctor}[given.command]
+        return run(given)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

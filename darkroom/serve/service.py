@@ -1,0 +1,175 @@
+"""Models and decoders together: from uploads to predictions."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from darkroom.errors import UserError
+from darkroom.predict import trained
+from darkroom.predict.picture import Prediction
+from darkroom.serve import heat
+from darkroom.serve.counts import Counts, Rate
+from darkroom.serve.decoder import Decoders
+from darkroom.serve.models import Served, card, names_of, places
+from darkroom.serve.options import Options
+from darkroom.serve.uploads import Refused, Upload
+
+log = logging.getLogger(__name__)
+
+HEAT_SECONDS = 1.0
+SHOWN = 224  # pixels of a side of the picture that is shown beside its prediction
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The prediction of an upload.
+
+    Attributes
+    ----------
+    prediction : its class, probabilities, status and reason.
+    pixels : (H, W, C) uint8, as the model sees it.
+    probability : of the predicted class; 0 for an unusable picture.
+    unsure : whether that is below the limit.
+    """
+
+    prediction: Prediction
+    pixels: np.ndarray
+    probability: float
+    unsure: bool
+
+    @property
+    def notes(self) -> list[str]:
+        """The conversions of decoding, one sentence each."""
+        one = self.prediction
+        return one.reason.split("; ") if one.status == "converted" else []
+
+
+class Service:
+    """All that answers requests.
+
+    The decoders start at once, before a large library is loaded; models load in a thread, so
+    that the server answers meanwhile.
+    """
+
+    def __init__(self, folders: Sequence[str], options: Options) -> None:
+        self.options = options
+        self.decoders = Decoders(options)
+        self.threads = ThreadPoolExecutor(options.workers, thread_name_prefix="decode")
+        self.counts, self.rate = Counts(), Rate(options.rate)
+        self.found = [trained.find(place) for folder in folders for place in places(folder)]
+        self.names = names_of(self.found)
+        if twice := {name for name in self.names if self.names.count(name) > 1}:
+            raise UserError(f"{', '.join(sorted(twice))} is named twice: name each model once")
+        self.models: dict[str, Served] = {}
+        self.failure = ""
+        self.loaded = threading.Event()
+
+    def load(self) -> None:
+        """Open the models, in their order; what fails is said by `model`."""
+        try:
+            for name, model in zip(self.names, self.found, strict=True):
+                self.models[name] = Served.open(model, name)
+        except UserError as error:
+            self.failure = str(error)
+            log.error("%s", error)
+        except Exception:
+            self.failure = "a model cannot be opened; the server's log says why"
+            log.exception("a model cannot be opened")
+        finally:
+            self.loaded.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all models are open."""
+        return self.loaded.is_set() and not self.failure
+
+    def model(self, name: str = "") -> Served:
+        """A model by its name; the first for an empty one.
+
+        Raises
+        ------
+        Refused
+            There is none of the name (404), or it is not open yet (503).
+        """
+        name = name or self.names[0]
+        if name not in self.names:
+            raise Refused(404, f"There is no model {name!r}; there are: {', '.join(self.names)}.")
+        if name not in self.models:
+            raise Refused(503, self.failure or "The models are being opened: try again shortly.")
+        return self.models[name]
+
+    def predict(self, served: Served, uploads: Sequence[Upload]) -> list[Answer]:
+        """Decode and predict pictures, in their order."""
+        model, until = served.model, time.monotonic() + self.options.request_seconds
+
+        def decode(upload: Upload) -> tuple[str, str, np.ndarray]:
+            if upload.trouble:
+                upload = Upload(upload.name, b"")
+            return self.decoders.decode(
+                upload.data, upload.name, view=model.view, policy=model.policy, until=until
+            )
+
+        several = len(uploads) > 1
+        decoded = list(self.threads.map(decode, uploads) if several else map(decode, uploads))
+        found = served.predict(
+            [upload.name for upload in uploads],
+            np.stack([pixels for _, _, pixels in decoded]),
+            [
+                ("unusable", upload.trouble) if upload.trouble else (status, reason)
+                for upload, (status, reason, _) in zip(uploads, decoded, strict=True)
+            ],
+        )
+        answers = []
+        for one, (_, _, pixels) in zip(found, decoded, strict=True):
+            known = dict(zip(model.classes, one.probabilities.tolist(), strict=False))
+            own = known.get(one.predicted, 0.0)
+            unsure = bool(one.predicted) and own < self.options.unsure_below
+            answers.append(Answer(one, pixels, own, unsure))
+        self.counts.predictions(served.name, answers)
+        return answers
+
+    def heat(self, served: Served, answer: Answer, until: float) -> np.ndarray | None:
+        """Where the model looked, see `heat.occlusion`; None where it would take too long."""
+        left = min(HEAT_SECONDS, until - time.monotonic())
+        side = heat.grid(served.seconds, left, answer.pixels.shape)
+        if not side:
+            return None
+        number = served.model.classes.index(answer.prediction.predicted)
+        return heat.occlusion(
+            served.probabilities, answer.pixels, number, side, time.monotonic() + left
+        )
+
+    def card(self, served: Served) -> dict[str, Any]:
+        """What is known of a model, and what it predicted of late."""
+        return {
+            **card(served),
+            "notice": self.options.notice,
+            "unsure_below": self.options.unsure_below,
+            "days": self.counts.by_day(served.name),
+        }
+
+    def close(self) -> None:
+        """End the decoders."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.decoders.close()
+
+
+def shown(pixels: np.ndarray) -> str:
+    """What the model saw, as the address of a PNG that holds its data."""
+    import cv2
+
+    image = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[2] == 3 else pixels
+    if max(image.shape[:2]) > SHOWN:
+        scale = SHOWN / max(image.shape[:2])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
