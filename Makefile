@@ -51,6 +51,10 @@ setup: $(VENV)/.run ## the environment alone (.venv)
 run: $(VENV)/.run ## the whole chain to results/*/report.html (DATA=folder for your own images, ARGS=… for snakemake)
 	@$(BIN)/snakemake --cores all $(ARGS) $(if $(DATA),--config data='$(DATA)')
 
+.PHONY: app
+app: $(VENV)/.run ## a web page that predicts pictures by what was trained (DATA=results/mydata, ARGS=… for serve)
+	@$(BIN)/python -m darkroom serve $(or $(DATA),results) $(ARGS)
+
 .PHONY: doctor
 doctor: $(VENV)/.run ## what will work here, and what to do about the rest (ARGS='--configfile mine.yaml')
 	@$(BIN)/python -m darkroom doctor $(ARGS)
@@ -90,6 +94,10 @@ kubernetes: .venv-kubernetes/.done ## Snakemake for Kubernetes with S3: .venv-ku
 .PHONY: kubernetes-test
 kubernetes-test: .venv-kubernetes/.done .venv-pods/.done $(VENV)/.dev ## the workflow in pods of a stand-in cluster, with S3 on loopback
 	@.venv-pods/bin/python -m pytest --no-cov tests/kubernetes $(ARGS)
+
+.PHONY: app-test
+app-test: $(VENV)/.dev ## the web application, in Chromium too where there is one
+	@$(BIN)/python -m pytest --no-cov tests/unit/serve $(ARGS)
 
 .PHONY: slurm-test
 slurm-test: .venv-cluster/.done $(VENV)/.dev ## the workflow on a real Slurm of one node (installs Debian's packages: root or sudo)

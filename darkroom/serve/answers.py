@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.template.loader import render_to_string
 
 from darkroom import __version__
+from darkroom.serve.options import size
 from darkroom.serve.uploads import Refused
 
 PAGE = Path(__file__).parent / "page"
@@ -43,6 +44,7 @@ def page(request: Any, template: str, status: int = 200, **shown: Any) -> HttpRe
         "version": __version__,
         "notice": service.options.notice,
         "options": service.options,
+        "limit": size(service.options.picture_bytes),
         "names": service.names,
         "files": {name.partition(".")[0]: f"/static/{digest_of(name)}/{name}" for name in KINDS},
     }

@@ -39,7 +39,6 @@ def settings_of(options: Options, key: str) -> dict[str, Any]:
         "CSRF_TRUSTED_ORIGINS": [f"https://{name}" for name in options.allowed if options.https],
         "ROOT_URLCONF": "darkroom.serve.urls",
         "INSTALLED_APPS": [],
-        "DATABASES": {},
         "USE_I18N": False,
         "USE_TZ": True,
         "APPEND_SLASH": False,
@@ -99,4 +98,5 @@ def log_to(stream: Any = sys.stderr) -> None:
     requests.propagate = False
     requests.handlers = [handler]
     logging.getLogger("django").setLevel(logging.ERROR)  # refusals are in the lines above
+    logging.getLogger("django.request").addFilter(lambda record: bool(record.exc_info))
     logging.getLogger("django.security").setLevel(logging.CRITICAL)

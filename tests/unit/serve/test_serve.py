@@ -1,0 +1,430 @@
+"""The web application: its page, its API, what it refuses, and what it shields from."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import logging
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.test import Client
+from PIL import Image
+
+from darkroom.__main__ import main
+from darkroom.errors import UserError
+from darkroom.features.predictions import read_predictions
+from darkroom.serve import command, heat, site
+from darkroom.serve.counts import Rate
+from darkroom.serve.middleware import POLICY
+from darkroom.serve.models import Served, names_of, places
+from darkroom.serve.service import Service
+from tests.support.small_chain import Chain
+from tests.unit.serve.conftest import MODEL
+
+PREDICT = "/api/v1/predict"
+
+
+def files(*paths: str | Path) -> list[SimpleUploadedFile]:
+    return [SimpleUploadedFile(Path(p).name, Path(p).read_bytes()) for p in paths]
+
+
+def some(chain: Chain, n: int = 3) -> list[Path]:
+    return sorted((chain.root / "pictures").rglob("*.png"))[:: 48 // n][:n]
+
+
+def post(client: Client, *paths: str | Path, to: str = PREDICT, **fields: str) -> Any:
+    return client.post(to, {"pictures": files(*paths), **fields})
+
+
+# ---------------------------------------------------------------- the same to the bit
+
+
+def test_page_api_and_command_agree_to_the_bit(
+    client: Client, chain: Chain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = some(chain, 12)
+    answer = post(client, *pictures)
+    assert answer.status_code == 200
+    assert main(["predict", MODEL, *map(str, pictures), "--csv"]) == 0
+    table = capsys.readouterr().out.replace(f"{pictures[0].parents[1]}/", "")
+    expected = pandas.read_csv(io.StringIO(table))
+    found = answer.json()["pictures"]
+    assert [one["predicted"] for one in found] == expected["predicted"].tolist()
+    for name in ("cross", "disc"):
+        ours = [f"{one['probabilities'][name]:.7g}" for one in found]
+        assert ours == [f"{p:.7g}" for p in expected[f"p:{name}"]]
+        same = [np.float32(one["probabilities"][name]) for one in found]
+        assert [float(p) for p in same] == [one["probabilities"][name] for one in found]
+    page = post(client, *pictures, to="/").content.decode()
+    data = re.search(r'href="data:text/csv;base64,([^"]+)"', page)
+    assert data is not None
+    own = pandas.read_csv(io.StringIO(base64.b64decode(data[1]).decode()))
+    columns = [c for c in own if c != "file"]
+    pandas.testing.assert_frame_equal(own[columns], expected[columns])
+
+
+def test_the_images_of_the_data_set_get_the_predictions_that_they_have(
+    client: Client, chain: Chain
+) -> None:
+    said, _ = read_predictions(f"{MODEL}/predictions.parquet")
+    paths = pandas.read_parquet(chain.results("manifest.parquet")).set_index("row")["path"]
+    own = [chain.root / "pictures" / path for path in paths[said["row"]]]
+    found = post(client, *own).json()["pictures"]
+    for name in ("cross", "disc"):
+        ours = np.array([one["probabilities"][name] for one in found])
+        assert ours == pytest.approx(said[f"p:{name}"].to_numpy(), abs=2e-6)
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_the_page_works_without_a_script(client: Client, chain: Chain, tmp_path: Path) -> None:
+    form = client.get("/")
+    assert form.status_code == 200 and "<form" in form.content.decode()
+    turned = Image.open(some(chain)[0]).convert("L")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    (tmp_path / "note.png").write_text("no picture")
+    page = post(
+        client, some(chain)[0], tmp_path / "turned.jpg", tmp_path / "note.png", to="/", looked="1"
+    ).content.decode()
+    assert page.count("<article") == 3
+    assert page.count('aria-label="Probability of each class"') == 2
+    assert "EXIF orientation 6: applied" in page
+    assert "This picture cannot be used: not an image: text." in page
+    assert 'class="heat"' in page and "<rect" in page
+    assert "<script>" not in page and "style=" not in page and " on" + "click" not in page
+
+
+def test_a_part_alone_is_for_the_script(client: Client, chain: Chain) -> None:
+    part = post(client, some(chain)[0], to="/?part=1").content.decode()
+    assert "<html" not in part and part.count("<article") == 1
+    refused = client.post("/?part=1", {})
+    assert refused.status_code == 400
+    assert (
+        "<html" not in refused.content.decode()
+        and "No picture was sent" in refused.content.decode()
+    )
+
+
+def test_a_probability_below_the_limit_is_marked(told: Callable[..., Client], chain: Chain) -> None:
+    client = told(unsure_below=1.0, notice="Not for medical use.")
+    page = post(client, some(chain)[0], to="/").content.decode()
+    assert "<b>Unsure.</b> The probability is below 1.0." in page
+    assert "Not for medical use." in page
+    answer = post(client, some(chain)[0]).json()
+    assert answer["pictures"][0]["unsure"] is True
+    assert answer["notice"] == "Not for medical use."
+    sure = post(told(unsure_below=0.0), some(chain)[0])
+    assert sure.json()["pictures"][0]["unsure"] is False
+
+
+def test_names_of_files_are_text(client: Client, chain: Chain) -> None:
+    data = some(chain)[0].read_bytes()
+    upload = SimpleUploadedFile("a.png", data)
+    upload._name = '../<img src=x onerror="alert(1)">.png'  # type: ignore[attr-defined]
+    page = client.post("/", {"pictures": [upload]}).content.decode()
+    assert "<img" not in page and "&lt;img" in page
+
+
+def test_the_card(client: Client, service: Service, chain: Chain) -> None:
+    post(client, *some(chain, 4))
+    page = client.get("/model/shapes").content.decode()
+    assert "fold-1/tiny-seed0/svm, trained on the data set shapes" in page
+    assert "balanced accuracy" in page and "test images" in page
+    card = client.get("/api/v1/model").json()["models"][0]
+    metrics = pandas.read_parquet(chain.results("metrics.parquet"))
+    own = metrics[
+        (metrics["fold"] == "fold-1")
+        & (metrics["feature_set"] == "tiny-seed0")
+        & (metrics["classifier"] == "svm")
+        & (metrics["part"] == "test")
+    ].iloc[0]
+    assert card["scores"]["accuracy"]["value"] == own["accuracy"]
+    assert card["test_images"] == own["n"]
+    assert card["classes"] == ["cross", "disc"]
+    assert card["days"][0]["pictures"] >= 4
+    assert client.get("/model/other").status_code == 404
+
+
+def test_several_models_are_chosen_by_name(client: Client, service: Service, chain: Chain) -> None:
+    other = Served.load(str(chain.root / "results/shapes/fold-2/pixels/svm"))
+    service.names, service.models = ["shapes", "other"], {**service.models, "other": other}
+    assert "<option>other</option>" in client.get("/").content.decode()
+    for ask in (
+        post(client, some(chain)[0], model="other"),
+        post(client, some(chain)[0], to=f"{PREDICT}?model=other"),
+    ):
+        assert ask.json()["model"]["model"] == "fold-2/pixels/svm"
+    missing = post(client, some(chain)[0], to=f"{PREDICT}?model=none")
+    assert missing.status_code == 404
+    assert missing.json()["error"] == "There is no model 'none'; there are: shapes, other."
+
+
+def test_what_is_served_of_a_path(chain: Chain) -> None:
+    assert places("results") == ["results/shapes"]
+    assert places("results/shapes") == ["results/shapes"]
+    with pytest.raises(UserError, match="no such model"):
+        places("nowhere")
+    two = [Served.load(MODEL).model, Served.load("results/shapes/fold-2/pixels/svm").model]
+    assert names_of(two[:1]) == ["shapes"]
+    assert names_of(two) == ["shapes-fold-1-tiny-seed0-svm", "shapes-fold-2-pixels-svm"]
+
+
+# ---------------------------------------------------------------- the API
+
+
+def test_a_bare_picture(client: Client, chain: Chain) -> None:
+    path = some(chain)[0]
+    for kind in ("image/png", "application/octet-stream"):
+        answer = client.post(PREDICT, path.read_bytes(), content_type=kind).json()
+        assert answer["pictures"][0]["probabilities"] == pytest.approx(
+            post(client, path).json()["pictures"][0]["probabilities"], abs=0
+        )
+
+
+@pytest.mark.parametrize(
+    ("ask", "status", "sentence"),
+    [
+        (lambda c: c.get(PREDICT), 405, "takes POST, not GET"),
+        (lambda c: c.post(PREDICT, {}), 400, "No picture was sent"),
+        (
+            lambda c: c.post(PREDICT, b"{}", content_type="application/json"),
+            415,
+            "application/json",
+        ),
+        (lambda c: c.post(PREDICT, b"text", content_type="image/png"), 422, "not an image: text"),
+        (
+            lambda c: c.post(PREDICT, b"x", content_type="multipart/form-data"),
+            400,
+            "cannot be read",
+        ),
+        (lambda c: c.get("/api/v1/other"), 404, "no such page"),
+        (lambda c: c.get("/healthz", SERVER_NAME="evil.example"), 400, "does not go by that name"),
+        (lambda c: c.post("/api/v1/model"), 405, "takes GET and HEAD"),
+    ],
+)
+def test_refusals_are_sentences(
+    client: Client, ask: Callable[[Client], Any], status: int, sentence: str
+) -> None:
+    answer = ask(client)
+    assert answer.status_code == status
+    assert answer["Content-Type"] == "application/json"
+    assert sentence in answer.json()["error"]
+
+
+def test_limits_of_a_request(told: Callable[..., Client], chain: Chain) -> None:
+    many = some(chain, 4)
+    assert "4 pictures are too many" in post(told(pictures=3), *many).json()["error"]
+    large = post(told(request_bytes=1000), *many)
+    assert large.status_code == 413 and "are allowed" in large.json()["error"]
+    client = told(picture_bytes=many[0].stat().st_size)
+    (chain.root / "large.png").write_bytes(many[0].read_bytes() + b"\0")
+    found = post(client, many[0], "large.png").json()["pictures"]
+    assert [one["status"] for one in found] == ["ok", "unusable"]
+    assert found[1]["error"].startswith("too large: ")
+    bare = client.post(PREDICT, Path("large.png").read_bytes(), content_type="image/png")
+    assert bare.status_code == 422
+
+
+def test_a_token(told: Callable[..., Client], chain: Chain) -> None:
+    client = told(token="s" * 20)
+    answer = post(client, some(chain)[0])
+    assert answer.status_code == 401 and answer["WWW-Authenticate"] == "Bearer"
+    with_it = client.post(
+        PREDICT,
+        {"pictures": files(some(chain)[0])},
+        headers={"Authorization": "Bearer " + "s" * 20},
+    )
+    assert with_it.status_code == 200
+    assert client.get("/").status_code == 200  # the page is for persons
+
+
+def test_a_rate(service: Service, client: Client, chain: Chain, monkeypatch: Any) -> None:
+    monkeypatch.setattr(service, "rate", Rate(4))
+    assert post(client, *some(chain, 3)).status_code == 200
+    again = post(client, *some(chain, 3))
+    assert again.status_code == 429 and int(again["Retry-After"]) > 0
+    rate = Rate(60)
+    assert rate.wait("a", 60, 0.0) == 0
+    assert rate.wait("a", 30, 0.0) == pytest.approx(30)
+    assert rate.wait("b", 60, 0.0) == 0  # each address has its own
+    assert rate.wait("a", 30, 31.0) == 0
+    for number in range(Rate.MOST + 5):
+        rate.wait(str(number), 1, 40.0)
+    assert len(rate.left) == Rate.MOST
+
+
+def test_health_and_metrics(
+    service: Service, client: Client, chain: Chain, monkeypatch: Any
+) -> None:
+    assert client.get("/healthz").json()["status"] == "ok"
+    assert client.get("/readyz").status_code == 200
+    post(client, some(chain)[0])
+    text = client.get("/metrics").content.decode()
+    assert re.search(r'darkroom_pictures_total\{model="shapes",status="ok"\} [1-9]', text)
+    monkeypatch.setattr(service, "models", {})
+    service.loaded.clear()
+    loading = client.get("/readyz")
+    assert loading.status_code == 503 and "being opened" in loading.json()["error"]
+    assert post(client, some(chain)[0]).status_code == 503
+    service.loaded.set()
+
+
+def test_the_document_of_the_api(client: Client, told: Callable[..., Client]) -> None:
+    document = client.get("/api/v1/openapi.json").json()
+    assert document["openapi"] == "3.1.0"
+    assert set(document["paths"]) == {"/api/v1/predict", "/api/v1/model"}
+    secured = told(token="s" * 20).get("/api/v1/openapi.json").json()
+    assert secured["paths"]["/api/v1/predict"]["post"]["security"] == [{"token": []}]
+
+
+def test_answers_have_the_form_that_the_document_says(client: Client, chain: Chain) -> None:
+    import jsonschema
+
+    document = client.get("/api/v1/openapi.json").json()
+    for name, answer in {
+        "Predictions": post(client, some(chain)[0]),
+        "Models": client.get("/api/v1/model"),
+        "Error": client.get(PREDICT),
+    }.items():
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.validate(answer.json(), schema)
+
+
+# ---------------------------------------------------------------- shields
+
+
+def test_headers(client: Client) -> None:
+    for path in ("/", "/healthz", "/nowhere"):
+        headers = client.get(path).headers
+        assert headers["Content-Security-Policy"] == POLICY
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cache-Control"] == "no-store"
+    assert "unsafe" not in POLICY and "frame-ancestors 'none'" in POLICY
+    page = client.get("/").content.decode()
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+    for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):
+        static = client.get(address)
+        assert static.status_code == 200 and "immutable" in static["Cache-Control"]
+    assert client.get("/static/000000000000/style.css").status_code == 404
+
+
+def test_a_form_from_elsewhere_is_refused(service: Service, chain: Chain) -> None:
+    client = Client(enforce_csrf_checks=True, SERVER_NAME="127.0.0.1")
+    refused = post(client, some(chain)[0], to="/")
+    assert refused.status_code == 403 and "did not come from this page" in refused.content.decode()
+    token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', client.get("/").content.decode())
+    assert token is not None
+    assert post(client, some(chain)[0], to="/", csrfmiddlewaretoken=token[1]).status_code == 200
+
+
+def test_django_has_nothing_to_object_for_deployment(told: Callable[..., Client]) -> None:
+    told(https=True)
+    call_command("check", deploy=True, fail_level="WARNING", stdout=io.StringIO())
+
+
+def test_https(told: Callable[..., Client]) -> None:
+    client = told(https=True)
+    page = client.get("/", secure=True)
+    assert page["Strict-Transport-Security"].startswith("max-age=31536000")
+    assert page.cookies["csrftoken"]["secure"] and page.cookies["csrftoken"]["httponly"]
+    assert client.get("/").status_code == 301
+    assert client.get("/healthz").status_code == 200  # asked from inside
+
+
+def test_the_secret_key_is_private_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "state/key"
+    key = site.secret_key(path)
+    assert len(key) >= 50 and site.secret_key(path) == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_log_has_no_names(client: Client, chain: Chain) -> None:
+    stream = io.StringIO()
+    logger = logging.getLogger("darkroom.serve.requests")
+    before = (logger.handlers, logger.propagate)
+    site.log_to(stream)
+    try:
+        post(client, some(chain)[0])
+    finally:
+        logger.handlers, logger.propagate = before
+    line = json.loads(stream.getvalue())
+    assert (line["status"], line["pictures"], line["model"]) == (200, 1, "shapes")
+    assert some(chain)[0].name not in stream.getvalue()
+
+
+def test_options_of_the_command(tmp_path: Path) -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add(parser.add_subparsers())
+
+    def options(*words: str) -> Any:
+        return command.options_of(parser.parse_args(["serve", "results", *words]))
+
+    assert options().host == "127.0.0.1" and options().workers >= 1
+    (tmp_path / "token").write_text("t" * 20 + "\n")
+    given = options("--token-file", str(tmp_path / "token"), "--host", "::", "--allow", "a.org")
+    assert given.may_ask("Bearer " + "t" * 20) and not given.may_ask("Bearer x")
+    assert given.allowed == ("a.org",)
+    (tmp_path / "short").write_text("t")
+    for words, sentence in {
+        ("--host", "0.0.0.0"): "--allow",
+        ("--unsure-below", "2"): "between 0 and 1",
+        ("--rate", "0"): "at least 1",
+        ("--token-file", str(tmp_path / "none")): "No such file",
+        ("--token-file", str(tmp_path / "short")): "16 characters",
+    }.items():
+        with pytest.raises(UserError, match=sentence):
+            options(*words)
+
+
+# ---------------------------------------------------------------- where it looked
+
+
+def test_the_heat_lies_where_the_class_is_decided() -> None:
+    def ask(pixels: np.ndarray) -> np.ndarray:
+        bright = pixels[:, :4, :4].mean(axis=(1, 2, 3)) / 255
+        return np.stack([1 - bright, bright], axis=1)
+
+    pixels = np.zeros((16, 16, 1), np.uint8)
+    pixels[:4, :4] = 255
+    found = heat.occlusion(ask, pixels, 1, 4, float("inf"))
+    assert found is not None
+    assert np.unravel_index(found.argmax(), found.shape) == (0, 0)
+    assert found[0, 0] == pytest.approx(1 - 16 / 255, abs=0.01)
+    assert found.sum() == pytest.approx(found[0, 0])
+    assert heat.occlusion(ask, pixels, 1, 4, 0.0) is None
+
+
+def test_the_heat_stays_within_its_time() -> None:
+    assert heat.grid(0.001, 1.0, (224, 224, 3)) == 12
+    assert heat.grid(0.02, 1.0, (224, 224, 3)) == 7
+    assert heat.grid(0.1, 1.0, (224, 224, 3)) == 0
+    assert heat.grid(0.001, 1.0, (8, 8, 1)) == 8
+
+
+def test_a_model_that_cannot_be_opened_is_said(chain: Chain, monkeypatch: Any) -> None:
+    def broken(*_: object) -> Served:
+        raise UserError("model.keras is damaged")
+
+    monkeypatch.setattr(Served, "open", broken)
+    service = Service([MODEL], command.DEFAULT)
+    with contextlib.closing(service):
+        service.load()
+        assert not service.ready and service.failure == "model.keras is damaged"
