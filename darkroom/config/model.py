@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from darkroom.config.dataset import ModelView
-from darkroom.config.forms import NAME, OneOf, Strict
+from darkroom.config.forms import NAME, Label, OneOf, Strict
 from darkroom.config.tuning import TuneModel, check_space
 
 Fraction = Field(ge=0, lt=1)
@@ -238,7 +238,7 @@ class Model(Strict):
     epochs: PositiveInt = 20
     batch: PositiveInt = 64
     label_smoothing: float = Field(0, ge=0, lt=1)
-    class_weights: Literal["none", "balanced"] | dict[str, PositiveFloat] = "none"
+    class_weights: Literal["none", "balanced"] | dict[Label, PositiveFloat] = "none"
     early_stopping: PositiveInt | None = Field(
         None, description="epochs without improvement of `monitor` before stopping"
     )

@@ -164,6 +164,13 @@ class _Reader:
         found = self.repeated(children, inner) or self.sources(node, children, inner, names)
         if found is None and not folder_names.shards([c.name for c in children]):
             found = self.classes(node, children)
+            times = Counter(label for r in inner.values() for label in r.labels)
+            shared = sorted(label for label, n in times.items() if n > 1)
+            if shared and self.level == "auto" and not folder_names.storage(shared):
+                found.warnings.append(
+                    f"folders of one name lie in several class folders ({few(shared, 3)}): if they are the "
+                    "classes, set layout.class_level to inner"
+                )
         return found
 
     def parts(
@@ -262,14 +269,19 @@ class _Reader:
             if single is not None:
                 deep[child] = single
         found = _Reading([], [], doubt=doubt)
+        again = _again(deep)
+        found.out += [(c, "the same class folders and file names again") for c in again]
+        deep = {c: r for c, r in deep.items() if c not in again}
         for child, reading in deep.items():
             if folder_names.groups([child.name]):
                 reading.classes = [replace(c, group=child.path) for c in reading.classes]
             elif _same_files(deep) and folder_names.versions([c.name for c in deep]):
                 reading.classes = [replace(c, source=child.path) for c in reading.classes]
             found.add(reading)
-        found.out += [(c, "no class folders in it") for c in children if c not in deep]
+        found.out += [(c, "no class folders in it") for c in children if c not in {*deep, *again}]
         found.tops = [node]
+        if len(deep) == 1:
+            return found
         listed = joined([f"{c.name}/" for c in list(deep)[:3]]) + " …" * (len(deep) > 3)
         found.notes.append(f"{listed} are no classes: the same class folders lie in each")
         if any(c.source for c in found.classes):
@@ -354,6 +366,18 @@ def _crossed(deep: Mapping[Node, _Reading]) -> float:
     if len(deep) < 2 or len(times) < 2 or max(times.values()) < 2:
         return 0.0
     return times.total() / (len(deep) * len(times))
+
+
+def _again(deep: Mapping[Node, _Reading]) -> list[Node]:
+    """Folders of one name, but for its case, that hold the files of an earlier one again."""
+    first: dict[str, set[tuple[str | None, str]]] = {}
+    again = []
+    for child, reading in deep.items():
+        files = {(c.label, p.rpartition("/")[2]) for c in reading.classes for p in c.node.files()}
+        before = first.setdefault(child.name.casefold(), files)
+        if before is not files and 2 * len(before & files) >= len(files):
+            again.append(child)
+    return again
 
 
 def _same_files(deep: Mapping[Node, _Reading]) -> bool:

@@ -62,7 +62,10 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> s
     def is_file(cell: str) -> bool:
         return finder.find(cell, table, None) is not None
 
-    if not cfg["path_column"] and any("." in cell and is_file(cell) for cell in table.header):
+    titles = {*_PATH_NAMES, *_LABEL_NAMES}
+    if not cfg["path_column"] and any(
+        cell and _plain(cell) not in titles and is_file(cell) for cell in table.header
+    ):
         table.rows.insert(0, table.header)  # no header: the first line names a file
         table.first_line -= 1
         table.header = [str(i + 1) for i in range(len(table.header))]

@@ -168,8 +168,11 @@ class Listing:
     def unread(self) -> str:
         """For error messages: a file that may have the labels in a form that is not read."""
         for path in sorted(self.companions, key=lambda p: (p.count("/"), p)):
-            if path.lower().endswith(_UNREAD):
+            name = path.lower().rpartition("/")[2]
+            if name.endswith(_UNREAD):
                 return f"; {path} may have the labels, but is not read: write them into a CSV of path and label"
+            if name.endswith(".txt") and any(word in name for word in ("label", "train", "class")):
+                return f"; if {path} has lines of path and label, set layout.table: {path}"
         return ""
 
 
@@ -210,7 +213,11 @@ def given_part(name: str) -> str | None:
 
 def part_and_rest(name: str) -> tuple[str | None, str]:
     """Given part in a folder's or table's name, and the other significant words of the name."""
-    pieces = [w for w in re.split(r"[^a-z0-9]+", name.lower()) if w]
+    pieces: list[str] = []
+    for word in re.split(r"[^A-Za-z0-9]+", name):
+        whole = _GLUED.match(word.lower()) or not word
+        apart = [word] if whole else re.split(r"(?<=[a-z])(?=[A-Z])", word)  # trainA
+        pieces += [w.lower() for w in apart if w]
     if pieces[:2] in (["hold", "out"], ["held", "out"]):
         pieces[:2] = ["holdout"]
     parts, rest = set[str](), []

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from darkroom.index.listing import few, given_part, words
 
 _SEPARATORS = re.compile(r"\s*[|;,/+&]\s*")
+_AROUND = " \t'\"`\u2018\u2019\u201c\u201d"
 _EMPTY = frozenset(words("nan none null na n/a nil undefined missing - ? ."))
 _HEADERS = frozenset(words("label labels class classes category target species diagnosis"))
 _MOST = 5  # examples of each kind
@@ -36,6 +37,8 @@ def suspicious(labels: Iterable[str | None]) -> list[str]:
             f"{total:,} images have several labels in one, each combination a class of its own: {some}; "
             "choose or merge by classes"
         )
+    if quoted := [n for n in counts if n != n.strip(_AROUND) and n[0] in _AROUND]:
+        out.append(f"labels with quotes or blanks around them: {_counted(counts, quoted)}")
     if empty := [name for name in counts if name.casefold() in _EMPTY]:
         out.append(f"labels that may mean none: {_counted(counts, empty)}")
     if headers := [n for n in counts if n.casefold() in _HEADERS or n.startswith("#")]:
@@ -59,7 +62,7 @@ def alike(counts: Mapping[str, int]) -> list[str]:
 
 def _form(name: str) -> str:
     """What labels that are meant to be the same have in common."""
-    text = unicodedata.normalize("NFKC", name).casefold().strip(" \t'\"`\u2018\u2019\u201c\u201d")
+    text = unicodedata.normalize("NFKC", name).casefold().strip(_AROUND)
     text = re.sub(r"[\s_-]+", " ", text)
     if re.fullmatch(r"\d+(\.0+)?", text):
         return str(int(text.partition(".")[0]))

@@ -99,7 +99,10 @@ def by_tables(
             found.refuse(str(error).removeprefix("layout: "), 0.0)
             continue
         if why or not (required or are_labels(table)):
-            why = why or f"nearly every row of {name} has a label of its own"
+            why = why or (
+                f"nearly every row of {name} has a label of its own in column "
+                f"{table.header[table.label]!r}; set layout.label_column"
+            )
             found.refuse(why, table.named)
         else:
             tables.append(table)
@@ -176,8 +179,10 @@ def _together(tables: list[Table], open_text: OpenText) -> list[list[Table]]:
         if table.part:
             pairs[part_and_rest(path.stem)[1]].setdefault(table.part, table)
         stem = "".join(c for c in path.stem.casefold() if not c.isdigit())
-        alike[stem, *(h.casefold() for h in table.header)].setdefault(str(path.parent), table)
+        for key in ((stem,), ("columns", *(h.casefold() for h in table.header))):
+            alike[key].setdefault(str(path.parent), table)
     several = [list(some.values()) for some in (*pairs.values(), *alike.values()) if len(some) > 1]
+    several = list({tuple(t.name for t in some): some for some in several}.values())
     used = {table.name for some in several for table in some}
     return several + [[table] for table in tables if table.name not in used]
 

@@ -42,6 +42,11 @@ def test_split_words_inside_longer_names(folders: tuple[str, ...]) -> None:
     assert set(found.split) == {"train", "test"}
 
 
+def test_part_and_class_in_one_name_without_a_blank() -> None:
+    found = read(numbered("trainA", "trainB", "testA", "testB"))
+    assert counted(found) == {(p, c): 4 for p in ("train", "test") for c in "ab"}
+
+
 SOURCES = {
     "sites": "siteA siteB",
     "hospitals": "hospital_north hospital_south",
@@ -97,6 +102,13 @@ def test_two_levels_that_could_both_be_classes_are_a_question() -> None:
     assert read(paths, class_level="inner").labels == ["cat", "dog"]
 
 
+def test_a_few_equal_names_below_classes_are_told() -> None:
+    """As in MVTec: good/ in each of bottle/ and cable/, and defects of their own."""
+    found = read(numbered("bottle/good", "bottle/broken", "cable/good", "cable/bent", "cable/cut"))
+    assert found.labels == ["bottle", "cable"]
+    assert "folders of one name lie in several class folders (good)" in found.warnings[0]
+
+
 def test_different_folders_below_classes_are_no_question() -> None:
     assert read(numbered("cat/kitten", "cat/old", "dog/puppy", "dog/big")).labels == ["cat", "dog"]
 
@@ -123,6 +135,9 @@ def test_a_data_set_repeated_inside_itself_is_left_out() -> None:
     found = read(crossed("cells", "Infected Clean") + crossed("cells/cells", "Infected Clean"))
     assert found.labels == ["Clean", "Infected"] and len(found.path) == 8
     assert "left out: cells/cells/ (8 images, the class folders and file names of its parent" in found.sentence  # fmt: skip
+    found = read(crossed("PlantVillage plantvillage/PlantVillage", "scab rust"))
+    assert found.labels == ["rust", "scab"] and len(found.path) == 8
+    assert "left out: plantvillage/ (8 images, the same class folders and file names again)" in found.sentence  # fmt: skip
     more = [f"{folder}/new{i}.jpg" for folder in ("more/cat", "more/dog") for i in range(3)]
     found = read(numbered("cat", "dog") + more)
     assert Counter(found.label) == {"cat": 7, "dog": 7}
@@ -248,6 +263,24 @@ def test_a_table_in_each_split_folder(name: str, head: str) -> None:
     assert counted(read(paths, tables, table=files)) == counted(found)
 
 
+def test_tables_of_the_parts_may_have_different_columns() -> None:
+    paths = [f"{part}/{part}{i}.png" for part in ("train", "test") for i in range(12)]
+    tables = {
+        "train/_classes.csv": "filename,cat,dog,fox\n"
+        + "".join(
+            f"train{i}.png,{','.join(str(int(i % 3 == k)) for k in range(3))}\n" for i in range(12)
+        ),
+        "test/_classes.csv": "filename,dog,cat\n"
+        + "".join(f"test{i}.png,{i % 2},{1 - i % 2}\n" for i in range(12)),
+    }
+    found = read(paths, tables)
+    assert counted(found) == {
+        **{("train", label): 4 for label in ("cat", "dog", "fox")},
+        **{("test", label): 6 for label in ("cat", "dog")},
+    }
+    assert rows(found)["test/test0.png"] == ("cat", "test")
+
+
 def test_images_that_no_table_names_are_rows_without_a_label() -> None:
     paths = [f"{part}/{k}.jpg" for part in ("train", "valid") for k in range(8)]
     table = listed("path,label", "x", "y", files=paths[:8])
@@ -328,6 +361,16 @@ def test_blanks_between_path_and_label() -> None:
     text = "".join(f"img/{i}.png {i % 2}\n" for i in range(40))
     found = read(FLAT, {"train.txt": text}, table="train.txt")
     assert Counter(found.label) == {"0": 20, "1": 20} and not any(found.trouble)
+
+
+def test_a_text_file_that_may_have_the_labels_is_named() -> None:
+    with pytest.raises(UserError, match=r"if train.txt has lines .*set layout.table: train.txt"):
+        read(FLAT, {"train.txt": "img/0.png 0\n"})
+
+
+def test_a_first_line_that_names_a_file_without_its_suffix_is_no_header() -> None:
+    text = "".join(f"{i},{'ab'[i % 2]}\n" for i in range(40))
+    assert Counter(read(FLAT, {"labels.csv": text}).label) == {"a": 20, "b": 20}
 
 
 def test_comments_above_the_header() -> None:

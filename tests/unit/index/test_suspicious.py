@@ -18,6 +18,7 @@ from darkroom.index.suspicious import suspicious
         (["\uff21", "A", "b"], "'A' (1) and '\uff21' (1)"),
         (["Mass|Edema", "Edema|Mass", "x"], "'Edema|Mass' (1) and 'Mass|Edema' (1)"),
         (["Mass", "Mass|Edema", "Mass|Edema"], "2 images have several labels in one"),
+        (["'cat'", "'dog'"], "labels with quotes or blanks around them: \"'cat'\" (1)"),
         (["none", "a"], "labels that may mean none: 'none' (1)"),
         (["label", "a", "b"], "look like a header or a comment: 'label' (1)"),
         (["# by me", "a", "b"], "look like a header or a comment: '# by me' (1)"),

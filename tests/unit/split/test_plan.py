@@ -582,3 +582,21 @@ def test_a_given_validation_set_can_be_taken_for_the_test_set(tmp_path: Path) ->
     assert tested == {8, 9, 18, 19}
     assert any("validation set (4 images) is taken as test" in note for note in split.notes)
     fails(table, config(given={"test": "validation"}), "the source gives no test set")
+
+
+def test_a_split_that_fails_by_labels_of_another_case_says_so() -> None:
+    table = manifest(["Cat"] * 10 + ["Dog"] * 10 + ["cat"] * 5 + ["dog"] * 5)
+    table["split"] = ["train"] * 20 + ["test"] * 10
+    with pytest.raises(
+        UserError, match=r"no image to train on.*'Cat' \(10\) and 'cat' \(5\).*set classes"
+    ):
+        plan.check(table, cfg=config())
+    merged = {"cat": ["Cat", "cat"], "dog": ["Dog", "dog"]}
+    assert plan.check(table, cfg=config(merged)) == {"holdout": {"train", "validation", "test"}}
+
+
+@pytest.mark.parametrize(("label", "read"), [("001", "1"), ("010", "8")])
+def test_a_number_that_yaml_changed_is_to_be_quoted(label: str, read: str) -> None:
+    table = manifest([label] * 20 + ["b"] * 20)
+    with pytest.raises(UserError, match=rf"no image has the label '{read}': quote '{label}'"):
+        plan.check(table, cfg=config({read: [read], "b": ["b"]}))
