@@ -26,6 +26,7 @@ rule download_source:
         **resources("download_source"),
     params:
         cfg=params.cfg("download_source"),
+        address=params.address,
         content=params.content,
         code=code("download_source"),
     script:
@@ -55,6 +56,7 @@ rule download_weights:
         **resources("download_weights"),
     params:
         cfg=params.cfg("download_weights"),
+        address=params.weights,
         code=code("download_weights"),
     script:
         "../scripts/download_weights.py"

@@ -8,4 +8,5 @@ with stage(snakemake):
         snakemake.output[0],
         cfg=snakemake.params.cfg,
         mirror=snakemake.config.get("mirror"),
+        address=snakemake.params.address,
     )

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from darkroom.errors import nearest
+from darkroom.sources.addresses import shown
 
 Written = Callable[[list[Any]], list[Any]]
 
@@ -78,6 +79,8 @@ def _line_of(
         return f"{where}{path} is null: leave it out for its default"
     if kind == "value_error" and not isinstance(value, (str, int, float)):
         return f"{where}{path + ': ' if path else ''}{message}"
+    if isinstance(value, str):
+        value = shown(value)
     return f"{where}{path} is {value!r}: {message}"
 
 

@@ -16,6 +16,7 @@ from darkroom.config import compare
 from darkroom.config.dataset import BACKBONE_VIEW, View
 from darkroom.config.tuning import searched, tunable
 from darkroom.errors import UserError, nearest
+from darkroom.sources.addresses import shown
 
 if TYPE_CHECKING:
     from darkroom.classify.fitting import FitClassifier
@@ -84,7 +85,7 @@ def download_source(settings: Settings, dataset: str) -> DownloadSource:
     d = settings.datasets[dataset]
     return {
         "dataset": dataset,
-        "source": d.source,
+        "source": shown(d.source),
         "sha256": d.sha256,
         "limits": _json(d.limits),
         "root": d.layout.root,
@@ -132,7 +133,7 @@ def download_weights(settings: Settings, features: str) -> DownloadWeights:
         "features": features,
         "application": str(f.application),
         "settings": f.settings,
-        "weights": f.weights,
+        "weights": shown(f.weights),
         "sha256": f.sha256,
         "shape": list(view.shape),
     }
@@ -360,6 +361,11 @@ def write_report(settings: Settings, dataset: str) -> WriteReport:
         kind: {name: _plain(getattr(settings, kind)[name]) for name in names}
         for kind, names in pick.items()
     }
+    for features in used["features"].values():
+        if "weights" in features:
+            features["weights"] = shown(features["weights"])
+    own_settings = _plain(settings.datasets[dataset])
+    own_settings["source"] = shown(own_settings["source"])
     compared = {}
     for name, members in settings.comparisons.items():
         own = [member for member in members if member in used["models"]]
@@ -378,7 +384,7 @@ def write_report(settings: Settings, dataset: str) -> WriteReport:
             name: {"seeds": m.seeds, "keep": m.keep, "early_stopping": m.early_stopping}
             for name, m in ((name, settings.models[name]) for name in used["models"])
         },
-        "settings": {"dataset": _plain(settings.datasets[dataset])} | used,
+        "settings": {"dataset": own_settings} | used,
         "compared": compared,
     }
 

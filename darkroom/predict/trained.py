@@ -22,6 +22,7 @@ from darkroom.features import predictions
 from darkroom.features.predictions import Run
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.names import HEAD, run_name
+from darkroom.sources.addresses import local_path
 from darkroom.train.model_file import read_facts
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def find(path: str) -> Trained:
     UserError
         Nothing of the kind is there, or what belongs to it is missing.
     """
-    place = Path(path).expanduser()
+    place = local_path(path)
     if place.is_dir():
         for name in ("model.keras", "model.skops"):
             if (place / name).is_file():
@@ -294,7 +295,7 @@ def best(results: str, fold: str | None = None) -> str:
     UserError
         There is none.
     """
-    folder = Path(results).expanduser()
+    folder = local_path(results)
     choice = ranking.choose(read_table(folder / "summary.parquet", ("model", "classifier", "part")))
     if choice is None:
         raise UserError(f"{folder}: nothing was evaluated there")

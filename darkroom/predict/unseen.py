@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from darkroom.errors import UserError, nearest
 from darkroom.index.listing import Listing
 from darkroom.sources import folders
+from darkroom.sources.addresses import local_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +56,7 @@ def find(source: str) -> Pictures:
     UserError
         No such folder or file; a folder without a picture.
     """
-    path = Path(source).expanduser()
+    path = local_path(source)
     if path.is_file():
         return Pictures(str(path.parent), [path.name], [])
     if not path.is_dir():
@@ -81,7 +82,7 @@ def digest(source: str) -> str:
     UserError
         As `find`; or the folder is the one that the results go to.
     """
-    path = Path(source).expanduser()
+    path = local_path(source)
     if path.is_dir():
         folders.refuse_own(path, source, "pictures")
     found = find(source)

@@ -5,6 +5,7 @@ Imports the standard library only: this runs while the Snakefile is read.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,7 +22,22 @@ SLUG = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 KAGGLE = re.compile(rf"kaggle:({SLUG})/({SLUG})(?:@(\d+))?$")
 COMPETITION = re.compile(rf"kaggle-competition:({SLUG})$")
 PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*(?::/*|//))([^/?#]*@)?([^?#]*)([?#].*)?", re.I | re.S)
 BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+
+
+def shown(source: str) -> str:
+    """A source as it may be printed and written: an address without what may be secret in it.
+
+    A login becomes `…@`. In place of a query, which may hold a token or a signature, stands a
+    digest of it, so that another query is another source.
+    """
+    match = ADDRESS.fullmatch(source)
+    if match is None:
+        return source
+    scheme, login, place, query = match.groups()
+    digest = hashlib.sha256(query.encode("utf-8", "replace")).hexdigest()[:8] if query else ""
+    return f"{scheme}{'…@' if login else ''}{place}{f'?…{digest}' if query else ''}"
 
 
 def kind(source: str) -> str:
@@ -39,7 +55,7 @@ def kind(source: str) -> str:
             raise _unknown(source, "the one bundled data set is bundled:digits")
         return "bundled"
     if prefix in ("https", "http"):
-        _check_address(source, source)  # first, so that no message repeats a login in it
+        _check_address(source, source)
         for address in addresses(source):
             _check_address(source, address)
         return "https"
@@ -63,18 +79,22 @@ def kind(source: str) -> str:
         raise _unknown(source, f"did you mean {close[0]}:?" if close else "")
     if BRACES.search(source):
         raise UserError(
-            f"source {source!r}: only an https address may have a list in braces; for several local"
+            f"source {shown(source)!r}: only an https address may have a list in braces; for several local"
             " files, give the folder"
         )
+    looked = local_path(shown(source)).absolute()
     raise UserError(
-        f"source {source!r}: there is no such folder or archive (looked for"
-        f" {path.absolute()}); a source is one of {FORMS}"
+        f"source {shown(source)!r}: there is no such folder or archive (looked for {looked});"
+        f" a source is one of {FORMS}"
     )
 
 
 def local_path(source: str) -> Path:
-    """Path of a local source; a leading `~` is the home folder."""
-    return Path(source).expanduser() if source.startswith("~") else Path(source)
+    """Path of a local source; a leading `~` is the home folder, if there is one."""
+    try:
+        return Path(source).expanduser() if source.startswith("~") else Path(source)
+    except RuntimeError:  # of a user who is not known here
+        return Path(source)
 
 
 def addresses(source: str) -> list[str]:
@@ -94,20 +114,20 @@ def addresses(source: str) -> list[str]:
     before, after = source[: braces.start()], source[braces.end() :]
     entries = [entry.strip() for entry in braces[1].split(",")]
     if re.search("[{}]", before + after):
-        raise UserError(f"source {source!r}: only one list in braces is supported")
+        raise UserError(f"source {shown(source)!r}: only one list in braces is supported")
     if not all(entries):
-        raise UserError(f"source {source!r}: the list in braces has an empty entry")
+        raise UserError(f"source {shown(source)!r}: the list in braces has an empty entry")
     urls = [before + entry + after for entry in entries]
     names = [file_name(url) for url in urls]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"source {source!r}: two of its files would be named {name}")
+            raise UserError(f"source {shown(source)!r}: two of its files would be named {name}")
     return urls
 
 
 def _unknown(source: str, hint: str) -> UserError:
     hint = f"{hint}; " if hint and not hint.endswith("?") else f"{hint} " if hint else ""
-    return UserError(f"source {source!r}: {hint}a source is one of {FORMS}")
+    return UserError(f"source {shown(source)!r}: {hint}a source is one of {FORMS}")
 
 
 def _check_address(source: str, address: str) -> None:
@@ -120,10 +140,7 @@ def _check_address(source: str, address: str) -> None:
     if not host:
         raise _unknown(source, "this address names no server")
     if login:
-        raise UserError(
-            f"source: the address at {host} contains a user name or password, which would appear"
-            " in logs: remove it and put it in ~/.netrc"
-        )
+        raise _login("source", host)
     if re.fullmatch(r"(www\.)?kaggle\.com", host):
         dataset = re.match(rf"/datasets/({SLUG})/({SLUG})", parts.path)
         competition = re.match(rf"/(?:competitions|c)/({SLUG})", parts.path)
@@ -134,7 +151,27 @@ def _check_address(source: str, address: str) -> None:
             if competition
             else "kaggle:owner/name or kaggle-competition:name"
         )
-        raise UserError(f"source {source!r} is a page of Kaggle: write {form}")
+        raise UserError(f"source {shown(source)!r} is a page of Kaggle: write {form}")
+
+
+def check_login(setting: str, address: str) -> None:
+    """Refuse an address with a login in it.
+
+    Raises
+    ------
+    UserError
+        It has one; the message has not.
+    """
+    match = ADDRESS.fullmatch(address)
+    if match is not None and match[2]:
+        raise _login(setting, match[3].partition("/")[0])
+
+
+def _login(setting: str, host: str) -> UserError:
+    return UserError(
+        f"{setting}: the address at {host} contains a user name or password, which would appear"
+        " in logs: remove it and put it in ~/.netrc"
+    )
 
 
 def file_name(address: str) -> str:

@@ -38,7 +38,7 @@ from urllib.parse import urlsplit
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.sources import arrays, contents, formats, local, mirror, published, unpack
-from darkroom.sources.addresses import KAGGLE, addresses, kind, local_path, mirror_names
+from darkroom.sources.addresses import KAGGLE, addresses, kind, local_path, mirror_names, shown
 from darkroom.sources.bundled import write_digits
 from darkroom.sources.folders import survey, walk
 from darkroom.sources.names import stem
@@ -62,7 +62,7 @@ class DownloadSource(TypedDict):
     Attributes
     ----------
     dataset : its name.
-    source : one of the forms above.
+    source : one of the forms above, as `addresses.shown` gives it.
     sha256 : of the file; a list for several files; None: unknown.
     limits : what the archives may unpack to.
     root : `layout.root`, which chooses one of several data sets of array files.
@@ -75,7 +75,9 @@ class DownloadSource(TypedDict):
     root: str | None
 
 
-def download_source(output: str, *, cfg: DownloadSource, mirror: str | None = None) -> None:
+def download_source(
+    output: str, *, cfg: DownloadSource, mirror: str | None = None, address: str | None = None
+) -> None:
     """Bring a data set's files to the folder of `output`, and describe them in `output`.
 
     Parameters
@@ -83,19 +85,21 @@ def download_source(output: str, *, cfg: DownloadSource, mirror: str | None = No
     output : `data/{dataset}/source.json`, written.
     cfg : what the stage reads.
     mirror : folder searched before the network; None: none.
+    address : the source with its query, which is written nowhere; None: as in `cfg`.
 
     Raises
     ------
     UserError
         The source cannot be read, downloaded, verified or unpacked.
     """
-    what = kind(cfg["source"])
+    address = address or cfg["source"]
+    what = kind(address)
     if what in ("folder", "bundled") and cfg["sha256"]:
         raise UserError(
             f"datasets.{cfg['dataset']}.sha256 is only for archives, and source"
             f" {cfg['source']!r} is none: leave it out"
         )
-    folder = _DataFolder(output, cfg, mirror)
+    folder = _DataFolder(output, cfg, mirror, address)
     record = folder.use_folder() if what == "folder" else folder.bring(what)
     disk.write_json(output, record)
     log.info(
@@ -110,9 +114,9 @@ def download_source(output: str, *, cfg: DownloadSource, mirror: str | None = No
 class _DataFolder:
     """The folder `data/{dataset}`: reuses existing files, and installs new ones atomically."""
 
-    def __init__(self, output: str, cfg: DownloadSource, mirror: str | None) -> None:
-        self.cfg, self.source, self.mirror = cfg, cfg["source"], mirror
-        self.addresses = addresses(self.source)
+    def __init__(self, output: str, cfg: DownloadSource, mirror: str | None, address: str) -> None:
+        self.cfg, self.source, self.mirror = cfg, shown(address), mirror
+        self.addresses = addresses(address)
         self.sha256 = _digests(cfg, len(self.addresses))
         self.chosen = cfg["root"]
         self.folder = Path(output).parent
@@ -364,7 +368,7 @@ class _DataFolder:
                 "archive": existing.name,
                 "version": match[3] if match else None,
             }
-            log.info("%s: using %s of the mirror", address, existing)
+            log.info("%s: using %s of the mirror", shown(address), existing)
             return existing, record
         path = str(self.incoming / f"archive{slot}")
         if what == "https":
@@ -393,7 +397,14 @@ class _DataFolder:
             return UserError(f"{host} answers status {status} for {name}{reason}; {hint}")
 
         fetched = transfer.get(
-            address, path, name=name, setting="source", hint=hint, sha256=sha256, explain=explain
+            address,
+            path,
+            name=name,
+            setting="source",
+            hint=hint,
+            most=self._limits()[0],
+            sha256=sha256,
+            explain=explain,
         )
         record = {"archive": name, "sha256": fetched.sha256, "version": fetched.version}
         return Path(fetched.path), record
@@ -412,6 +423,7 @@ class _DataFolder:
             path,
             sha256=self.sha256[0],
             hint=hint,
+            most=self._limits()[0],
         )
         return Path(download.file.path), {
             "archive": f"{item.name}.zip",

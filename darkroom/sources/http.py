@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import ipaddress
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 TIMEOUT = (20, 60)  # seconds: to connect, between two bytes
 TRIES = 6  # consecutive failures without a new byte
 LONGEST_WAIT = 900.0  # most seconds of waiting in total that servers may request
+LONGEST_MESSAGE = 8192  # bytes of an error's body that are read
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
 T = TypeVar("T")
@@ -205,22 +207,31 @@ def retry_after(value: str | None) -> float | None:
     """Seconds to wait by a `Retry-After` header: a number or a date (RFC 9110, 10.2.3)."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if re.fullmatch("[0-9]{1,9}", value.strip()):
         return float(value)
     try:
         end = email.utils.parsedate_to_datetime(value).timestamp()
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, end - time())
 
 
 def _message(response: requests.Response) -> str:
-    """The server's error message, shortened; from JSON only, as pages are long."""
+    """The server's error message, shortened; from JSON only, as pages are long.
+
+    A few kB are read, in a few seconds.
+    """
     if "json" not in response.headers.get("Content-Type", ""):
         return ""
+    body, end = b"", time() + 10
     try:
-        value = response.json()
-    except (ValueError, requests.RequestException):
+        while len(body) < LONGEST_MESSAGE and time() < end:
+            if not (part := response.raw.read1(LONGEST_MESSAGE - len(body))):
+                body = body or response.content  # that Kaggle's client has read before
+                break
+            body += part
+        value = json.loads(body)
+    except (ValueError, RecursionError, OSError, urllib3.exceptions.HTTPError):
         return ""
     text = value.get("message") if isinstance(value, dict) else None
     return re.sub(r"\s+", " ", str(text or ""))[:200]

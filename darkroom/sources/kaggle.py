@@ -187,7 +187,7 @@ def scrub(text: str, secrets: list[str]) -> str:
 # ---------------------------------------------------------------- download
 
 
-def download(item: Item, path: str, *, sha256: str | None, hint: str) -> Download:
+def download(item: Item, path: str, *, sha256: str | None, hint: str, most: int) -> Download:
     """Download the archive of a data set or competition to `path`.
 
     Parameters
@@ -196,6 +196,7 @@ def download(item: Item, path: str, *, sha256: str | None, hint: str) -> Downloa
     path : path of the archive; parts are beside it.
     sha256 : expected digest; None: not checked.
     hint : alternative for the user, for error messages.
+    most : bytes that are taken.
 
     Raises
     ------
@@ -234,7 +235,7 @@ def download(item: Item, path: str, *, sha256: str | None, hint: str) -> Downloa
             api_token=login.token,
             user_agent=f"darkroom/{__version__}",
         ) as client:
-            return _download(client, item, login, patience, path, sha256)
+            return _download(client, item, login, patience, path, sha256, most)
     except UserError as error:
         raise UserError(scrub(str(error), secrets)) from None
     except requests.HTTPError as error:  # from renewing a token of `kaggle auth login`
@@ -257,6 +258,7 @@ def _download(
     patience: http.Patience,
     path: str,
     sha256: str | None,
+    most: int,
 ) -> Download:
     """Ask for the current version, then download the archive of that version."""
     session = http.prepare(client.http_client()._session)
@@ -288,6 +290,7 @@ def _download(
         name=f"{item.name}.zip",
         patience=patience,
         explain=explain,
+        most=most,
         sha256=sha256,
     )
     return Download(file, str(version) if version else None, licence)

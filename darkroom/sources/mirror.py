@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from darkroom.errors import UserError
+from darkroom.sources.addresses import local_path
 
 
 def find(mirror: str | None, names: Iterable[str]) -> Path | None:
@@ -18,7 +19,7 @@ def find(mirror: str | None, names: Iterable[str]) -> Path | None:
     """
     if not mirror:
         return None
-    folder = Path(mirror).expanduser()
+    folder = local_path(mirror)
     if not folder.is_dir():
         raise UserError(
             f"mirror is {mirror!r}: there is no such folder (looked for {folder.absolute()})"

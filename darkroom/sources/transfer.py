@@ -26,6 +26,7 @@ from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
 from darkroom.sources import http
+from darkroom.sources.addresses import shown
 from darkroom.sources.http import Explain, Patience, Retry, check, connect, reason
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def get(
     name: str,
     setting: str,
     hint: str,
+    most: int,
     sha256: str | None = None,
     verified: bool = False,
     explain: Explain | None = None,
@@ -82,6 +84,7 @@ def get(
     name : name of the file in messages.
     setting : words for the setting that gives the address.
     hint : what else can be done, for messages.
+    most : bytes that are taken.
     sha256 : expected digest; None: only a digest from the server is checked.
     verified : the caller checks another digest.
     explain : makes the error for a failed status; None: one with the status and the hint.
@@ -98,7 +101,7 @@ def get(
         plain = url.lower().startswith("http:") and not http.is_loopback(url)
         if plain and sha256 is None and not verified:
             raise UserError(
-                f"{setting} {address!r} uses http, which does not protect the file from changes:"
+                f"{setting} {shown(address)!r} uses http, which does not protect the file from changes:"
                 " use https, or give its sha256"
             )
 
@@ -117,10 +120,11 @@ def get(
         return fetch(
             opened,
             path,
-            key=address,
+            key=shown(address),
             name=name,
             patience=Patience(host, hint),
             explain=explain or status_error,
+            most=most,
             sha256=sha256,
         )
 
@@ -133,6 +137,7 @@ def fetch(
     name: str,
     patience: Patience,
     explain: Explain,
+    most: int,
     sha256: str | None = None,
 ) -> Fetched:
     """Download a file to `path`, resuming an earlier attempt.
@@ -145,19 +150,21 @@ def fetch(
     name : name of the file in messages.
     patience : limits on retries.
     explain : makes the error for a failed status.
+    most : bytes that are taken.
     sha256 : expected digest; None: only a digest from the server is checked.
 
     Raises
     ------
     UserError
-        The server refuses or cannot be reached, the disk is full, or the digest differs.
+        The server refuses or cannot be reached, the file is larger than `most`, the disk is
+        full, or the digest differs.
     """
     done = _finished(path, key, name)
     if done is not None and (sha256 is None or done.sha256 == sha256.lower()):
         return done
     folder = Path(path).parent
     folder.mkdir(parents=True, exist_ok=True)
-    part = _Part(path + ".part", key, guarded=sha256 is not None)
+    part = _Part(path + ".part", key, most, guarded=sha256 is not None)
     first = True
     while True:
         load = partial(part.load, opened, name, patience, explain)
@@ -180,7 +187,7 @@ def fetch(
                 " the config",
             )
         log.info("%s: the resumed file is damaged; the download restarts", name)
-        part, first = _Part(path + ".part", key, guarded=sha256 is not None), False
+        part, first = _Part(path + ".part", key, most, guarded=sha256 is not None), False
     fetched = Fetched(path, part.sha256.hexdigest(), part.at, part.version())
     disk.write_json(
         path + ".json",
@@ -211,8 +218,8 @@ def _finished(path: str, key: str, name: str) -> Fetched | None:
 class _Part:
     """An incomplete file: `path`, its note, and the digests of its bytes so far."""
 
-    def __init__(self, path: str, key: str, *, guarded: bool) -> None:
-        self.path, self.key, self.guarded = Path(path), key, guarded
+    def __init__(self, path: str, key: str, most: int, *, guarded: bool) -> None:
+        self.path, self.key, self.most, self.guarded = Path(path), key, most, guarded
         self.note_path = Path(path + ".json")
         self.note = disk.read_json(str(self.note_path))
         self.at = self.furthest = 0
@@ -269,9 +276,20 @@ class _Part:
                 check(response, explain)
             if not self._continues(response):
                 self._start_again(response)
+            self._check_size(self.note.get("size") or 0, name)
             self._read(response, name, patience)
         finally:
             response.close()
+
+    def _check_size(self, size: int, name: str) -> None:
+        """Refuse a file that is, or becomes, larger than may be taken."""
+        if size > self.most:
+            self.remove()
+            raise UserError(
+                f"{name} is larger than the {disk.size_text(self.most)} that are downloaded at"
+                " most: if this is intended, raise limits: {max_gb: …} of a data set, or download"
+                " the file yourself"
+            )
 
     def _range(self) -> dict[str, str]:
         etag, modified = self.note.get("etag"), self.note.get("modified")
@@ -310,13 +328,12 @@ class _Part:
             log.info("the server sends the file from the start")
         self._reset()
         self.resumed = False
-        length = response.headers.get("Content-Length")
-        md5 = re.search(r"md5=([\w+/=]+)", response.headers.get("x-goog-hash", ""))
+        length = response.headers.get("Content-Length", "")
         self.note = {
             "key": self.key,
             **_identity(response),
-            "size": int(length) if length and length.isdigit() else None,
-            "md5": base64.b64decode(md5[1]).hex() if md5 else None,
+            "size": int(length) if re.fullmatch("[0-9]{1,18}", length) else None,
+            "md5": _md5(response.headers.get("x-goog-hash", "")),
         }
         if self.note["size"] is not None:
             disk.require(str(self.path.parent), self.note["size"], "the download")
@@ -340,6 +357,7 @@ class _Part:
             for chunk in _chunks(response):
                 file.write(chunk)
                 self._add(chunk)
+                self._check_size(self.at, name)
                 bar.update(len(chunk))
                 if self.at > self.furthest:
                     self.furthest = self.at
@@ -357,9 +375,15 @@ def _identity(response: requests.Response) -> dict[str, str | None]:
     }
 
 
+def _md5(header: str) -> str | None:
+    """The md5 of Google's `x-goog-hash`, in hexadecimal digits; None where it has none."""
+    found = re.search(r"md5=([A-Za-z0-9+/]{22}==)", header)
+    return base64.b64decode(found[1]).hex() if found else None
+
+
 def _content_range(value: str | None) -> tuple[int | None, int | None]:
     """First byte and total size of `bytes 5-9/10`; None where absent."""
-    match = re.match(r"bytes (\d+)-\d+/(\d+|\*)$", (value or "").strip())
+    match = re.match(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)$", (value or "").strip())
     if match is None:
         return None, None
     return int(match[1]), None if match[2] == "*" else int(match[2])

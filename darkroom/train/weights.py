@@ -16,7 +16,10 @@ from urllib.parse import unquote, urlsplit
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.sources import mirror as mirror_folder
+from darkroom.sources.addresses import check_login, local_path, shown
 from darkroom.train import backbones
+
+MOST = 20 * 10**9  # bytes of a file of weights that are downloaded
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +34,10 @@ def local(weights: str) -> str | None:
     """
     if weights == "imagenet" or re.match(r"https?://", weights, re.I):
         return None
-    path = Path(weights).expanduser()
+    path = local_path(weights)
     if not path.is_file():
         raise UserError(
-            f"weights {weights!r}: there is no such file (looked for {path.absolute()}); weights "
+            f"weights {shown(weights)!r}: there is no such file (looked for {path.absolute()}); weights "
             "are imagenet, https://… or a local file"
         )
     return str(path)
@@ -46,9 +49,10 @@ def check(application: str, weights: str) -> None:
     Raises
     ------
     UserError
-        No such application or local file.
+        No such application or local file; an address with a login.
     """
     backbones.check(application, backbones.names())
+    check_login("weights", weights)
     local(weights)
 
 
@@ -60,7 +64,7 @@ class DownloadWeights(TypedDict):
     features : name of the feature set.
     application : in `keras.applications`.
     settings : of that function.
-    weights : `imagenet`, https://… or a local file.
+    weights : `imagenet`, https://… as `addresses.shown` gives it, or a local file.
     sha256 : of the file, or None.
     shape : (height, width, 3) of an image.
     """
@@ -73,7 +77,9 @@ class DownloadWeights(TypedDict):
     shape: list[int]
 
 
-def download_weights(output: str, *, cfg: DownloadWeights, mirror: str | None = None) -> None:
+def download_weights(
+    output: str, *, cfg: DownloadWeights, mirror: str | None = None, address: str | None = None
+) -> None:
     """Bring the weights of a backbone to `output`, and check that they are those.
 
     Parameters
@@ -81,6 +87,7 @@ def download_weights(output: str, *, cfg: DownloadWeights, mirror: str | None = 
     output : `data/weights/{features}.h5`.
     cfg : what the stage reads.
     mirror : folder looked into before the network.
+    address : the weights with their query, which is written nowhere; None: as in `cfg`.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def download_weights(output: str, *, cfg: DownloadWeights, mirror: str | None = 
 
     keras_backend.start(1)
     try:
-        found = _bring(output, cfg, mirror)
+        found = _bring(output, cfg, mirror, address or cfg["weights"])
         try:
             base = backbones.load(cfg["application"], cfg["settings"], cfg["shape"], str(found))
         except UserError:
@@ -116,11 +123,11 @@ def _state(output: str) -> Path:
     return Path(output).with_name(f".{Path(output).stem}")
 
 
-def _bring(output: str, cfg: DownloadWeights, mirror: str | None) -> Path:
+def _bring(output: str, cfg: DownloadWeights, mirror: str | None, address: str) -> Path:
     """A verified file: the local one, the mirror's or a downloaded one."""
     from darkroom.sources import transfer
 
-    address, digest = cfg["weights"], cfg["sha256"]
+    digest = cfg["sha256"]
     kept = local(address)
     if kept is not None:
         return _verified(Path(kept), digest, "put the right file there, or correct sha256")
@@ -142,6 +149,7 @@ def _bring(output: str, cfg: DownloadWeights, mirror: str | None) -> Path:
             name=name,
             setting="weights",
             hint=hint,
+            most=MOST,
             sha256=sha256,
             verified=digest is not None,
         )

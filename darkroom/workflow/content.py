@@ -14,7 +14,7 @@ from typing import NamedTuple
 from darkroom.config.settings import Settings
 from darkroom.machine import disk
 from darkroom.sources import contents, local
-from darkroom.sources.addresses import kind, local_path
+from darkroom.sources.addresses import kind, local_path, shown
 from darkroom.sources.folders import survey
 from darkroom.workflow import remembered
 from darkroom.workflow.known import by_index, manifest_of
@@ -57,7 +57,7 @@ def content(settings: Settings, dataset: str, folder: Path) -> Content | None:
         return None
     place = folder / "data" / dataset
     made = disk.read_json(str(place / "source.json"))
-    if made.get("source") != source:
+    if made.get("source") != shown(source):
         made = {}
     if what == "archive":
         mark = disk.read_json(str(place / ".receipt.json")).get("mark") if made else None

@@ -8,6 +8,7 @@ from typing import Any
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.sources import local
+from darkroom.sources.addresses import local_path
 from darkroom.sources.folders import printable
 from darkroom.workflow import remembered
 
@@ -72,7 +73,7 @@ def listed_rows(settings: Settings, dataset: str) -> Any:
     from darkroom.index import layout
 
     cfg = stage_settings(settings, "index_files", {"dataset": dataset})
-    root = Path(settings.datasets[dataset].source).expanduser()
+    root = local_path(settings.datasets[dataset].source)
 
     def open_text(path: str) -> bytes:
         return (root / path).read_bytes()

@@ -40,6 +40,14 @@ class Params:
         found = content.content(self.settings, wildcards.dataset, self.folder)
         return found and found.now
 
+    def address(self, wildcards: Wildcards, input: Any) -> str:
+        """The source as it is written, with its query. Not recorded, as it takes `input`."""
+        return self.settings.datasets[wildcards.dataset].source
+
+    def weights(self, wildcards: Wildcards, input: Any) -> str:
+        """The weights of a backbone as they are written. Not recorded, as it takes `input`."""
+        return self.settings.features[wildcards.features].weights
+
     def within_limit(self, wildcards: Wildcards) -> bool:
         """Whether the last index has no more unusable files than are allowed."""
         return known.within_limit(self.settings, wildcards.dataset, self.folder)

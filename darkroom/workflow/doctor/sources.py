@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +24,7 @@ def look(asked: Asked) -> Iterator[Finding]:
         return
     mirror = settings.mirror
     if mirror is not None:
-        place = asked.folder / Path(mirror).expanduser()
+        place = asked.folder / addresses.local_path(mirror)
         if place.is_dir() and os.access(place, os.R_OK | os.X_OK):
             yield Finding("ok", f"mirror {mirror}: {sum(1 for _ in place.iterdir())} files")
         else:

@@ -24,6 +24,8 @@ import pytest
 from PIL import Image
 
 from darkroom import ROOT
+from darkroom.config.settings import Settings
+from darkroom.config.stages import stage_settings
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.sources import addresses, http, kaggle, local, unpack
@@ -145,6 +147,7 @@ def test_kinds(source: str, kind: str) -> None:
         ("ftp://host/pets.zip", "a source is one of"),
         ("https:///pets.zip", "names no server"),
         ("https://[x/pets.zip", "names no server"),
+        ("~nobody/x", "there is no such folder or archive"),
         ("no/such/folder", "there is no such folder or archive"),
         ("pets.zip", "there is no such folder or archive"),
         ("", "there is no such folder or archive"),
@@ -160,6 +163,56 @@ def test_an_unknown_source_is_reported_with_the_forms(source: str, words: str) -
     assert words in str(caught.value) and "\n" not in str(caught.value)
     if "page of Kaggle" not in str(caught.value):
         assert "bundled:digits, a folder, an archive, https://…" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("https://example.org/a.zip", "https://example.org/a.zip"),
+        ("https://ada:s3cret@example.org/a.zip", "https://…@example.org/a.zip"),
+        ("htps//ada:s3cret@example.org/a.zip", "htps//…@example.org/a.zip"),
+        ("https:ada:s3cret@example.org/a.zip", "https:…@example.org/a.zip"),
+        ("https://example.org/{a,b}.zip?token=s3cret", "https://example.org/{a,b}.zip?…531aa7c3"),
+        ("https://example.org/a.zip#s3cret", "https://example.org/a.zip?…848f50b6"),
+        ("kaggle:ada/pets@3", "kaggle:ada/pets@3"),
+        ("my data/what?.zip", "my data/what?.zip"),
+        ("bundled:digits", "bundled:digits"),
+    ],
+)
+def test_what_is_shown_of_a_source(source: str, shown: str) -> None:
+    assert addresses.shown(source) == shown
+
+
+@pytest.mark.parametrize(
+    "source", ["htps://ada:s3cret@example.org/a.zip", "https//ada:s3cret@example.org/a.zip",
+               "https://kaggle.com/c/dogs?token=s3cret", "ftp://example.org/a.zip?sig=s3cret"],
+)  # fmt: skip
+def test_a_mistyped_address_is_told_without_its_secrets(source: str) -> None:
+    with pytest.raises(UserError) as caught:
+        addresses.kind(source)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_token_in_the_address_is_written_nowhere(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    source = f"http://localhost:{server.server_port}/pets.zip?token=s3cret"
+    settings = Settings.load(
+        {"run": {"datasets": ["pets"]}, "datasets": {"pets": {"source": source, "sha256": SHA}}}
+    )
+    recorded = stage_settings(settings, "download_source", {"dataset": "pets"})
+    Path("data/pets").mkdir(parents=True)
+    download_source("data/pets/source.json", cfg=recorded, address=source)
+    assert server.requests[0][1] == "/pets.zip?token=s3cret"
+    server.requests.clear()
+    download_source("data/pets/source.json", cfg=recorded, address=source)
+    assert server.requests == []
+    report = stage_settings(settings, "write_report", {"dataset": "pets"})
+    written = [path.read_bytes() for path in Path("data").rglob("*") if path.is_file()]
+    assert b"s3cret" not in b"".join(written)
+    assert "s3cret" not in f"{recorded} {report} {caplog.text}"
+    assert "/pets.zip?…" in recorded["source"]
 
 
 def test_a_login_in_the_address_is_refused_and_not_repeated() -> None:
@@ -673,7 +726,7 @@ def run_script(**settings: Any) -> SimpleNamespace:
         output=["data/pets/source.json"],
         log=["log.txt"],
         rule="download_source",
-        params=SimpleNamespace(cfg=cfg(**settings)),
+        params=SimpleNamespace(cfg=cfg(**settings), address=cfg(**settings)["source"]),
         config={},
     )
     runpy.run_path(

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import requests
+import urllib3
 
 from darkroom.errors import UserError
 from darkroom.sources import http, transfer
@@ -54,6 +55,7 @@ def fetch(server: Server, path: Path, **settings: Any) -> transfer.Fetched:
                 "name": "a.zip",
                 "patience": http.Patience("here", "or else"),
                 "explain": explain,
+                "most": 10**9,
                 **settings,
             },
         )
@@ -194,6 +196,50 @@ def test_without_etag_only_a_digest_lets_a_part_be_resumed(
 def test_an_unknown_length_is_fine(tmp_path: Path) -> None:
     with Server({"/a.zip": DATA}, lengths=False) as server:
         assert fetch(server, tmp_path / "x", sha256=SHA).bytes == len(DATA)
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+def test_no_more_is_taken_than_may_be(tmp_path: Path, lengths: bool) -> None:
+    with (
+        Server({"/a.zip": DATA}, lengths=lengths) as server,
+        pytest.raises(UserError, match=r"a\.zip is larger than the 500 kB .* limits: \{max_gb"),
+    ):
+        fetch(server, tmp_path / "x", most=500_000)
+    assert left(tmp_path) == []
+
+
+def test_an_endless_message_is_not_read_to_its_end(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.script = [(403, {"message": "no " * 100_000})]
+    taken: list[int] = []
+    read1 = urllib3.HTTPResponse.read1
+
+    def counted(self: Any, amt: int | None = None, **more: Any) -> bytes:
+        part = read1(self, amt, **more)
+        taken.append(len(part))
+        return part
+
+    monkeypatch.setattr(urllib3.HTTPResponse, "read1", counted)
+    with pytest.raises(UserError, match=r"status 403: $"):
+        fetch(server, tmp_path / "x")
+    assert 0 < sum(taken) <= http.LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("header", "read"),
+    [("²", None), ("9" * 5000, None), ("Sat, 99 Foo 2024", None), ("12", 12.0)],
+)
+def test_odd_times_to_wait(header: str, read: float | None) -> None:
+    assert http.retry_after(header) == read
+
+
+@pytest.mark.parametrize(
+    ("header", "read"),
+    [("md5=AAAAAAAAAAAAAAAAAAAAAA==", "0" * 32), ("md5=abc=x", None), ("md5=AAAA", None)],
+)
+def test_odd_digests_of_a_server(header: str, read: str | None) -> None:
+    assert transfer._md5(header) == read
 
 
 def test_the_wrong_file_is_reported_and_removed(server: Server, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def download(folder: Path, item: kaggle.Item = PETS, sha256: str | None = None) -> kaggle.Download:
-    return kaggle.download(item, str(folder / "x"), sha256=sha256, hint="use a mirror")
+    return kaggle.download(item, str(folder / "x"), sha256=sha256, hint="use a mirror", most=10**9)
 
 
 def test_the_newest_version_with_todays_token(

@@ -139,11 +139,21 @@ def test_a_local_file_is_copied_and_stays(content: bytes, tmp_path: Path) -> Non
     ("weights_", "said"),
     [
         ("imagnet", "weights 'imagnet': there is no such file"),
+        (
+            "http://example.org/w.h5?token=s3cret",
+            "weights 'http://example.org/w.h5?…531aa7c3' uses",
+        ),
         ("http://example.org/w.h5", "uses http, which does not protect the file from changes"),
     ],
 )
 def test_what_is_not_there(tmp_path: Path, weights_: str, said: str) -> None:
     assert said in refused(tmp_path, weights=weights_)
+
+
+def test_a_login_is_refused_and_not_repeated() -> None:
+    with pytest.raises(UserError, match=r"weights: the address at example.org .*netrc") as caught:
+        weights.check("MobileNet", "http://ada:s3cret@example.org/w.h5")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_server_without_the_file(server: Server, tmp_path: Path) -> None:
