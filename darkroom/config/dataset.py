@@ -281,6 +281,10 @@ class Dataset(Strict):
     license: str | None = Field(
         None, description="shown in the report in place of the source's own"
     )
+    notice: str = Field(
+        "",
+        description="a sentence above every prediction of the web application, such as: Not for medical use.",
+    )
     limits: Limits = Limits()
     layout: Layout = Layout()
     classes: dict[str, list[str]] | None = Field(

@@ -331,6 +331,7 @@ def evaluate_dataset(settings: Settings, dataset: str) -> EvaluateDataset:
         "bootstrap": settings.evaluate.bootstrap,
         "seed": settings.evaluate.seed,
         "threshold": settings.datasets[dataset].threshold,
+        "notice": settings.datasets[dataset].notice,
     }
 
 

@@ -44,12 +44,14 @@ class EvaluateDataset(TypedDict):
     bootstrap : resamples of an interval; 0: no intervals.
     seed : of their drawing.
     threshold : of two classes, see `thresholds.threshold_of`.
+    notice : a sentence above every prediction, kept with `summary`; empty: none.
     """
 
     dataset: str
     bootstrap: int
     seed: int
     threshold: float | Literal["accuracy", "balanced_accuracy", "f1"]
+    notice: str
 
 
 def evaluate_dataset(
@@ -115,6 +117,7 @@ def evaluate_dataset(
                     scores.append(score(rows, about["run"], about["classes"], part))
             bar.update(1)
     means = tables.summary(scores)
+    means.attrs["notice"] = cfg["notice"]
     tables.write_table(metrics, tables.by_run(scores))
     tables.write_table(summary, means)
     tables.write_table(class_metrics, tables.by_class(scores, split.classes))

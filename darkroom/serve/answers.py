@@ -40,9 +40,10 @@ def to_json(value: Any, status: int = 200) -> HttpResponse:
 def page(request: Any, template: str, status: int = 200, **shown: Any) -> HttpResponse:
     """A page of `page/`."""
     service = settings.SERVICE
+    served = service.models.get(shown.get("chosen") or service.names[0])
     common = {
         "version": __version__,
-        "notice": service.options.notice,
+        "notice": service.notice(served) if served else service.options.notice,
         "options": service.options,
         "limit": size(service.options.picture_bytes),
         "names": service.names,

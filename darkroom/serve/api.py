@@ -92,7 +92,7 @@ def predict(request: Any) -> HttpResponse:
     body = {
         "model": {"name": served.name, "model": served.model.name, "digest": served.digest},
         "version": __version__,
-        "notice": settings.SERVICE.options.notice,
+        "notice": settings.SERVICE.notice(served),
         "pictures": pictures,
     }
     if len(failed) == len(pictures):

@@ -28,6 +28,7 @@ class Served:
     model : its files, classes and view.
     threshold, how : of two classes, and how it was chosen.
     digest : sha256 of its files.
+    notice : a sentence above every prediction, of its data set; empty: none.
     ask : from (B, H, W, C) uint8 to (B, K) float32.
     seconds : that it takes for one picture.
     """
@@ -37,6 +38,7 @@ class Served:
     threshold: float
     how: str
     digest: str
+    notice: str
     ask: Callable[[np.ndarray], np.ndarray]
     seconds: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -58,7 +60,7 @@ class Served:
         """
         threshold, how = trained.threshold_beside(model)
         ask = model.open(1)
-        served = cls(name, model, threshold, how, model.digest(), ask)
+        served = cls(name, model, threshold, how, model.digest(), notice_of(model), ask)
         blank = np.zeros((1, *size_of(model.view)), np.uint8)
         served.probabilities(blank)  # what is built at the first call is built here
         began = time.perf_counter()
@@ -87,6 +89,14 @@ class Served:
                 self.model, self.probabilities, names, pixels, examined, self.threshold
             )
         )
+
+
+def notice_of(model: Trained) -> str:
+    """The sentence that its data set wants above every prediction; empty where it wants none."""
+    import pandas as pd
+
+    summary = trained.results_of(model) / "summary.parquet"
+    return str(pd.read_parquet(summary).attrs.get("notice", "")) if summary.is_file() else ""
 
 
 def places(folder: str) -> list[str]:

@@ -152,10 +152,14 @@ class Service:
         """What is known of a model, and what it predicted of late."""
         return {
             **card(served),
-            "notice": self.options.notice,
+            "notice": self.notice(served),
             "unsure_below": self.options.unsure_below,
             "days": self.counts.by_day(served.name),
         }
+
+    def notice(self, served: Served) -> str:
+        """The sentence above its predictions: the command's, else its data set's."""
+        return self.options.notice or served.notice
 
     def close(self) -> None:
         """End the decoders."""

@@ -42,6 +42,7 @@ def test_a_stage_reads_its_own_settings_and_no_other() -> None:
             {"train_model", "extract_features", "fit_classifier"},
         ),
         ("datasets.pets.license", "CC0", set()),
+        ("datasets.pets.notice", "No toys.", {"evaluate_dataset"}),
         ("datasets.pets.sha256", "0" * 64, {"download_source"}),
         ("classifiers.svm.settings", {"C": 3}, {"fit_classifier"}),
         ("evaluate.bootstrap", 10, {"evaluate_dataset"}),

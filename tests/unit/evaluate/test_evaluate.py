@@ -110,7 +110,13 @@ class Study:
             str(self.folder / "splits.parquet"),
             **{name: str(out / f"{name}.parquet") for name in TABLES},
             collected=str(out / "predictions.parquet"),
-            cfg={"dataset": "d", "bootstrap": bootstrap, "seed": 0, "threshold": threshold},
+            cfg={
+                "dataset": "d",
+                "bootstrap": bootstrap,
+                "seed": 0,
+                "threshold": threshold,
+                "notice": "",
+            },
         )
         made = {p.name for p in out.iterdir()}
         assert made == {f"{n}.{s}" for n in TABLES for s in ("csv", "parquet")} | {

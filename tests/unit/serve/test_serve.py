@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import re
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,21 @@ def test_a_probability_below_the_limit_is_marked(told: Callable[..., Client], ch
     assert answer["notice"] == "Not for medical use."
     sure = post(told(unsure_below=0.0), some(chain)[0])
     assert sure.json()["pictures"][0]["unsure"] is False
+
+
+def test_the_notice_of_a_data_set_is_above_its_predictions(
+    client: Client, service: Service, chain: Chain, tmp_path: Path
+) -> None:
+    shutil.copytree("results/shapes", tmp_path / "shapes")
+    summary = tmp_path / "shapes/summary.parquet"
+    table = pandas.read_parquet(summary)
+    assert table.attrs["notice"] == ""  # as the evaluation wrote it
+    table.attrs["notice"] = "Not for medical use."
+    table.to_parquet(summary, index=False)
+    model = Served.load(str(tmp_path / "shapes/fold-1/tiny-seed0/svm"))
+    service.names, service.models = ["shapes"], {"shapes": model}
+    assert "Not for medical use." in client.get("/").content.decode()
+    assert post(client, some(chain)[0]).json()["notice"] == "Not for medical use."
 
 
 def test_names_of_files_are_text(client: Client, chain: Chain) -> None:
