@@ -11,12 +11,13 @@ from PIL import TiffImagePlugin
 TRUNCATED = "truncated: the file ends before its image does"
 
 _MAGIC = {
-    "TIFF": rb"II\*\0|MM\0\*",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
     "GIF": rb"GIF8[79]a",
     "BMP": rb"BM.{4}\0\0\0\0",
     "WebP": rb"RIFF.{4}WEBP",
     "PNM": rb"P[1-7]\s",
     "AVIF": rb".{4}ftypavi[fs]",
+    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
 }
 _OTHERS: list[tuple[bytes, int, str]] = [
     (b"%PDF", 0, "a PDF document"),

@@ -109,6 +109,18 @@ def test_alpha_of_0_throughout_keeps_the_colours(kind: str) -> None:
     assert "decode.alpha is refuse" in probe(data, alpha="refuse").trouble
 
 
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_a_bmp_with_a_mask_for_alpha(alpha: int) -> None:
+    raw = np.dstack([COLORS[::-1, :, ::-1], np.full((60, 72), alpha, np.uint8)]).tobytes()
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    head = struct.pack("<IiiHHIIiiII", 108, 72, 60, 1, 32, 3, len(raw), 2835, 2835, 0, 0)
+    head += masks + b"BGRs" + bytes(48)
+    data = b"BM" + struct.pack("<IHHI", 122 + len(raw), 0, 0, 122) + head + raw
+    assert (rgb(data) == COLORS).all()
+    how = "0 throughout" if alpha == 0 else "opaque"
+    assert probe(data).conversions == f"alpha: {how}, dropped"
+
+
 def test_a_transparent_value_in_16_bit_gray() -> None:
     values = WIDE[..., 0].copy()
     values[:20] = 300
