@@ -109,7 +109,6 @@ CONFIG: dict[str, Any] = {
     "features": {"hog": {"kind": "hog"},
                  "net": {"kind": "backbone", "application": "MobileNet",
                          "settings": {"alpha": 0.25}, "view": {"size": 32}}},
-    "evaluate": {"bootstrap": 100},
 }  # fmt: skip
 
 

@@ -32,7 +32,6 @@ SMALL: dict[str, Any] = {
     "models": {
         "tiny": {"layers": [{"conv": 4}, {"pool": 2}, "flatten"], "epochs": 1, "seeds": [0]}
     },
-    "evaluate": {"bootstrap": 10},
 }
 PLAIN = """
 rule all:

@@ -1,8 +1,4 @@
-"""Metrics of predictions.
-
-One implementation computes point estimates and intervals: each metric is computed for many
-weightings of the rows at once, and a point estimate has all weights 1.
-"""
+"""Metrics of predictions."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
 
 OVERALL = (
     "accuracy",
@@ -22,6 +18,7 @@ OVERALL = (
     "f1_weighted",
     "roc_auc",
     "log_loss",
+    "brier",
 )
 BY_CLASS = ("precision", "recall", "f1", "roc_auc")
 
@@ -36,128 +33,115 @@ def confusion(truth: ArrayLike, predicted: ArrayLike, k: int) -> NDArray[np.int6
 
 
 def scores(
-    truth: ArrayLike,
-    predicted: ArrayLike,
-    probabilities: ArrayLike,
-    weights: Floats | None = None,
-    group: ArrayLike | None = None,
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-    """All metrics of N rows, for each of B weightings.
+    truth: ArrayLike, predicted: ArrayLike, probabilities: ArrayLike
+) -> tuple[dict[str, float], dict[str, Floats]]:
+    """All metrics of N rows.
 
-    Averages over classes include only classes with rows of positive weight. Recall and ROC
-    AUC of a class without rows are NaN; the precision of a class that is never predicted is 0.
-    `roc_auc` by class is the area of one class against the rest, with ties counted half
-    (Hanley & McNeil 1982; Fawcett 2006, Pattern Recognition Letters 27:861); overall it is
-    the mean over classes or, with two classes, the area of the second. `log_loss` is the mean
-    of −ln p of the true class, with p clipped 1.2e-7 away from 0 and 1.
+    Averages over classes include only classes with rows; those of rates are NaN where all rows
+    are of one class, of which nothing can be told apart. Recall, F1 and ROC AUC of a class
+    without rows are NaN; the precision of a class that is never predicted is 0. `roc_auc` by
+    class is the area of one class against the rest, with ties counted half (Hanley & McNeil
+    1982; Fawcett 2006, Pattern Recognition Letters 27:861); overall it is the mean over classes
+    or, with two classes, the area of the second. `log_loss` and `brier` are means over rows, see
+    `log_losses` and `brier_scores`.
 
     Parameters
     ----------
     truth : (N,) integers, true classes 0 … K-1.
     predicted : (N,) integers, predicted classes 0 … K-1.
     probabilities : (N, K) floats, rows summing to 1.
-    weights : (G, B) weight of each group; None: one column of ones.
-    group : (N,) integers, 0 … G-1; None: each row is a group.
 
     Returns
     -------
-    overall : (B,) float64 for each of `OVERALL`.
-    by_class : (K, B) float64 for each of `BY_CLASS`.
+    overall : a float for each of `OVERALL`.
+    by_class : (K,) float64 for each of `BY_CLASS`.
     """
-    from scipy.sparse import csr_matrix
+    t, p = np.asarray(truth, dtype=np.int64), np.asarray(probabilities)
+    k = p.shape[1]
+    counts = confusion(t, predicted, k)
+    areas = np.array([area(t == c, rest_odds(p, c)) for c in range(k)])
+    overall, by_class = rates(counts)
+    overall["roc_auc"] = float(areas[1] if k == 2 else mean(areas))
+    overall["log_loss"] = float(mean(log_losses(t, p)))
+    overall["brier"] = float(mean(brier_scores(t, p)))
+    return overall, {**by_class, "roc_auc": areas}
 
-    t = np.asarray(truth, dtype=np.int64)
-    chosen = np.asarray(predicted, dtype=np.int64)
-    p = np.asarray(probabilities)
-    n, k = p.shape
-    g = np.arange(n) if group is None else np.asarray(group, dtype=np.int64)
-    w = np.ones((int(g.max()) + 1 if n else 0, 1)) if weights is None else weights
-    one = np.ones(n, dtype=w.dtype)
 
-    def by_class(of: NDArray[np.int64], rows: NDArray[np.bool_] | slice) -> NDArray[np.float64]:
-        """(K, B) weight of some rows by class."""
-        table = csr_matrix((one[rows], (of[rows], g[rows])), shape=(k, len(w)))
-        return np.asarray(table @ w, dtype=np.float64)
-
-    support = by_class(t, slice(None))
-    predictions = by_class(chosen, slice(None))
-    right = by_class(t, t == chosen)
-    total = support.sum(axis=0)
-
-    loss = -np.log(np.clip(p[np.arange(n), t].astype(np.float64), EPSILON, 1 - EPSILON))
-    loss_by_group = np.bincount(g, weights=loss, minlength=len(w))
-    area = _areas(t, p, g, w, support, total)
-
+def rates(counts: NDArray[Any]) -> tuple[dict[str, float], dict[str, Floats]]:
+    """The metrics that follow from a (K, K) confusion; see `scores`."""
+    right = np.diag(counts).astype(np.float64)
+    support, predictions = counts.sum(axis=1), counts.sum(axis=0)
+    there = support > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = right / support
         precision = np.where(predictions > 0, right / predictions, 0.0)
-        f1 = 2 * right / (support + predictions)
-        there = support > 0
-        f1_there = np.where(there, f1, np.nan)
-        overall = {
-            "accuracy": right.sum(axis=0) / total,
-            "balanced_accuracy": mean(recall),
-            "precision_macro": mean(np.where(there, precision, np.nan)),
-            "recall_macro": mean(recall),
-            "f1_macro": mean(f1_there),
-            "f1_weighted": np.where(there, f1 * support, 0).sum(axis=0) / total,
-            "roc_auc": area[1] if k == 2 else mean(area),
-            "log_loss": loss_by_group.astype(w.dtype) @ w / total,
-        }
-    classes = {"precision": precision, "recall": recall, "f1": f1_there, "roc_auc": area}
-    return {m: np.asarray(v, dtype=np.float64) for m, v in overall.items()}, classes
+        f1 = np.where(there, 2 * right / (support + predictions), np.nan)
+        accuracy = right.sum() / support.sum()
+        weighted = np.where(there, f1 * support, 0).sum() / support.sum()
+    several = 1.0 if there.sum() > 1 else np.nan
+    overall = {
+        "accuracy": float(accuracy),
+        "balanced_accuracy": float(mean(recall) * several),
+        "precision_macro": float(mean(np.where(there, precision, np.nan)) * several),
+        "recall_macro": float(mean(recall) * several),
+        "f1_macro": float(mean(f1) * several),
+        "f1_weighted": float(weighted * several),
+    }
+    return overall, {"precision": precision, "recall": recall, "f1": f1}
 
 
-def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the first axis, without NaN; NaN where all are NaN."""
-    known = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(known, values, 0).sum(axis=0) / known.sum(axis=0))
+def log_losses(truth: NDArray[np.int64], probabilities: NDArray[Any]) -> Floats:
+    """(N,) −ln p of the true class, with p clipped 1.2e-7 away from 0 and 1."""
+    p = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    return np.asarray(-np.log(np.clip(p, EPSILON, 1 - EPSILON)))
 
 
-def _areas(
-    t: NDArray[np.int64],
-    p: Floats,
-    g: NDArray[np.int64],
-    w: Floats,
-    support: NDArray[np.float64],
-    total: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """(K, B) area under the ROC curve of each class against the rest.
+def brier_scores(truth: NDArray[np.int64], probabilities: NDArray[Any]) -> Floats:
+    """(N,) squared distance from the certain truth, 0 … 2 (Brier 1950, Monthly Weather Review 78:1)."""
+    p = probabilities.astype(np.float64)
+    own = p[np.arange(len(truth)), truth]
+    return np.asarray((p**2).sum(axis=1) - own**2 + (1 - own) ** 2)
 
-    The area is the weight of correctly ordered pairs (one row of the class, one of the rest).
-    The class's distinct scores are levels. A sparse matrix sums the weights of the rest
-    between levels (ties count half to either side), and a cumulative sum gives the weight
-    below each level, so no weighting needs a sort.
+
+def rest_odds(probabilities: NDArray[Any], c: int) -> Floats:
+    """(N,) odds of a class against the rest.
+
+    They order as its probability does, but do not tie where float32 rounds that to 1.
     """
-    from scipy.sparse import csr_matrix
+    p = probabilities.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        return np.asarray(p[:, c] / np.delete(p, c, axis=1).sum(axis=1))
 
-    k = p.shape[1]
-    area = np.full((k, w.shape[1]), np.nan)
-    for c in range(k):
-        mine = t == c
-        if not mine.any() or mine.all():
-            continue
-        levels, at = np.unique(p[mine, c], return_inverse=True)
-        size = (len(levels), len(w))
-        score, other = p[~mine, c], g[~mine]
-        left = np.searchsorted(levels, score, side="left")
-        right = np.searchsorted(levels, score, side="right")
-        half = np.full(len(score), 0.5, dtype=w.dtype)
-        below = csr_matrix(
-            (
-                np.concatenate([half[left < size[0]], half[right < size[0]]]),
-                (
-                    np.concatenate([left[left < size[0]], right[right < size[0]]]),
-                    np.concatenate([other[left < size[0]], other[right < size[0]]]),
-                ),
-            ),
-            shape=size,
-        )
-        own = csr_matrix((np.ones(len(at), dtype=w.dtype), (at, g[mine])), shape=size) @ w
-        before = below @ w
-        np.cumsum(before, axis=0, out=before)
-        pairs = np.einsum("lb,lb->b", own, before, dtype=np.float64, casting="same_kind")
-        with np.errstate(invalid="ignore", divide="ignore"):
-            area[c] = pairs / (support[c] * (total - support[c]))
-    return area
+
+def area(positive: NDArray[np.bool_], score: Floats) -> float:
+    """Area under the ROC curve; NaN where all rows or none are positive."""
+    if not positive.any() or positive.all():
+        return float("nan")
+    return float(placements(positive, score)[positive].mean())
+
+
+def placements(positive: NDArray[np.bool_], score: Floats) -> Floats:
+    """Of a positive row the share of negatives below it, of a negative that of positives above.
+
+    Ties count half. Their means over either kind are the area under the ROC curve, and their
+    variances its variance (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837; by ranks as
+    in Sun & Xu 2014, IEEE Signal Processing Letters 21:1389).
+
+    Parameters
+    ----------
+    positive : (N,) bool, at least one of each kind.
+    score : (N,) higher for positives.
+    """
+    from scipy.stats import rankdata
+
+    others = rankdata(score)
+    others[positive] -= rankdata(score[positive])
+    others[~positive] -= rankdata(score[~positive])
+    negatives, positives = (~positive).sum(), positive.sum()
+    return np.asarray(np.where(positive, others / negatives, 1 - others / positives))
+
+
+def mean(values: Floats) -> np.float64:
+    """Mean without NaN; NaN where all are NaN."""
+    known = values[~np.isnan(values)]
+    return np.float64(known.mean() if len(known) else np.nan)

@@ -51,13 +51,6 @@ class Run(Strict):
     classifiers: list[Name] = []
 
 
-class Evaluate(Strict):
-    """The evaluation."""
-
-    bootstrap: NonNegativeInt = Field(1000, description="resamples for each 95 % interval; 0: none")
-    seed: NonNegativeInt = 0
-
-
 class Predict(Strict):
     """New pictures: a folder of them, and by which classifier."""
 
@@ -136,7 +129,6 @@ class Settings(Strict):
         {},
         description="{NAME: folder}: results/{dataset}/predictions/NAME.csv is then a target",
     )
-    evaluate: Evaluate = Evaluate()
     report: Report = Report()
     _views: dict[tuple[str, str], View] = PrivateAttr(default_factory=dict)
     _chosen: Chosen | None = PrivateAttr(None)

@@ -325,11 +325,9 @@ def fit_classifier(
 
 
 def evaluate_dataset(settings: Settings, dataset: str) -> EvaluateDataset:
-    """The resampling for intervals, and the threshold."""
+    """The threshold."""
     return {
         "dataset": dataset,
-        "bootstrap": settings.evaluate.bootstrap,
-        "seed": settings.evaluate.seed,
         "threshold": settings.datasets[dataset].threshold,
         "notice": settings.datasets[dataset].notice,
     }

@@ -7,15 +7,19 @@ from its threshold on (`thresholds`); every score goes by that prediction (`scor
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from darkroom.errors import UserError
 from darkroom.evaluate import tables
 from darkroom.evaluate.collect import Collected
-from darkroom.evaluate.scores import Part, Scores, score
+from darkroom.evaluate.ranking import CHOSEN
+from darkroom.evaluate.run_rows import RunRows
+from darkroom.evaluate.scores import pooled
 from darkroom.evaluate.thresholds import threshold_of
 from darkroom.features import predictions as stored
 from darkroom.machine import disk
@@ -41,15 +45,11 @@ class EvaluateDataset(TypedDict):
     Attributes
     ----------
     dataset : its name.
-    bootstrap : resamples of an interval; 0: no intervals.
-    seed : of their drawing.
     threshold : of two classes, see `thresholds.threshold_of`.
     notice : a sentence above every prediction, kept with `summary`; empty: none.
     """
 
     dataset: str
-    bootstrap: int
-    seed: int
     threshold: float | Literal["accuracy", "balanced_accuracy", "f1"]
     notice: str
 
@@ -73,8 +73,8 @@ def evaluate_dataset(
     predictions : the classifiers' `predictions.parquet`; their order is the tables' order.
     manifest, splits : `manifest.parquet` (for paths) and `splits.parquet` (for groups).
     metrics, summary, class_metrics, thresholds : the Parquet files to write; a CSV of the same
-        name stands beside each. An undefined number is left empty, as are the intervals with
-        no resamples and the deviation over one run.
+        name stands beside each. An undefined number is left empty, as are an interval that
+        cannot be given and the deviation over one run.
     collected : the data set's own `predictions.parquet` to write.
     cfg : settings.
 
@@ -90,11 +90,8 @@ def evaluate_dataset(
             "classifier; name some in run or in the data set"
         )
     split = places.read_splits(splits)
-    parts = {
-        part: Part.of(split, part, cfg["bootstrap"], [cfg["seed"], i])
-        for i, part in enumerate(stored.PARTS)
-    }
-    scores: list[Scores] = []
+    groups = _Groups.of(split)
+    tested: list[tables.Part] = []
     lines: list[dict[str, Any]] = []
     with (
         disk.whole(collected) as file,
@@ -110,30 +107,66 @@ def evaluate_dataset(
             after = list(table).index("most_probable") + 1
             table.insert(after, "predicted", stored.decide(p, threshold))
             together.add(table, about)
-            lines.append(tables.threshold_line(table, about, threshold, cfg["threshold"]))
-            for name, part in parts.items():
-                rows = table[table["part"] == name]
-                if len(rows):
-                    scores.append(score(rows, about["run"], about["classes"], part))
+            parts = []
+            for name in stored.PARTS:
+                own = (table["part"] == name).to_numpy()
+                if own.any():
+                    rows = table[own]
+                    found = RunRows.of(
+                        rows["class"].to_numpy(np.int64),
+                        rows["predicted"].to_numpy(np.int64),
+                        p[own],
+                        groups.of_rows(rows["row"].to_numpy(np.int64), name, about["run"].fold),
+                    )
+                    parts.append(tables.Part(about["run"], name, found, pooled([found])))
+            lines.append(tables.threshold_line(parts, about, threshold, cfg["threshold"]))
+            tested += parts
             bar.update(1)
-    means = tables.summary(scores)
+    runs = tables.by_run(tested)
+    means, by_class = tables.over_runs(tested, split.classes, tables.chosen_by_fold(runs))
+    tables.write_table(metrics, runs)
     means.attrs["notice"] = cfg["notice"]
-    tables.write_table(metrics, tables.by_run(scores))
     tables.write_table(summary, means)
-    tables.write_table(class_metrics, tables.by_class(scores, split.classes))
+    tables.write_table(class_metrics, by_class)
     two = len(split.classes) == 2
     tables.write_table(thresholds, tables.thresholds(lines if two else []))
-    _log_summary(means, parts, dataset)
+    _log_summary(means, dataset)
 
 
-def _log_summary(summary: pd.DataFrame, parts: Mapping[str, Part], dataset: str) -> None:
+@dataclass(frozen=True)
+class _Groups:
+    """The group of each row of the split; `row` ascends."""
+
+    row: NDArray[np.int64]
+    code: NDArray[np.int64]
+    folds: pd.DataFrame
+
+    @classmethod
+    def of(cls, split: places.Splits) -> _Groups:
+        import pandas as pd
+
+        table = split.table.sort_values("row")
+        code, _ = pd.factorize(table["group"])
+        return cls(table["row"].to_numpy(np.int64), code.astype(np.int64), table[split.folds])
+
+    def of_rows(self, rows: NDArray[np.int64], part: str, fold: str) -> NDArray[np.int64]:
+        """The group of each row of a part of a fold."""
+        at = np.minimum(np.searchsorted(self.row, rows), len(self.row) - 1)
+        if (self.row[at] != rows).any() or (self.folds[fold].to_numpy()[at] != part).any():
+            raise ValueError(f"predictions of rows that are not {part} rows of the split")
+        return self.code[at]
+
+
+def _log_summary(summary: pd.DataFrame, dataset: str) -> None:
     """Log the summary: what a person sees at the end of a run."""
     name = "test" if (summary["part"] == "test").any() else "validation"
     rows = summary[summary["part"] == name]
-    bounded = parts[name].resamples.resamples > 0
+    bounded = rows["accuracy_low"].notna().any()
     lines = [["model", "classifier", "runs", *(title for title, _ in SHOWN.values())]]
     for _, row in rows.iterrows():
         cells = [row["model"], row["classifier"], str(row["runs"])]
+        if (row["model"], row["classifier"]) == CHOSEN:
+            cells[:2] = ["the best of each fold", "by its validation images"]
         for m, (_, digits) in SHOWN.items():
             value, low, high = (row[f"{m}{end}"] for end in ("", "_low", "_high"))
             cell = "undefined" if np.isnan(value) else f"{value:.{digits}f}"
@@ -142,7 +175,7 @@ def _log_summary(summary: pd.DataFrame, parts: Mapping[str, Part], dataset: str)
             cells.append(cell)
         lines.append(cells)
     width = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    images = f"{len(parts[name].row):,} {name} images"
+    images = f"{rows['images'].max():,} {name} images"
     why = "" if name == "test" else ", as there is no test set"
     log.info("%s: %s%s%s", dataset, images, why, ", 95 % intervals" if bounded else "")
     for line in lines:

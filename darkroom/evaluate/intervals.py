@@ -1,88 +1,203 @@
-"""How far the size of the test set lets a score be known.
+"""How far a score may be off: 95 % intervals.
 
-Intervals are 95 % percentile bootstrap intervals (Efron & Tibshirani 1993, An
-Introduction to the Bootstrap, ch. 13; groups drawn whole as in Davison & Hinkley 1997,
-sec. 3.8). A resample draws as many groups as there are, with replacement; a row without
-group is a group by itself. The drawing is not stratified by class: groups may hold
-several classes, and for a test set that is itself stratified the interval errs to the
-wide side. A metric that a resample leaves undefined (a rare class not drawn) does not
-count in it.
+Every score is close to a sum of one number a row, its influence: how much the score moves with
+that row. The influences of a group are added first, since images of a patient are not
+independent. From the sums follow three variances:
+
+- of the test images: the jackknife over groups (Bell & McCaffrey 2002, Survey Methodology
+  28:169), with as many degrees of freedom as groups of unequal size leave;
+- of the random starts, where there are several seeds: the variance of their mean, less the part
+  that the rows explain (a two-way layout of rows and seeds);
+- of the training images, where there are folds: the spread between folds that the rows do not
+  explain, corrected for folds that share training rows (Nadeau & Bengio 2003, Machine Learning
+  52:239).
+
+The variance of the test images becomes bounds that hold near 0 and 1 too: of a rate by its
+effective number of rows (Korn & Graubard 1998, Survey Methodology 24:193), of a mean of rates by
+MOVER (Zou & Donner 2008, Statistics in Medicine 27:1693), of an area under the ROC curve by a
+score interval (Newcombe 2006, Statistics in Medicine 25:559). Then the other variances are added.
+Degrees of freedom of a sum are Welch's (1947, Biometrika 34:28).
+
+`python -m benchmarks.coverage` measures how often the intervals hold the true value.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
 
 LEVEL = 0.95
+LEAST_GROUPS = 5  # fewer do not tell how much groups differ
+DOUBT = 5  # see `area`
 
 
-class Resamples:
-    """Weights of G groups in B bootstrap resamples, in pieces of bounded memory.
+@dataclass(frozen=True)
+class Variance:
+    """A variance, and how well it is known: numbers, or arrays of one shape.
 
-    The same object always gives the same weights, so that two classifiers, or a network's
-    seeds, are compared on the same resamples.
+    Attributes
+    ----------
+    value : the variance; 0 where nothing is left of it.
+    doubt : the square of what it was estimated as, over the degrees of freedom (Welch).
     """
 
-    def __init__(
-        self, groups: int, resamples: int, seed: int | list[int], megabytes: float = 256
-    ) -> None:
-        self.groups, self.resamples, self.seed = groups, resamples, seed
-        self.piece = int(max(1, min(resamples, megabytes * 1e6 // (4 * max(groups, 1)))))
-        self._kept: NDArray[np.float32] | None = None
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        """(G, b) float32 pieces: how often each group is in each resample."""
-        if self._kept is not None:
-            yield self._kept
-            return
-        random = np.random.default_rng(self.seed)
-        for start in range(0, self.resamples, self.piece):
-            b = min(self.piece, self.resamples - start)
-            weights = np.zeros((self.groups, b), dtype=np.float32)
-            for i in range(b):
-                drawn = random.integers(0, self.groups, self.groups)
-                weights[:, i] = np.bincount(drawn, minlength=self.groups)
-            if self.piece >= self.resamples:
-                self._kept = weights
-            yield weights
+    value: Floats
+    doubt: Floats
 
 
-def interval(samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds of the middle 95 % along the last axis, NaN left out; NaN where all are."""
-    if samples.shape[-1] == 0:
-        nothing = np.full(samples.shape[:-1], np.nan)
-        return nothing, nothing
-    tail = (1 - LEVEL) / 2
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all NaN
-        low, high = np.nanquantile(samples, [tail, 1 - tail], axis=-1)
-    return low, high
+@dataclass(frozen=True)
+class Bounds:
+    """Bounds by the test images alone, and the degrees of freedom of their variance."""
+
+    low: Floats
+    high: Floats
+    freedom: Floats
 
 
-def exact_at_the_ends(
-    value: Floats, low: Floats, high: Floats, groups: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds of a proportion of 0 or 1, of which a resample can never show another.
+def quantile(freedom: ArrayLike) -> Floats:
+    """The 97.5 % quantile of Student's t; of the normal distribution where `freedom` is infinite."""
+    freedom = np.asarray(freedom, dtype=np.float64)
+    t = special.stdtrit(np.clip(freedom, 1e-3, 1e9), (1 + LEVEL) / 2)
+    return np.asarray(t, dtype=np.float64)
 
-    Where every row was right, resampling gives [1, 1], however few rows there are. There
-    the exact interval for that many independent trials is given instead (Clopper &
-    Pearson 1934): [0.025^(1/G), 1] for G groups.
+
+def welch(variance: Floats, freedom: Floats) -> float:
+    """Degrees of freedom of the sum of variances."""
+    doubt = float((variance**2 / freedom).sum())
+    return float(variance.sum() ** 2 / doubt) if doubt else np.inf
+
+
+def penalised(rows: ArrayLike, freedom: ArrayLike, most: ArrayLike) -> Floats:
+    """An effective number of rows, made smaller for how badly it is known.
 
     Parameters
     ----------
-    value, low, high : proportions and their bootstrap bounds. groups : trials of each.
+    rows : that many independent rows would know a rate as well.
+    freedom : with which that is known.
+    most : rows there are.
     """
+    t = quantile(freedom) / quantile(np.inf)
+    return np.asarray(np.fmin(np.asarray(rows) / t**2, most) + 0 * t)
+
+
+def rate(value: ArrayLike, rows: ArrayLike, freedom: ArrayLike) -> Bounds:
+    """Bounds of a proportion (Wilson 1927, Journal of the American Statistical Association 22:209).
+
+    Parameters
+    ----------
+    value : proportion.
+    rows : effective number of rows.
+    freedom : with which it is known, see `penalised`; infinite where the rows are independent.
+    """
+    p, n = np.asarray(value, dtype=np.float64), np.asarray(rows, dtype=np.float64)
+    z = quantile(np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    low, high = np.minimum(middle - half, p), np.maximum(middle + half, p)
+    return Bounds(np.maximum(low, 0.0), np.minimum(high, 1.0), np.asarray(freedom, np.float64))
+
+
+def mover(
+    value: float, weight: Floats, values: Floats, parts: Bounds, correlation: Floats
+) -> Bounds:
+    """Bounds of a weighted mean by the bounds of its parts.
+
+    Parameters
+    ----------
+    value : the mean.
+    weight : (K,) of each part.
+    values : (K,) the parts.
+    parts : (K,) their bounds.
+    correlation : (K, K) of their errors.
+    """
+    below, above = weight * (values - parts.low), weight * (parts.high - values)
+    low = value - max(0.0, float(below @ correlation @ below)) ** 0.5
+    high = value + max(0.0, float(above @ correlation @ above)) ** 0.5
+    size = below**2 + above**2
+    freedom = welch(size, parts.freedom)
+    return Bounds(np.asarray(low), np.asarray(high), np.asarray(freedom))
+
+
+def area(
+    value: ArrayLike,
+    positives: ArrayLike,
+    negatives: ArrayLike,
+    variance: ArrayLike,
+    lump: float,
+    freedom: ArrayLike,
+) -> Bounds:
+    """Bounds of areas under the ROC curve, or of the mean area of several classes.
+
+    The true area is at most so far off that its own variance explains the distance (Newcombe's
+    method 5). How the variance depends on the area is that of two normal distributions; how
+    large it is, what the rows show, unless nearly all are in order: then they show little, and
+    count beside `DOUBT` rows that vary as normal ones do.
+
+    Parameters
+    ----------
+    value : (…) areas.
+    positives, negatives : (…, C) rows of each class and of the rest.
+    variance : (…) measured.
+    lump : rows of a group.
+    freedom : (…) of the variance.
+    """
+    a = np.asarray(value, dtype=np.float64)
+    m, n = np.asarray(positives, np.float64), np.asarray(negatives, np.float64)
+
     with np.errstate(divide="ignore", invalid="ignore"):
-        edge = ((1 - LEVEL) / 2) ** (1 / np.asarray(groups, dtype=np.float64))
-    known = ~np.isnan(low)
-    return (
-        np.where(known & (value == 1) & (low == 1), edge, low).astype(np.float64),
-        np.where(known & (value == 0) & (high == 0), 1 - edge, high).astype(np.float64),
-    )
+        one, two = (1 / (m * n)).sum(axis=-1), ((m + n - 2) / (m * n)).sum(axis=-1)
+
+    def expected(at: Floats) -> Floats:
+        alike = at - 2 * special.owens_t(special.ndtri(at), 3**-0.5) - at**2
+        pairs = at * (1 - at)
+        return np.asarray((one * pairs + two * alike) / m.shape[-1] ** 2)
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        misplaced = (1 - np.maximum(a, 1 - a)) * (m + n).sum(axis=-1) / m.shape[-1]
+        weight = misplaced / (misplaced + DOUBT)
+        measured = np.where(misplaced > 0, np.asarray(variance) / expected(a), 0.0)
+        factor = (weight * measured + (1 - weight) * lump) * quantile(freedom) ** 2
+    ends = []
+    for end in (0.0, 1.0):
+        inside, outside = a.copy(), np.full(a.shape, end)
+        for _ in range(30):
+            middle = (inside + outside) / 2
+            holds = (a - middle) ** 2 <= factor * expected(middle)
+            inside, outside = np.where(holds, middle, inside), np.where(holds, outside, middle)
+        ends.append(np.where(np.isnan(factor), np.nan, inside))
+    return Bounds(ends[0], ends[1], np.asarray(freedom, np.float64))
+
+
+def positive_mean(value: float, variance: float, freedom: float) -> Bounds:
+    """Bounds of the mean of numbers that are not negative, on a logarithmic scale."""
+    half = quantile(freedom) * np.sqrt(variance) / value if value > 0 else np.float64(0)
+    return Bounds(value * np.exp(-half), value * np.exp(half), np.asarray(freedom))
+
+
+def widened(value: Floats, bounds: Bounds, others: Sequence[Variance]) -> tuple[Floats, Floats]:
+    """Bounds by the test images, with the variances of other sources added.
+
+    Parameters
+    ----------
+    value : what the bounds are of.
+    bounds : by the test images.
+    others : the variances.
+    """
+    t = quantile(bounds.freedom)
+    ends = []
+    for end, sign in ((bounds.low, -1), (bounds.high, 1)):
+        own = (sign * (end - value) / t) ** 2
+        total, doubt = own.copy(), own**2 / bounds.freedom
+        for other in others:
+            total, doubt = total + other.value, doubt + other.doubt
+        with np.errstate(invalid="ignore", divide="ignore"):
+            freedom = np.where(doubt > 0, total**2 / doubt, np.inf)
+        ends.append(np.asarray(value + sign * quantile(freedom) * np.sqrt(total)))
+    return ends[0], ends[1]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]  # model, classifier
 
+# In `summary`: in each fold the best by that fold's own validation rows. No model has this name.
+CHOSEN: Key = ("*", "*")
+
 
 def rank(balanced_accuracy: float, log_loss: float) -> tuple[float, float]:
     """What to sort by, the best first; an unknown score comes last.
@@ -46,14 +49,18 @@ class Choice:
 def choose(summary: pd.DataFrame) -> Choice | None:
     """The best model and classifier over seeds and folds.
 
+    With folds, the validation rows of one are test rows of others: the best over all of them
+    owes a part of its test scores to luck. What the choice is worth is told by `CHOSEN`.
+
     Parameters
     ----------
     summary : the table of this name, in the order of the configuration.
     """
     keys = list(dict.fromkeys(zip(summary["model"], summary["classifier"], strict=True)))
+    keys = [key for key in keys if key != CHOSEN]
     if not keys:
         return None
-    rows = summary[summary["part"] == "validation"]
+    rows = summary[(summary["part"] == "validation") & (summary["model"] != CHOSEN[0])]
     known = rows[["model", "classifier", "balanced_accuracy", "log_loss"]].itertuples(index=False)
     ranks = {(model, classifier): rank(*scores) for model, classifier, *scores in known}
     worst = rank(math.nan, math.nan)

@@ -1,140 +1,134 @@
-"""The scores of a run on the validation or the test rows, with resamples of each.
+"""The scores of one run, or of the seeds and folds of a model and classifier together, with intervals.
 
-All runs are scored on the same bootstrap resamples of the data set's validation or test
-groups (those of all folds together), each by the rows it has. So the interval of a mean over
-seeds knows that all seeds were tested on the same images, and that over folds that each tested
-other ones: it is the interval of the mean of the runs, resample by resample. It says how far
-the mean could be off through the choice of test images; the spread through the choice of seeds
-and training rows is the standard deviation (`_sd`).
+Rates count the rows of all seeds and folds together; the ROC AUC is the mean over runs, as
+probabilities of two networks have no common scale (Forman & Scholz 2010, SIGKDD Explorations
+12:49). What varies the scores, and how it becomes an interval, is in `intervals`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from darkroom import metrics
 from darkroom.evaluate import intervals
-from darkroom.features.predictions import Run, probabilities
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from darkroom.split.splits import Splits
+from darkroom.evaluate.areas import Areas
+from darkroom.evaluate.run_rows import RunRows
+from darkroom.evaluate.sums import Layout, Rates
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
-# Proportions, whose interval must not vanish where every row is right.
-RATES = frozenset(metrics.OVERALL) - {"roc_auc", "log_loss"}
-
-
-@dataclass(frozen=True)
-class Part:
-    """The validation or test rows of a data set over all folds, and their resamples."""
-
-    name: str
-    row: NDArray[np.int64]  # ascending
-    group: NDArray[np.int64]  # 0 … G-1
-    resamples: intervals.Resamples
-
-    @classmethod
-    def of(cls, split: Splits, name: str, bootstrap: int, seed: list[int]) -> Part:
-        """The rows of a part.
-
-        Parameters
-        ----------
-        split : `splits.parquet`.
-        name : `validation` or `test`.
-        bootstrap : number of resamples.
-        seed : of their drawing.
-        """
-        import pandas as pd
-
-        there = (split.table[split.folds] == name).any(axis=1)
-        group, names = pd.factorize(split.table.loc[there, "group"])
-        row = split.table.loc[there, "row"].to_numpy(dtype=np.int64)
-        drawn = intervals.Resamples(len(names), bootstrap, seed)
-        return cls(name, row, group.astype(np.int64), drawn)
-
-    def groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The group of each row."""
-        at = np.searchsorted(self.row, rows)
-        if (at == len(self.row)).any() or (self.row[at] != rows).any():
-            raise ValueError(f"predictions of rows that are not {self.name} rows of the split")
-        return self.group[at]
+# Losses are skewed: with fewer rows or groups no interval held its level in simulation.
+LEAST_FOR_LOSS = 100
+LOSSES = ("log_loss", "brier")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of one run on one part.
+    """Scores with their 95 % intervals; NaN where one is undefined or cannot be given.
 
     Attributes
     ----------
-    run : model, seed, fold, feature set and classifier.
-    part : `validation` or `test`.
     n : rows.
-    groups : distinct, ascending.
+    groups : distinct ones.
     value : of each metric.
-    samples : of each metric, (B,): one a resample.
+    ends : of each metric, the ends of its interval.
     by_class : of each metric by class, (K,) each: value, low, high.
     support : (K,) rows of each class.
     """
 
-    run: Run
-    part: str
     n: int
-    groups: NDArray[np.int64]
+    groups: int
     value: dict[str, float]
-    samples: dict[str, Floats]
+    ends: dict[str, tuple[float, float]]
     by_class: dict[str, tuple[Floats, Floats, Floats]]
-    support: NDArray[np.int64]
+    support: Codes
 
 
-def score(rows: pd.DataFrame, run: Run, classes: list[str], part: Part) -> Scores:
-    """Score a run on the rows that it predicted of a part.
+def pooled(
+    runs: Sequence[RunRows], seeds: Sequence[object] = (), folds: Sequence[object] = ()
+) -> Scores:
+    """Score runs together.
 
     Parameters
     ----------
-    rows : of the run's predictions, with the column `predicted`.
+    runs : of one model and classifier, at least one.
+    seeds, folds : of each run; nothing: all alike.
     """
-    truth = rows["class"].to_numpy(dtype=np.int64)
-    predicted = rows["predicted"].to_numpy(dtype=np.int64)
-    p = probabilities(rows, classes)
-    group = part.groups(rows["row"].to_numpy(dtype=np.int64))
-    value, class_value = metrics.scores(truth, predicted, p)
-    pieces = [metrics.scores(truth, predicted, p, weights, group) for weights in part.resamples]
-    k = len(classes)
-    samples = {m: np.concatenate([np.zeros(0), *(o[m] for o, _ in pieces)]) for m in value}
-    pairs = {
-        "recall": np.unique(truth * len(part.row) + group) // len(part.row),
-        "precision": np.unique(predicted * len(part.row) + group) // len(part.row),
+    k = runs[0].classes
+    layout = Layout.of(runs, seeds or [0] * len(runs), folds or [0] * len(runs))
+    truth = np.concatenate([run.truth for run in runs])
+    predicted = np.concatenate([run.predicted for run in runs])
+    counts = metrics.confusion(truth, predicted, k)
+    value, of_class = metrics.rates(counts)
+    right, every = truth == predicted, np.arange(len(truth))
+    wrong = every[~right]
+    accuracy = Rates.of(layout, every, np.zeros_like(truth), right, 1)
+    recall = Rates.of(layout, every, truth, right, k)
+    precision = Rates.of(layout, every, predicted, right, k)
+    # F1 is 2J / (1 + J), where J is the share of right ones among all rows of the class or called so
+    union = Rates.of(
+        layout,
+        np.concatenate([every, wrong]),
+        np.concatenate([truth, predicted[wrong]]),
+        np.concatenate([right, right[wrong]]),
+        k,
+    ).through(lambda j: 2 * j / (1 + j), lambda j: 2 / (1 + j) ** 2)
+    support = np.bincount(truth, minlength=k)
+    equal = (support > 0) / max(int((support > 0).sum()), 1)
+    ends = {
+        "accuracy": tuple(float(end[0]) for end in accuracy.ends()),
+        "balanced_accuracy": recall.mean(equal),
+        "precision_macro": precision.mean(equal),
+        "f1_macro": union.mean(equal),
+        "f1_weighted": union.mean(support / max(len(truth), 1)),
     }
-    by_class = {}
-    for m, v in class_value.items():
-        drawn = np.concatenate([np.zeros((k, 0)), *(c[m] for _, c in pieces)], axis=1)
-        low, high = intervals.interval(drawn)
-        if m in pairs:
-            groups = np.bincount(pairs[m], minlength=k)
-            low, high = intervals.exact_at_the_ends(v[:, 0], low, high, groups)
-        by_class[m] = (v[:, 0], low, high)
+    ends["recall_macro"] = ends["balanced_accuracy"]
+    for name in LOSSES:
+        loss = np.concatenate([run.losses[name] for run in runs])
+        value[name] = float(metrics.mean(loss))
+        ends[name] = _loss(layout, loss)
+    areas = Areas.of(layout, runs, support, recall)
+    value["roc_auc"], ends["roc_auc"] = areas.overall()
+    classes = {
+        "precision": (of_class["precision"], *precision.ends()),
+        "recall": (of_class["recall"], *recall.ends()),
+        "f1": (of_class["f1"], *union.ends()),
+        "roc_auc": areas.by_class(),
+    }
     return Scores(
-        run=run,
-        part=part.name,
-        n=len(rows),
-        groups=np.unique(group),
-        value={m: float(v[0]) for m, v in value.items()},
-        samples=samples,
-        by_class=by_class,
-        support=np.bincount(truth, minlength=k),
+        n=len(truth),
+        groups=layout.groups,
+        value={m: value[m] for m in metrics.OVERALL},
+        ends={m: _within(m, value[m], *ends[m]) for m in metrics.OVERALL},
+        by_class={m: (v, *_within(m, v, low, high)) for m, (v, low, high) in classes.items()},
+        support=support,
     )
 
 
-def bounds(metric: str, value: float, samples: Floats, groups: int) -> tuple[float, float]:
-    """The 95 % interval of a metric, by its resamples and the number of groups."""
-    low, high = intervals.interval(samples)
-    if metric in RATES:
-        low, high = intervals.exact_at_the_ends(np.array(value), low, high, groups)
-    return float(low), float(high)
+def _within(metric: str, value: ArrayLike, low: ArrayLike, high: ArrayLike) -> tuple[Any, Any]:
+    """Bounds within what the metric can be; NaN where it is undefined."""
+    most = {"log_loss": np.inf, "brier": 2.0}.get(metric, 1.0)
+    nothing = np.where(np.isnan(value), np.nan, 0.0)
+    return np.maximum(low, 0.0) + nothing, np.minimum(high, most) + nothing
+
+
+def _loss(layout: Layout, loss: Floats) -> tuple[float, float]:
+    """Bounds of a mean loss."""
+    if layout.groups < LEAST_FOR_LOSS:
+        return np.nan, np.nan
+    every, zero = np.arange(len(loss)), np.zeros(len(loss), np.int64)
+    influence = (loss - loss.mean()) / len(loss)
+    share = np.bincount(layout.group) / len(loss)
+    pulled = np.bincount(layout.group, influence) / (1 - share)
+    variance = float((pulled**2).sum()) * (1 - 1 / layout.groups)
+    freedom = float(1 / (share**2).sum() - 1)
+    bounds = intervals.positive_mean(float(loss.mean()), variance, freedom)
+    others = layout.others(every, zero, influence, 1, np.array([variance]))
+    low, high = intervals.widened(np.array([loss.mean()]), bounds, others)
+    return float(low[0]), float(high[0])

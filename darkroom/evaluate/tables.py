@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from darkroom import metrics
 from darkroom.errors import UserError
-from darkroom.evaluate.scores import Scores, bounds
+from darkroom.evaluate.ranking import CHOSEN, Key, choose
+from darkroom.evaluate.run_rows import RunRows
+from darkroom.evaluate.scores import Scores, pooled
 from darkroom.evaluate.thresholds import two_class_rates
 from darkroom.features.predictions import PARTS, About, Run
 from darkroom.machine import disk
@@ -19,7 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEYS = Run._fields
-RATES = [f"{part}_{rate}" for part in PARTS for rate in ("sensitivity", "specificity", "precision")]
+# Rates of the second of two classes: which metric of which class they are.
+TWO_CLASSES = {
+    "sensitivity": ("recall", 1),
+    "specificity": ("recall", 0),
+    "precision": ("precision", 1),
+}
+RATES = [
+    f"{part}_{rate}{end}" for part in PARTS for rate in TWO_CLASSES for end in ("", "_low", "_high")
+]
 
 
 def write_table(path: str, table: pd.DataFrame) -> None:
@@ -55,71 +65,111 @@ def read_table(path: str | Path, columns: Iterable[str] = KEYS) -> pd.DataFrame:
     return table
 
 
-def by_run(scores: Sequence[Scores]) -> pd.DataFrame:
+class Part(NamedTuple):
+    """What a run predicted of a part, and its scores."""
+
+    run: Run
+    part: str
+    tested: RunRows
+    scores: Scores
+
+
+def by_run(tested: Sequence[Part]) -> pd.DataFrame:
     """`metrics`: a row a run and part."""
     import pandas as pd
 
     lines = []
-    for one in scores:
-        line: dict[str, Any] = {**one.run._asdict(), "part": one.part, "n": one.n}
-        for m, value in one.value.items():
-            low, high = bounds(m, value, one.samples[m], len(one.groups))
-            line |= {m: value, f"{m}_low": low, f"{m}_high": high}
-        lines.append(line)
+    for one in tested:
+        sizes = {"n": one.scores.n, "groups": one.scores.groups}
+        lines.append({**one.run._asdict(), "part": one.part, **sizes, **_figures(one.scores)})
     return pd.DataFrame(lines).astype({"seed": "Int64"})
 
 
-def summary(scores: Sequence[Scores]) -> pd.DataFrame:
-    """Means over seeds and folds; models in the order first met, then their classifiers."""
+def _figures(scores: Scores, spread: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Each metric with its interval, and between them its deviation over runs."""
+    line = {}
+    for m, value in scores.value.items():
+        line[m] = value
+        if spread is not None:
+            line[f"{m}_sd"] = spread[m]
+        line |= dict(zip((f"{m}_low", f"{m}_high"), scores.ends[m], strict=True))
+    return line
+
+
+def chosen_by_fold(runs: pd.DataFrame) -> dict[str, Key]:
+    """Of each fold the model and classifier that its own validation rows rank first.
+
+    Parameters
+    ----------
+    runs : `metrics`.
+
+    Returns
+    -------
+    Nothing where there is one fold, or nothing to choose from or by.
+    """
     import pandas as pd
 
-    models = {model: i for i, model in enumerate(dict.fromkeys(one.run.model for one in scores))}
-    alike: dict[tuple[str, str, str], list[Scores]] = {}
-    for one in scores:
-        alike.setdefault((one.run.model, one.run.classifier, one.part), []).append(one)
-    lines = []
-    for model, classifier, part in sorted(alike, key=lambda key: models[key[0]]):
+    judged = ["balanced_accuracy", "log_loss"]
+    found = {}
+    for fold, own in runs.groupby("fold", sort=False):
+        means = own.groupby(["model", "classifier", "part"], sort=False)[judged].mean()
+        choice = choose(pd.DataFrame(means).reset_index())
+        if choice is None or choice.by != "validation":
+            return {}
+        found[str(fold)] = choice.key
+    return found if len(found) > 1 else {}
+
+
+def over_runs(
+    tested: Sequence[Part], names: Sequence[str], chosen: Mapping[str, Key]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`summary` and `class_metrics`: over the seeds and folds of each model and classifier.
+
+    Models are in the order first met, then their classifiers.
+
+    Parameters
+    ----------
+    names : of the classes.
+    chosen : of each fold the best by its validation rows; these together are `ranking.CHOSEN`.
+    """
+    import pandas as pd
+
+    models = {model: i for i, model in enumerate(dict.fromkeys(one.run.model for one in tested))}
+    alike: dict[tuple[str, str, str], list[Part]] = {}
+    for one in tested:
+        key = one.run.model, one.run.classifier
+        alike.setdefault((*key, one.part), []).append(one)
+        if chosen.get(one.run.fold) == key:
+            alike.setdefault((*CHOSEN, one.part), []).append(one)
+    lines, tables = [], []
+    for model, classifier, part in sorted(alike, key=lambda key: models.get(key[0], len(models))):
         same = alike[model, classifier, part]
-        line: dict[str, Any] = {
-            "model": model,
-            "classifier": classifier,
-            "part": part,
-            "runs": len(same),
-        }
-        tested = len(np.unique(np.concatenate([one.groups for one in same])))
-        for m in metrics.OVERALL:
-            values = np.array([one.value[m] for one in same])
-            known = values[~np.isnan(values)]
-            mean = float(known.mean()) if len(known) else np.nan
-            together = np.stack([one.samples[m] for one in same])
-            low, high = bounds(m, mean, metrics.mean(together), tested)
-            line[m] = mean
-            line[f"{m}_sd"] = float(known.std(ddof=1)) if len(known) > 1 else np.nan
-            line |= {f"{m}_low": low, f"{m}_high": high}
-        lines.append(line)
-    return pd.DataFrame(lines)
-
-
-def by_class(scores: Sequence[Scores], names: Sequence[str]) -> pd.DataFrame:
-    """`class_metrics`: a row a run, part and class."""
-    import pandas as pd
-
-    tables = []
-    for one in scores:
-        columns: dict[str, Any] = {
-            **one.run._asdict(),
-            "part": one.part,
-            "class": names,
-            "n": one.support,
-        }
-        for m, (value, low, high) in one.by_class.items():
+        names_of = {"model": model, "classifier": classifier, "part": part}
+        spread = {m: _deviation([one.scores.value[m] for one in same]) for m in metrics.OVERALL}
+        folds = [one.run.fold for one in same]
+        together = pooled(
+            [one.tested for one in same],
+            [one.run.seed if one.run.seed is not None else 0 for one in same],
+            folds,
+        )
+        images = sum(len(f) for f in {one.run.fold: one.tested.truth for one in same}.values())
+        sizes = {"runs": len(same), "images": images, "groups": together.groups}
+        lines.append({**names_of, **sizes, **_figures(together, spread)})
+        seeds = len(same) / len(set(folds))
+        columns: dict[str, Any] = {**names_of, "class": names, "n": together.support / seeds}
+        for m, (value, low, high) in together.by_class.items():
             columns |= {m: value, f"{m}_low": low, f"{m}_high": high}
-        tables.append(pd.DataFrame(columns).astype({"seed": "Int64"}))
-    return pd.concat(tables, ignore_index=True)
+        tables.append(pd.DataFrame(columns))
+    return pd.DataFrame(lines), pd.concat(tables, ignore_index=True)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    known = np.array([v for v in values if not np.isnan(v)])
+    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
 
 
 def threshold_line(
-    table: pd.DataFrame, about: About, threshold: float, asked: float | str
+    parts: Sequence[Part], about: About, threshold: float, asked: float | str
 ) -> dict[str, Any]:
     """A row of `thresholds`: what a run's threshold is, and the rates that follow."""
     line: dict[str, Any] = {
@@ -129,10 +179,12 @@ def threshold_line(
         "how": asked if isinstance(asked, str) else "given",
     }
     if len(about["classes"]) == 2:
-        for part in PARTS:
-            rows = table[table["part"] == part]
-            rates = two_class_rates(rows["class"], rows["predicted"])
-            line |= {f"{part}_{rate}": value for rate, value in rates.items()}
+        for one in parts:
+            found = two_class_rates(one.tested.truth, one.tested.predicted)
+            for rate, (metric, c) in TWO_CLASSES.items():
+                _, low, high = one.scores.by_class[metric]
+                name = f"{one.part}_{rate}"
+                line |= {name: found[rate], f"{name}_low": low[c], f"{name}_high": high[c]}
     return line
 
 

@@ -130,7 +130,7 @@ def _named(models: Sequence[str], files: Sequence[str], asked: float | str) -> t
         if len(own):
             p = probabilities(own, about["classes"])
             overall, _ = metrics.scores(own["class"], decide(p, threshold), p)
-            place = rank(overall["balanced_accuracy"][0], overall["log_loss"][0])
+            place = rank(overall["balanced_accuracy"], overall["log_loss"])
         judged.append((place, path, threshold))
     _, path, threshold = min(judged, key=lambda one: one[0])
     return path, threshold

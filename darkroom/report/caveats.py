@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from darkroom.evaluate.comparisons import Difference
+from darkroom.evaluate.comparisons import Difference, verdicts
+from darkroom.evaluate.intervals import LEAST_GROUPS
 from darkroom.evaluate.ranking import Choice
 from darkroom.machine.units import plural
 from darkroom.report.duplicates import NEAR, Copies
@@ -19,6 +20,7 @@ from darkroom.report.words import number, share, signed
 if TYPE_CHECKING:
     import pandas as pd
 
+FEW_GROUPS = 50  # below which intervals by groups hold a little less surely
 FEW = 20  # test images of a class, below which its own figures say little
 UNEVEN = 1.5  # largest class over smallest, from which accuracy alone misleads
 WIDE = 0.02  # half an interval, from which a reader should be warned
@@ -36,9 +38,8 @@ def section(results: Results) -> dict[str, Any]:
 
 def facts(results: Results) -> Facts | None:
     """What the caveats are derived from; None where nothing was evaluated."""
-    choice = results.choice
-    score = None if choice is None else results.score(choice.key, results.part)
-    if choice is None or score is None:
+    choice, score = results.choice, results.headline
+    if choice is None or score is None or results.score(choice.key, results.part) is None:
         return None
     names = {key: heading(key) for key in choice.ranking}
     versus = None
@@ -59,6 +60,7 @@ def facts(results: Results) -> Facts | None:
     seeds: dict[str, set[int]] = {}
     for curve in results.curves:
         seeds.setdefault(curve.model, set()).add(curve.seed)
+    usable = results.manifest["status"] != "unusable"
     return Facts(
         part=results.part,
         n=len(right),
@@ -79,7 +81,10 @@ def facts(results: Results) -> Facts | None:
         near=len(alike),
         near_rest=float(rest.mean()) if alike and len(rest) else None,
         grouped=bool(results.manifest["group"].notna().any()),
+        groups=int(score["groups"]),
+        groupless=int(results.manifest.loc[usable, "group"].isna().sum()),
         folds=len(results.split.folds),
+        by_fold=results.by_fold,
     )
 
 
@@ -117,7 +122,10 @@ class Facts:
     near: int
     near_rest: float | None
     grouped: bool
+    groups: int
+    groupless: int
     folds: int
+    by_fold: bool
 
 
 def caveats(f: Facts) -> list[tuple[str, str]]:
@@ -139,6 +147,7 @@ def caveats(f: Facts) -> list[tuple[str, str]]:
                 f"{f.n:,} {f.part} images pin the accuracy down only to about ±{half:.3f}.",
             )
         )
+    out += _few_groups(f)
     out += _uneven(f)
     out += _runner_up(f)
     out += _leaks(f)
@@ -174,6 +183,28 @@ def caveats(f: Facts) -> list[tuple[str, str]]:
     return out
 
 
+def _few_groups(f: Facts) -> list[tuple[str, str]]:
+    if not f.grouped or f.groups >= FEW_GROUPS:
+        return []
+    if not math.isfinite(f.low):
+        return [
+            (
+                "No interval",
+                f"The {f.part} images are of {plural(f.groups, 'group', 'groups')}, or nearly all of "
+                f"fewer. Fewer than {LEAST_GROUPS} of one size do not tell how much groups differ, so "
+                "no interval is given.",
+            )
+        ]
+    return [
+        (
+            "Few groups",
+            f"The {f.part} images are of {f.groups} groups. Images of a group are not independent, "
+            f"so the intervals count groups; with fewer than {FEW_GROUPS} of unequal size they may "
+            "hold the true value a little more seldom or more often than 95 times in 100.",
+        )
+    ]
+
+
 def _uneven(f: Facts) -> list[tuple[str, str]]:
     total = f.counts[["train", "validation", "test"]].sum(axis=1)
     total = total[total > 0]
@@ -199,13 +230,15 @@ def _runner_up(f: Facts) -> list[tuple[str, str]]:
     if f.versus is not None and len(f.choice.ranking) > 1:
         second = f.names[f.choice.ranking[1]]
         d = f.versus
-        if not d.distinct:
+        if verdicts([d])[0] in ("alike", "unknown"):
+            between = f" ({signed(d.low)} to {signed(d.high)})" if math.isfinite(d.low) else ""
             words = (
                 "both were right on the very same images"
                 if not d.discordant
-                else f"on the same images their accuracy differs by {signed(d.mean)} "
-                f"({signed(d.low)} to {signed(d.high)})"
+                else f"on the same images their balanced accuracy differs by {signed(d.mean)}{between}"
             )
+            if not d.started:
+                words += "; one random start each does not tell more"
             out.append(("Not distinguishable", f"The best and the runner-up, {second}: {words}."))
     if f.better is not None:
         name, value = f.better
@@ -258,6 +291,14 @@ def _leaks(f: Facts) -> list[tuple[str, str]]:
                 "if some do, name their groups in the settings, or the scores will be too good.",
             )
         )
+    elif f.groupless:
+        out.append(
+            (
+                "Images without a group",
+                f"{f.groupless:,} of {f.files - f.unusable:,} usable images have no group, as the "
+                "expression or column names none for them: each counts as a group by itself.",
+            )
+        )
     return out
 
 
@@ -274,10 +315,21 @@ def _use_of_parts(f: Facts) -> list[tuple[str, str]]:
         if uses
         else ""
     )
+    later = "Settings changed after reading this page make them less of a test."
+    if f.by_fold:
+        return [
+            (
+                "Chosen within each fold",
+                f"{chosen}In each fold its own validation images chose, and its test images, which "
+                "chose nothing there, judged what was chosen: this is the score at the top. The "
+                "validation images of a fold are test images of others. So the row of the table that "
+                "is marked as the best over all folds, and the figures of it, owe a part of their "
+                f"scores to luck: they flatter. {later}",
+            )
+        ]
     return [
         (
             "Test images used once",
-            f"{chosen}The test images chose nothing: they were used for the scores here. Settings "
-            "changed after reading this page make them less of a test.",
+            f"{chosen}The test images chose nothing: they were used for the scores here. {later}",
         )
     ]

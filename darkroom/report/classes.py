@@ -30,23 +30,22 @@ def section(results: Results) -> dict[str, Any] | None:
     key, names = results.choice.key, results.split.classes
     t = results.class_metrics
     own = (t["model"] == key[0]) & (t["classifier"] == key[1]) & (t["part"] == results.part)
-    t = t[own]
+    t = t[own].set_index("class")
     confusion = results.confusion(key)
     rows = []
     for k, class_name in enumerate(names):
-        mine = t[t["class"] == class_name]
+        mine: Any = t.loc[class_name]
         off = confusion[k].copy()
         off[k] = 0
         taken = int(off.argmax()) if off.sum() > 0 else None
-        folds = max(mine["fold"].nunique(), 1)
         rows.append(
             {
                 "name": class_name,
-                "n": float(mine["n"].mean() * folds) if len(mine) else 0.0,
+                "n": float(mine["n"]),
                 "taken": None if taken is None else names[taken],
                 "taken_share": None if taken is None else float(off[taken] / confusion[k].sum()),
                 "cells": [
-                    {s or "value": float(mine[f"{m}{s}"].mean()) for s in ("", "_low", "_high")}
+                    {s or "value": float(mine[f"{m}{s}"]) for s in ("", "_low", "_high")}
                     for m in ("precision", "recall", "f1", "roc_auc")
                 ],
             }
@@ -55,7 +54,6 @@ def section(results: Results) -> dict[str, Any] | None:
     return {
         "name": heading(key),
         "rows": rows,
-        "runs": int(t[["feature_set", "fold"]].drop_duplicates().shape[0]),
         "matrix": len(names) <= MOST_CELLS,
         "panels": [heading(k) for k in _panels(results)] if side_by_side else [],
         "thresholds": _thresholds(results, key),
@@ -78,7 +76,13 @@ def _thresholds(results: Results, key: Key) -> dict[str, Any] | None:
                 "run": row["feature_set"],
                 "fold": row["fold"],
                 "threshold": f"{row['threshold']:.4g}",
-                "rates": [float(row[f"{results.part}_{rate}"]) for rate in rates],
+                "rates": [
+                    {
+                        s or "value": float(row[f"{results.part}_{rate}{s}"])
+                        for s in ("", "_low", "_high")
+                    }
+                    for rate in rates
+                ],
             }
             for _, row in t.iterrows()
         ],

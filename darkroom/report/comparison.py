@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.evaluate.comparisons import Difference
+from darkroom.evaluate.comparisons import verdicts
 from darkroom.evaluate.ranking import Key
 from darkroom.names import HEAD
 from darkroom.report.drawing import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Dashes = Literal["-"] | tuple[int, tuple[float, ...]]
 
+VERDICTS = ("better", "alike", "worse", "unknown")
 MOST = 8  # networks compared in one panel
 MOST_VALUE = 60  # letters of a setting's value
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy", "seconds")
@@ -123,15 +124,14 @@ def _comparison(results: Results, group: Group) -> dict[str, Any]:
     best: Key = (group.models[0], HEAD)
     differ = results.cfg["compared"].get(group.name, {})
     rows: list[dict[str, Any]] = []
-    verdicts: dict[str, list[str]] = {"better": [], "alike": [], "worse": []}
-    for label, model in zip(group.labels, group.models, strict=True):
+    against = [
+        None if model == best[0] else results.difference((model, HEAD), best)
+        for model in group.models
+    ]
+    found = verdicts(against)
+    for label, model, less, verdict in zip(group.labels, group.models, against, found, strict=True):
         runs = _runs(results, model)
         score = results.score((model, HEAD), results.part)
-        against = None
-        if model != best[0] and score is not None:
-            against = results.difference((model, HEAD), best)
-        if against is not None:
-            verdicts[verdict(against)].append(label)
         times = [float(r.history["seconds"].sum()) for r in runs if "seconds" in r.history]
         rows.append(
             {
@@ -142,8 +142,8 @@ def _comparison(results: Results, group: Group) -> dict[str, Any]:
                 "accuracy": _last_and_best(runs, "val_accuracy"),
                 "seconds": float(np.mean(times)) if times else math.nan,
                 "score": score,
-                "against": against,
-                "verdict": None if against is None else verdict(against),
+                "against": less,
+                "verdict": verdict,
                 "best": model == best[0],
             }
         )
@@ -153,19 +153,12 @@ def _comparison(results: Results, group: Group) -> dict[str, Any]:
         "by": group.by,
         "rows": rows,
         "best": group.labels[0],
-        **verdicts,
+        **{v: [r["label"] for r in rows if r["verdict"] == v] for v in VERDICTS},
         "drawn": min(len(rows), MOST),
         "training": len(rows) <= MOST_TRAINING,
         "several": max((r["runs"] for r in rows), default=0) > 1,
         "logarithmic": bool(spans) and min(spans) * WIDE_SPAN < max(spans),
     }
-
-
-def verdict(against: Difference) -> str:
-    """`better` or `worse` than the best by validation; `alike` where chance may explain it."""
-    if not against.distinct:
-        return "alike"
-    return "better" if against.mean > 0 else "worse"
 
 
 def written(differences: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from darkroom.errors import UserError
 from darkroom.evaluate.comparisons import Difference, difference
-from darkroom.evaluate.ranking import Choice, Key, choose
+from darkroom.evaluate.ranking import CHOSEN, Choice, Key, choose
 from darkroom.evaluate.tables import KEYS, read_table
 from darkroom.features.predictions import PREFIX
 from darkroom.images import store
@@ -154,19 +154,33 @@ class Results:
         hits: pd.Series = (p["class"] == p["predicted"]).groupby(p["row"]).mean()
         return hits
 
+    @property
+    def by_fold(self) -> bool:
+        """Whether the validation images of each fold chose for it, see `ranking.CHOSEN`."""
+        return self.score(CHOSEN, self.part) is not None
+
+    @property
+    def headline(self) -> pd.Series | None:
+        """Scores of what was chosen: with folds, in each by its own validation images."""
+        if self.choice is None:
+            return None
+        return self.score(CHOSEN if self.by_fold else self.choice.key, self.part)
+
     def difference(self, first: Key, second: Key) -> Difference | None:
-        """Accuracy of one less that of another on the same images."""
-        group = self.split.table.set_index("row")["group"]
-        runs = self._by_seed(first), self._by_seed(second)
-        if first[0] == second[0]:  # on features of the same networks: their luck is common to both
-            runs = [a - b for a, b in zip(*runs, strict=True)], []
-        return difference(self.right(first), self.right(second), group, runs)
+        """Balanced accuracy of one less that of another on the same images."""
+        rows = self.split.table.set_index("row")[["class", "group"]]
+        fold = self.predicted(first).drop_duplicates("row").set_index("row")["fold"]
+        alike = first[0] == second[0]  # on features of the same networks
+        seeds = None if alike else (self._by_seed(first), self._by_seed(second))
+        rows = rows.join(fold, how="inner")
+        return difference(self.right(first), self.right(second), rows, seeds)
 
     def _by_seed(self, key: Key) -> list[float]:
-        """Accuracy of each seed, over all folds."""
+        """Balanced accuracy of each seed, over all folds; nothing where no network has one."""
         p = self.predicted(key)
-        hits: pd.Series = (p["class"] == p["predicted"]).groupby(p["feature_set"]).mean()
-        return hits.tolist()
+        hits = (p["class"] == p["predicted"]).groupby([p["seed"], p["class"]]).mean()
+        by_seed: pd.Series = hits.groupby(level=0).mean()
+        return by_seed.tolist()
 
     def confusion(self, key: Key) -> NDArray[np.float64]:
         """(K, K) counts of [truth, predicted], summed over folds, the mean over seeds."""
@@ -249,7 +263,7 @@ def load(
         split=split,
         metrics=read_table(metrics),
         summary=means,
-        class_metrics=read_table(class_metrics),
+        class_metrics=read_table(class_metrics, ("model", "classifier", "part", "class")),
         thresholds=read_table(thresholds),
         predictions=collected,
         notes=list(dict.fromkeys([*split.notes, *notes])),

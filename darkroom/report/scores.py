@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from darkroom.evaluate.ranking import Key
+from darkroom.evaluate.ranking import CHOSEN, Key
 from darkroom.names import HEAD
 from darkroom.report import drawing
 from darkroom.report.results import Results, classifier_name, heading
@@ -23,6 +23,7 @@ METRICS = {
     "f1_macro": "macro F1",
     "roc_auc": "ROC AUC",
     "log_loss": "log loss",
+    "brier": "Brier score",
 }
 MOST = 40  # models and classifiers that are drawn; the table has all
 
@@ -32,6 +33,7 @@ def section(results: Results) -> dict[str, Any]:
     return {
         "metrics": METRICS,
         "rows": [_row(results, key) for key in results.ranking],
+        "by_fold": [_row(results, CHOSEN)] if results.by_fold else [],
         "matrix": matrix(results),
         "most": MOST,
     }
@@ -52,9 +54,10 @@ def _row(results: Results, key: Key) -> dict[str, Any]:
             }
         )
     judged = results.score(key, "validation")
+    model, classifier = ("the best of each fold", "") if key == CHOSEN else key
     return {
-        "model": key[0],
-        "classifier": key[1],
+        "model": model,
+        "classifier": classifier,
         "runs": int(score["runs"]),
         "cells": cells,
         "validation": math.nan if judged is None else float(judged["balanced_accuracy"]),

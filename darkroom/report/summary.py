@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from darkroom.evaluate.ranking import CHOSEN
 from darkroom.machine.units import plural
 from darkroom.names import HEAD
 from darkroom.report.results import Results, heading
@@ -25,18 +26,22 @@ def section(results: Results) -> dict[str, Any]:
             {"name": model, "times": plural(len(own), "seed", "seeds")}
             for model, own in seeds.items()
         ],
-        "classifiers": [c for c in dict.fromkeys(results.summary["classifier"]) if c != HEAD],
+        "classifiers": [
+            c for c in dict.fromkeys(results.summary["classifier"]) if c not in (HEAD, CHOSEN[1])
+        ],
         "layout": results.layout,
         "warnings": results.warnings,
         "given": _given(results),
         "best": None,
         "baseline": results.baseline,
     }
-    if results.choice is not None:
-        score = results.score(results.choice.key, results.part)
-        if score is not None:
-            key, by = results.choice.key, results.choice.by
-            out["best"] = {"name": heading(key), "by": by, "score": score}
+    score = results.headline
+    if results.choice is not None and score is not None:
+        key, by = results.choice.key, results.choice.by
+        by = "fold" if results.by_fold else by
+        grouped = bool(results.manifest["group"].notna().any())
+        groups = int(score["groups"]) if grouped else None
+        out["best"] = {"name": heading(key), "by": by, "score": score, "groups": groups}
     return out
 
 

@@ -84,7 +84,7 @@ def try_classifier(
         now.seconds += time.monotonic() - start
         stored = probabilities.astype(np.float32)  # predictions are stored and scored as float32
         scores, _ = metrics.scores(truth, stored.argmax(axis=1), stored)
-        return float(scores[tune["objective"]][0])
+        return scores[tune["objective"]]
 
     trials.attempt(
         output,

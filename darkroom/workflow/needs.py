@@ -344,14 +344,14 @@ def _runs(job: Job) -> int:
 
 
 def evaluate(job: Job) -> Need:
-    """The predictions of all runs, resampled for intervals."""
+    """The predictions of all runs; of each run's rows a few numbers are kept."""
     data = job.data
     one = data.evaluated * (data.classes * 8 + 100) / MB
     runs = _runs(job)
-    resampled = job.settings.evaluate.bootstrap * data.evaluated * data.classes * 2e-9
+    ranked = data.evaluated * (data.classes * 1e-6 + 4e-6)
     return Need(
-        CLASSIC_MB + data.files * 1e-3 + 2 * runs * one,
-        CLASSIC_START + runs * (0.05 + resampled),
+        CLASSIC_MB + data.files * 1e-3 + 4 * one + runs * data.evaluated * 250 / MB,
+        CLASSIC_START + runs * (0.1 + ranked),
         one * runs,
     )
 

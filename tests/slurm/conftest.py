@@ -40,7 +40,6 @@ SMALL: dict[str, Any] = {
                            "shards": 2}},
     "models": {"cnn": {"seeds": [0, 1], "epochs": 6}},
     "classifiers": {"forest": {"kind": "random_forest", "settings": {"n_estimators": 9}}},
-    "evaluate": {"bootstrap": 20},
 }  # fmt: skip
 PARTS = "results/parts/images/12x12-gray-squash.h5"  # of a data set that no `run` names
 PATIENCE = 300.0

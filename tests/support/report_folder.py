@@ -23,6 +23,7 @@ METRICS = (
     "f1_weighted",
     "roc_auc",
     "log_loss",
+    "brier",
 )
 
 
@@ -311,7 +312,11 @@ class Folder:
                             own = frame["part"] == part
                             if own.any():
                                 scored = self.score(truth[own], said[own])
-                                runs.append(head | {"part": part, "n": int(own.sum())} | scored)
+                                runs.append(
+                                    head
+                                    | {"part": part, "n": int(own.sum()), "groups": int(own.sum())}
+                                    | scored
+                                )
                                 by_class += self.each_class(
                                     head | {"part": part}, truth[own], said[own]
                                 )
@@ -322,7 +327,7 @@ class Folder:
         lines = []
         for key, own in metrics.groupby(["model", "classifier", "part"], sort=False):
             line: dict[str, Any] = dict(zip(("model", "classifier", "part"), key, strict=True))
-            line["runs"] = len(own)
+            line |= {"runs": len(own), "images": own["n"].sum(), "groups": own["n"].sum()}
             for m in METRICS:
                 line[m] = own[m].mean()
                 line[f"{m}_sd"] = own[m].std() if len(own) > 1 else np.nan
@@ -331,12 +336,19 @@ class Folder:
                     own[f"{m}_high"].mean(),
                 )
             lines.append(line)
+        if plan.folds > 1 and len({(line["model"], line["classifier"]) for line in lines}) > 1:
+            lines += [line | {"model": "*", "classifier": "*"} for line in lines[:2]]
         pd.DataFrame(lines).to_parquet(self.path("summary.parquet"), index=False)
-        pd.DataFrame(by_class).to_parquet(self.path("class_metrics.parquet"), index=False)
+        names = ["model", "classifier", "part", "class"]
+        classes = pd.DataFrame(by_class).drop(columns=["seed", "fold", "feature_set"])
+        classes.groupby(names, sort=False).mean().reset_index().to_parquet(
+            self.path("class_metrics.parquet"), index=False
+        )
         rates = [
-            f"{p}_{r}"
+            f"{p}_{r}{end}"
             for p in ("validation", "test")
             for r in ("sensitivity", "specificity", "precision")
+            for end in ("", "_low", "_high")
         ]
         columns = [*head, "positive", "threshold", "how", *rates]
         told = metrics[metrics["part"] == "test"] if k == 2 else metrics[:0]

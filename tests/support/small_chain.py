@@ -35,7 +35,6 @@ CONFIG: dict[str, Any] = {
                  "hog": {"kind": "hog"}},
     "classifiers": {"svm": {"kind": "svm"},
                     "forest": {"kind": "random_forest", "settings": {"n_estimators": 8}}},
-    "evaluate": {"bootstrap": 0},
 }  # fmt: skip
 
 

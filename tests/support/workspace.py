@@ -32,7 +32,6 @@ TINY: dict[str, Any] = {
     "features": {"pixels": {"kind": "pixels", "view": {"size": 8}}},
     "classifiers": {"svm": {"kind": "svm"},
                     "random_forest": {"kind": "random_forest", "settings": {"n_estimators": 9}}},
-    "evaluate": {"bootstrap": 20},
 }  # fmt: skip
 
 

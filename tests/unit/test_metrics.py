@@ -39,58 +39,54 @@ def test_every_point_agrees_with_scikit_learn(n: int, k: int, step: float) -> No
         "f1_weighted": sk.f1_score(truth, called, average="weighted"),
         "roc_auc": sk.roc_auc_score(truth, p[:, 1] if k == 2 else p, multi_class="ovr"),
         "log_loss": sk.log_loss(truth, p),
+        "brier": ((p - np.eye(k)[truth]) ** 2).sum(axis=1).mean(),
     }
     for name, value in expected.items():
-        assert overall[name].shape == (1,)
-        assert overall[name][0] == pytest.approx(value, rel=1e-6), name
+        assert overall[name] == pytest.approx(value, rel=1e-6), name
     each = sk.precision_recall_fscore_support(truth, called)
     for name, values in zip(("precision", "recall", "f1"), each[:3], strict=True):
-        assert by_class[name][:, 0] == pytest.approx(values), name
+        assert by_class[name] == pytest.approx(values), name
     areas = [sk.roc_auc_score(truth == c, p[:, c]) for c in range(k)]
-    assert by_class["roc_auc"][:, 0] == pytest.approx(areas)
+    assert by_class["roc_auc"] == pytest.approx(areas)
     assert (metrics.confusion(truth, called, k) == sk.confusion_matrix(truth, called)).all()
-
-
-def test_weights_are_repeats_of_whole_groups() -> None:
-    truth, called, p = fake(300, 3, step=0.5)
-    group = np.random.default_rng(1).integers(0, 40, 300)
-    weights = np.random.default_rng(2).integers(0, 4, (40, 5)).astype(np.float32)
-    overall, by_class = metrics.scores(truth, called, p, weights, group)
-    for b in range(5):
-        rows = np.repeat(np.arange(300), weights[group, b].astype(int))
-        alone, alone_by_class = metrics.scores(truth[rows], called[rows], p[rows])
-        for m in metrics.OVERALL:
-            assert overall[m][b] == pytest.approx(alone[m][0], rel=1e-5), m
-        for m in metrics.BY_CLASS:
-            assert by_class[m][:, b] == pytest.approx(alone_by_class[m][:, 0], rel=1e-5), m
 
 
 def test_a_class_without_rows_is_undefined_and_crashes_nothing() -> None:
     truth, called, p = fake(200, 4)
     here = truth != 3
     overall, by_class = metrics.scores(truth[here], called[here], p[here])
-    assert np.isnan(by_class["recall"][3, 0]) and np.isnan(by_class["roc_auc"][3, 0])
-    assert np.isnan(by_class["f1"][3, 0])
-    assert by_class["precision"][3, 0] == 0  # it was predicted, always wrongly
-    assert overall["balanced_accuracy"][0] == pytest.approx(by_class["recall"][:3, 0].mean())
-    assert overall["precision_macro"][0] == pytest.approx(by_class["precision"][:3, 0].mean())
-    assert overall["roc_auc"][0] == pytest.approx(by_class["roc_auc"][:3, 0].mean())
+    assert np.isnan(by_class["recall"][3]) and np.isnan(by_class["roc_auc"][3])
+    assert np.isnan(by_class["f1"][3])
+    assert by_class["precision"][3] == 0  # it was predicted, always wrongly
+    assert overall["balanced_accuracy"] == pytest.approx(by_class["recall"][:3].mean())
+    assert overall["precision_macro"] == pytest.approx(by_class["precision"][:3].mean())
+    assert overall["roc_auc"] == pytest.approx(by_class["roc_auc"][:3].mean())
 
 
-def test_one_class_alone_has_no_roc() -> None:
+def test_of_one_class_alone_nothing_is_told_apart() -> None:
     p = np.array([[0.7, 0.3], [0.2, 0.8]], dtype=np.float32)
-    overall, _ = metrics.scores([0, 0], [0, 1], p)
-    assert overall["accuracy"][0] == 0.5 and np.isnan(overall["roc_auc"][0])
+    overall, by_class = metrics.scores([0, 0], [0, 1], p)
+    assert overall["accuracy"] == by_class["recall"][0] == 0.5
+    for name in ("balanced_accuracy", "f1_macro", "f1_weighted", "precision_macro", "roc_auc"):
+        assert np.isnan(overall[name]), name
+
+
+def test_probabilities_that_float32_rounds_to_one_still_order() -> None:
+    rest = np.float32([1e-9, 1e-12, 1e-10, 1e-14])
+    p = np.stack([rest, 1 - rest], axis=1)
+    assert (p[:, 1] == 1).all()
+    overall, _ = metrics.scores([0, 1, 0, 1], [1, 1, 1, 1], p)
+    assert overall["roc_auc"] == 1
 
 
 def test_a_class_never_predicted_has_precision_zero() -> None:
     p = np.array([[0.7, 0.3], [0.8, 0.2]], dtype=np.float32)
     overall, by_class = metrics.scores([0, 1], [0, 0], p)
-    assert by_class["precision"][:, 0].tolist() == [0.5, 0]
-    assert overall["f1_macro"][0] == pytest.approx(1 / 3)
+    assert by_class["precision"].tolist() == [0.5, 0]
+    assert overall["f1_macro"] == pytest.approx(1 / 3)
 
 
 def test_log_loss_of_certain_mistakes_is_finite() -> None:
     p = np.array([[1, 0], [1, 0]], dtype=np.float32)
     overall, _ = metrics.scores([0, 1], [0, 0], p)
-    assert overall["log_loss"][0] == pytest.approx(-np.log(metrics.EPSILON) / 2)
+    assert overall["log_loss"] == pytest.approx(-np.log(metrics.EPSILON) / 2)

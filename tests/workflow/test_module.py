@@ -43,7 +43,6 @@ MINE = {
     "datasets": {"pictures": {"view": {"size": 12}}},
     "models": {"tiny": {"layers": [{"conv": 4}, "flatten"], "epochs": 1}},
     "classifiers": {"knn": {"kind": "knn"}},
-    "evaluate": {"bootstrap": 10},
 }
 
 

@@ -78,7 +78,6 @@ def small(name: str, published: Published) -> dict[str, Any]:
     said = preset(name)
     overlay: dict[str, Any] = {
         "mirror": str(published.folder),
-        "evaluate": {"bootstrap": 20},
         "datasets": {},
         "models": {},
         "features": {},

@@ -93,7 +93,9 @@ def test_a_removed_setting_is_told_with_what_to_write(pattern: str, tmp_path: Pa
     file = tmp_path / "mine.yaml"
     file.write_text("# mine\n" + yaml.safe_dump(config, sort_keys=False))
     said = mistake(config, [str(file)])
-    line = file.read_text().splitlines().index(f"{'  ' * path.count('.')}{rest[-1]}: 1") + 1
+    line = (
+        file.read_text().splitlines().index(f"{'  ' * path.count('.')}{path.split('.')[-1]}: 1") + 1
+    )
     assert said == f"{file}:{line}: {path}: {REMOVED[pattern]}"
 
 

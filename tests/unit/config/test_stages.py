@@ -45,7 +45,6 @@ def test_a_stage_reads_its_own_settings_and_no_other() -> None:
         ("datasets.pets.notice", "No toys.", {"evaluate_dataset"}),
         ("datasets.pets.sha256", "0" * 64, {"download_source"}),
         ("classifiers.svm.settings", {"C": 3}, {"fit_classifier"}),
-        ("evaluate.bootstrap", 10, {"evaluate_dataset"}),
         ("report.samples", 2, set()),
         ("threads", 2, set()),
     ]:

@@ -1,75 +1,130 @@
+"""Bounds of scores; how often they hold the truth is measured in benchmarks/coverage.py."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from darkroom import metrics
 from darkroom.evaluate import intervals
+from darkroom.evaluate.run_rows import RunRows
+from darkroom.evaluate.scores import Scores, pooled
 from tests.unit.test_metrics import fake
 
 
-def test_a_resample_draws_as_many_groups_as_there_are() -> None:
-    (weights,) = intervals.Resamples(50, 400, 3)
-    assert weights.shape == (50, 400) and weights.dtype == np.float32
-    assert (weights.sum(axis=0) == 50).all()
-    assert weights.var() == pytest.approx(1 - 1 / 50, rel=0.05)  # multinomial
+def alone(truth: np.ndarray, predicted: np.ndarray, p: np.ndarray) -> Scores:
+    return pooled([RunRows.of(truth, predicted, p, np.arange(len(truth)))])
 
 
-def test_pieces_are_the_whole() -> None:
-    whole = np.concatenate(list(intervals.Resamples(30, 100, 3)), axis=1)
-    pieces = intervals.Resamples(30, 100, 3, megabytes=30 * 4 * 7 / 1e6)
-    parts = list(pieces)
-    assert max(part.shape[1] for part in parts) <= 7
-    assert (np.concatenate(parts, axis=1) == whole).all()
-    assert (np.concatenate(list(pieces), axis=1) == whole).all()
-    assert not (np.concatenate(list(intervals.Resamples(30, 100, 4)), axis=1) == whole).all()
+def of_hits(right: int, wrong: int, group: np.ndarray | None = None) -> tuple[float, float]:
+    """Bounds of the accuracy of so many rows of one class, of two."""
+    truth = np.zeros(right + wrong, np.int64)
+    predicted = np.r_[truth[:right], truth[:wrong] + 1]
+    p = np.full((len(truth), 2), 0.5, np.float32)
+    group = np.arange(len(truth)) if group is None else group
+    return pooled([RunRows.of(truth, predicted, p, group)]).ends["accuracy"]
 
 
-def test_interval() -> None:
-    samples = np.stack([np.arange(1001.0), np.full(1001, np.nan)])
-    samples[0, :100] = np.nan
-    low, high = intervals.interval(samples)
-    assert (low[0], high[0]) == pytest.approx((100 + 22.5, 1000 - 22.5))
-    assert np.isnan([low[1], high[1]]).all()
-    assert np.isnan(intervals.interval(np.zeros((2, 0)))).all()
+def test_a_rate_has_the_bounds_of_wilson() -> None:
+    for right, wrong in ((15, 5), (20, 0), (1, 19)):
+        expected = stats.binomtest(right, right + wrong).proportion_ci(method="wilson")
+        assert of_hits(right, wrong) == pytest.approx(tuple(expected), abs=1e-9)
 
 
-@pytest.mark.parametrize("size", [1, 10])
-def test_interval_covers_the_truth_and_groups_widen_it(size: int) -> None:
-    """Accuracy 0.8 on 80 groups of `size` rows, all right or all wrong together."""
-    rng = np.random.default_rng(0)
-    groups, runs = 80, 300
-    (weights,) = intervals.Resamples(groups, 300, 0)
-    group = np.repeat(np.arange(groups), size)
-    p = np.full((len(group), 2), 0.5, dtype=np.float32)
-    covered, width = 0, 0.0
-    for _ in range(runs):
-        truth = rng.integers(0, 2, groups)
-        called = np.where(rng.random(groups) < 0.8, truth, 1 - truth)
-        overall, _ = metrics.scores(truth[group], called[group], p, weights, group)
-        low, high = intervals.interval(overall["accuracy"])
-        covered += bool(low <= 0.8 <= high)
-        width += float(high - low) / runs
-    assert 0.90 <= covered / runs <= 0.98
-    assert width == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / groups), rel=0.1)
+def test_one_more_right_answer_never_lowers_the_bounds() -> None:
+    ends = np.array([of_hits(right, 20 - right) for right in range(21)])
+    assert (np.diff(ends, axis=0) > 0).all(axis=1)[1:-1].all()
 
 
-def test_auc_interval_agrees_with_its_known_deviation() -> None:
-    """Hanley & McNeil (1982), eq. 2, for exponential scores."""
-    truth, called, p = fake(400, 2, skill=0.8)
-    (weights,) = intervals.Resamples(400, 500, 0)
-    overall, _ = metrics.scores(truth, called, p, weights)
-    a = metrics.scores(truth, called, p)[0]["roc_auc"][0]
-    q1, q2, n = a / (2 - a), 2 * a**2 / (1 + a), 200
-    expected = np.sqrt((a * (1 - a) + (n - 1) * (q1 - a**2) + (n - 1) * (q2 - a**2)) / n**2)
-    assert overall["roc_auc"].std() == pytest.approx(expected, rel=0.15)
+def test_rows_of_a_group_count_as_one_where_they_go_together() -> None:
+    """Ten groups of ten rows, all right or all wrong: no more is known than of ten rows."""
+    group = np.repeat(np.arange(10), 10)
+    low, high = of_hits(80, 20, group)
+    one_each = of_hits(8, 2)
+    assert high - low > one_each[1] - one_each[0]
+    shuffled = of_hits(80, 20, np.random.default_rng(0).permutation(group))
+    assert shuffled[1] - shuffled[0] < 0.7 * (high - low)
 
 
-def test_a_perfect_score_keeps_an_interval() -> None:
-    one, zero, nan = np.array(1.0), np.array(0.0), np.array(np.nan)
-    low, high = intervals.exact_at_the_ends(one, one, one, 100)
-    assert (low, high) == (pytest.approx(0.025 ** (1 / 100)), 1)
-    low, high = intervals.exact_at_the_ends(zero, zero, zero, 100)
-    assert (low, high) == (0, pytest.approx(1 - 0.025 ** (1 / 100)))
-    assert [float(b) for b in intervals.exact_at_the_ends(np.array(0.5), zero, one, 9)] == [0, 1]
-    assert np.isnan(intervals.exact_at_the_ends(one, nan, nan, 9)).all()
+def test_groups_that_are_too_few_or_nearly_one_have_no_bounds() -> None:
+    assert np.isnan(of_hits(30, 10, np.repeat(np.arange(4), 10))).all()
+    assert np.isnan(of_hits(90, 10, np.r_[np.zeros(91, np.int64), np.arange(1, 10)])).all()
+
+
+def test_a_rare_class_makes_balanced_accuracy_uncertain() -> None:
+    truth = np.repeat([0, 1], [195, 5])
+    predicted = truth.copy()
+    predicted[[0, 1, 198, 199]] ^= 1
+    p = np.full((200, 2), 0.5, np.float32)
+    found = alone(truth, predicted, p)
+    low, high = found.ends["balanced_accuracy"]
+    rare = stats.binomtest(3, 5).proportion_ci(method="wilson")
+    assert high - low == pytest.approx((rare.high - rare.low) / 2, rel=0.05)
+    assert found.ends["accuracy"][1] - found.ends["accuracy"][0] < 0.07
+
+
+def test_an_area_of_one_has_a_lower_bound() -> None:
+    p = np.linspace(0.01, 0.99, 50).astype(np.float32)
+    truth = np.repeat([0, 1], 25)
+    low, high = alone(truth, truth, np.stack([1 - p, p], axis=1)).ends["roc_auc"]
+    assert high == 1 and 0.85 < low < 0.96
+
+
+def test_the_variance_of_an_area_is_that_of_delong() -> None:
+    """Of many rows the bounds are those of the normal distribution."""
+    truth, called, p = fake(3000, 2, skill=0.8)
+    a = p[truth == 1, 1][:, None] > p[truth == 0, 1][None]
+    variance = a.mean(axis=1).var(ddof=1) / 1500 + a.mean(axis=0).var(ddof=1) / 1500
+    low, high = alone(truth, called, p).ends["roc_auc"]
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.02)
+
+
+def test_random_starts_that_differ_widen_the_bounds() -> None:
+    truth = np.arange(4000) % 2
+    p, rows = np.full((4000, 2), 0.5, np.float32), np.arange(4000)
+
+    def runs(shares: tuple[float, ...]) -> tuple[float, float]:
+        tested = []
+        for share in shares:
+            wrong = rows % 1000 >= 1000 * share
+            tested.append(RunRows.of(truth, truth ^ wrong, p, rows))
+        return pooled(tested, range(len(shares))).ends["accuracy"]
+
+    alike, apart = runs((0.9, 0.9, 0.9)), runs((0.85, 0.9, 0.95))
+    assert alike == pytest.approx(runs((0.9,)), abs=1e-3)
+    # three starts: two degrees of freedom, Student's 4.30 in place of 1.96
+    assert apart[1] - apart[0] == pytest.approx(2 * 4.30 * 0.05 / np.sqrt(3), rel=0.15)
+
+
+def test_folds_that_differ_widen_the_bounds() -> None:
+    truth, p = np.zeros(400, np.int64), np.full((400, 2), 0.5, np.float32)
+
+    def folds(shares: tuple[float, ...]) -> tuple[float, float]:
+        tested = [
+            RunRows.of(
+                truth, (np.arange(400) >= 400 * s).astype(np.int64), p, 400 * i + np.arange(400)
+            )
+            for i, s in enumerate(shares)
+        ]
+        return pooled(tested, [0] * 5, range(5)).ends["accuracy"]
+
+    alike, apart = folds((0.8,) * 5), folds((0.6, 0.7, 0.8, 0.9, 1.0))
+    expected = stats.binomtest(1600, 2000).proportion_ci(method="wilson")
+    assert alike == pytest.approx(tuple(expected), abs=1e-3)
+    assert apart[1] - apart[0] > 4 * (alike[1] - alike[0])
+
+
+def test_a_loss_of_few_rows_has_no_bounds() -> None:
+    truth, called, p = fake(90, 3)
+    assert np.isnan(alone(truth, called, p).ends["log_loss"]).all()
+    truth, called, p = fake(900, 3)
+    found = alone(truth, called, p)
+    low, high = found.ends["log_loss"]
+    loss = -np.log(p[np.arange(900), truth])
+    assert high - low == pytest.approx(2 * 1.96 * loss.std() / 30, rel=0.05)
+    assert low < found.value["log_loss"] < high
+
+
+def test_bounds_with_no_other_variance_stay() -> None:
+    bounds = intervals.rate(np.array([0.9]), np.array([50.0]), np.array([np.inf]))
+    assert intervals.widened(np.array([0.9]), bounds, [])[0] == pytest.approx(bounds.low)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -31,7 +32,7 @@ def facts(**changes: Any) -> Facts:
         "counts": counts,
         "choice": Choice(KEYS[0], KEYS, "validation"),
         "names": {KEYS[0]: "svm on cnn", KEYS[1]: "cnn (network)"},
-        "versus": Difference(0.02, 0.01, 0.03, 5000, 100),
+        "versus": Difference(0.02, 0.01, 0.03, 0.001, 5000, 100, True),
         "better": None,
         "seeds": 3,
         "networks": True,
@@ -42,7 +43,10 @@ def facts(**changes: Any) -> Facts:
         "near": 0,
         "near_rest": None,
         "grouped": True,
+        "groups": 900,
+        "groupless": 0,
         "folds": 1,
+        "by_fold": False,
     }
     return Facts(**(plain | changes))
 
@@ -70,14 +74,27 @@ def test_a_clean_result_has_one_thing_to_keep_in_mind() -> None:
         ({"near": 1}, "Look-alikes across the split", "1 test image looks"),
         ({"copies": Copies(pd.DataFrame(), 0, 4)}, "Copies across the split", "4 test images are"),
         ({"copies": Copies(pd.DataFrame(), 1, 0)}, "Contradicting labels", "1 file has"),
+        ({"groupless": 12, "unusable": 20}, "Images without a group", "12 of 6,180 usable images"),
+        ({"groups": 30}, "Few groups", "of 30 groups"),
+        (
+            {"groups": 3, "low": math.nan},
+            "No interval",
+            "of 3 groups, or nearly all of fewer. Fewer",
+        ),
+        ({"by_fold": True}, "Chosen within each fold", "its own validation images chose"),
+        (
+            {"versus": Difference(0.2, 0.1, 0.3, 0.0, 900, 300, False)},
+            "Not distinguishable",
+            "one random start each does not tell more",
+        ),
         ({"better": ("knn", 0.99)}, "Another scores higher on the test", "knn reaches 0.990"),
         (
-            {"versus": Difference(0.001, -0.01, 0.012, 9, 3)},
+            {"versus": Difference(0.001, -0.01, 0.012, 0.8, 9, 3, True)},
             "Not distinguishable",
-            "cnn (network): on the same images their accuracy differs by +0.001 (−0.010 to +0.012)",
+            "cnn (network): on the same images their balanced accuracy differs by +0.001 (−0.010 to +0.012)",
         ),
         (
-            {"versus": Difference(0, 0, 0, 9, 0)},
+            {"versus": Difference(0, 0, 0, 1.0, 9, 0, True)},
             "Not distinguishable",
             "the very same images",
         ),
