@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
@@ -18,6 +19,7 @@ from darkroom.names import HEAD, run_name
 from darkroom.train import batches, keras_backend
 from darkroom.train.backbones import EMBEDDING
 from darkroom.train.foreign import load_network
+from darkroom.train.model_file import read_facts
 from darkroom.train.network import by_class
 
 log = logging.getLogger(__name__)
@@ -145,9 +147,19 @@ def extract_features(
         dataset=cfg["dataset"],
         run=Run(cfg["model"], cfg["seed"], cfg["fold"], name, HEAD),
         classes=fold.classes,
+        notes=_calibration(model_path),
         seconds={"predict": time.perf_counter() - start},
     )
     log.info("%d × %d features of layer %s", len(rows), width, layer)
+
+
+def _calibration(model_path: str) -> list[str]:
+    """How a network came to be as sure as it is."""
+    if "temperature" not in read_facts(Path(model_path)):
+        return ["no validation rows: nothing shows how sure it may be, and it is often too sure"]
+    return [
+        "probabilities at a temperature learned from the validation rows, which chose its epoch too"
+    ]
 
 
 def head_alone(network: Any, output: Any) -> Any:

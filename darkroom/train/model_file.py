@@ -29,6 +29,8 @@ class Facts(TypedDict):
     classes : K names, in the order of the output.
     view, decode : how an image becomes the input.
     epoch : whose weights these are.
+    temperature : that its last layer's weights are divided by, learned from the validation rows;
+        not there where these are none.
     """
 
     dataset: str
@@ -39,6 +41,7 @@ class Facts(TypedDict):
     view: View
     decode: Policy
     epoch: NotRequired[int]
+    temperature: NotRequired[float]
 
 
 def write_model(network: Any, path: str, facts: Facts) -> None:

@@ -30,6 +30,7 @@ from darkroom.train.loop import Task
 from darkroom.train.model_file import Facts
 from darkroom.train.network import build_network, head_of, mirrored
 from darkroom.train.precision import set_precision
+from darkroom.train.steps_keras import LOSS
 
 if TYPE_CHECKING:
     from darkroom.train.layers import Layer
@@ -209,11 +210,13 @@ def compile_network(network: Any, settings: Model) -> None:
 
     binary = network.output_shape[-1] == 1
     loss = keras.losses.BinaryCrossentropy if binary else keras.losses.CategoricalCrossentropy
+    plain = keras.metrics.BinaryCrossentropy if binary else keras.metrics.CategoricalCrossentropy
     accuracy = keras.metrics.BinaryAccuracy if binary else keras.metrics.CategoricalAccuracy
     network.compile(
         optimizer=optimizer.make(settings["optimizer"]),
         loss=loss(label_smoothing=settings["label_smoothing"]),
-        metrics=[accuracy(name="accuracy")],
+        # without label smoothing, which must not judge itself: epochs are judged by this one
+        metrics=[accuracy(name="accuracy"), plain(name=LOSS)],
     )
     kernels.install(network)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from darkroom.train.devices import Devices
-from darkroom.train.steps_keras import Stack, make_variables
+from darkroom.train.steps_keras import Stack, judged, make_variables
 
 
 class JaxSteps:
@@ -96,7 +96,7 @@ class JaxSteps:
         self.network.reset_metrics()
         trainable, rest, _, metrics = self._state()
         found, _ = self._test((trainable, rest, metrics), self._cut((images, targets, None), 0))
-        return float(found["loss"]), float(found["accuracy"])
+        return judged(found)
 
     def _cut(self, parts: Sequence[np.ndarray | None], axis: int) -> Any:
         """Each array laid over the devices by its batch, or whole on each."""

@@ -7,10 +7,12 @@ that could be measured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+
+LOSS = "cross_entropy"  # the metric that judges
 
 # (K, B, …) pixels, or (K, B) places of rows on the device; (K, B, C) targets; (K, B) weights or None
 Stack = tuple[np.ndarray, np.ndarray, np.ndarray | None]
@@ -43,7 +45,7 @@ class Steps(Protocol):
         """
 
     def test(self, images: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
-        """Loss and accuracy of a batch, without class weights."""
+        """Loss and accuracy of a batch, without class weights or label smoothing."""
 
 
 class KerasSteps:
@@ -75,7 +77,12 @@ class KerasSteps:
     def test(self, images: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
         """As `Steps.test`."""
         found = self.network.test_on_batch(images, targets, return_dict=True)
-        return float(found["loss"]), float(found["accuracy"])
+        return judged(found)
+
+
+def judged(found: Mapping[str, Any]) -> tuple[float, float]:
+    """Loss without label smoothing, and accuracy, of what a test step gives."""
+    return float(found[LOSS]), float(found["accuracy"])
 
 
 def make_variables(network: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.train.devices import Devices
-from darkroom.train.steps_keras import Stack, make_variables
+from darkroom.train.steps_keras import Stack, judged, make_variables
 
 
 class TensorFlowSteps:
@@ -82,7 +82,7 @@ class TensorFlowSteps:
         """As `Steps.test`."""
         self.network.reset_metrics()
         self._test(self._cut((images, targets, None), 0))
-        return self._results()
+        return judged(self.network.get_metrics_result())
 
     @contextlib.contextmanager
     def _compiling(self) -> Iterator[None]:

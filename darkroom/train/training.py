@@ -11,11 +11,11 @@ from typing import Any
 from darkroom import overrides
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.split.splits import Balance
-from darkroom.train import loop
+from darkroom.train import loop, sureness
 from darkroom.train.backbones import Backbone
 from darkroom.train.checkpoint import Row
 from darkroom.train.loop import Task
-from darkroom.train.model_file import write_model
+from darkroom.train.model_file import Facts, write_model
 from darkroom.train.prepare import prepare
 from darkroom.train.settings import Model
 
@@ -130,7 +130,15 @@ def _train(task: Task, model_path: str, history_path: str, resume: str) -> None:
         table.writeheader()
         for row in state.history:
             table.writerow(_as_text(row) | {"kept": int(row["epoch"] == kept)})
-    write_model(task.whole(task.network), model_path, {**task.facts, "epoch": kept})
+    whole = task.whole(task.network)
+    batch, mirror = task.settings["batch"], task.settings["test_time"] == "mirror"
+    heat = sureness.of_rows(task.network, task.validation, batch, mirror)
+    facts: Facts = {**task.facts, "epoch": kept}
+    if heat is not None:
+        sureness.scale(whole, heat)
+        facts["temperature"] = heat
+        log.info("temperature %.3f, by %d validation images", heat, len(task.validation))
+    write_model(whole, model_path, facts)
     shutil.rmtree(resume, ignore_errors=True)
 
 

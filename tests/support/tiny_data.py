@@ -139,7 +139,7 @@ def _images(path: str, pixels: np.ndarray, row: Any, variant: Any, label: np.nda
         variant,
         label,
         labels=CLASSES,
-        view={},
+        view={"size": 8},
         dataset="tiny",
         variants=["original", "negative"],
     ) as draft:

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from darkroom import temperature
 from darkroom.errors import UserError
 from darkroom.train import keras_backend, loop, model_file, steps, training
 from darkroom.train.devices import Devices
 from darkroom.train.feed import class_weights
+from darkroom.train.network import by_class
 from darkroom.train.steps_keras import KerasSteps
 from tests.support import tiny_data
 from tests.support.stopped import at_most, stopped_after
@@ -106,6 +108,29 @@ def test_the_saved_network_normalises_by_the_training_rows(tmp_path: Path) -> No
     expected = (pixels - train.mean(axis=(0, 1, 2))) / train.std(axis=(0, 1, 2))
     assert np.allclose(got, expected, atol=1e-4)
     assert np.asarray(network.predict_on_batch(np.asarray(pixels))).shape == (90, 3)
+
+
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+def test_label_smoothing_does_not_judge_itself_and_the_file_is_as_sure_as_right(
+    tmp_path: Path, head: str
+) -> None:
+    names = tiny_data.CLASSES[: 3 if head == "softmax" else 2]
+    run = Run(tmp_path, variants=False, names=names)
+    run(epochs=8, batch=16, label_smoothing=0.4, keep="best", head=head)
+    from darkroom.images import store
+
+    file = store.open_images(run.images)
+    validation = np.flatnonzero(np.arange(len(file.row)) % 5 == 3)
+    network = keras.models.load_model(run.model, safe_mode=True)
+    p = by_class(np.asarray(network.predict_on_batch(np.asarray(file.images)[validation])))
+    truth = file.label[validation]
+    heat = model_file.read_facts(run.model)["temperature"]
+    assert heat < 0.9  # smoothed labels made it unsure
+    kept = next(row for row in run.history() if row["kept"] == "1")
+    before = temperature.applied(np.log(p.astype(float)), 1 / heat)
+    loss = -np.log(before[np.arange(len(truth)), truth]).mean()
+    assert float(kept["val_loss"]) == pytest.approx(loss, rel=1e-3)  # plain cross-entropy
+    assert -np.log(p[np.arange(len(truth)), truth]).mean() < loss
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path: Path) -> None:
@@ -357,13 +382,16 @@ def test_the_loss_is_the_smoothed_and_weighted_cross_entropy(tmp_path: Path) -> 
 
     pixels = np.asarray(store.open_images(run.images).images)
     p = np.asarray(keras.models.load_model(run.model).predict_on_batch(pixels)).astype(float)
+    heat = model_file.read_facts(run.model)["temperature"]
+    p = temperature.applied(np.log(p), 1 / heat)  # as it was trained
     truth, part = np.sort(np.arange(90) % 3), np.arange(90) % 5
     smooth = np.eye(3)[truth] * 0.8 + 0.2 / 3
     each = -(smooth * np.log(p)).sum(axis=1)
     (row,) = run.history()
     weighted = (each * np.array([1, 1, 5])[truth])[part < 3].mean()
     assert float(row["loss"]) == pytest.approx(weighted, rel=1e-4)
-    assert float(row["val_loss"]) == pytest.approx(each[part == 3].mean(), rel=1e-4)
+    plain = -np.log(p[np.arange(90), truth])
+    assert float(row["val_loss"]) == pytest.approx(plain[part == 3].mean(), rel=1e-4)
     right = (p.argmax(axis=1) == truth).astype(float)
     assert float(row["val_accuracy"]) == pytest.approx(right[part == 3].mean(), abs=1e-5)
     assert float(row["accuracy"]) == pytest.approx(right[part < 3].mean(), abs=1e-5)
@@ -444,13 +472,16 @@ def test_a_sigmoid_s_loss_is_the_smoothed_and_weighted_binary_cross_entropy(
 
     pixels = np.asarray(store.open_images(run.images).images)
     p = np.asarray(keras.models.load_model(run.model).predict_on_batch(pixels)).astype(float)[:, 0]
+    logit = np.log(p / (1 - p)) * model_file.read_facts(run.model)["temperature"]  # as trained
+    p = 1 / (1 + np.exp(-logit))
     truth, part = np.sort(np.arange(90) % 2), np.arange(90) % 5
     smooth = truth * 0.8 + 0.1
     each = -(smooth * np.log(p) + (1 - smooth) * np.log(1 - p))
     (row,) = run.history()
     weighted = (each * np.array([1, 5])[truth])[part < 3].mean()
     assert float(row["loss"]) == pytest.approx(weighted, rel=1e-4)
-    assert float(row["val_loss"]) == pytest.approx(each[part == 3].mean(), rel=1e-4)
+    plain = -(truth * np.log(p) + (1 - truth) * np.log(1 - p))
+    assert float(row["val_loss"]) == pytest.approx(plain[part == 3].mean(), rel=1e-4)
     right = ((p > 0.5) == truth).astype(float)
     assert float(row["val_accuracy"]) == pytest.approx(right[part == 3].mean(), abs=1e-5)
 
