@@ -35,6 +35,7 @@ from darkroom.decode import damage
 from darkroom.decode.header import DecodeError, read_header
 from darkroom.decode.pixels import Color, pixels_of
 from darkroom.decode.policy import FULL, Policy, conversions, shown_size
+from darkroom.machine.workers import in_turn
 
 THUMBNAIL = 32
 """Side of the grey thumbnail, the input of the perceptual hash, in pixels."""
@@ -105,7 +106,8 @@ def probe(data: bytes, name: str, policy: Policy) -> Probe:
         )  # fmt: skip
         notes = conversions(header, name, policy)
         damage.check(data, header)
-        found = pixels_of(data, header, "gray", policy, size, thorough=True)
+        with in_turn(header.decoded_bytes):
+            found = pixels_of(data, header, "gray", policy, size, thorough=True)
         thumbnail = cv2.resize(found.pixels, size, interpolation=cv2.INTER_AREA)
     except Exception as error:  # whatever a file makes a decoder raise, it ends no run
         return replace(result, trouble=trouble_of(error))
@@ -148,4 +150,5 @@ def decode(
     """
     header = read_header(data)
     conversions(header, "", policy)
-    return pixels_of(data, header, color, policy, target, thorough=False).pixels
+    with in_turn(header.decoded_bytes):
+        return pixels_of(data, header, color, policy, target, thorough=False).pixels

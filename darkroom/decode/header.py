@@ -93,6 +93,11 @@ class Header(NamedTuple):
         channels += self.alpha and self.mode != "gray+alpha"
         return max(3, (channels + self.extra) * -(-self.bit_depth // 8))
 
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of all decoded pixels."""
+        return self.width * self.height * self.pixel_bytes
+
 
 def read_header(data: bytes, name: str = "") -> Header:
     """Read the header of an image file from its content.

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import logging
 import multiprocessing
 import signal
+import tempfile
 import traceback
 import warnings
 from collections import deque
@@ -29,6 +31,12 @@ Work = Callable[[int, int], None]
 
 LIMIT = 300.0
 """Seconds of computing that an image may take in a worker; of waiting for a disk there may be more."""
+
+
+LARGE = 100_000_000
+"""Bytes of pixels from which workers decode in turn."""
+
+_turns: Any = None  # in a worker: the file of its pool that `in_turn` locks
 
 
 def block_size(n: int, item_bytes: int, threads: int) -> int:
@@ -94,6 +102,7 @@ class Pool:
         self.idle: list[Connection] = []
         self.workers: dict[Connection, BaseProcess] = {}
         self.doing: dict[Connection, tuple[int, int]] = {}
+        self.turns = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the pool
         for _ in range(threads):
             self._start()
 
@@ -107,12 +116,15 @@ class Pool:
                 process.terminate()
         for process in self.workers.values():
             process.join()
+        self.turns.close()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe()
         process: BaseProcess = context.Process(
-            target=_serve, args=(self.work, theirs, [ours, *self.workers]), daemon=True
+            target=_serve,
+            args=(self.work, theirs, [ours, *self.workers], self.turns),
+            daemon=True,
         )
         with warnings.catch_warnings():
             # Python 3.12 warns of a fork beside threads: those of the linear algebra
@@ -184,6 +196,28 @@ def next_item() -> None:
         signal.setitimer(signal.ITIMER_PROF, LIMIT)
 
 
+@contextlib.contextmanager
+def in_turn(size: int) -> Iterator[None]:
+    """Let one worker of a pool at a time hold something large, so memory does not grow with them.
+
+    The turn of a worker that dies is free again. Without effect outside a worker.
+
+    Parameters
+    ----------
+    size : bytes; what is smaller than `LARGE` waits for nobody.
+    """
+    if size < LARGE or _turns is None:
+        yield
+        return
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.lockf(_turns, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.lockf(_turns, fcntl.LOCK_UN)
+
+
 def ending(code: int) -> str:
     """How a worker ended, by its exit code: `signal SIGKILL`, `status 3`."""
     if code == -signal.SIGPROF:
@@ -215,11 +249,16 @@ def _keep_freed_memory() -> None:
 
 
 def _serve(
-    work: Callable[[int, int], Any], connection: Connection, others: list[Connection]
+    work: Callable[[int, int], Any],
+    connection: Connection,
+    others: list[Connection],
+    turns: Any = None,
 ) -> None:
     """A worker: one block after another until the parent closes its end, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    global _turns
+    _turns = turns
     for other in others:  # else a dead parent's ends would stay open here
         other.close()
     while True:

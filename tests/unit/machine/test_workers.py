@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -171,3 +172,32 @@ def running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(("size", "most"), [(workers.LARGE, 1), (workers.LARGE - 1, 3)])
+def test_large_things_are_held_in_turn(tmp_path: Path, size: int, most: int) -> None:
+    log = tmp_path / "log"
+    log.touch()
+
+    def work(start: int, stop: int) -> None:
+        with workers.in_turn(size), log.open("a") as file:
+            for step in (1, -1):
+                file.write(f"{step}\n")
+                file.flush()
+                time.sleep(0.2)
+
+    workers.in_blocks(work, 3, block=1, threads=3, what="count")
+    held = np.cumsum([int(line) for line in log.read_text().split()])
+    assert held.max() == most
+
+
+def test_a_worker_that_dies_gives_its_turn_away(tmp_path: Path) -> None:
+    def work(start: int, stop: int) -> int:
+        with workers.in_turn(workers.LARGE):
+            if start == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return start
+
+    with workers.Pool(work, 2, lambda start, how: -start) as pool:
+        found = {start: answer for start, _, answer in pool.each([(i, i + 1) for i in range(6)])}
+    assert found == {i: -1 if i == 1 else i for i in range(6)}
