@@ -12,6 +12,8 @@ ARGS ?=
 JOBS ?= 2
 # A folder, archive or kaggle:owner/name to run by itself: make run DATA=~/photos
 DATA ?=
+# Single settings beside it: make run DATA=~/photos CONFIG='recipe=both budget=good'
+CONFIG ?=
 # Folder that holds cifar10.zip and cats_dogs.zip, for the benchmarks
 BENCH_DATA ?= benchmarks/data
 
@@ -49,7 +51,7 @@ setup: $(VENV)/.run ## the environment alone (.venv)
 
 .PHONY: run
 run: $(VENV)/.run ## the whole chain to results/*/report.html (DATA=folder for your own images, ARGS=… for snakemake)
-	@$(BIN)/snakemake --cores all $(ARGS) $(if $(DATA),--config data='$(DATA)')
+	@$(BIN)/snakemake --cores all $(ARGS) $(if $(DATA)$(CONFIG),--config $(if $(DATA),data='$(DATA)') $(CONFIG))
 
 .PHONY: app
 app: $(VENV)/.run ## a web page that predicts pictures by what was trained (DATA=results/mydata, ARGS=… for serve)

@@ -1,4 +1,4 @@
-"""Darkroom on a terminal: `python -m darkroom predict MODEL IMAGE…`, `serve MODEL`, `doctor`."""
+"""Darkroom on a terminal: `predict MODEL IMAGE…`, `serve MODEL`, `doctor`; as `darkroom` or `python -m darkroom`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from darkroom.errors import UserError
@@ -76,8 +77,15 @@ def _add_doctor(commands: Any) -> None:
 def _doctor(given: argparse.Namespace) -> int:
     import yaml
 
+    from darkroom import ROOT
     from darkroom.workflow.doctor.examine import examine, show
 
+    # An installed package has no rules beside it: the clone is then where one stands.
+    root = ROOT if (ROOT / "Snakefile").is_file() else Path.cwd()
+    if not (root / "Snakefile").is_file():
+        raise UserError(
+            "doctor looks at a clone of Darkroom: run it in the folder of its Snakefile"
+        )
     values = {}
     for word in given.config:
         key, equals, value = word.partition("=")
@@ -89,7 +97,7 @@ def _doctor(given: argparse.Namespace) -> int:
     def write(text: str) -> None:
         print(text, end="", flush=True)
 
-    problems = show(examine(given.configfile, values), write, width)
+    problems = show(examine(given.configfile, values, root=root), write, width)
     word = "problem" if problems == 1 else "problems"
     print(f"{problems or 'no'} {word}")
     return int(problems > 0)

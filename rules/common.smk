@@ -41,6 +41,10 @@ onstart:  # not in dry runs
     run.begin()
 
 
+onsuccess:
+    run.answer()
+
+
 container: settings.container
 
 

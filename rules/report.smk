@@ -64,7 +64,7 @@ rule write_report:
     """One self-contained page, and its figures for Snakemake's own report.
 
     in   the tables, histories, searches, prepared images and variants of a data set
-    out  report.html, figures/
+    out  report.html, figures/; answer.txt, the lines that end a run
     """
     input:
         source="data/{dataset}/source.json",
@@ -88,6 +88,7 @@ rule write_report:
             category="{dataset}",
             labels={"figure": "the page"},
         ),
+        answer="results/{dataset}/answer.txt",
         figures=[
             report(
                 f"results/{{dataset}}/figures/{name}",

@@ -9,6 +9,7 @@ with stage(snakemake):
     write_report(
         **{k: v for k, v in snakemake.input.items() if k != "shards"},
         output=snakemake.output.page,
+        answer=snakemake.output.answer,
         figures=snakemake.output.figures,
         benchmarks=str(Path(snakemake.output.page).with_name("benchmarks")),
         stages=snakemake.params.stages,

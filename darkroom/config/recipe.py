@@ -132,6 +132,18 @@ class Chosen:
         larger = dict(itertools.pairwise(BUDGETS))
         return f"budget={larger[self.budget]}" if self.budget in larger else ""
 
+    @property
+    def sentence(self) -> str:
+        """What runs and why, for people."""
+        parts = []
+        if self.pretrained is not None:
+            parts.append(f"classifiers on features of {self.pretrained.words}, learned on ImageNet")
+            if self.budget == "best":
+                parts.append("that network with its last blocks trained on")
+        if self.recipe != "transfer":
+            parts.append("a network from scratch with classifiers on its features")
+        return f"Recipe {self.recipe} ({self.why}): {'; '.join(parts)}."
+
     def settings(self, dataset: str) -> dict[str, Any]:
         """The settings that stand in place of the defaults.
 

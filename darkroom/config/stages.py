@@ -7,6 +7,7 @@ changed setting reruns the stages that read it and no other.
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -385,7 +386,17 @@ def write_report(settings: Settings, dataset: str) -> WriteReport:
         },
         "settings": {"dataset": own_settings} | used,
         "compared": compared,
+        "recipe": _recipe(settings),
     }
+
+
+def _recipe(settings: Settings) -> dict[str, str] | None:
+    """The recipe of a run of `data` in words, and the command for more."""
+    chosen = settings.chosen
+    if chosen is None:
+        return None
+    more = f"snakemake --cores all --config data={shlex.quote(str(settings.data))} {chosen.more}"
+    return {"sentence": chosen.sentence, "more": more if chosen.more else ""}
 
 
 def _json(value: BaseModel, *, exclude_none: bool = False) -> Any:

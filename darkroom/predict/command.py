@@ -66,7 +66,7 @@ def run(given: argparse.Namespace) -> int:
     if threshold is None:
         threshold, how = trained.threshold_beside(model)
     picture.check_threshold(model, threshold, "--threshold")
-    found = _pictures(given.images)
+    found = pictures(given.images)
     meaning = picture.in_words(model, threshold, how)
     print(f"{model.name} of {model.dataset}; {meaning}", file=sys.stderr)
     show = picture.Table(sys.stdout, model).write if given.csv else _Lines(model, found).write
@@ -89,7 +89,7 @@ def run(given: argparse.Namespace) -> int:
     return int(unusable > 0)
 
 
-def _pictures(images: Sequence[str]) -> Pictures:
+def pictures(images: Sequence[str]) -> Pictures:
     """Pictures by the names that they are given by, folders opened; one that is missing is listed."""
     from darkroom.predict import unseen
 

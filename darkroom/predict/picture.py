@@ -46,6 +46,7 @@ def predict(
     threads: int,
     backend: str | None = None,
     gpus: Gpus = NO_GPUS,
+    ask: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Iterator[Prediction]:
     """Predict pictures, in their order.
 
@@ -55,10 +56,12 @@ def predict(
     threads : cores to use.
     backend : of Keras, see `keras_backend.start`.
     gpus : of this job.
+    ask : what `model.open` gave before; None: it is opened.
     """
     files = [f"{found.root}/{path}" if found.root else path for path in found.paths]
     with unseen.decoding(files, view=model.view, policy=model.policy, threads=threads) as chunks:
-        ask = model.open(threads, backend, gpus)
+        if ask is None:
+            ask = model.open(threads, backend, gpus)
         for chunk in chunks:
             yield from of_pixels(
                 model,

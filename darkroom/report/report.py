@@ -23,6 +23,7 @@ from darkroom.report import (
     training,
     tuning,
 )
+from darkroom.report.answer import lines
 from darkroom.report.figure_names import FIGURES
 from darkroom.report.page import page
 from darkroom.report.results import Results, WriteReport, load
@@ -67,6 +68,7 @@ def write_report(
     histories: Sequence[str] = (),
     tuning: Sequence[str] = (),
     augmented: str | Sequence[str] | None = None,
+    answer: str | None = None,
 ) -> None:
     """Draw the figures and write the page.
 
@@ -83,6 +85,7 @@ def write_report(
     histories : every `history.csv`.
     tuning : every `best.json` of a search for settings; `trials.csv` stands beside each.
     augmented : the variants in the same view; None or empty where none are stored.
+    answer : text file to write, the lines that end a run; None: none.
 
     Raises
     ------
@@ -116,4 +119,7 @@ def write_report(
     html = page(results, places, hardware.costs(benchmarks, stages))
     with disk.whole(output) as part:
         part.write_bytes(html.encode("utf-8", "replace"))
+    if answer is not None:
+        with disk.whole(answer) as part:
+            part.write_text("\n".join(lines(results, output)) + "\n", encoding="utf-8")
     log.info("report: %s (%.1f MB)", output, len(html) / 1e6)

@@ -46,6 +46,7 @@ class WriteReport(TypedDict):
     networks : by name.
     settings : to be shown, only what differs from the defaults.
     compared : of each `compare` the settings that its models differ in, by model and path.
+    recipe : `sentence` and `more` (a command, or empty) of the recipe that ran; None: there is none.
     """
 
     dataset: str
@@ -54,6 +55,7 @@ class WriteReport(TypedDict):
     networks: dict[str, Network]
     settings: dict[str, Any]
     compared: dict[str, dict[str, dict[str, Any]]]
+    recipe: dict[str, str] | None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def section(results: Results) -> dict[str, Any]:
         "given": _given(results),
         "best": None,
         "baseline": results.baseline,
+        "recipe": results.cfg["recipe"],
     }
     score = results.headline
     if results.choice is not None and score is not None:

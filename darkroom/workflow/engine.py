@@ -37,6 +37,12 @@ class Engine:
         return bool(self.workflow.is_main_process)
 
     @property
+    def works(self) -> bool:
+        """Whether this run makes files: no dry run. Nor where --verbose asks for Snakemake's words."""
+        shown = self.workflow.logger_manager.settings
+        return not (shown.dryrun or shown.verbose)
+
+    @property
     def of_another(self) -> bool:
         """Whether another workflow uses this one, as a module or by an include."""
         return Path(self.workflow.basedir).resolve() != ROOT

@@ -159,7 +159,7 @@ def _new(asked: Mapping[str, str], gpus: Any, look: bool) -> Chosen:
     if recipe == "auto":
         recipe = "scratch" if view else "transfer"
     else:
-        why = "recipe says so"
+        why = "as asked"
     network = None
     if recipe != "scratch":
         count = gpus_of_a_job(gpus) if gpus == "auto" or isinstance(gpus, int) else 0

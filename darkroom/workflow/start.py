@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from darkroom.config.compare import merged
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine import disk, process
-from darkroom.workflow import checks, recipe, stale_locks
+from darkroom.workflow import checks, recipe, stale_locks, terminal
 from darkroom.workflow.engine import Engine
 from darkroom.workflow.plan import PLANNING
 from darkroom.workflow.resources import gpu_slots, gpus_of_a_job
@@ -35,6 +37,7 @@ class Run:
     folder : of data/, results/ and logs/.
     gpus : that a training job asks for.
     alone : whether no other run has this folder.
+    began : when, in seconds of the clock.
     """
 
     engine: Engine
@@ -43,12 +46,21 @@ class Run:
     folder: Path
     gpus: int
     alone: bool = False
+    began: float = field(default_factory=time.time)
 
     def begin(self) -> None:
         """Keep the recipe, which the jobs read, and end what a killed run left."""
         if self.settings.chosen is not None and self.engine.shared_disk:
             recipe.keep(self.config, self.folder, self.settings.chosen)
         self.end_leftover_jobs()
+
+    def answer(self) -> None:
+        """Show the answers that this run has found."""
+        for dataset in self.settings.run.datasets:
+            file = self.folder / "results" / dataset / "answer.txt"
+            with contextlib.suppress(OSError):
+                if file.stat().st_mtime >= self.began:
+                    say("\n" + file.read_text(encoding="utf-8").rstrip())
 
     def end_leftover_jobs(self) -> None:
         """Cancel the jobs that a killed run left with Slurm."""
@@ -94,6 +106,8 @@ def _checked(engine: Engine, config: dict[str, Any]) -> Run:
     run = Run(engine, config, settings, engine.folder, gpus)
     if not engine.first or PLANNING in os.environ:
         return run
+    if engine.works:
+        terminal.quieten(say)
     checks.check_folders(settings, Path.cwd() / run.folder)
     if stale_locks.clear_stale_lock(Path.cwd(), say=say):
         say("The last run here was cut off; going on from what it left.")

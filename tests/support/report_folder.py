@@ -116,6 +116,7 @@ class Folder:
                     for m in plan.models
                 },
                 "compared": {},
+                "recipe": None,
                 "settings": settings,
             },
         } | changes

@@ -50,6 +50,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     published_trees.mnist_png(folder / "mnist-png.zip")
     published_trees.cifar10_folders(folder / "cifar10.zip")
     published_layouts.mnist_idx(folder)
+    (folder / "fashion-mnist").mkdir()
+    published_layouts.mnist_idx(folder / "fashion-mnist")
     published_layouts.cifar10_binary(folder / "cifar-10-binary.tar.gz")
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -88,6 +90,8 @@ def small(name: str, published: Published) -> dict[str, Any]:
         changed: dict[str, Any] = {}
         if source.startswith("https://"):  # a small file has another hash than the published one
             changed["source"] = f"{published.address}/{source.rpartition('/')[2]}"
+        elif source.startswith("/"):
+            changed["source"] = str(published.folder / Path(source).name)
         size = settings.get("view", {}).get("size", 64)
         changed["view"] = {"size": min(size, 64)}
         if "folds" in settings.get("split", {}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,8 +35,9 @@ def test_the_names_were_looked_at_in_this_version() -> None:
 
 def test_snakemake_has_the_names() -> None:
     import snakemake.api  # noqa: F401 (first, or its modules import each other in a circle)
+    from snakemake.logging import LoggerManager
     from snakemake.path_modifier import PathModifier
-    from snakemake.settings.types import ResourceSettings, StorageSettings
+    from snakemake.settings.types import OutputSettings, ResourceSettings, StorageSettings
     from snakemake.sourcecache import GithubFile
     from snakemake.workflow import Workflow
 
@@ -49,6 +51,8 @@ def test_snakemake_has_the_names() -> None:
     ):
         assert hasattr(Workflow, name), name
     assert hasattr(PathModifier, "replace_prefix") and hasattr(GithubFile, "hosted_repo")
+    shown = LoggerManager(logging.getLogger("another"), OutputSettings()).settings
+    assert not shown.dryrun and not shown.verbose
     given = ResourceSettings()
     assert given.nodes is given.cores is None and not given.overwrite_resources
     assert StorageSettings().default_storage_provider is None
@@ -64,6 +68,13 @@ def test_where_a_run_is() -> None:
     storage = SimpleNamespace(default_storage_provider="s3")
     assert not Engine(workflow(storage_settings=storage)).shared_disk
     assert Engine(workflow(basedir="/elsewhere")).of_another
+
+
+def test_a_run_that_makes_files() -> None:
+    for dry, verbose in ((False, False), (True, False), (False, True)):
+        shown = SimpleNamespace(dryrun=dry, verbose=verbose)
+        made = workflow(logger_manager=SimpleNamespace(settings=shown))
+        assert Engine(made).works == (not dry and not verbose)
 
 
 def test_configuration_files_in_the_order_of_merging() -> None:

@@ -1,0 +1,168 @@
+"""The results of a data set in a notebook or a program: `darkroom.open("results/photos")`.
+
+photos = darkroom.open("results/photos")
+photos.summary                                  # a row for each model and classifier
+model = photos.model()                          # the best by the validation images
+model.predict(["a.jpg", "holiday/"])            # a row for each picture
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from darkroom.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from darkroom.predict.trained import Trained
+
+MOST_THREADS = 8
+
+
+class Results:
+    """What a run wrote for one data set; docs/formats.md describes each table.
+
+    Parameters
+    ----------
+    folder : `results/{dataset}`.
+
+    Raises
+    ------
+    UserError
+        There are no results.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "summary.parquet").is_file():
+            raise UserError(
+                f"{folder}: no results of a data set are here (looked for {self.folder / 'summary.parquet'})"
+            )
+
+    def __repr__(self) -> str:
+        return f"darkroom.open({str(self.folder)!r})"
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row for each model, classifier and part, over seeds and folds."""
+        return self._table("summary")
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """A row for each run and part."""
+        return self._table("metrics")
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """Every prediction of a validation or test image."""
+        return self._table("predictions")
+
+    def model(self, name: str | None = None, *, fold: str | None = None) -> Model:
+        """A trained classifier, ready to predict.
+
+        Parameters
+        ----------
+        name : `cnn-seed0`, or on features `mobilenet/svm`; None: the best by the validation images.
+        fold : of a cross-validation, `fold-2`; None: the best by the validation images.
+
+        Raises
+        ------
+        UserError
+            There is none of this name.
+        """
+        from darkroom.predict import trained
+
+        if name is None:
+            return Model(trained.find(trained.best(str(self.folder), fold)))
+        features, _, classifier = name.partition("/")
+        folds = [fold] if fold else sorted({str(fold) for fold in self.metrics["fold"]})
+        for one in folds:
+            file = trained.file_of(str(self.folder), one, features, classifier or "head")
+            if Path(file).is_file():
+                return Model(trained.find(file))
+        known = sorted({f"{p.parent.parent.name}/{p.parent.name}" for p in self._files("skops")})
+        known += sorted({p.parent.name for p in self._files("keras")})
+        raise UserError(f"{self.folder}: there is no model {name!r}{nearest(name, known)}")
+
+    def _files(self, suffix: str) -> list[Path]:
+        return list(self.folder.glob(f"**/model.{suffix}"))
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / f"{name}.parquet")
+
+
+class Model:
+    """A trained classifier; it is loaded by its first prediction and stays loaded.
+
+    Parameters
+    ----------
+    trained : its files and what they say.
+    """
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+        self.name, self.classes = trained.name, list(trained.classes)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} of {self.trained.dataset}: {', '.join(self.classes)}>"
+
+    @cached_property
+    def threshold(self) -> float:
+        """Of two classes: the probability of the second from which it is predicted."""
+        from darkroom.predict import trained
+
+        return trained.threshold_beside(self.trained)[0]
+
+    def predict(self, images: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+        """Predict pictures.
+
+        Parameters
+        ----------
+        images : a picture, a folder, or several.
+
+        Returns
+        -------
+        A row for each picture: `file`, `predicted`, a column for each class with its probability,
+        `status` and `reason`. A picture that cannot be used has no class and NaN.
+        """
+        import numpy as np
+        import pandas as pd
+
+        from darkroom.predict import command, picture
+
+        given = [images] if isinstance(images, str | Path) else images
+        found = command.pictures([str(image) for image in given])
+        rows = []
+        for one in picture.predict(
+            self.trained, found, threshold=self.threshold, threads=_threads(), ask=self._ask
+        ):
+            p = one.probabilities if len(one.probabilities) else np.full(len(self.classes), np.nan)
+            told = {name: float(value) for name, value in zip(self.classes, p, strict=True)}
+            rows.append(
+                {"file": one.file, "predicted": one.predicted, **told,
+                 "status": one.status, "reason": one.reason}
+            )  # fmt: skip
+        columns = ["file", "predicted", *self.classes, "status", "reason"]
+        return pd.DataFrame(rows, columns=columns)
+
+    @cached_property
+    def _ask(self) -> Callable[[np.ndarray], np.ndarray]:
+        return self.trained.open(_threads())
+
+
+def _threads() -> int:
+    from darkroom.machine import hardware
+
+    return min(MOST_THREADS, hardware.cores())
+
+
+def open(folder: str | Path) -> Results:
+    """The results of a data set, `results/{dataset}`."""
+    return Results(folder)
