@@ -146,13 +146,10 @@ def card(served: Served) -> dict[str, Any]:
     """
     model = served.model
     results = trained.results_of(model)
-    own = {
-        "feature_set": model.run.feature_set,
-        "classifier": model.run.classifier,
-        "fold": model.run.fold,
-        "part": "test",
-    }
-    scores = _rows(results / "metrics.parquet", own)
+    run = model.run
+    own = {"classifier": run.classifier, "part": "test"}
+    one = {**own, "feature_set": run.feature_set, "fold": run.fold}
+    scores = _rows(results / "metrics.parquet", one)
     height, width, channels = size_of(model.view)
     return {
         "name": served.name,
@@ -177,11 +174,11 @@ def card(served: Served) -> dict[str, Any]:
         "by_class": [
             {
                 "class": row["class"],
-                "n": int(row["n"]),
+                "n": round(row["n"]),
                 "precision": _interval(row, "precision"),
                 "recall": _interval(row, "recall"),
             }
-            for row in _rows(results / "class_metrics.parquet", own)
+            for row in _rows(results / "class_metrics.parquet", {**own, "model": run.model})
         ],
     }
 
