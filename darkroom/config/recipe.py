@@ -20,6 +20,7 @@ TINY = 32  # pixels: smaller images have no more for a network that learned from
 # The whole picture, in its own proportions. Five folds of 500 and of 1,000 photographs, three times, SVM on
 # MobileNet 0.25: pad 0.946 and 0.950, crop 0.943 and 0.951, squash 0.939 and 0.951.
 PRETRAINED_RESIZE = "pad"
+SVM_ROWS = 20_000  # a minute or two; the time grows with the square of the rows
 HOST = "https://storage.googleapis.com"
 
 
@@ -170,6 +171,7 @@ class Chosen:
             "features": features,
             "classifiers": {name: {"refit": True} for name in classifiers},
         }
+        found["classifiers"]["svm"]["max_rows"] = SVM_ROWS
         view = dict(self.view or {})
         if self.pretrained is not None:
             view["resize"] = PRETRAINED_RESIZE

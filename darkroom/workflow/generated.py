@@ -1,6 +1,6 @@
 """Files that are made from others, and that a test compares with them.
 
-`schemas/config.schema.json` from the typed settings, for editors; `envs/{part}.yaml`
+`schemas/config.schema.json` from the typed settings, for editors, and docs/settings.md, for people; `envs/{part}.yaml`
 from the lock, for `--sdm conda`; `envs/Containerfile`, which installs the lock, for
 `--sdm apptainer`. `python -m darkroom.workflow.generated` rewrites them.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from darkroom import ROOT
 from darkroom.config.schema import schema
+from darkroom.workflow.settings_page import page
 
 PYTHON = "3.12"  # of the conda environments and the container; `make` prefers it too
 
@@ -106,6 +107,7 @@ def files() -> dict[Path, str]:
     made = {ROOT / "envs" / f"{part}.yaml": environment(part, versions) for part in PARTS}
     made[ROOT / "envs" / "Containerfile"] = container()
     made[ROOT / "schemas" / "config.schema.json"] = schema()
+    made[ROOT / "docs" / "settings.md"] = page(schema())
     return made
 
 

@@ -56,6 +56,7 @@ class TestChoice:
         assert settings.fits_of("photos") == [
             ("mobilenet", "svm"), ("mobilenet", "logistic_regression"),
         ]  # fmt: skip
+        assert settings.classifiers["svm"].max_rows == 20_000
         assert settings.classifiers["svm"].refit and settings.classifiers["svm"].settings == {
             "C": 10
         }
