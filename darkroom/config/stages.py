@@ -391,12 +391,12 @@ def write_report(settings: Settings, dataset: str) -> WriteReport:
 
 
 def _recipe(settings: Settings) -> dict[str, str] | None:
-    """The recipe of a run of `data` in words, and the command for more."""
+    """The recipe of a run of `data` in words, and the arguments of a command for more."""
     chosen = settings.chosen
     if chosen is None:
         return None
-    more = f"snakemake --cores all --config data={shlex.quote(str(settings.data))} {chosen.more}"
-    return {"sentence": chosen.sentence, "more": more if chosen.more else ""}
+    more = f"--config data={shlex.quote(str(settings.data))} {chosen.more}" if chosen.more else ""
+    return {"sentence": chosen.sentence, "more": more}
 
 
 def _json(value: BaseModel, *, exclude_none: bool = False) -> Any:

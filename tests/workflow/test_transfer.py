@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
+import cv2
 import h5py
+import numpy as np
 import pandas
 import pytest
 
@@ -134,3 +136,18 @@ def test_weights_that_do_not_fit_are_a_sentence(done: Workspace) -> None:
     said = done.fail("data/weights/cut.h5")
     assert "features.cut: cut.h5, the weights of MobileNet, is cut short" in said
     assert not Path(done.root / "data/weights/cut.h5").exists()
+
+
+def test_photographs_by_their_folder_alone(workspace: Workspace) -> None:
+    """`--config data=FOLDER` of more than tiny images: a pretrained network, and none is trained."""
+    for kind in ("cats", "dogs"):
+        (workspace.root / "photos" / kind).mkdir(parents=True)
+        for i in range(8):
+            image = np.full((40, 50, 3), 9 * i, np.uint8)
+            cv2.imwrite(str(workspace.root / f"photos/{kind}/{i}.png"), image)
+    (workspace.root / "mirror").mkdir()
+    (workspace.root / "mirror" / OFFICIAL).touch()
+    workspace.config = {"mirror": "mirror", "gpus": 0}
+    jobs = workspace.pending("--config", "data=photos")
+    assert jobs["download_weights"] == jobs["embed_images"] == 1 and jobs["fit_classifier"] == 2
+    assert "train_model" not in jobs and "extract_features" not in jobs
