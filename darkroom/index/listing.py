@@ -9,6 +9,7 @@ fill `Rows`.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -211,6 +212,7 @@ def given_part(name: str) -> str | None:
     return part if not rest else None
 
 
+@functools.lru_cache(maxsize=4096)
 def part_and_rest(name: str) -> tuple[str | None, str]:
     """Given part in a folder's or table's name, and the other significant words of the name."""
     pieces: list[str] = []
