@@ -104,7 +104,13 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> s
         return _no_path(table, plain, shares)
     table.named = shares[table.path]
     if table.label < 0 and not table.onehot:
-        table.label = _label_column(table, plain)
+        table.label, other = _label_column(table, plain)
+        if other >= 0:
+            either = f"{table.header[table.label]!r} and {table.header[other]!r}"
+            return (
+                f"columns {either} of {table.name} may both be the label, and divide the images "
+                "differently; set layout.label_column to one"
+            )
         table.onehot = [] if table.label >= 0 else _one_hot(table)
         if table.label < 0 and not table.onehot:
             return _no_label(table)
@@ -163,25 +169,54 @@ def _path_column(plain: list[str], shares: list[float], required: bool) -> int:
     return named[0] if named and (required or best) else -1
 
 
-def _label_column(table: Table, plain: list[str]) -> int:
-    """Label column by its name, unless its values are coordinates or sizes; sets `weak`."""
-    for name in _LABEL_NAMES:
-        i = plain.index(name) if name in plain else table.path
-        if i == table.path or (name == "y" and "x" in plain) or _measures(table, i):
-            continue
-        table.weak = name in _WEAK_NAMES
-        return i
+def _label_column(table: Table, plain: list[str]) -> tuple[int, int]:
+    """Label column by its name, unless its values are measures; and a rival, -1: none.
+
+    A rival may be the label as well, and gives other classes.
+    """
+    named = [
+        plain.index(name)
+        for name in _LABEL_NAMES
+        if name in plain and not (name == "y" and "x" in plain)
+    ]
+    named = [i for i in named if i != table.path and not _measures(table, i)]
+    strong = [i for i in named if plain[i] not in _WEAK_NAMES]
+    if strong:
+        rivals = [i for i in strong[1:] if not _same_classes(table, strong[0], i)]
+        return strong[0], rivals[0] if rivals else -1
     loose = [
         i
         for i, p in enumerate(plain)
         if i != table.path and _LABEL_WORDS & set(p.split("_")) and not _measures(table, i)
     ]
     if len(loose) == 1:
-        return loose[0]
+        return loose[0], -1
+    if named:
+        table.weak = True
+        other = {named[0], *_flags(table, plain), _first_named(_GROUP_NAMES, plain),
+                 _first_named(_SPLIT_NAMES, plain)}  # fmt: skip
+        rivals = [i for i in _repeated(table) if i not in other]
+        return named[0], rivals[0] if rivals else -1
     if len(plain) == 2 and not _measures(table, 1 - table.path):
         table.weak = not plain[0].isdigit()  # without a header there is no name to go by
-        return 1 - table.path
-    return -1
+        return 1 - table.path, -1
+    return -1, -1
+
+
+def _same_classes(table: Table, one: int, other: int) -> bool:
+    """Whether two columns divide the rows alike, as names and numbers of classes do."""
+    pairs = {(r[one], r[other]) for r in table.rows if r[one] and r[other]}
+    return len({a for a, _ in pairs}) == len(pairs) == len({b for _, b in pairs})
+
+
+def _repeated(table: Table) -> list[int]:
+    """Columns beside the path whose values repeat, as labels do; words before numbers."""
+    found = []
+    for i in range(len(table.header)):
+        values = {r[i] for r in table.rows}
+        if i != table.path and 1 < 2 * len(values) <= len(table.rows) and not _measures(table, i):
+            found.append((all(v.isdigit() for v in values), i))
+    return [i for _, i in sorted(found)]
 
 
 def _measures(table: Table, column: int) -> bool:
@@ -258,17 +293,12 @@ def _no_label(table: Table) -> str:
             f"{why}: {few(names)} hold 0 and 1, and some rows have several 1s or none; set "
             f"layout.label_column to one of them, or to {hint} of which each row has exactly one"
         )
-    repeated = {}
-    for i, name in enumerate(table.header):
-        values = Counter(r[i] for r in table.rows)
-        if i != table.path and 1 < 2 * len(values) <= len(table.rows) and not _measures(table, i):
-            repeated[name] = values
+    repeated = _repeated(table)
     if not repeated:
         return f"{why}; set layout.label_column"
-    name = min(
-        repeated, key=lambda n: all(v.isdigit() for v in repeated[n])
-    )  # words before numbers
-    some = joined([repr(v) for v, _ in repeated[name].most_common(2)])
+    name = table.header[repeated[0]]
+    often = Counter(r[repeated[0]] for r in table.rows).most_common(2)
+    some = joined([repr(value) for value, _ in often])
     return f"{why}; if it is {name!r} ({some} …), set layout.label_column: {name}"
 
 

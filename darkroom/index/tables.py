@@ -93,6 +93,9 @@ def by_tables(
                 found.refuse(f"{name} has no column beside the first, or no rows", -0.5)
                 continue
             why = find_columns(table, finder, cfg, required)
+            if not why and not cfg["table"]:  # the sample may be of one label alone
+                table = read_table(name, open_text(name), None) or table
+                why = find_columns(table, finder, cfg, required)
         except UserError as error:
             if cfg["table"] or (required and len(names) == 1):
                 raise
@@ -106,7 +109,7 @@ def by_tables(
             found.refuse(why, table.named)
         else:
             tables.append(table)
-    together = [tables] if cfg["table"] and tables else _together(tables, open_text)
+    together = [tables] if cfg["table"] and tables else _together(tables)
     for some in together:
         rows = _table_rows(listing, finder, some, cfg)
         if why := _unfit(rows, some[0], listing):
@@ -164,17 +167,11 @@ def _table_names(listing: Listing, cfg: Layout) -> list[str]:
     return sorted(tables, key=lambda p: (p.count("/"), len(p), p))[:_MOST]
 
 
-def _together(tables: list[Table], open_text: OpenText) -> list[list[Table]]:
-    """Tables read completely: those of one data set together, then each by itself."""
-    if not tables:
-        return []
+def _together(tables: list[Table]) -> list[list[Table]]:
+    """The tables of one data set together, then each by itself."""
     pairs: dict[str, dict[str, Table]] = defaultdict(dict)
     alike: dict[tuple[str, ...], dict[str, Table]] = defaultdict(dict)
     for table in tables:
-        full = read_table(table.name, open_text(table.name), None)
-        assert full is not None
-        headed = table.header == full.header
-        table.rows = full.rows if headed else [full.header, *full.rows]
         path = PurePosixPath(table.name)
         if table.part:
             pairs[part_and_rest(path.stem)[1]].setdefault(table.part, table)

@@ -334,6 +334,14 @@ REASONS = {
         "image,cat,dog,frog\n" + "".join(f"{i}.png,{i % 2},1,{i // 2 % 2}\n" for i in range(40)),
         "some rows have several 1s or none; set layout.label_column to one of them",
     ),
+    "two columns that may be the label": (
+        listed("file,species,breed", "cat,manx", "cat,korat", "dog,pug", files=FLAT),
+        "columns 'species' and 'breed' of labels.csv may both be the label",
+    ),
+    "a weak name beside another column": (
+        listed("file,type,colour", "a,red", "b,red", "a,blue", files=FLAT),
+        "columns 'type' and 'colour' of labels.csv may both be the label",
+    ),
     "one label": (listed("file,label", "cat", files=FLAT), "has one label only, 'cat'"),
     "other files": ("file,label\n" + "".join(f"z{i}.gif,{'ab'[i % 2]}\n" for i in range(40)),
                     r"no column of labels.csv .* \(column 'file': 0% of z0.gif, z1.gif, z2.gif …"),
@@ -346,6 +354,18 @@ REASONS = {
 def test_a_table_that_is_meant_and_does_not_fit_says_why(text: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         read(FLAT, {"labels.csv": text})
+
+
+def test_names_and_numbers_of_classes_are_one_label() -> None:
+    text = listed("file,class_id,label", "0,cat", "1,dog", files=FLAT)
+    assert read(FLAT, {"labels.csv": text}).labels == ["cat", "dog"]
+
+
+def test_columns_that_differ_only_late_in_a_sorted_table_are_seen() -> None:
+    paths = [f"img/{i:04d}.png" for i in range(1200)]
+    cells = ["cat,manx"] * 600 + ["dog,pug"] * 300 + ["dog,boxer"] * 300
+    with pytest.raises(UserError, match="may both be the label"):
+        read(paths, {"labels.csv": listed("file,species,breed", *cells, files=paths)})
 
 
 def test_columns_of_0_and_1_can_be_chosen() -> None:
