@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from darkroom import overrides
+from darkroom import overrides, temperature
 from darkroom.classify import cost, kinds, model_file
 from darkroom.classify.calibration import calibrated
 from darkroom.classify.estimators import Recipe, in_words, where
@@ -94,11 +94,21 @@ def fit_classifier(
     validation = data.part == "validation"
     again = bool(classifier["refit"] and validation.any())
     now = validation if again else np.ones_like(validation)
-    probabilities[now] = _predicted(fitted, data, data.held[now], cfg, threads, seconds)
+    plain = _predicted(fitted, data, data.held[now], cfg, threads, seconds)
+    heat = _temperature(fitted, plain[validation[now]], data.label[validation])
+    fitted = replace(fitted, temperature=heat)
+    probabilities[now] = fitted.tempered(plain)
+    told.append(
+        "its probabilities are at a temperature learned from the validation rows, which it did not "
+        "learn from, but which choose the best"
+        if validation.any()
+        else "no validation rows: its probabilities are as training left them, often too sure"
+    )
     if again:
         data, notes = _read(features, splits_path, cfg, validation_too=True)
-        fitted = _fitted(data, cfg, threads, notes, seconds)
-        probabilities[~now] = _predicted(fitted, data, data.held[~now], cfg, threads, seconds)
+        fitted = replace(_fitted(data, cfg, threads, notes, seconds), temperature=heat)
+        plain = _predicted(fitted, data, data.held[~now], cfg, threads, seconds)
+        probabilities[~now] = fitted.tempered(plain)
         notes.append(
             f"trained on {n:,} rows to be judged by the validation rows, then again with these, on "
             f"{len(data.training.y):,}, for the test rows and new pictures"
@@ -156,8 +166,9 @@ def validate(
     seconds = {"fit": 0.0, "predict": 0.0}
     fitted = _fitted(data, cfg, threads, notes, seconds)
     own = data.part == "validation"
-    probabilities = _predicted(fitted, data, data.held[own], cfg, threads, seconds)
-    return data.label[own], probabilities
+    plain = _predicted(fitted, data, data.held[own], cfg, threads, seconds)
+    heat = _temperature(fitted, plain, data.label[own])
+    return data.label[own], replace(fitted, temperature=heat).tempered(plain)
 
 
 @dataclass(frozen=True)
@@ -250,7 +261,7 @@ def _fitted(
 ) -> model_file.Fitted:
     """Fit the classifier; adds to `notes` and to the seconds of `fit`."""
     start = time.monotonic()
-    pipeline = _fit(data, cfg, threads, notes)
+    pipeline, pairs = _fit(data, cfg, threads, notes)
     seconds["fit"] += time.monotonic() - start
     about = {
         "features": data.features.name,
@@ -262,7 +273,7 @@ def _fitted(
         "notes": notes,
         "versions": model_file.versions(),
     }
-    return model_file.Fitted(pipeline, data.known, data.classes, about)
+    return model_file.Fitted(pipeline, data.known, data.classes, about, pairs)
 
 
 def _predicted(
@@ -273,16 +284,29 @@ def _predicted(
     threads: int,
     seconds: dict[str, float],
 ) -> np.ndarray:
-    """Probabilities of rows at these positions; adds to the seconds of `predict`."""
+    """Plain probabilities of rows at these positions; adds to the seconds of `predict`."""
     start = time.monotonic()
     with in_words(where(cfg["name"])):
-        found = fitted.probabilities(MappedRows(data.features.features, held), threads)
+        found = fitted.plain(MappedRows(data.features.features, held), threads)
     seconds["predict"] += time.monotonic() - start
     return found
 
 
-def _fit(data: _Data, cfg: FitClassifier, threads: int, notes: list[str]) -> Pipeline:
-    """The fitted pipeline of a classifier; scales the rows of `data` in place."""
+def _temperature(fitted: model_file.Fitted, plain: np.ndarray, label: np.ndarray) -> float:
+    """The temperature of a classifier, from rows that neither it nor its network learned from.
+
+    It is 1 where there are none. Rows of classes that it does not know tell nothing.
+    """
+    own = np.isin(label, fitted.known)
+    if not own.any():
+        return 1.0
+    return temperature.learned(fitted.logs(plain[own]), np.searchsorted(fitted.known, label[own]))
+
+
+def _fit(
+    data: _Data, cfg: FitClassifier, threads: int, notes: list[str]
+) -> tuple[Pipeline, np.ndarray | None]:
+    """The fitted pipeline of a classifier, with `Fitted.pairs`; scales `data`'s rows in place."""
     rows = data.training
     recipe = Recipe.of(cfg["classifier"], rows.classes, cfg["name"])
     # One thread of linear algebra: with more, the order of sums would change. Cores are used
@@ -290,9 +314,10 @@ def _fit(data: _Data, cfg: FitClassifier, threads: int, notes: list[str]) -> Pip
     with threadpool_limits(1):
         steps = recipe.steps(*rows.x.shape)
         rows.x = _fit_steps(steps, rows.x)
+        pairs = None
         if recipe.kind in kinds.CALIBRATED:
-            last = calibrated(recipe, rows, threads, notes)
-            estimator = last.calibrated_classifiers_[0].estimator
+            last, pairs = calibrated(recipe, rows, threads, notes)
+            estimator = last if pairs is not None else last.calibrated_classifiers_[0].estimator
         else:
             last = estimator = recipe.fit(rows.x, rows.y, threads)
     limit = getattr(estimator, "max_iter", -1)
@@ -305,7 +330,7 @@ def _fit(data: _Data, cfg: FitClassifier, threads: int, notes: list[str]) -> Pip
     if recipe.pca is not None:
         pca = steps[-1][1]
         notes.append(f"PCA: {pca.n_components_} components of {len(pca.mean_)} features")
-    return Pipeline([*steps, ("classifier", last)])
+    return Pipeline([*steps, ("classifier", last)]), pairs
 
 
 def _fit_steps(steps: Iterable[tuple[str, Any]], x: np.ndarray) -> np.ndarray:

@@ -15,9 +15,10 @@ import sklearn
 from joblib import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 
-from darkroom import __version__
+from darkroom import __version__, temperature
 from darkroom.classify import svm_pairs
 from darkroom.classify.calibration import DecisionValues
+from darkroom.classify.coupling import coupled
 from darkroom.classify.rows import MappedRows
 from darkroom.errors import UserError
 from darkroom.machine import disk
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # Most that a file unpacks to: the largest ratios are those of the schemas of random forests, 25.
 MOST_RATIO, MOST_BYTES = 60, 10**8
+LEAST = 1e-3  # probability at which logarithms are bounded: a forest's vote in hundreds
 CHUNK = 1024  # rows per prediction; fixed, so that results do not depend on the threads
 
 # Types allowed in a model file besides those that skops trusts (scikit-learn's public
@@ -55,6 +57,8 @@ class Fitted:
         classes 0, 1, … are the entries of `known`.
     known : indices into `classes` of the classes it was trained on.
     classes : K class names in order.
+    pairs : (pairs, 2) sigmoids of an SVM of several classes, see `coupling`; else None.
+    temperature : of its probabilities; 1: as the estimator gives them.
     about : `features`, `layer` and `made` (as in `features_file.Features`), `classifier` (its
         settings), `dataset`, `fold`, `notes`, `versions`.
     """
@@ -63,9 +67,11 @@ class Fitted:
     known: list[int]
     classes: list[str]
     about: dict[str, Any]
+    pairs: np.ndarray | None = None
+    temperature: float = 1.0
 
     def probabilities(self, features: np.ndarray | MappedRows, threads: int = 1) -> np.ndarray:
-        """Probability of each class.
+        """Probability of each class, at the temperature.
 
         Parameters
         ----------
@@ -76,8 +82,24 @@ class Fitted:
         -------
         (N, K) float64; 0 for a class without training rows.
         """
+        return self.tempered(self.plain(features, threads))
+
+    def tempered(self, probabilities: np.ndarray) -> np.ndarray:
+        """Probabilities that `plain` gave, at the temperature."""
+        if self.temperature == 1:
+            return probabilities
+        out = np.zeros_like(probabilities)
+        out[:, self.known] = temperature.applied(self.logs(probabilities), self.temperature)
+        return out
+
+    def logs(self, probabilities: np.ndarray) -> np.ndarray:
+        """(N, known classes) logarithms, bounded where a share of votes is 0."""
+        return np.asarray(np.log(np.maximum(probabilities[:, self.known], LEAST)))
+
+    def plain(self, features: np.ndarray | MappedRows, threads: int = 1) -> np.ndarray:
+        """Probabilities as the estimator gives them; parameters and result as `probabilities`."""
         threadpools = ThreadpoolController()
-        predict_proba = _predict_proba(self.pipeline)
+        predict_proba = _predict_proba(self.pipeline, self.pairs)
 
         def predict(start: int) -> np.ndarray:
             # OpenMP's limit applies to the calling thread, so it is set here
@@ -116,6 +138,8 @@ class Fitted:
             "known": self.known,
             "classes": self.classes,
             "about": self.about,
+            "pairs": self.pairs,
+            "temperature": self.temperature,
         }
         with disk.whole(path) as part:
             skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
@@ -157,6 +181,8 @@ def load(path: str) -> Fitted:
             [int(k) for k in content["known"]],
             list(content["classes"]),
             dict(content["about"]),
+            content["pairs"],
+            float(content["temperature"]),
         )
         made = fitted.about["versions"].get("scikit-learn")
     except UserError:
@@ -203,8 +229,17 @@ def versions() -> dict[str, str]:
     }
 
 
-def _predict_proba(pipeline: Any) -> Callable[[np.ndarray], np.ndarray]:
+def _predict_proba(pipeline: Any, pairs: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:
     """The pipeline's `predict_proba`; an SVM's uses our much faster decision function."""
+    svm = pipeline.steps[-1][1]
+
+    def prepared(x: np.ndarray) -> np.ndarray:
+        for _, step in pipeline.steps[:-1]:
+            x = step.transform(x)
+        return x
+
+    if pairs is not None:
+        return lambda x: coupled(svm_pairs.pair_values(svm, prepared(x)), pairs, len(svm.classes_))
     calibrated = getattr(pipeline.steps[-1][1], "calibrated_classifiers_", None)
     if not calibrated:
         plain: Callable[[np.ndarray], np.ndarray] = pipeline.predict_proba
@@ -215,9 +250,7 @@ def _predict_proba(pipeline: Any) -> Callable[[np.ndarray], np.ndarray]:
     calibration.estimator.classes_ = svm.classes_
 
     def predict(x: np.ndarray) -> np.ndarray:
-        for _, step in pipeline.steps[:-1]:
-            x = step.transform(x)
-        values = svm_pairs.decision_function(svm, x)
+        values = svm_pairs.decision_function(svm, prepared(x))
         probabilities: np.ndarray = calibration.predict_proba(values.reshape(len(x), -1))
         return probabilities
 

@@ -197,7 +197,7 @@ def decision_function(svm: Any, x: np.ndarray) -> np.ndarray:
     if not isinstance(svm, SVC) or svm.kernel not in KERNELS:
         own: np.ndarray = svm.decision_function(x)
         return own
-    pairs, classes = _pair_values(svm, x), len(svm.classes_)
+    pairs, classes = pair_values(svm, x), len(svm.classes_)
     if classes == 2:
         return -pairs[:, 0]
     # as in SVC: votes, with ties resolved by the sum of the pairs' values, scaled below 1/3
@@ -211,8 +211,8 @@ def decision_function(svm: Any, x: np.ndarray) -> np.ndarray:
     return values
 
 
-def _pair_values(svm: Any, x: np.ndarray) -> np.ndarray:
-    """(N, pairs) decision values, positive for the first of two classes."""
+def pair_values(svm: Any, x: np.ndarray) -> np.ndarray:
+    """(N, pairs) decision values of an SVC, positive for the first class of a pair."""
     counts = svm.n_support_
     stop = np.cumsum(counts)
     groups = [slice(b - n, b) for b, n in zip(stop, counts, strict=True)]

@@ -11,7 +11,7 @@ def test_settings_reach_the_estimator(case):
         case.fit("svm", settings={"C": 3, "kernel": "poly", "degree": 2}, scale=False).model
     )
     assert list(fitted.pipeline.named_steps) == ["classifier"]
-    svm = fitted.pipeline[-1].calibrated_classifiers_[0].estimator
+    svm = fitted.pipeline[-1]
     assert (svm.C, svm.kernel, svm.degree) == (3, "poly", 2)
 
 
