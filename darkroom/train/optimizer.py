@@ -7,6 +7,8 @@ from typing import Any, TypedDict
 
 from darkroom.errors import UserError
 
+NOT_DECAYED = ["bias", "gamma", "beta"]  # in the names of a layer's weights
+
 
 class Optimizer(TypedDict):
     """Settings of an optimizer, as `darkroom.config.model.Optimizer` describes them."""
@@ -31,13 +33,21 @@ def make(settings: Optimizer) -> Any:
     """Make a Keras optimizer.
 
     Weight decay is decoupled from the gradient for every optimizer (Loshchilov & Hutter 2019,
-    arXiv:1711.05101); `clip_norm` bounds the norm of all gradients together.
+    arXiv:1711.05101), and pulls neither biases nor the scales of normalisations (He et al. 2019,
+    arXiv:1812.01187, section 3.1); `clip_norm` bounds the norm of all gradients together.
 
     Raises
     ------
     UserError
         `nesterov` with an optimizer that has none.
     """
+    optimizer = _of_kind(settings)
+    if settings["weight_decay"]:
+        optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return optimizer
+
+
+def _of_kind(settings: Optimizer) -> Any:
     import keras
 
     kind = settings["name"]

@@ -33,6 +33,21 @@ def test_optimizers_take_their_settings(name: str) -> None:
     assert not made(name=name).weight_decay
 
 
+@pytest.mark.parametrize("name", ["momentum", "adamw"])
+def test_weight_decay_pulls_weights_but_no_bias_or_scale(name: str) -> None:
+    import keras
+
+    layers = [keras.layers.Dense(2, bias_initializer="ones"), keras.layers.BatchNormalization()]
+    network = keras.Sequential([keras.Input((3,)), *layers])
+    before = {w.path: np.array(w.value) for w in network.trainable_weights}
+    found = made(name=name, learning_rate=0.1, weight_decay=0.5)
+    found.build(network.trainable_weights)
+    found.apply([keras.ops.zeros(w.shape) for w in network.trainable_weights])
+    for weight in network.trainable_weights:
+        pulled = not np.allclose(weight.value, before[weight.path])
+        assert pulled == weight.path.endswith("kernel"), weight.path
+
+
 def test_nesterov_goes_with_momentum_only() -> None:
     assert made(name="momentum", nesterov=True).nesterov
     with pytest.raises(UserError, match=r"nesterov goes with optimizer\.name: momentum, not adam"):
