@@ -12,5 +12,6 @@ What others call:
   time, cores and rows of a fit: both before anything runs, so they import nothing slow.
 
 Inside: `estimators` makes a scikit-learn estimator from settings, `svm_pairs` fits and evaluates
-an SVM of many classes, `calibration` learns its probabilities, `coupling` those of several classes, `rows` samples and folds rows.
+an SVM of many classes, `calibration` learns its probabilities, `coupling` those of several classes,
+`rows` samples and folds rows.
 """

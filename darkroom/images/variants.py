@@ -61,7 +61,7 @@ def canny(image: np.ndarray, low: int = 50, high: int = 225) -> np.ndarray:
     """Canny sharpening: image + edges (255 on an edge), saturating; (H, W, C) uint8 in and out.
 
     The edges are those of the grey image (Canny 1986, doi:10.1109/TPAMI.1986.4767851). In the
-    original tutorial r + 255 wraps to r − 1, so its edges nearly vanish; here they are white.
+    original tutorial r + 3·255 wraps to r − 3, so its edges nearly vanish; here they are white.
     """
     gray = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     edges = np.asarray(cv2.Canny(gray, low, high)).reshape(*image.shape[:2], 1)

@@ -33,6 +33,8 @@ def section(results: Results) -> dict[str, Any]:
         lines = [("Nothing was evaluated", "There are no predictions, so there are no scores.")]
     else:
         lines = [] if found is None else caveats(found)
+    if notice := str(results.summary.attrs.get("notice", "")):
+        lines = [("Notice of the data set", notice), *lines]
     return {"list": lines, "notes": results.notes}
 
 
