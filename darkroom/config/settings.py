@@ -167,7 +167,7 @@ class Settings(Strict):
         }
         for kind, catalogue in {**catalogues, "predict": self.predict}.items():
             for name in catalogue:
-                if not re.match(NAME, name) or name.lower() in RESERVED:
+                if not re.fullmatch(NAME, name) or name.lower() in RESERVED:
                     raise ValueError(
                         f"{kind}.{name}: a name has letters, digits, '_', '.', '+' and '-', and is none of {', '.join(sorted(RESERVED))}"
                     )

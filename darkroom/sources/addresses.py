@@ -19,8 +19,8 @@ FORMS = (
 )
 PREFIXES = ["bundled", "https", "http", "kaggle", "kaggle-competition"]
 SLUG = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
-KAGGLE = re.compile(rf"kaggle:({SLUG})/({SLUG})(?:@(\d+))?$")
-COMPETITION = re.compile(rf"kaggle-competition:({SLUG})$")
+KAGGLE = re.compile(rf"kaggle:({SLUG})/({SLUG})(?:@([0-9]{{1,9}}))?\Z")
+COMPETITION = re.compile(rf"kaggle-competition:({SLUG})\Z")
 PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*(?::/*|//))([^/?#]*@)?([^?#]*)([?#].*)?", re.I | re.S)
 BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")

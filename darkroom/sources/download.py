@@ -256,8 +256,8 @@ class _DataFolder:
             "arrays": self._arrays(),
         }
         if self.root.is_dir():
-            self.root.rename(self.old)
-        self.partial.rename(self.root)
+            shutil.move(self.root, self.old)
+        shutil.move(self.partial, self.root)
         disk.write_json(self.receipt, note)
         for path in (self.old, self.incoming):
             shutil.rmtree(path, ignore_errors=True)
@@ -285,7 +285,7 @@ class _DataFolder:
             return done, entries
         images = self._write(data, self.written)
         shutil.rmtree(self.partial)
-        self.written.rename(self.partial)
+        shutil.move(self.written, self.partial)
         done = unpack.Unpacked(images.files, images.bytes, done.skipped)
         return done, {**entries, "written_from": data.sentence}
 

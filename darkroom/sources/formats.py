@@ -20,6 +20,7 @@ from typing import IO, Any
 from darkroom.errors import UserError
 
 PAX_HEADER = 1 << 20
+MOST_DIGITS = 1000  # in a row in a pax header
 MAGIC = {
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
@@ -323,6 +324,47 @@ class _Info(tarfile.TarInfo):
             elif type(error).__name__ != "EmptyHeaderError":
                 raise tarfile.ReadError(str(error)) from None
             raise
+
+    def _proc_pax(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """Check a pax header before tarfile reads it: some take its expressions hours (CVE-2024-6232)."""
+        stream: Any = tar.fileobj
+        data = stream.read(self._block(self.size))  # type: ignore[attr-defined]
+        _check_pax(data[: self.size])
+        tar.fileobj = _Again(data, stream)
+        try:
+            return super()._proc_pax(tar)  # type: ignore[misc, no-any-return]
+        finally:
+            tar.fileobj = stream
+
+
+class _Again:
+    """A stream of which some bytes, read already, come once more."""
+
+    def __init__(self, data: bytes, stream: Any) -> None:
+        self.data, self.stream = data, stream
+
+    def read(self, size: int) -> bytes:
+        data, self.data = self.data, b""
+        rest: bytes = data or self.stream.read(size)
+        return rest
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _check_pax(data: bytes) -> None:
+    """Refuse a pax header whose records are not what POSIX says: `length key=value` and a line's end."""
+    at = 0
+    while at < len(data):
+        length, space, _ = data[at : at + 9].partition(b" ")
+        end = at + int(length) if length.isdigit() and space else 0
+        if not at < end <= len(data) or data[end - 1 : end] != b"\n":
+            raise tarfile.ReadError("a pax header with a record of the wrong length")
+        if b"=" not in data[at:end]:
+            raise tarfile.ReadError("a pax header with a record without a value")
+        at = end
+    if max(map(len, re.findall(rb"[0-9]+", data)), default=0) > MOST_DIGITS:
+        raise tarfile.ReadError("a pax header with a number of thousands of digits")
 
 
 class _Tar(tarfile.TarFile):

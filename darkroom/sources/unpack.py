@@ -50,6 +50,8 @@ CHUNK = 1 << 20
 DEPTH = 3
 # deflate compresses at most 1032 to 1: beyond it an archive repeats or nests itself
 BOMB_RATIO, BOMB_BYTES = 1000, 10**9
+LISTED = 10**9  # bytes of an unpacked tar that are read for a listing
+MOST_OTHERS = 10**6  # entries without a file, such as folders, before the first file
 SLOW_LISTING = 10 * 10**6  # bytes of a compressed tar, which is listed by reading all of it
 
 
@@ -127,7 +129,9 @@ def listing(path: str, limit: int = 200_000) -> list[str] | None:
         elif kind is not None and kind.startswith("tar"):
             if kind != "tar" and os.path.getsize(path) > SLOW_LISTING:
                 return None
-            with formats.open_tar(path, kind) as (tar, _):
+            # of a plain tar the files are passed over
+            limit_read = None if kind == "tar" else LISTED
+            with formats.open_tar(path, kind, limit=limit_read) as (tar, _):
                 if not _collect(formats.tar_entries(tar), names, limit):
                     return None
         else:
@@ -162,6 +166,7 @@ class _Unpacking:
     files: int = 0
     written: int = 0
     other: int = 0
+    streamed: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
@@ -189,7 +194,7 @@ class _Unpacking:
     def count_other(self) -> None:
         """Count entries that write nothing: they take time too."""
         self.other += 1
-        if self.other > max(10 * self.max_files, 10_000):
+        if self.other > min(max(10 * self.max_files, 10_000), MOST_OTHERS + 10 * self.files):
             raise self._too_much(f"{self.max_files:,} files", "max_files")
 
     def _too_much(self, limit: str, key: str) -> UserError:
@@ -341,6 +346,7 @@ class _Unpacking:
             os.rename(path, packed)
             self.files -= 1
             self.written -= os.path.getsize(packed)
+            self.streamed -= os.path.getsize(packed)
             self.archive(packed, folder, f"{self.name}: {relative}", depth + 1)
             os.remove(packed)
 
@@ -392,10 +398,10 @@ class _Unpacking:
             raise EOFError(f"{relative}: {brief(error)}") from None
 
     def _untar(self, path: str, kind: str, folder: str, name: str, depth: int) -> None:
-        total = os.path.getsize(path)
+        total, limit = os.path.getsize(path), self._stream_limit()
         with (
             progress(f"Unpacking {name}", total, "B") as bar,
-            formats.open_tar(path, kind, lambda n: bar.update(n), self._stream_limit()) as (
+            formats.open_tar(path, kind, lambda n: bar.update(n), limit) as (
                 tar,
                 stream,
             ),
@@ -422,10 +428,12 @@ class _Unpacking:
                 raise EOFError("the end of the tar is missing")
             while stream.read(CHUNK):
                 pass  # read to the checksum at the end
+            self.streamed += limit - stream.raw.left  # type: ignore[attr-defined]
 
     def _stream_limit(self) -> int:
         """Most bytes of a tar: those of files, and of headers, padding and entries left out."""
-        return max(0, self.max_bytes - self.written) + 10**9
+        most = min(self.max_bytes, max(BOMB_BYTES, BOMB_RATIO * self.packed))
+        return max(0, most + BOMB_BYTES - self.streamed)
 
 
 def _link_target(relative: str, folder: str, target: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
@@ -71,7 +72,7 @@ def read_facts(path: Path) -> Facts:
         size = facts["view"]["size"]
         if max([size] if isinstance(size, int) else size) > LONGEST_SIDE:
             raise UserError(f"{path} is refused: it asks for pictures of {size} pixels")
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is no network, or is damaged: {error}") from None
     except (KeyError, ValueError, TypeError):
         missing = frozenset({MEMBER})

@@ -12,6 +12,7 @@ import shutil
 import stat
 import struct
 import tarfile
+import time
 import zipfile
 import zlib
 from collections import namedtuple
@@ -539,6 +540,43 @@ def test_a_giant_header_is_refused(tmp_path: Path) -> None:
     info.pax_headers = {"comment": "x" * (2 << 20)}
     with pytest.raises(UserError, match="a header of more than 1 MB"):
         unpack(tmp_path, tarred(info))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"1" * 900_000,  # no end of the number
+        b"1 " * 400_000,  # records of one byte
+        b"900018 comment=" + b"1" * 900_002 + b"\n",  # a value of digits alone
+        b"20 path=no-line-end!",
+    ],
+)
+def test_a_pax_header_that_takes_tarfile_hours_is_refused(tmp_path: Path, header: bytes) -> None:
+    pax = special("x", tarfile.XHDTYPE)
+    pax.size = len(header)
+    packed = pax.tobuf() + header + bytes(-len(header) % 512) + tarred(("1.png", b"x"))
+    began = time.process_time()
+    with pytest.raises(UserError, match="a pax header with a"):
+        unpack(tmp_path, gzip.compress(packed, 1))
+    assert archive.listing(str(tmp_path / "pets.bin")) is None
+    assert time.process_time() - began < 5
+
+
+def test_what_stands_behind_the_end_of_nested_tars_is_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "BOMB_BYTES", 100_000)
+    inner = bz2.compress(tarred(("1.png", b"x")) + bytes(90_000))
+    packed = tarred(*[(f"{i}.tar.bz2", inner) for i in range(9)])
+    with pytest.raises(UserError, match="far more than the data set's limits"):
+        unpack(tmp_path, packed, max_bytes=50_000)
+
+
+def test_folders_without_files_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_OTHERS", 100)
+    folders = [special(f"d{i}", tarfile.DIRTYPE) for i in range(200)]
+    with pytest.raises(UserError, match="more than 1,000,000 files"):
+        unpack(tmp_path, tarred(*folders, ("1", b"x")), max_files=10**6)
 
 
 def test_space_is_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
