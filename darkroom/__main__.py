@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import shutil
@@ -14,6 +15,7 @@ from typing import Any
 
 from darkroom.errors import UserError
 from darkroom.machine.process import lock_no_arrays
+from darkroom.names import visible
 from darkroom.predict import command as predict
 from darkroom.serve import command as serve
 
@@ -32,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The exit status, as `--help` tells it.
     """
     lock_no_arrays()
+    for stream in (sys.stdout, sys.stderr):  # a terminal of ASCII has no – and no umlauts
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(prog="python -m darkroom", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     predict.add(commands)
@@ -44,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = {"predict": predict.run, "serve": serve.run, "doctor": _doctor}[given.command]
         return run(given)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -95,7 +100,7 @@ def _doctor(given: argparse.Namespace) -> int:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def write(text: str) -> None:
-        print(text, end="", flush=True)
+        print(visible(text), end="", flush=True)
 
     problems = show(examine(given.configfile, values, root=root), write, width)
     word = "problem" if problems == 1 else "problems"

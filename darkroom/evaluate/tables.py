@@ -16,6 +16,7 @@ from darkroom.evaluate.scores import Scores, pooled
 from darkroom.evaluate.thresholds import two_class_rates
 from darkroom.features.predictions import PARTS, About, Run
 from darkroom.machine import disk
+from darkroom.names import cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,11 +40,17 @@ def write_table(path: str, table: pd.DataFrame) -> None:
     """
     with disk.whole(path) as part:
         table.to_parquet(part, index=False)
+    texts = table.select_dtypes(["object", "string"]).columns
+    table = table.assign(**{name: table[name].map(_cell) for name in texts})
     with disk.whole(Path(path).with_suffix(".csv")) as part:
         if "threshold" in table:
             table.round(dict.fromkeys(RATES, 6)).to_csv(part, index=False)
         else:
             table.to_csv(part, index=False, float_format="%.6f")
+
+
+def _cell(value: Any) -> Any:
+    return cell(value) if isinstance(value, str) else value
 
 
 def read_table(path: str | Path, columns: Iterable[str] = KEYS) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from darkroom.errors import UserError
 from darkroom.machine import disk
+from darkroom.names import cell
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def check_files(manifest: str, output: str, *, cfg: CheckFiles, limit: float) ->
     with disk.whole(output) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "label", "reason"])
-        writer.writerows(listed)
+        writer.writerows([[cell(value or "") for value in row] for row in listed])
 
     lines = [f"  {path}: {reason}" for path, _, reason in listed]
     good = {label for label, no in zip(columns[1], bad, strict=True) if not no}

@@ -112,8 +112,10 @@ def write_manifest(
 
 def _odd_names(paths: list[str], found: Findings) -> None:
     for i, path in enumerate(paths):
-        if not path.isascii() and printable(path) != path:
-            found.trouble[i] = "its name is not valid UTF-8: rename it"
+        if printable(path) != path:
+            strange = any("\udc80" <= c <= "\udcff" for c in path)
+            what = "is not valid UTF-8" if strange else "has control characters"
+            found.trouble[i] = f"its name {what}: rename it"
 
 
 def _one_file_twice(paths: list[str], labels: list[str | None], found: Findings) -> None:

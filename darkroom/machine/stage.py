@@ -15,7 +15,7 @@ from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.machine.gpus import NO_GPUS, Gpus, take
 from darkroom.machine.process import die_with_parent
-from darkroom.names import run_name
+from darkroom.names import run_name, visible
 
 log = logging.getLogger("darkroom")
 
@@ -37,10 +37,20 @@ class _Named(logging.Formatter):
         self.job = job
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = visible(super().format(record))
         for word in self.job.split():
             text = text.removeprefix(f"{word}: ")
         return f"{self.job}: {text}"
+
+
+class _Dated(logging.Formatter):
+    """`time level module: message`."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 class _LogFile(logging.FileHandler):
@@ -70,7 +80,7 @@ def stage(snakemake: Any) -> Iterator[Gpus]:
     Raises
     ------
     SystemExit
-        Status 1 after a `UserError`, or an error of the system that `disk.in_words` knows: a
+        Status 130 where the run is stopped by Ctrl-C; 1 after a `UserError`, or an error of the system that `disk.in_words` knows: a
         sentence stands in the log and on stderr.
     Exception
         Any other error, with its traceback in the log too, and what is known of the GPUs
@@ -83,7 +93,7 @@ def stage(snakemake: Any) -> Iterator[Gpus]:
     try:
         if snakemake.log:
             file = _LogFile(str(snakemake.log[0]), mode="w", encoding="utf-8")
-            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+            file.setFormatter(_Dated())
             handlers.append(file)
     except OSError as error:
         refused = disk.in_words(error) or str(error)
@@ -106,6 +116,8 @@ def stage(snakemake: Any) -> Iterator[Gpus]:
     except UserError as error:
         log.error("%s", error)
         sys.exit(1)
+    except KeyboardInterrupt:  # Snakemake says that the run was stopped
+        sys.exit(130)
     except Exception as error:
         said = disk.in_words(error, _folders(snakemake))
         if said is not None:

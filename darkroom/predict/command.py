@@ -68,7 +68,7 @@ def run(given: argparse.Namespace) -> int:
     picture.check_threshold(model, threshold, "--threshold")
     found = pictures(given.images)
     meaning = picture.in_words(model, threshold, how)
-    print(f"{model.name} of {model.dataset}; {meaning}", file=sys.stderr)
+    print(printable(f"{model.name} of {model.dataset}; {meaning}"), file=sys.stderr)
     show = picture.Table(sys.stdout, model).write if given.csv else _Lines(model, found).write
     # the table itself tells on a terminal how far it is
     quiet = sys.stdout.isatty() or len(found.paths) < FEW
@@ -108,18 +108,20 @@ class _Lines:
     def __init__(self, model: Trained, found: Pictures) -> None:
         self.model = model
         self.file = min(WIDEST, max(len(printable(path)) for path in (*found.paths, "file")))
-        self.name = max(map(len, (*model.classes, "class")))
+        self.name = max(len(printable(name)) for name in (*model.classes, "class"))
         print(f"{'file':<{self.file}}  {'class':<{self.name}}  probability  others")
 
     def write(self, one: Prediction) -> None:
         """Print the line of a picture."""
         front = f"{one.file:<{self.file}}"
         if not one.predicted:
-            print(f"{front}  {'–':<{self.name}}  {'–':>11}  unusable: {one.reason}")
+            reason = printable(one.reason)
+            print(f"{front}  {'–':<{self.name}}  {'–':>11}  unusable: {reason}")
             return
         known = dict(zip(self.model.classes, one.probabilities.tolist(), strict=True))
         own = known.pop(one.predicted)
         likely = sorted(known, key=lambda name: -known[name])
         others = [f"{name} {known[name]:.3f}" for name in likely[:OTHERS]]
         more = ", …" if len(likely) > OTHERS else ""
-        print(f"{front}  {one.predicted:<{self.name}}  {own:>11.3f}  {', '.join(others)}{more}")
+        name, rest = printable(one.predicted), printable(", ".join(others))
+        print(f"{front}  {name:<{self.name}}  {own:>11.3f}  {rest}{more}")

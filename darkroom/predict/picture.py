@@ -12,6 +12,7 @@ import numpy as np
 from darkroom.errors import UserError
 from darkroom.features import predictions
 from darkroom.machine.gpus import NO_GPUS, Gpus
+from darkroom.names import cell
 from darkroom.predict import unseen
 from darkroom.predict.trained import Trained
 from darkroom.sources.folders import printable
@@ -125,7 +126,7 @@ class Table:
         """Write the row of a picture."""
         numbers = [f"{p:.7g}" for p in one.probabilities] or [""] * len(self.model.classes)
         back = (self.model.name, self.digest, one.status, printable(one.reason))
-        self.writer.writerow([one.file, one.predicted, *numbers, *back])
+        self.writer.writerow([cell(one.file), cell(one.predicted), *numbers, *back])
 
 
 def check_threshold(model: Trained, threshold: float, where: str) -> None:

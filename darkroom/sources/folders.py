@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from darkroom.errors import UserError
+from darkroom.names import visible
 
 Row = tuple[str, int, int]
 """Relative path with `/`, size in bytes, modification time in ns."""
@@ -38,8 +39,11 @@ def is_junk(path: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A printable name: bytes that are no UTF-8 become `\\xff`."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A printable name: bytes that are no UTF-8 become `\\xff`, a line break `\\n`."""
+    if name.isascii() and name.isprintable():
+        return name
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def refuse_own(folder: Path, what: str, give: str) -> None:

@@ -50,7 +50,7 @@ def _component(part: str) -> str:
     if not part.isascii():
         raw = part.encode("utf-8", "surrogateescape" if _escaped(part) else "replace")
         part = raw.decode("utf-8", "darkroom.percent")
-    part = re.sub(r"[\x00-\x1f\x7f]", "_", part)
+    part = re.sub("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", "_", part)
     raw = part.encode()
     if len(raw) > 255:
         digest = hashlib.sha256(raw).hexdigest()[:8]

@@ -80,6 +80,17 @@ class Engine:
         own = [str(file) for file in self.workflow.configfiles]
         return list(dict.fromkeys([str(defaults), *(f for f in own if f not in named), *named]))
 
+    @property
+    def targets(self) -> list[str]:
+        """Rules that can be asked for by their names."""
+        return [rule.name for rule in self.workflow.rules if not rule.has_wildcards()]
+
+    @property
+    def files(self) -> list[str]:
+        """Files that rules make, with their wildcards in braces."""
+        made = [str(file) for rule in self.workflow.rules for file in rule.output]
+        return [re.sub(r",[^{}]*\}", "}", file) for file in made]  # without what wildcards may be
+
     def gpus_of_profile(self, rule: str) -> bool:
         """Whether a profile or --set-resources gives a rule GPUs: more memory is asked for then."""
         given = self.workflow.resource_settings.overwrite_resources.get(rule, {})

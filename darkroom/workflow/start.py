@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
+import re
 import sys
+import textwrap
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,9 @@ import yaml
 from darkroom import ROOT
 from darkroom.config.compare import merged
 from darkroom.config.settings import Settings
-from darkroom.errors import UserError
+from darkroom.errors import UserError, nearest
 from darkroom.machine import disk, process
+from darkroom.names import visible
 from darkroom.workflow import checks, recipe, stale_locks, terminal
 from darkroom.workflow.engine import Engine
 from darkroom.workflow.plan import PLANNING
@@ -69,8 +71,12 @@ class Run:
 
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled
+STOPPED = "stopped; run the same command to go on"
 
-say = functools.partial(print, file=sys.stderr)
+
+def say(text: object) -> None:
+    """Print a sentence on stderr."""
+    print(visible(str(text)), file=sys.stderr)
 
 
 def start(workflow: Any, config: dict[str, Any]) -> Run:
@@ -85,7 +91,7 @@ def start(workflow: Any, config: dict[str, Any]) -> Run:
     """
     engine = Engine(workflow)
     export_to_jobs(str(ROOT))
-    refusals_in_words()
+    refusals_in_words(engine)
     try:
         return _checked(engine, config)
     except UserError as error:
@@ -139,18 +145,52 @@ def export_to_jobs(root: str) -> None:
     process.lock_no_arrays()
 
 
-def refusals_in_words() -> None:
-    """Let Snakemake say in a sentence what the disk refuses it: a lock, a job's mark or record.
+def refusals_in_words(engine: Engine) -> None:
+    """Let Snakemake say in a sentence what it would end with a traceback for.
 
-    By itself it ends with a traceback, or asks for write permissions on a disk that is full.
+    A mistake of the user's that a function of a rule finds; a target that there is not; Ctrl-C;
+    what the disk refuses: a lock, a job's mark or record.
     """
-    logging.getLogger("snakemake.logging").addFilter(_in_words)
+
+    stopped = False
+
+    def in_words(record: logging.LogRecord) -> bool:
+        nonlocal stopped
+        if str(record.msg).startswith("Terminating processes on user request"):
+            stopped, record.msg, record.levelno = True, STOPPED, logging.WARNING
+            return True
+        if stopped and record.levelno >= logging.ERROR:
+            return False  # the jobs that were ended
+        error = sys.exc_info()[1]
+        if error is not None and record.levelno >= logging.ERROR:
+            said = sentence(error, engine)
+            if said is not None:
+                record.msg, record.args = visible(said), ()
+        return True
+
+    logging.getLogger("snakemake.logging").addFilter(in_words)
 
 
-def _in_words(record: logging.LogRecord) -> bool:
-    error = sys.exc_info()[1]
-    if error is not None and record.levelno >= logging.ERROR:
-        said = disk.in_words(error, [str(Path.cwd()), str(Path.cwd() / ".snakemake")])
-        if said is not None:
-            record.msg, record.args = said, ()
-    return True
+def sentence(error: BaseException, engine: Engine) -> str | None:
+    """What Snakemake says of an error that ends a run; None where its own words are to stand."""
+    chain = [error]
+    while (before := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        if before in chain:
+            break
+        chain.append(before)
+    if any(isinstance(one, KeyboardInterrupt) for one in chain):
+        return STOPPED
+    for one in chain:
+        if isinstance(one, UserError):
+            return str(one)
+    # What `calls.in_words` raised; Snakemake loses which error it came from.
+    told = re.match(r"Error:\n  WorkflowError:\n(.*?)\nWildcards:", str(error), re.S)
+    if told:
+        return textwrap.dedent(told[1])
+    missing = re.match(r"No rule to produce (\S+)", str(error))
+    if missing:
+        name, targets = missing[1], engine.targets
+        near = nearest(name, targets + engine.files)
+        known = f"; targets: {', '.join(targets)}" if "did you mean" in near else ""
+        return f"there is no target {name}{near}{known}"
+    return disk.in_words(error, [str(Path.cwd()), str(Path.cwd() / ".snakemake")])

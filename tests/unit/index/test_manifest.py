@@ -219,9 +219,11 @@ def test_odd_names_and_odd_files(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("a file system of UTF-8 names")
     os.mkfifo(root / "cat" / "pipe.jpg")
+    (root / "cat" / "x\x1b[31m\n").write_bytes(encoded(photograph(7), "JPEG"))
     (root / "cat" / "große Katze №1.jpg").write_bytes(encoded(photograph(6), "JPEG"))
     rows, _ = indexed(root, tmp_path / "o")
     assert rows["cat/gr\\xfcn.jpg"]["reason"] == "its name is not valid UTF-8: rename it"
+    assert rows[r"cat/x\x1b[31m\n"]["reason"] == "its name has control characters: rename it"
     assert rows["cat/pipe.jpg"]["reason"] == "cannot be read: not a regular file"
     assert rows["cat/große Katze №1.jpg"]["status"] == "ok"
 

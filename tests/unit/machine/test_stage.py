@@ -49,6 +49,24 @@ def test_a_mistake_is_one_sentence(
     assert "name another folder" in log and "Traceback" not in log
 
 
+def test_what_a_terminal_would_obey_is_escaped(
+    snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stage(snakemake):
+        logging.getLogger("darkroom.index").info("class %s", "a\x1b]0;mine\x07\u202eb")
+    shown = r"class a\x1b]0;mine\x07\u202eb"
+    assert capsys.readouterr().err == f"train_model digits cnn-seed2: {shown}\n"
+    assert Path(snakemake.log[0]).read_text().endswith(f"darkroom.index: {shown}\n")
+
+
+def test_a_stopped_job_says_nothing(
+    snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, stage(snakemake):
+        raise KeyboardInterrupt
+    assert (ended.value.code, capsys.readouterr().err) == (130, "")
+
+
 def test_what_the_disk_refuses_is_one_sentence(
     snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -55,6 +55,15 @@ def test_a_name_that_is_not_valid_utf8_can_be_printed() -> None:
     assert folders.printable("caf\udce9/猫.png") == "caf\\xe9/猫.png"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\x1b[31m.png", "a\\x1b[31m.png"), ("a.png\n", "a.png\\n"), ("a\tb", "a\\tb"),
+     ("gpj.\u202epng", "gpj.\\u202epng"), ("\x9b", "\\x9b"), ("قطة.png", "قطة.png")],
+)  # fmt: skip
+def test_a_name_that_a_terminal_would_obey_is_shown(name: str, shown: str) -> None:
+    assert folders.printable(name) == shown
+
+
 def test_a_link_is_followed_and_folders_that_link_to_each_other_end(tmp_path: Path) -> None:
     root = tmp_path / "source"
     for name in "abcdefghij":
