@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from darkroom.errors import nearest
+from darkroom.errors import UserError, nearest
 from darkroom.sources.addresses import shown
 
+SHOWN = 30  # mistakes that are listed
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled
 Written = Callable[[list[Any]], list[Any]]
 
 
@@ -45,7 +48,53 @@ def in_words(
             if shared != e["loc"] and (shared, e["msg"]) in known:
                 continue
         lines.append(_line_of(e, model, files, written, removed))
-    return "\n".join(dict.fromkeys(lines))
+    lines = list(dict.fromkeys(lines))
+    if len(lines) > SHOWN:
+        lines[SHOWN:] = [f"and {len(lines) - SHOWN:,} more mistakes"]
+    return "\n".join(lines)
+
+
+def check_keys(files: Iterable[str]) -> None:
+    """Refuse a key that a file has twice: YAML takes the last and forgets the others.
+
+    Parameters
+    ----------
+    files : YAML files that could be read.
+
+    Raises
+    ------
+    UserError
+        File and line of both.
+    """
+    for file in files:
+        todo, seen = [_composed(file)], set()
+        while todo:
+            node = todo.pop()
+            if id(node) in seen:  # by an alias
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.SequenceNode):
+                todo += node.value
+            if not isinstance(node, yaml.MappingNode):
+                continue
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                todo.append(value)
+                if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                    continue
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    raise UserError(
+                        f"{file}:{line}: {key.value!r} stands here for the second time, and first in "
+                        f"line {lines[key.value]}: put both under one, for YAML forgets the first"
+                    )
+                lines[key.value] = line
+
+
+@lru_cache(maxsize=100)
+def _composed(file: str) -> Any:
+    """The nodes of a YAML file, which have their lines."""
+    return yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=LOADER)
 
 
 def _line_of(
@@ -123,10 +172,9 @@ def _locate(location: list[Any], files: list[str]) -> str:
     for length in range(len(location), 0, -1):
         for file in reversed(files):
             try:
-                node = yaml.compose(Path(file).read_text())
-            except (OSError, yaml.YAMLError):
+                line = _line(_composed(file), location[:length])
+            except (OSError, ValueError, RecursionError, yaml.YAMLError):
                 continue
-            line = _line(node, location[:length])
             if line is not None:
                 return f"{file}:{line}: "
     return ""

@@ -22,7 +22,7 @@ from darkroom.errors import UserError, nearest
 from darkroom.machine import disk
 from darkroom.overrides import override
 from darkroom.predict import unseen
-from darkroom.sources import addresses
+from darkroom.sources import addresses, mirror
 from darkroom.train import weights
 from darkroom.workflow import remembered
 from darkroom.workflow.code import code
@@ -168,7 +168,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print, folder: Path = 
     Raises
     ------
     UserError
-        A backend that is not installed, a source of an unknown kind or that is not there, a split that the data cannot give,
+        A backend that is not installed, a mirror that is not there, a source of an unknown kind or that is not there, a split that the data cannot give,
         a backbone that Keras does not have, weights that are not there, a threshold or a sigmoid for more than two classes.
     """
     if settings.backend != "tensorflow":  # which alone is in the lock
@@ -176,6 +176,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print, folder: Path = 
 
         keras_backend.check(settings.backend)
         devices.check_gpus(settings.backend, gpus_of_a_job(settings.gpus))
+    mirror.find(settings.mirror, [])
     for dataset in settings.run.datasets:
         for name in settings.classifiers_of(dataset):
             _check_classifier(name, settings.classifiers[name])

@@ -17,6 +17,7 @@ import yaml
 
 from darkroom import ROOT
 from darkroom.config.compare import merged
+from darkroom.config.messages import LOADER, check_keys
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError, nearest
 from darkroom.machine import disk, process
@@ -70,7 +71,6 @@ class Run:
             say(f"Jobs of that run were still with Slurm, and are cancelled: {', '.join(ended)}")
 
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled
 STOPPED = "stopped; run the same command to go on"
 
 
@@ -104,9 +104,12 @@ def _checked(engine: Engine, config: dict[str, Any]) -> Run:
     defaults = yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER)
     if engine.of_another:  # which gave its own configuration, without the defaults
         config = merged(defaults, config)
+    files = engine.config_files(file)
+    if engine.first:
+        check_keys(files[1:])
     chosen = recipe.choose(config, defaults, engine.folder, look=engine.shared_disk)
     config = recipe.applied(config, defaults, chosen)
-    settings = Settings.load(config, files=engine.config_files(file), chosen=chosen)
+    settings = Settings.load(config, files=files, chosen=chosen)
     # A GPU of the login node says nothing of the others: the profile asks for those.
     gpus = gpus_of_a_job(settings.gpus) if engine.local or settings.gpus != "auto" else 0
     run = Run(engine, config, settings, engine.folder, gpus)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from darkroom.config.messages import check_keys
 from darkroom.config.removed import REMOVED
+from darkroom.errors import UserError
 from tests.support.configs import mistake, with_value
 
 
@@ -82,6 +85,29 @@ def test_the_file_and_line_of_a_mistake_are_those_of_the_last_file_that_says_it(
     said = mistake(config, [str(first), str(second)])
     assert f"{second}:4: models.cnn.epochs is 0" in said
     assert f"{first}:4: models.cnn.batch is 0" in said
+
+
+def test_thousands_of_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    written = tmp_path / "mine.yaml"
+    written.write_text("\n".join(f"unknown{i}: {{a: 1}}" for i in range(3000)))
+    config = with_value("models.cnn.epochs", 1) | yaml.safe_load(written.read_text())
+    began = time.process_time()
+    said = mistake(config, [str(written)]).splitlines()
+    assert time.process_time() - began < 10
+    assert said[1].startswith(f"{written}:2: unknown1: unknown key")
+    assert len(said) == 31 and said[-1] == "and 2,970 more mistakes"
+
+
+def test_a_key_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    fine = tmp_path / "fine.yaml"
+    fine.write_text("a: &x {b: 1}\nc: {<<: *x}\nd: [{e: 1}, {e: 2}, *x]\n")
+    check_keys([str(fine)])
+    twice = tmp_path / "twice.yaml"
+    twice.write_text("run: {}\nmodels:\n  cnn:\n    epochs: 1\n    batch: 2\n    epochs: 3\n")
+    with pytest.raises(
+        UserError, match=r"twice\.yaml:6: 'epochs' stands here for the second time, .* line 4"
+    ):
+        check_keys([str(fine), str(twice)])
 
 
 @pytest.mark.parametrize("pattern", REMOVED)

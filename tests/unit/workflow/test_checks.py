@@ -365,3 +365,9 @@ def test_a_threshold_is_refused_from_memory_too(folder: Path) -> None:
     said(settings())
     with pytest.raises(UserError, match="a threshold is for two classes, and there are 3"):
         said(settings(threshold=0.3))
+
+
+def test_a_mirror_that_is_not_there(folder: Path) -> None:
+    made = Settings.load(copy.deepcopy(BASE) | {"mirror": "nowhere"})
+    with pytest.raises(UserError, match=r"mirror is 'nowhere': there is no such folder"):
+        said(made)
