@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from darkroom.errors import UserError
 
+TOO_MANY = "its table lists more files than an archive of this size holds"
 PAX_HEADER = 1 << 20
 MOST_DIGITS = 1000  # in a row in a pax header
 MAGIC = {
@@ -239,17 +240,25 @@ class _AnyNames(io.BufferedReader):
 
     `zipfile` refuses a whole archive when one name is wrongly marked as UTF-8. Without the flag it
     decodes every name as cp437, which is reversible, so `zip_name` gets the original bytes.
+
+    A table of more than `most` entries is refused before `zipfile` makes objects of them.
     """
 
     table = True
+    most: int
 
     def read(self, size: int | None = -1) -> bytes:
+        if self.table and (size or 0) > 500 * self.most:  # before it is in memory
+            raise Broken(TOO_MANY)
         data = super().read(size)
         if size == 30 and data.startswith(b"PK\x03\x04"):
             return data[:7] + bytes([data[7] & ~0x08]) + data[8:]
         if self.table and data.startswith(b"PK\x01\x02"):
-            changed, at = bytearray(data), 0
+            changed, at, entries = bytearray(data), 0, 0
             while changed[at : at + 4] == b"PK\x01\x02" and at + 46 <= len(changed):
+                entries += 1
+                if entries > self.most:
+                    raise Broken(TOO_MANY)
                 changed[at + 9] &= ~0x08
                 at += 46 + sum(struct.unpack_from("<3H", changed, at + 28))
             return bytes(changed)
@@ -257,9 +266,10 @@ class _AnyNames(io.BufferedReader):
 
 
 @contextmanager
-def open_zip(path: str) -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive, whatever the encoding of its names."""
+def open_zip(path: str, most: int) -> Iterator[zipfile.ZipFile]:
+    """Open a zip archive of at most so many entries, whatever the encoding of its names."""
     with _AnyNames(io.FileIO(path)) as raw:
+        raw.most = most
         try:
             file = zipfile.ZipFile(raw)
         except NotImplementedError as error:

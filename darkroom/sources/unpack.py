@@ -52,6 +52,7 @@ DEPTH = 3
 BOMB_RATIO, BOMB_BYTES = 1000, 10**9
 LISTED = 10**9  # bytes of an unpacked tar that are read for a listing
 MOST_OTHERS = 10**6  # entries without a file, such as folders, before the first file
+MOST_ENTRIES = 200_000  # of a small zip
 SLOW_LISTING = 10 * 10**6  # bytes of a compressed tar, which is listed by reading all of it
 
 
@@ -119,7 +120,7 @@ def listing(path: str, limit: int = 200_000) -> list[str] | None:
         kind = recognise(path)
         names: set[str] = set()
         if kind == "zip":
-            with formats.open_zip(path) as file:
+            with formats.open_zip(path, limit + 1) as file:
                 infos = file.infolist()
                 entries: Iterator[tuple[str, str]] = (
                     (name := formats.zip_name(i), formats.zip_type(i, name)) for i in infos
@@ -351,7 +352,8 @@ class _Unpacking:
             os.remove(packed)
 
     def _unzip(self, path: str, folder: str, name: str, depth: int) -> None:
-        with formats.open_zip(path) as file:
+        # a nested archive may be much larger than the one that it came in: that has no such table
+        with formats.open_zip(path, max(MOST_ENTRIES, self.packed // 10)) as file:
             infos = file.infolist()
             claimed = sum(i.file_size for i in infos)
             if depth == 0 and len(infos) <= self.max_files and claimed <= self.max_bytes:

@@ -572,6 +572,18 @@ def test_what_stands_behind_the_end_of_nested_tars_is_limited(
         unpack(tmp_path, packed, max_bytes=50_000)
 
 
+def test_a_table_of_more_files_than_the_archive_can_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MOST_ENTRIES", 50)
+    inner = zipped({"0" * i: b"" for i in range(1, 200)}, zipfile.ZIP_STORED)
+    packed = lzma.compress(tarred(("a.zip", inner)))
+    assert len(packed) < 1990
+    with pytest.raises(UserError, match="its table lists more files than"):
+        unpack(tmp_path, packed)
+    assert archive.listing(str(tmp_path / "pets.bin"), limit=10) is None
+
+
 def test_folders_without_files_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MOST_OTHERS", 100)
     folders = [special(f"d{i}", tarfile.DIRTYPE) for i in range(200)]
