@@ -133,6 +133,11 @@ def recognise(
 def _kind(cfg: Layout, group: str | None) -> str:
     kind = str(cfg["kind"])
     of_table = next((f"layout.{k}" for k, v in cfg.items() if v and k in _TABLE_SETTINGS), None)
+    other = "layout.label" if cfg["label"] is not None else of_table
+    if kind == "table":
+        other = other or "layout.kind: table"
+    if cfg["class_level"] != "auto" and other:
+        raise UserError(f"layout.class_level is for class folders and contradicts {other}: set one")
     if cfg["label"] is not None:
         if kind in ("folders", "table") or of_table:
             other = of_table or f"kind {kind}"

@@ -176,6 +176,9 @@ def test_settings_of_tables_that_do_not_fit() -> None:
         read(IMAGES, {"m.csv": "u,v,label\n1,2,a\n3,4,b\n"}, table="m.csv")
     with pytest.raises(UserError, match="contradicts"):
         read(IMAGES, good, label="(.)", table="labels.csv")
+    for other in ({"table": "labels.csv"}, {"kind": "table"}, {"label": "(.)"}):
+        with pytest.raises(UserError, match="class_level is for class folders and contradicts"):
+            read(IMAGES, good, class_level="inner", **other)
     with pytest.raises(UserError, match="needs kind table"):
         read(IMAGES, good, kind="folders", label_column="label")
     with pytest.raises(UserError, match="set one"):
