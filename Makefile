@@ -119,7 +119,7 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter, snakefmt, snakemake --lint
 bench: $(VENV)/.dev ## every benchmark beside its peer (BENCH_DATA=folder with cifar10.zip and cats_dogs.zip)
 	@for f in cifar10.zip cats_dogs.zip; do test -f '$(BENCH_DATA)'/$$f || { \
 	  echo "$(BENCH_DATA)/$$f is not there: name the folder that holds it: make bench BENCH_DATA=FOLDER" >&2; exit 1; }; done
-	@for b in prepare input training classifiers startup listing; do $(BIN)/python -m benchmarks.$$b --data '$(BENCH_DATA)'; done
+	@for b in prepare input training inference classifiers startup listing; do $(BIN)/python -m benchmarks.$$b --data '$(BENCH_DATA)'; done
 
 .PHONY: lock
 lock: ## renew envs/*.lock, envs/*.yaml and schemas/ from their sources (needs uv)

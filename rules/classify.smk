@@ -7,12 +7,13 @@ rule classify:
 rule extract_features:
     """One pass of a trained network: the features of a layer, and its own predictions.
 
-    in   model.keras, images/{view}.h5, splits.parquet, augmented/{view}.h5 where stored; the
+    in   model.onnx (model.keras on a GPU), images/{view}.h5, splits.parquet, augmented/{view}.h5 where stored; the
          features of a frozen backbone, which then does not run again
     out  features.h5, head/predictions.parquet
     """
     input:
-        model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
+        onnx="results/{dataset}/{fold}/{model}-seed{seed}/model.onnx",
+        keras="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
         images=inputs.images,
         shards=inputs.shards,
         splits="results/{dataset}/splits.parquet",

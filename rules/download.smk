@@ -37,12 +37,13 @@ rule download_weights:
     """Download the weights of a backbone before any training, verified by their hash.
 
     in   nothing, or the local file that `weights` names
-    out  weights/{features}.h5
+    out  weights/{features}.h5; weights/{features}.onnx: the backbone with them, without Keras
     """
     input:
         local=inputs.weights_file,
     output:
-        "data/weights/{features}.h5",
+        weights="data/weights/{features}.h5",
+        onnx="data/weights/{features}.onnx",
     log:
         "logs/weights/download_weights-{features}.log",
     benchmark:

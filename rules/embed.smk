@@ -1,7 +1,7 @@
 rule embed_images:
     """Frozen features: one pass of a pretrained backbone over all images, for all folds.
 
-    in   images/{view}.h5, augmented/{view}.h5 where stored, the backbone's weights
+    in   images/{view}.h5, augmented/{view}.h5 where stored, the backbone as ONNX (its weights on a GPU)
     out  features/{features}.h5
 
     They serve any classifier, and train the head of a network with this `backbone`.
@@ -10,6 +10,7 @@ rule embed_images:
         images=inputs.images,
         shards=inputs.shards,
         augmented=inputs.augmented,
+        onnx="data/weights/{features}.onnx",
         weights="data/weights/{features}.h5",
     output:
         "results/{dataset}/features/{features}.h5",

@@ -10,7 +10,8 @@ rule train_model:
     in   images/{view}.h5, splits.parquet, augmented/{view}.h5 where variants are stored,
          best.json where the model is tuned; on a backbone its weights, and its features as
          long as nothing changes pixels
-    out  model.keras: takes raw uint8 pixels; history.csv: one row per epoch, with the kept one marked
+    out  model.keras and model.onnx: take raw uint8 pixels, the latter without Keras;
+         history.csv: one row per epoch, with the kept one marked
 
     An interrupted training leaves its last complete epoch in the folder `.resume` beside the model.
     No rule declares it, so Snakemake does not delete it, and the next run continues from there.
@@ -25,6 +26,7 @@ rule train_model:
         embedded=inputs.embedded,
     output:
         model="results/{dataset}/{fold}/{model}-seed{seed}/model.keras",
+        onnx="results/{dataset}/{fold}/{model}-seed{seed}/model.onnx",
         history="results/{dataset}/{fold}/{model}-seed{seed}/history.csv",
     log:
         "logs/{dataset}/{fold}/train_model-{model}-seed{seed}.log",

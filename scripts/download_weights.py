@@ -5,7 +5,8 @@ from darkroom.train import weights
 
 with stage(snakemake):
     weights.download_weights(
-        snakemake.output[0],
+        snakemake.output.weights,
+        snakemake.output.onnx,
         cfg=snakemake.params.cfg,
         mirror=snakemake.config.get("mirror"),
         address=snakemake.params.address,

@@ -5,7 +5,7 @@ from darkroom.machine.stage import stage
 
 with stage(snakemake) as gpus:
     embed_images(
-        *(snakemake.input[key] for key in ("images", "weights")),
+        *(snakemake.input[key] for key in ("images", "onnx")),
         snakemake.output[0],
         augmented=snakemake.input.get("augmented") or None,
         cfg=snakemake.params.cfg,

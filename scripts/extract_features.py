@@ -5,7 +5,7 @@ from darkroom.machine.stage import stage
 
 with stage(snakemake) as gpus:
     extract_features(
-        *(snakemake.input[key] for key in ("model", "images", "splits")),
+        *(snakemake.input[key] for key in ("onnx", "images", "splits")),
         snakemake.input.get("augmented") or None,
         features_path=snakemake.output.features,
         predictions_path=snakemake.output.predictions,

@@ -3,7 +3,7 @@
 from darkroom.machine.stage import stage
 from darkroom.predict.predict import predict_images
 
-with stage(snakemake) as gpus:
+with stage(snakemake):
     predict_images(
         snakemake.output[0],
         models=list(snakemake.input.models),
@@ -11,5 +11,4 @@ with stage(snakemake) as gpus:
         thresholds=next(iter(snakemake.input.tables), None),
         cfg=snakemake.params.cfg,
         threads=snakemake.threads,
-        gpus=gpus,
     )

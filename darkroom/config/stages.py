@@ -127,7 +127,7 @@ def check_files(settings: Settings, dataset: str) -> CheckFiles:
 
 
 def download_weights(settings: Settings, features: str) -> DownloadWeights:
-    """The backbone, its weights, and the image size that they are tried with."""
+    """The backbone, its weights, and the size of the images that it is written for."""
     f = settings.features[features]
     view = View(**BACKBONE_VIEW | f.view.model_dump(exclude_none=True))
     return {
@@ -137,6 +137,7 @@ def download_weights(settings: Settings, features: str) -> DownloadWeights:
         "weights": shown(f.weights),
         "sha256": f.sha256,
         "shape": list(view.shape),
+        "pool": f.pool,
     }
 
 
@@ -344,7 +345,6 @@ def predict_images(settings: Settings, dataset: str, name: str) -> PredictImages
         "model": p.model,
         "fold": p.fold,
         "threshold": None if p.model is None else settings.datasets[dataset].threshold,
-        "backend": settings.backend,
     }
 
 
@@ -391,12 +391,12 @@ def write_report(settings: Settings, dataset: str) -> WriteReport:
 
 
 def _recipe(settings: Settings) -> dict[str, str] | None:
-    """The recipe of a run of `data` in words, and the arguments of a command for more."""
+    """The recipe of a run of `data` in words, and the command for more."""
     chosen = settings.chosen
     if chosen is None:
         return None
-    more = f"--config data={shlex.quote(str(settings.data))} {chosen.more}" if chosen.more else ""
-    return {"sentence": chosen.sentence, "more": more}
+    more = f"snakemake --cores all --config data={shlex.quote(str(settings.data))} {chosen.more}"
+    return {"sentence": chosen.sentence, "more": more if chosen.more else ""}
 
 
 def _json(value: BaseModel, *, exclude_none: bool = False) -> Any:

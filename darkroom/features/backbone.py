@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
@@ -10,9 +12,10 @@ import numpy as np
 from darkroom.errors import UserError
 from darkroom.images import features_file, store
 from darkroom.images.joined import forget
+from darkroom.infer.run import EMBEDDING, Network
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
-from darkroom.train import backbones, batches, keras_backend
+from darkroom.train import batches
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +28,7 @@ class EmbedImages(TypedDict):
     name : of the feature set.
     application, settings, pool : the backbone, see `backbones.build`.
     batch : images per batch.
-    backend : Keras backend; None: that of the environment, or TensorFlow.
+    backend : of Keras, for a GPU; None: that of the environment, or TensorFlow.
     """
 
     name: str
@@ -53,7 +56,8 @@ def embed_images(
     Parameters
     ----------
     images : the view's `images/{view}.h5`.
-    weights : the backbone's HDF5 file.
+    weights : the backbone as ONNX, which runs on the processor without Keras. With a GPU the HDF5
+        file beside it runs on that.
     features : the file to write: (M, D) float32, all images, then all variants. A map of
         (h, w, C) is one row of D = h·w·C, with its shape in `made`.
     augmented : the view's `augmented/{view}.h5`, where there is one.
@@ -66,18 +70,19 @@ def embed_images(
     UserError
         The backbone cannot be built for these images, or the weights are not its own.
     """
-    keras_backend.start(threads, cfg["backend"], gpus)
     files = [store.open_images(path) for path in (images, augmented) if path]
     what: dict[str, Any] = {
         "application": cfg["application"],
         "settings": cfg["settings"],
         "pool": cfg["pool"],
     }
-    try:
-        network = backbones.build(**what, shape=files[0].images.shape[1:], weights=weights)
-    except UserError as error:
-        raise UserError(f"features.{cfg['name']}: {error}") from None
-    shape = [int(side) for side in network.output_shape[1:]]
+    if gpus.count:
+        shape, ask = _on_gpu(
+            str(Path(weights).with_suffix(".h5")), files[0].images.shape[1:], cfg, threads, gpus
+        )
+    else:
+        network = Network(weights, threads=threads)
+        shape, ask = network.about["layers"][EMBEDDING], lambda pixels: network(pixels).features
     row = np.concatenate([f.row for f in files])
     variant = np.concatenate([f.variant for f in files])
     every = batches.Rows(
@@ -103,7 +108,7 @@ def embed_images(
     ):
         done = unwritten = 0
         for pixels, _ in ready:
-            found = np.asarray(network.predict_on_batch(pixels), np.float32)
+            found = ask(pixels)
             out[done : done + len(pixels)] = found.reshape(len(pixels), width)
             done, unwritten = done + len(pixels), unwritten + found.nbytes
             if unwritten > batches.BLOCK_BYTES:
@@ -117,4 +122,22 @@ def embed_images(
         layer,
         len(files[0]),
         len(row) - len(files[0]),
+    )
+
+
+def _on_gpu(
+    weights: str, shape: tuple[int, ...], cfg: EmbedImages, threads: int, gpus: Gpus
+) -> tuple[list[int], Callable[[np.ndarray], np.ndarray]]:
+    """Shape of an image's features, and the backbone by Keras."""
+    from darkroom.train import backbones, keras_backend
+
+    keras_backend.start(threads, cfg["backend"], gpus)
+    try:
+        network = backbones.build(
+            cfg["application"], cfg["settings"], pool=cfg["pool"], shape=shape, weights=weights
+        )
+    except UserError as error:
+        raise UserError(f"features.{cfg['name']}: {error}") from None
+    return [int(side) for side in network.output_shape[1:]], lambda pixels: np.asarray(
+        network.predict_on_batch(pixels), np.float32
     )

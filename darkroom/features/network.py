@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -13,16 +14,16 @@ from darkroom.errors import UserError
 from darkroom.features.predictions import Run, write_predictions
 from darkroom.images import features_file
 from darkroom.images.joined import forget
+from darkroom.infer.run import EMBEDDING, Network, read_about
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
 from darkroom.names import HEAD, run_name
-from darkroom.train import batches, keras_backend
-from darkroom.train.backbones import EMBEDDING
-from darkroom.train.foreign import load_network
-from darkroom.train.model_file import read_facts
-from darkroom.train.network import by_class
+from darkroom.train import batches
 
 log = logging.getLogger(__name__)
+
+Ask = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From (B, …) images, or a backbone's features, to (B, D) features and (B, K) probabilities."""
 
 
 class ExtractFeatures(TypedDict):
@@ -33,7 +34,7 @@ class ExtractFeatures(TypedDict):
     dataset, fold, model, seed : which network.
     layer : name of the layer to read; None: the last hidden one, the input of the head.
     batch : images at a time.
-    backend : of Keras; None: TensorFlow, or the environment's.
+    backend : of Keras, for a GPU; None: TensorFlow, or the environment's.
     balance, balance_seed : of the training rows, which decide the variants that are read.
     """
 
@@ -68,7 +69,9 @@ def extract_features(
 
     Parameters
     ----------
-    model_path, images, splits, augmented : the network and the files of the data set.
+    model_path : `model.onnx`, which runs on the processor without Keras. With a GPU `model.keras`
+        beside it runs on that.
+    images, splits, augmented : the files of the data set.
     features_path, predictions_path : what to write; see docs/formats.md.
     cfg : settings.
     threads : cores to use.
@@ -82,9 +85,6 @@ def extract_features(
         The network has no such layer.
     """
     name = run_name(cfg["model"], cfg["seed"])
-    keras = keras_backend.start(threads, cfg["backend"], gpus)
-    network = load_network(model_path)
-    layer, output = feature_layer(network, cfg["layer"])
     fold = batches.open_fold(
         images,
         splits,
@@ -93,11 +93,16 @@ def extract_features(
         balance=cfg["balance"],
         balance_seed=cfg["balance_seed"],
     )
-    if embedded is None:
-        both = keras.Model(network.input, [output, network.output])
-    else:
-        both = head_alone(network, output)
+    if embedded is not None:
         fold = fold.embedded(embedded)
+    known = embedded is not None
+    if gpus.count:
+        layer, width, ask = _on_gpu(
+            str(Path(model_path).with_suffix(".keras")), cfg, threads, gpus, embedded=known
+        )
+    else:
+        network = Network(model_path, threads=threads, layer=cfg["layer"], embedded=known)
+        layer, width, ask = network.layer, network.width, network.classified
     positions = [fold.originals("train", "validation", "test"), *fold.chosen[1:]]
     rows = fold.rows(positions)
     row = np.concatenate([f.row[p] for f, p in zip(fold.files, positions, strict=True)])
@@ -111,7 +116,6 @@ def extract_features(
     held_out[: len(part)] = np.isin(part.astype(str), ("validation", "test"))
     probabilities = np.empty((int(held_out.sum()), len(fold.classes)), np.float32)
     start, done, told, unwritten = time.perf_counter(), 0, 0, 0
-    width = int(np.prod(output.shape[1:]))
     with (
         features_file.features_writer(
             features_path,
@@ -127,10 +131,10 @@ def extract_features(
         batches.ahead(batches.in_order(rows, cfg["batch"])) as ready,
     ):
         for pixels, _ in ready:
-            found, said = both.predict_on_batch(pixels)
+            found, said = ask(pixels)
             here = slice(done, done + len(pixels))
-            array[place[here]] = np.asarray(found, np.float32).reshape(len(pixels), -1)
-            asked = by_class(np.asarray(said))[held_out[here]]
+            array[place[here]] = found
+            asked = said[held_out[here]]
             probabilities[told : told + len(asked)] = asked
             done, told = here.stop, told + len(asked)
             unwritten += 4 * width * len(pixels)
@@ -155,11 +159,35 @@ def extract_features(
 
 def _calibration(model_path: str) -> list[str]:
     """How a network came to be as sure as it is."""
-    if "temperature" not in read_facts(Path(model_path)):
+    if "temperature" not in read_about(model_path):
         return ["no validation rows: nothing shows how sure it may be, and it is often too sure"]
     return [
         "probabilities at a temperature learned from the validation rows, which chose its epoch too"
     ]
+
+
+def _on_gpu(
+    path: str, cfg: ExtractFeatures, threads: int, gpus: Gpus, *, embedded: bool
+) -> tuple[str, int, Ask]:
+    """Name of the layer, width of its features, and the network, by Keras."""
+    from darkroom.train import keras_backend
+    from darkroom.train.foreign import load_network
+    from darkroom.train.network import by_class
+
+    keras = keras_backend.start(threads, cfg["backend"], gpus)
+    network = load_network(path)
+    layer, output = feature_layer(network, cfg["layer"])
+    if embedded:
+        both = head_alone(network, output)
+    else:
+        both = keras.Model(network.input, [output, network.output])
+
+    def ask(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found, said = both.predict_on_batch(pixels)
+        flat = np.asarray(found, np.float32).reshape(len(pixels), -1)
+        return flat, by_class(np.asarray(said))
+
+    return layer, int(np.prod(output.shape[1:])), ask
 
 
 def head_alone(network: Any, output: Any) -> Any:

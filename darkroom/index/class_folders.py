@@ -213,15 +213,10 @@ class _Reader:
 
     def repeated(self, children: list[Node], inner: Mapping[Node, _Reading]) -> _Reading | None:
         """Class folders beside a folder that holds all of them again."""
-        names_of = Counter(plain(c.name) for c in children)
         for child, reading in inner.items():
-            labels = reading.labels
-            beside = (
-                names_of - Counter([plain(child.name)]) if plain(child.name) in labels else names_of
-            )
-            if len(labels) < 2 or not all(label in beside for label in labels):
-                continue
             others = [c for c in children if c != child]
+            if len(reading.labels) < 2 or not reading.labels <= {plain(c.name) for c in others}:
+                continue
             found = self.classes(child, others)
             names = {p[len(o.path) - len(o.name) :] for o in others for p in o.files()}
             again = sum(p[len(child.path) + 1 :] in names for p in child.files())
@@ -277,16 +272,13 @@ class _Reader:
         again = _again(deep)
         found.out += [(c, "the same class folders and file names again") for c in again]
         deep = {c: r for c, r in deep.items() if c not in again}
-        versions = folder_names.versions([c.name for c in deep])
-        same_files = versions and _same_files(deep)
         for child, reading in deep.items():
             if folder_names.groups([child.name]):
                 reading.classes = [replace(c, group=child.path) for c in reading.classes]
-            elif same_files:
+            elif _same_files(deep) and folder_names.versions([c.name for c in deep]):
                 reading.classes = [replace(c, source=child.path) for c in reading.classes]
             found.add(reading)
-        used = {*deep, *again}
-        found.out += [(c, "no class folders in it") for c in children if c not in used]
+        found.out += [(c, "no class folders in it") for c in children if c not in {*deep, *again}]
         found.tops = [node]
         if len(deep) == 1:
             return found
@@ -294,7 +286,7 @@ class _Reader:
         found.notes.append(f"{listed} are no classes: the same class folders lie in each")
         if any(c.source for c in found.classes):
             found.notes.append("images of one name in them stay in one part of a split")
-        elif versions:
+        elif folder_names.versions([c.name for c in deep]):
             found.warnings.append(
                 f"{listed} may hold the same images twice, and a split would part them: set group to "
                 "an expression on what their names share, or layout.root to one of the folders"

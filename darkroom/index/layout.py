@@ -179,10 +179,7 @@ def _better(listing: Listing, folders: Rows | None, tables: Tables) -> Rows | No
         return table
     named = _labelled(table)
     if folders.doubt:
-        if not table.weak and 2 * len(named) >= len(listing.images):
-            return table
-        folders.doubt += f"; or take {table.sentences[0]}, {_examples(table)}: {table.choose}"
-        return folders
+        return folders if table.weak or 2 * len(named) < len(listing.images) else table
     if 2 * len(named) < len(listing.images):
         folders.sentences.append(
             f"not used: a table that names {len(named):,} of the images; {table.choose} takes it"

@@ -9,7 +9,6 @@ fill `Rows`.
 from __future__ import annotations
 
 import fnmatch
-import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -212,7 +211,6 @@ def given_part(name: str) -> str | None:
     return part if not rest else None
 
 
-@functools.lru_cache(maxsize=4096)
 def part_and_rest(name: str) -> tuple[str | None, str]:
     """Given part in a folder's or table's name, and the other significant words of the name."""
     pieces: list[str] = []

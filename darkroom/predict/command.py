@@ -21,7 +21,7 @@ OTHERS = 4  # classes that are named beside the predicted one
 WIDEST = 60  # characters of a file's name that the table makes room for
 FEW = 200  # pictures, from which on a bar shows how far it is
 
-MODEL = """model.keras (wherever it is), model.skops (in its place in results), the folder of
+MODEL = """model.onnx (wherever it is), model.skops (in its place in results), the folder of
 either, or results/DATASET: the best of that data set by its validation images"""
 STATUS = """exit status: 0 when every picture was predicted, 1 when some cannot be used (each is
 listed with its reason), 2 for a mistake in the command"""
@@ -46,12 +46,6 @@ def add(commands: Any) -> None:
         metavar="P",
         help="two classes: predict the second from this probability on "
         "(unset: the run's own from thresholds.parquet, else 0.5)",
-    )
-    command.add_argument(
-        "--backend",
-        choices=("tensorflow", "jax", "torch"),
-        help="what a network runs on; a file runs on each, whichever trained it "
-        "(unset: KERAS_BACKEND, else tensorflow)",
     )
 
 
@@ -79,7 +73,6 @@ def run(given: argparse.Namespace) -> int:
             found,
             threshold=threshold,
             threads=min(MOST_THREADS, hardware.cores()),
-            backend=given.backend,
         ):
             show(one)
             unusable += not one.predicted

@@ -11,7 +11,6 @@ import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.features import predictions
-from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.names import cell
 from darkroom.predict import unseen
 from darkroom.predict.trained import Trained
@@ -45,8 +44,6 @@ def predict(
     *,
     threshold: float,
     threads: int,
-    backend: str | None = None,
-    gpus: Gpus = NO_GPUS,
     ask: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Iterator[Prediction]:
     """Predict pictures, in their order.
@@ -55,14 +52,12 @@ def predict(
     ----------
     threshold : of two classes, see `predictions.decide`.
     threads : cores to use.
-    backend : of Keras, see `keras_backend.start`.
-    gpus : of this job.
     ask : what `model.open` gave before; None: it is opened.
     """
     files = [f"{found.root}/{path}" if found.root else path for path in found.paths]
     with unseen.decoding(files, view=model.view, policy=model.policy, threads=threads) as chunks:
         if ask is None:
-            ask = model.open(threads, backend, gpus)
+            ask = model.open(threads)
         for chunk in chunks:
             yield from of_pixels(
                 model,

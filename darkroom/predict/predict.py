@@ -15,7 +15,6 @@ from darkroom.evaluate.ranking import rank
 from darkroom.evaluate.thresholds import threshold_of
 from darkroom.features.predictions import decide, probabilities, read_predictions
 from darkroom.machine import disk
-from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
 from darkroom.predict import picture, trained, unseen
 from darkroom.predict.picture import Table, check_threshold, in_words
@@ -36,7 +35,6 @@ class PredictImages(TypedDict):
     fold : None: the best by validation.
     threshold : of the data set, see `thresholds.threshold_of`; None where no model is named:
         the threshold is then that of the evaluation.
-    backend : of Keras.
     """
 
     dataset: str
@@ -45,7 +43,6 @@ class PredictImages(TypedDict):
     model: str | None
     fold: str | None
     threshold: float | str | None
-    backend: str
 
 
 def predict_images(
@@ -56,7 +53,6 @@ def predict_images(
     thresholds: str | None = None,
     cfg: PredictImages,
     threads: int,
-    gpus: Gpus = NO_GPUS,
 ) -> None:
     """Predict the pictures of a folder by a data set's best classifier, or by a named one.
 
@@ -73,7 +69,6 @@ def predict_images(
     thresholds : `thresholds.parquet`, beside `summary` and `metrics`, where none is named.
     cfg : settings.
     threads : cores to use.
-    gpus : of the job.
 
     Raises
     ------
@@ -103,9 +98,7 @@ def predict_images(
     log.info("by %s, %s; %s", model.name, why, in_words(model, threshold, how))
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    predicted = picture.predict(
-        model, found, threshold=threshold, threads=threads, backend=cfg["backend"], gpus=gpus
-    )
+    predicted = picture.predict(model, found, threshold=threshold, threads=threads)
     with disk.whole(output) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = Table(file, model)
         with progress(f"{name}: predicting", len(found.paths), "pictures") as bar:

@@ -20,18 +20,18 @@ from darkroom.evaluate import ranking
 from darkroom.evaluate.tables import read_table
 from darkroom.features import predictions
 from darkroom.features.predictions import Run
-from darkroom.machine.gpus import NO_GPUS, Gpus
+from darkroom.infer.run import Network, read_about
 from darkroom.names import HEAD, run_name
 from darkroom.sources.addresses import local_path
-from darkroom.train.model_file import read_facts
 
 if TYPE_CHECKING:
     from darkroom.classify.model_file import Fitted
     from darkroom.decode.policy import Policy
     from darkroom.images.resize import View
 
-On = tuple[int, str | None, Gpus]
-"""What a network runs on: threads, Keras' backend, GPUs."""
+
+LONGEST_SIDE = 16384  # pixels of a view
+REQUIRED = {"dataset", "model", "seed", "fold", "classes", "view", "decode"}  # of a network's file
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,9 @@ class Trained:
     classes : K names in order.
     view, policy : how a picture becomes its input.
     files : that it consists of.
-    network : its file, None where there is no network.
+    network : `model.onnx`, of a network or of a backbone; None where there is neither.
     layer : of the network, whose output the classifier reads.
     fitted : the classifier, None for `head`.
-    weights : of the backbone, None where there is none.
     """
 
     dataset: str
@@ -60,7 +59,6 @@ class Trained:
     network: str | None = None
     layer: str | None = None
     fitted: Fitted | None = None
-    weights: str | None = None
 
     @property
     def name(self) -> str:
@@ -74,16 +72,12 @@ class Trained:
         """sha256 of its file; of a classifier's and of what makes its features, joined by `+`."""
         return "+".join(_sha256(path) for path in self.files)
 
-    def open(
-        self, threads: int, backend: str | None = None, gpus: Gpus = NO_GPUS
-    ) -> Callable[[np.ndarray], np.ndarray]:
-        """Load it.
+    def open(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+        """Load it; neither Keras nor TensorFlow is imported.
 
         Parameters
         ----------
         threads : cores to use.
-        backend : of Keras, see `keras_backend.start`.
-        gpus : of this job.
 
         Returns
         -------
@@ -95,7 +89,7 @@ class Trained:
         UserError
             A file that is damaged; probabilities that are no numbers.
         """
-        ask = (self._network if self.fitted is None else self._classifier)((threads, backend, gpus))
+        ask = self._network(threads) if self.fitted is None else self._classifier(threads)
 
         def probabilities(pixels: np.ndarray) -> np.ndarray:
             found = ask(pixels)
@@ -108,57 +102,32 @@ class Trained:
 
         return probabilities
 
-    def _network(self, on: On) -> Callable[[np.ndarray], np.ndarray]:
-        from darkroom.train.network import by_class
-
+    def _network(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
         assert self.network is not None
-        network = _load(self.network, on)
-        return lambda pixels: by_class(np.asarray(network.predict_on_batch(pixels)))
+        network = Network(self.network, threads=threads)
+        return lambda pixels: network.classified(pixels)[1]
 
-    def _classifier(self, on: On) -> Callable[[np.ndarray], np.ndarray]:
+    def _classifier(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
         assert self.fitted is not None
-        fitted, describe = self.fitted, self._features(on)
+        fitted, describe = self.fitted, self._features(threads)
+        return lambda pixels: fitted.probabilities(describe(pixels), threads)
 
-        def ask(pixels: np.ndarray) -> np.ndarray:
-            found = np.asarray(describe(pixels), np.float32).reshape(len(pixels), -1)
-            return fitted.probabilities(found, on[0])
-
-        return ask
-
-    def _features(self, on: On) -> Callable[[np.ndarray], Any]:
-        """From (B, H, W, C) uint8 to features, as the stage that made the feature set does it."""
+    def _features(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+        """From (B, H, W, C) uint8 to (B, D) features, as the stage that made the feature set does it."""
         from darkroom.features.describe import describer
-        from darkroom.features.network import feature_layer
         from darkroom.images.resize import size_of
-        from darkroom.train import keras_backend
 
-        assert self.fitted is not None
-        made, shape = self.fitted.about["made"], size_of(self.view)
         if self.network is not None:
-            network = _load(self.network, on)
-            _, output = feature_layer(network, self.layer)
-            inner = keras_backend.start(*on).Model(network.input, output)
-            return lambda pixels: inner.predict_on_batch(pixels)
-        if self.weights is not None:
-            from darkroom.train import backbones
-
-            keras_backend.start(*on)
-            what = {key: made[key] for key in ("application", "settings", "pool")}
-            backbone = backbones.build(**what, shape=shape, weights=self.weights)
-            return lambda pixels: backbone.predict_on_batch(pixels)
-        return describer(made["kind"], shape, self.run.feature_set)[0]
+            network = Network(self.network, threads=threads, layer=self.layer)
+            return lambda pixels: network(pixels).features
+        assert self.fitted is not None
+        made = self.fitted.about["made"]
+        return describer(made["kind"], size_of(self.view), self.run.feature_set)[0]
 
 
 def _sha256(path: str) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _load(path: str, on: On) -> Any:
-    from darkroom.train import foreign, keras_backend
-
-    keras_backend.start(*on)
-    return foreign.load_network(path)
 
 
 # ---------------------------------------------------------------- finding it
@@ -169,8 +138,8 @@ def find(path: str) -> Trained:
 
     Parameters
     ----------
-    path : `model.keras`, wherever it is; `model.skops` in its place in `results`; the folder of
-        either; or `results/{dataset}`: the best by its validation images.
+    path : `model.onnx`, wherever it is, or `model.keras` beside it; `model.skops` in its place in
+        `results`; the folder of either; or `results/{dataset}`: the best by its validation images.
 
     Raises
     ------
@@ -179,12 +148,12 @@ def find(path: str) -> Trained:
     """
     place = local_path(path)
     if place.is_dir():
-        for name in ("model.keras", "model.skops"):
+        for name in ("model.onnx", "model.keras", "model.skops"):
             if (place / name).is_file():
                 return find(str(place / name))
         if (place / "summary.parquet").is_file():
             return find(best(str(place)))
-        inside = sorted(str(p.parent.relative_to(place)) for p in place.rglob("model.[ks]*"))
+        inside = sorted(str(p.parent.relative_to(place)) for p in place.rglob("model.[os]*"))
         few = ", ".join(inside[:4]) + (", …" if len(inside) > 4 else "")
         raise UserError(
             f"{path}: no model stands in this folder, and it is not that of a data set's finished "
@@ -196,15 +165,15 @@ def find(path: str) -> Trained:
         raise UserError(f"{path}: there is no such model" + (near if "did you" in near else ""))
     if place.suffix == ".skops":
         return _of_classifier(place)
-    if place.suffix == ".keras":
-        return _of_network(place)
+    if place.suffix in (".onnx", ".keras"):
+        return _of_network(place.with_suffix(".onnx"))
     raise UserError(
-        f"{path} is no model: one is called model.keras (a network) or model.skops (a classifier)"
+        f"{path} is no model: one is called model.onnx (a network) or model.skops (a classifier)"
     )
 
 
 def _of_network(place: Path) -> Trained:
-    facts = read_facts(place)
+    facts = _facts(place)
     model, seed = facts["model"], facts["seed"]
     name = run_name(model, seed)  # of its folder in results; elsewhere it is named by its file
     name = name if place.parent.name == name else place.stem
@@ -217,6 +186,26 @@ def _of_network(place: Path) -> Trained:
         files=[str(place)],
         network=str(place),
     )
+
+
+def _facts(place: Path, because: str = "") -> dict[str, Any]:
+    """What the file of a trained network says of it."""
+    if not place.is_file():
+        raise UserError(
+            f"{because}{place} is not there. It predicts, model.keras does not: keep the files "
+            "together as they stand in results, or train the network again if it is of an earlier "
+            "version of Darkroom"
+        )
+    about = read_about(place)
+    if not about.keys() >= REQUIRED:
+        raise UserError(
+            f"{place} does not say what its classes are and how a picture becomes its input: a "
+            "backbone does not, and a trained network of this version of Darkroom does"
+        )
+    size = about["view"]["size"]
+    if max([size] if isinstance(size, int) else size) > LONGEST_SIDE:
+        raise UserError(f"{place} is refused: it asks for pictures of {size} pixels")
+    return about
 
 
 def _of_classifier(place: Path) -> Trained:
@@ -233,13 +222,8 @@ def _of_classifier(place: Path) -> Trained:
         "fitted": fitted,
     }
     if kind == "network":
-        network = place.parent.parent / "model.keras"
-        if not network.is_file():
-            raise UserError(
-                f"{place} reads the features of a network, which is not at {network}: keep the "
-                "two as they stand in results"
-            )
-        facts = read_facts(network)
+        network = place.parent.parent / "model.onnx"
+        facts = _facts(network, f"{place} reads the features of a network: ")
         return Trained(
             **common,
             view=facts["view"],
@@ -252,7 +236,7 @@ def _of_classifier(place: Path) -> Trained:
         weights = place.absolute().parents[5] / made["weights"]
         if not weights.is_file():
             raise UserError(
-                f"{place} reads the features of {made['application']}, whose weights are not at "
+                f"{place} reads the features of {made['application']}, which is not at "
                 f"{weights}: snakemake --cores all {made['weights']}"
             )
         return Trained(
@@ -260,7 +244,7 @@ def _of_classifier(place: Path) -> Trained:
             view=made["view"],
             policy=made["decode"],
             files=[str(place), str(weights)],
-            weights=str(weights),
+            network=str(weights),
         )
     if kind is None:
         raise UserError(
@@ -274,7 +258,7 @@ def _of_classifier(place: Path) -> Trained:
 
 def file_of(results: str, fold: str, features: str, classifier: str) -> str:
     """Where the classifier of a run stands."""
-    own = "model.keras" if classifier == HEAD else f"{classifier}/model.skops"
+    own = "model.onnx" if classifier == HEAD else f"{classifier}/model.skops"
     return f"{results}/{fold}/{features}/{own}"
 
 

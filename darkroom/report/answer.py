@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 from darkroom.report import caveats
@@ -19,15 +18,14 @@ def lines(results: Results, page: str) -> list[str]:
     page : path of its report.
     """
     recipe = results.cfg["recipe"]
-    python = _python()
     folder = shlex.quote(str(Path(page).parent))
     found = [_best(results), recipe["sentence"] if recipe else ""]
     titles = [title for title, _ in caveats.section(results)["list"]]
     if titles:
         found.append(f"To keep in mind: {'; '.join(titles)}.")
-    found += [f"Report: {page}", f"New pictures: {python} -m darkroom predict {folder} FOLDER"]
+    found += [f"Report: {page}", f"New pictures: python -m darkroom predict {folder} FOLDER"]
     if recipe and recipe["more"]:
-        found.append(f"For more: {python} -m snakemake --cores all {recipe['more']}")
+        found.append(f"For more: {recipe['more']}")
     return [line for line in found if line]
 
 
@@ -47,14 +45,6 @@ def _best(results: Results) -> str:
         f"{results.cfg['dataset']}: {heading(choice.key)}{by[choice.by]} is right on about {right} of "
         f"100 {new}{between}."
     )
-
-
-def _python() -> str:
-    """The interpreter as a command in this folder: `.venv/bin/python`, where `make` put it."""
-    try:
-        return str(Path(sys.executable).relative_to(Path.cwd()))
-    except ValueError:
-        return "python"
 
 
 def _percent(share: float) -> str:

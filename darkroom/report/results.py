@@ -46,7 +46,7 @@ class WriteReport(TypedDict):
     networks : by name.
     settings : to be shown, only what differs from the defaults.
     compared : of each `compare` the settings that its models differ in, by model and path.
-    recipe : `sentence` and `more` (arguments of Snakemake, or empty) of the recipe that ran; None: there is none.
+    recipe : `sentence` and `more` (a command, or empty) of the recipe that ran; None: there is none.
     """
 
     dataset: str

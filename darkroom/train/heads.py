@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from darkroom.infer.run import EMBEDDING
 from darkroom.train import backbones
 from darkroom.train.backbones import Backbone
 from darkroom.train.keras_backend import seed_everything
@@ -13,7 +14,7 @@ from darkroom.train.layers import Layer
 from darkroom.train.network import add_layers
 
 # Names that the exported network has before its head.
-BEFORE = ("image", "pixels", "preprocess", backbones.EMBEDDING)
+BEFORE = ("image", "pixels", "preprocess", EMBEDDING)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Head:
         import keras
 
         seed_everything(self.seed)
-        features = keras.Input(tuple(shape), dtype="float32", name=backbones.EMBEDDING)
+        features = keras.Input(tuple(shape), dtype="float32", name=EMBEDDING)
         return self._top(features, features)
 
     def on_pixels(self) -> Any:

@@ -46,6 +46,7 @@ class Task:
     identity : of the state after each epoch, see `checkpoint.identity`.
     facts : what the exported file says of itself.
     whole : from the trained network to the one to be exported.
+    sample : (n, H, W, C) uint8 images of all parts, on which the exported file is compared.
     fine_tuning : from the trained network to the fine-tuning; None where there is none.
     """
 
@@ -58,6 +59,7 @@ class Task:
     identity: str
     facts: Facts
     whole: Callable[[Any], Any]
+    sample: np.ndarray
     fine_tuning: Callable[[Any], Task] | None = None
 
 

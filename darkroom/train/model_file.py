@@ -1,24 +1,19 @@
-"""The file of a trained network: Keras' own, with what it takes to predict by it alone."""
+"""The file of a trained network: Keras' own, with what the network is and what it learned from."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.train.devices import synchronise_batch_norm
-from darkroom.train.foreign import read_json
 
 if TYPE_CHECKING:
     from darkroom.decode.policy import Policy
     from darkroom.images.resize import View
 
 MEMBER = "darkroom.json"
-LONGEST_SIDE = 16384  # pixels of a view
 
 
 class Facts(TypedDict):
@@ -55,30 +50,3 @@ def write_model(network: Any, path: str, facts: Facts) -> None:
         bare.save(part)
         with zipfile.ZipFile(part, "a") as file:
             file.writestr(MEMBER, json.dumps(facts, ensure_ascii=False, indent=1))
-
-
-def read_facts(path: Path) -> Facts:
-    """Read what a network's file says about it; Keras is not imported.
-
-    Raises
-    ------
-    UserError
-        A file that is damaged, or of another program.
-    """
-    try:
-        with zipfile.ZipFile(path) as file:
-            facts: Facts = read_json(file, MEMBER)
-        missing = Facts.__required_keys__ - set(facts)
-        size = facts["view"]["size"]
-        if max([size] if isinstance(size, int) else size) > LONGEST_SIDE:
-            raise UserError(f"{path} is refused: it asks for pictures of {size} pixels")
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is no network, or is damaged: {error}") from None
-    except (KeyError, ValueError, TypeError):
-        missing = frozenset({MEMBER})
-    if missing:
-        raise UserError(
-            f"{path} does not say what its classes are and how a picture becomes its input "
-            f"({MEMBER} is not in it): train it with this version of Darkroom"
-        )
-    return facts

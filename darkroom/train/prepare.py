@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+COMPARED = 16  # images that Keras and ONNX Runtime must agree on
+
 Rows = tuple[Any, batches.Fold, Callable[[Any], Any]]
 
 
@@ -119,6 +121,7 @@ def prepare(
                 identity=identity,
                 facts=facts,
                 whole=_itself,
+                sample=_compared(fold),
             )
 
         def fine_tuned(fine_tune: FineTune, trained: Any) -> Task:
@@ -139,6 +142,12 @@ def prepare(
             made.fine_tuning = partial(fine_tuned, settings["fine_tune"])
         _log_task(fold, made, backend, threads, precision, on)
         yield made
+
+
+def _compared(fold: batches.Fold) -> np.ndarray:
+    """(n, H, W, C) uint8: images from all over the file, to compare the written network with Keras."""
+    images = fold.files[0].images
+    return np.stack([images[at] for at in np.linspace(0, len(images) - 1, COMPARED).astype(int)])
 
 
 def _itself(network: Any) -> Any:

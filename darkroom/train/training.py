@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom import overrides
+from darkroom.infer import export
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.split.splits import Balance
 from darkroom.train import loop, sureness
@@ -72,14 +73,14 @@ def train_model(
     weights: str | None = None,
     embedded: str | None = None,
 ) -> None:
-    """Train a network; write `model.keras` and, row by row, `history.csv`.
+    """Train a network; write `model.keras`, `model.onnx` beside it and, row by row, `history.csv`.
 
     Parameters
     ----------
     images : prepared images of the data set.
     splits : `splits.parquet`.
     augmented : stored variants of the images, where there are any.
-    model_path : the network to write, see docs/formats.md.
+    model_path : the network to write, see docs/formats.md; with `.onnx` what predicts without Keras.
     history_path : the table to write, see docs/formats.md.
     resume : folder for the state after each whole epoch; gone when the training is done.
     cfg : what the stage reads.
@@ -95,7 +96,8 @@ def train_model(
     Raises
     ------
     UserError
-        A network that cannot be built, nothing to train on, a loss that is no number.
+        A network that cannot be built or that has no ONNX, nothing to train on, a loss that is
+        no number.
     """
     settings, found = overrides.chosen(cfg["model"], tuned)
     if found:
@@ -115,6 +117,7 @@ def train_model(
 
 
 def _train(task: Task, model_path: str, history_path: str, resume: str) -> None:
+    export.convert(task.network, {})  # a layer that has no ONNX is refused before it learns
     with Path(history_path).open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS)  # `kept` is empty until the training has ended
         table.writeheader()
@@ -138,7 +141,10 @@ def _train(task: Task, model_path: str, history_path: str, resume: str) -> None:
         sureness.scale(whole, heat)
         facts["temperature"] = heat
         log.info("temperature %.3f, by %d validation images", heat, len(task.validation))
+    onnx = Path(model_path).with_suffix(".onnx")
     write_model(whole, model_path, facts)
+    export.write(whole, str(onnx), facts, task.sample)
+    log.info("%s says what Keras says of %d images", onnx.name, len(task.sample))
     shutil.rmtree(resume, ignore_errors=True)
 
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import unquote, urlsplit
+
+import cv2
+import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.machine import disk
@@ -67,6 +71,7 @@ class DownloadWeights(TypedDict):
     weights : `imagenet`, https://… as `addresses.shown` gives it, or a local file.
     sha256 : of the file, or None.
     shape : (height, width, 3) of an image.
+    pool : over the last map.
     """
 
     features: str
@@ -75,16 +80,23 @@ class DownloadWeights(TypedDict):
     weights: str
     sha256: str | None
     shape: list[int]
+    pool: str
 
 
 def download_weights(
-    output: str, *, cfg: DownloadWeights, mirror: str | None = None, address: str | None = None
+    output: str,
+    onnx: str,
+    *,
+    cfg: DownloadWeights,
+    mirror: str | None = None,
+    address: str | None = None,
 ) -> None:
-    """Bring the weights of a backbone to `output`, and check that they are those.
+    """Bring the weights of a backbone, check that they are those, and write it as ONNX.
 
     Parameters
     ----------
     output : `data/weights/{features}.h5`.
+    onnx : `data/weights/{features}.onnx`, compared with Keras on crops of two photographs.
     cfg : what the stage reads.
     mirror : folder looked into before the network.
     address : the weights with their query, which is written nowhere; None: as in `cfg`.
@@ -95,16 +107,24 @@ def download_weights(
         No such application or file, a file that is cut short, of another hash, or whose
         weights do not fit.
     """
+    from darkroom.infer import export
     from darkroom.train import keras_backend
 
     keras_backend.start(1)
     try:
         found = _bring(output, cfg, mirror, address or cfg["weights"])
         try:
-            base = backbones.load(cfg["application"], cfg["settings"], cfg["shape"], str(found))
+            network = backbones.build(
+                cfg["application"],
+                cfg["settings"],
+                pool=cfg["pool"],
+                shape=cfg["shape"],
+                weights=str(found),
+            )
         except UserError:
             _forget(output, found)
             raise
+        export.write(network, onnx, {}, _crops(cfg["shape"]))
         if found != Path(output):
             _place(found, output)
     except UserError as error:
@@ -113,9 +133,21 @@ def download_weights(
     log.info(
         "%s: %s weights of %s",
         cfg["features"],
-        f"{base.count_params():,}",
+        f"{network.count_params():,}",
         cfg["application"],
     )
+
+
+def _crops(shape: Sequence[int]) -> np.ndarray:
+    """(8, H, W, 3) uint8: parts of the two photographs that scikit-learn brings."""
+    from sklearn.datasets import load_sample_images
+
+    height, width, _ = shape
+    crops = []
+    for photograph in load_sample_images().images:
+        whole = cv2.resize(photograph, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)
+        crops += [whole[y : y + height, x : x + width] for y in (0, height) for x in (0, width)]
+    return np.stack(crops)
 
 
 def _state(output: str) -> Path:

@@ -128,11 +128,10 @@ def check_sources(settings: Settings, say: Callable[[str], Any], folder: Path = 
             *(folder / "data" / name for name in settings.run.datasets),
         ):
             place = own.resolve()
-            how = "lies in" if path.is_relative_to(place) else "contains"
             if path.is_relative_to(place) or place.is_relative_to(path):
                 raise UserError(
-                    f"datasets.{dataset}.source: {source} {how} {own}, where a run writes: move the "
-                    "images elsewhere, or give the data set another name"
+                    f"datasets.{dataset}.source: {source} and {own}, where a run writes, lie in each "
+                    "other: move the images elsewhere, or give the data set another name"
                 )
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             told = json.loads((folder / "data" / dataset / "source.json").read_text("utf-8"))

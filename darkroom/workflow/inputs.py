@@ -213,13 +213,13 @@ class Inputs:
                 run = f"{results}/{fold}/{features}"
                 predictions.append(f"{run}/{classifier}/predictions.parquet")
                 if classifier == "head":
-                    models.append(f"{run}/model.keras")
+                    models.append(f"{run}/model.onnx")
                     continue
                 models.append(f"{run}/{classifier}/model.skops")
                 if features in settings.backbones:
-                    makers.append(f"data/weights/{features}.h5")
+                    makers.append(f"data/weights/{features}.onnx")
                 elif features not in settings.features:
-                    makers.append(f"{run}/model.keras")
+                    makers.append(f"{run}/model.onnx")
         tables = [f"{results}/{name}.parquet" for name in ("thresholds", "summary", "metrics")]
         if asked.model is not None:
             tables = []

@@ -35,10 +35,11 @@ from darkroom.workflow.size import FILE_BYTES, Data
 
 MB = 1e6  # Snakemake and Slurm count so, or by 2^20, which is more
 
-# Interpreter and packages, in MB: of images and tables; of scikit-learn; of TensorFlow; more with a GPU.
+# Interpreter and packages, in MB: of images and tables; of scikit-learn, or ONNX Runtime; of TensorFlow;
+# more with a GPU.
 PLAIN_MB, CLASSIC_MB, NETWORK_MB, GPU_MB = 250.0, 350.0, 1100.0, 3000.0
 # Seconds of a job that come whatever the data: of images and tables; of scikit-learn; of a network
-# that runs; of one that trains; of the report. Between the fixed CPU seconds of benchmarks/scale.py
+# that runs by Keras; of one that trains; of the report. Between the fixed CPU seconds of benchmarks/scale.py
 # (0.5, 2, 8, 10, 5) and the jobs of the digits (0.7, 2.3, 4.5, 7, 5). LEAST_MINUTES are for slow disks.
 START, CLASSIC_START, RUNNING_START, TRAINING_START, REPORT_START = 1.0, 2.5, 6.0, 8.0, 5.0
 # What a core does in a second in float32 on TensorFlow: multiplications, and values that layers put
@@ -46,6 +47,8 @@ START, CLASSIC_START, RUNNING_START, TRAINING_START, REPORT_START = 1.0, 2.5, 6.
 # EfficientNetB0, DenseNet121, ResNet50 and VGG16 at 224 pixels and of the networks of nine presets:
 # this tells each within a third. A step of these presets took 3 to 5 passes; and an empty one 1 ms.
 CORE, VALUES, STEP = 1.2e11, 3e9, 0.002
+# ONNX Runtime against TensorFlow: 3.5 of MobileNet, 1.6 of ResNet50 (benchmarks/README.md, "Inference").
+INFERRED = 1.6
 # How many times longer other backends take on a processor (benchmarks/README.md, "Backends": mean of two networks).
 SLOWER = {"tensorflow": 1.0, "jax": 6.0, "torch": 3.5}
 # A GPU's multiplications a second: an H200 reached 1.2e13 and more (the same table, cifar10_cnn in
@@ -109,6 +112,18 @@ def _seconds(work: Work, job: Job) -> float:
         return work.multiplications / ON_GPU
     on_a_core = work.multiplications / CORE + work.values / VALUES
     return on_a_core * SLOWER[job.settings.backend] / job.cores
+
+
+def _running(job: Job) -> tuple[float, float]:
+    """MB and seconds that a job takes to run a network at all: by Keras on a GPU, else without it."""
+    return (NETWORK_MB + GPU_MB, RUNNING_START) if job.gpu else (CLASSIC_MB, START)
+
+
+def _inferred(work: Work, job: Job) -> float:
+    """What an image takes where nothing learns."""
+    if job.gpu:
+        return _seconds(work, job)
+    return (work.multiplications / CORE + work.values / VALUES) / INFERRED / job.cores
 
 
 def _maps(layers: Iterable[Work], batch: int) -> float:
@@ -258,7 +273,7 @@ def features(job: Job) -> Need:
     data = job.data
     settings, model = job.settings, job.settings.models[job.wildcards["model"]]
     shape = data.shape(job.wildcards["model"])
-    memory, works = NETWORK_MB + job.gpu * GPU_MB, list[Work]()
+    (memory, start), works = _running(job), list[Work]()
     if model.backbone is not None:
         if model.fine_tune is not None:  # else it does not run again
             works += backbone(settings, model.backbone, shape).values()
@@ -266,9 +281,9 @@ def features(job: Job) -> Need:
         shape = embedding(shape, settings.features[model.backbone].pool)
     top = list(walk(model.layers, shape))
     memory += 2 * 4 * total(top).values * model.batch / MB
-    seconds = data.rows * (_seconds(total(works + top), job) + 2e-5)
+    seconds = data.rows * (_inferred(total(works + top), job) + 2e-5)
     width = data.width(job.wildcards["model"])
-    return Need(memory + data.rows * 4e-4, RUNNING_START + seconds, data.rows * width * 4 / MB)
+    return Need(memory + data.rows * 4e-4, start + seconds, data.rows * width * 4 / MB)
 
 
 def embed(job: Job) -> Need:
@@ -276,11 +291,12 @@ def embed(job: Job) -> Need:
     data = job.data
     settings, name = job.settings, job.wildcards["features"]
     layers = backbone(settings, name, data.shape(name)).values()
-    each = _seconds(total(layers), job) + 2e-5
-    memory = NETWORK_MB + job.gpu * GPU_MB + _maps(layers, settings.features[name].batch)
+    each = _inferred(total(layers), job) + 2e-5
+    memory, start = _running(job)
+    memory += _maps(layers, settings.features[name].batch)
     return Need(
         memory + 4 * total(layers).weights / MB + data.rows * 1e-4,
-        RUNNING_START + data.rows * each,
+        start + data.rows * each,
         data.rows * data.width(name) * 4 / MB,
     )
 
@@ -374,9 +390,9 @@ def predict(job: Job) -> Need:
     settings = job.settings
     pictures = _pictures(settings.predict[job.wildcards["name"]].source)
     once = UNKNOWN_BACKBONE if settings.backbones_of(data.dataset) else Work(1e8, 1e6, 0)
-    each = FILE_BYTES / 1e7 / job.cores + _seconds(once, job)
+    each = FILE_BYTES / 1e7 / job.cores + _inferred(once, job)
     return Need(
-        NETWORK_MB + CLASSIC_MB + 2500 + job.gpu * GPU_MB + pictures * TABLE_MB,
+        2 * CLASSIC_MB + 2500 + pictures * TABLE_MB,
         600 + pictures * each,
         50 + pictures * 3e-4,
     )

@@ -59,5 +59,5 @@ STAGES = {
     "fit_classifier": Stage("classic", needs.fit),
     "evaluate_dataset": Stage("classic", needs.evaluate),
     "write_report": Stage("classic", needs.report),
-    "predict_images": Stage("predict", needs.predict, "one"),
+    "predict_images": Stage("predict", needs.predict),
 }

@@ -30,3 +30,14 @@ def mobilenet_weights(path: Path, seed: int = 0) -> str:
     base.save_weights(made)
     made.replace(path)
     return str(path)
+
+
+def mobilenet_onnx(weights: str, path: Path, pool: str = "average") -> str:
+    """Write MobileNet with these weights as ONNX; returns the path."""
+    from darkroom.infer import export
+    from darkroom.train import backbones
+
+    network = backbones.build(**MOBILENET, pool=pool, shape=SHAPE, weights=weights)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, *SHAPE), np.uint8)
+    export.write(network, str(path), {}, pixels)
+    return str(path)

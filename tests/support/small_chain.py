@@ -102,7 +102,7 @@ class Chain:
             threads=1,
         )
         extract_features(
-            f"{run}/model.keras",
+            f"{run}/model.onnx",
             *data,
             features_path=f"{run}/features.h5",
             predictions_path=f"{run}/head/predictions.parquet",

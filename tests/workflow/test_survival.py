@@ -66,20 +66,23 @@ def test_a_run_of_every_stage_needs_no_lock(recorded: list[jobs.Job]) -> None:
     }  # fmt: skip
 
 
-NETWORKS = {"download_weights", "embed_images", "try_model", "train_model", "extract_features"}
+NETWORKS = {"download_weights", "try_model", "train_model"}
+RUNNING = {"embed_images", "extract_features", "predict_images"}  # of networks, without Keras
 CLASSIC = {"try_classifier", "fit_classifier", "predict_images"}
 INDEX = {"index_files", "list_files", "index_shard", "join_index"}
 TABLES = INDEX | {"check_files", "split_rows", "evaluate_dataset", "write_report"}
 PIXELS = {"prepare_images", "prepare_shard", "join_images", "augment_images", "describe_images"}
-PICTURES = INDEX | PIXELS | {"predict_images"}
+PICTURES = INDEX | PIXELS | RUNNING
 # Of the packages that take long to load, the rules whose jobs may. Keras brings many of them along.
 LOADED_BY = {
     "tensorflow": NETWORKS,
     "keras": NETWORKS,
+    "onnx": {"download_weights", "train_model", "extract_features"},
+    "onnxruntime": {"download_weights", "train_model"} | RUNNING,
     "sklearn": NETWORKS | CLASSIC,
     "matplotlib": NETWORKS | {"write_report"},
     "scipy": NETWORKS | CLASSIC | {"evaluate_dataset", "write_report"},
-    "pandas": NETWORKS | CLASSIC | TABLES - {"check_files"},
+    "pandas": NETWORKS | CLASSIC | TABLES - {"check_files"} | {"extract_features"},
     "cv2": NETWORKS | PICTURES,
     "optuna": {"try_model", "try_classifier"},
     "skops": {"fit_classifier", "predict_images"},

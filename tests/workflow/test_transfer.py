@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
-import cv2
 import h5py
-import numpy as np
 import pandas
 import pytest
 
@@ -66,7 +64,7 @@ def test_features_once_and_a_network_from_raw_pixels(transferred: Workspace) -> 
     assert [p.name for p in (results / "features").iterdir()] == ["small.h5"]
     with h5py.File(results / "features/small.h5") as file:
         assert file["features"].shape == (48, 256)
-        assert json.loads(file.attrs["made"])["weights"] == "data/weights/small.h5"
+        assert json.loads(file.attrs["made"])["weights"] == "data/weights/small.onnx"
     history = pandas.read_csv(results / "fold-1/tuned-seed0/history.csv")
     assert history["epoch"].tolist() == [1, 2, 3]
     assert "tuned" in (results / "report.html").read_text()
@@ -115,11 +113,11 @@ def test_a_changed_split_embeds_nothing_again(done: Workspace) -> None:
 
 
 def test_the_weights_are_part_of_what_is_downloaded(done: Workspace) -> None:
-    (done.root / "data/weights/small.h5").rename(done.root / "kept.h5")
+    (done.root / "data/weights/small.onnx").rename(done.root / "kept.h5")
     try:
         assert done.pending("download") == {"download_weights": 1}
     finally:
-        (done.root / "kept.h5").rename(done.root / "data/weights/small.h5")
+        (done.root / "kept.h5").rename(done.root / "data/weights/small.onnx")
 
 
 def test_mistakes_are_told_before_anything_runs(done: Workspace) -> None:
@@ -136,18 +134,3 @@ def test_weights_that_do_not_fit_are_a_sentence(done: Workspace) -> None:
     said = done.fail("data/weights/cut.h5")
     assert "features.cut: cut.h5, the weights of MobileNet, is cut short" in said
     assert not Path(done.root / "data/weights/cut.h5").exists()
-
-
-def test_photographs_by_their_folder_alone(workspace: Workspace) -> None:
-    """`--config data=FOLDER` of more than tiny images: a pretrained network, and none is trained."""
-    for kind in ("cats", "dogs"):
-        (workspace.root / "photos" / kind).mkdir(parents=True)
-        for i in range(8):
-            image = np.full((40, 50, 3), 9 * i, np.uint8)
-            cv2.imwrite(str(workspace.root / f"photos/{kind}/{i}.png"), image)
-    (workspace.root / "mirror").mkdir()
-    (workspace.root / "mirror" / OFFICIAL).touch()
-    workspace.config = {"mirror": "mirror", "gpus": 0}
-    jobs = workspace.pending("--config", "data=photos")
-    assert jobs["download_weights"] == jobs["embed_images"] == 1 and jobs["fit_classifier"] == 2
-    assert "train_model" not in jobs and "extract_features" not in jobs

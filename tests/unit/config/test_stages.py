@@ -93,6 +93,7 @@ def test_a_backbone_s_stages_read_what_they_need() -> None:
     assert stage_settings(settings, "download_weights", {"features": "net"}) == {
         "features": "net", "application": "MobileNet", "settings": {"alpha": 0.25},
         "weights": "imagenet", "sha256": None, "shape": [224, 224, 3],
+            "pool": "average",
     }  # fmt: skip
     assert stage_settings(settings, "embed_images", {"features": "net"}) == {
         "name": "net", "application": "MobileNet", "settings": {"alpha": 0.25},

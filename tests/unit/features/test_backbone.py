@@ -16,10 +16,11 @@ from darkroom.features.backbone import embed_images
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
 from darkroom.images import features_file, store
+from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.train import backbones, fine_tuning, heads, keras_backend, loop, training
 from darkroom.train.prepare import prepare
 from tests.support import tiny_data
-from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
+from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_onnx, mobilenet_weights
 from tests.support.stopped import stopped_after
 
 keras = keras_backend.start(1)
@@ -47,8 +48,8 @@ class Data:
         self.weights = mobilenet_weights(folder / "weights.h5")
         self.embedded = {pool: self.embed(pool) for pool in ("average", "none")}
 
-    def embed(self, pool: str, **changes: Any) -> str:
-        path = str(self.folder / f"{pool}.h5")
+    def embed(self, pool: str, name: str = "", gpus: Gpus = NO_GPUS, **changes: Any) -> str:
+        path = str(self.folder / f"{name or pool}.h5")
         cfg = {
             "name": "mobilenet",
             **MOBILENET,
@@ -56,7 +57,10 @@ class Data:
             "batch": 16,
             "backend": None,
         } | changes
-        embed_images(self.images, self.weights, path, augmented=self.augmented, cfg=cfg, threads=1)
+        onnx = mobilenet_onnx(self.weights, Path(self.weights).with_suffix(".onnx"), pool)
+        embed_images(
+            self.images, onnx, path, augmented=self.augmented, cfg=cfg, threads=1, gpus=gpus
+        )
         return path
 
     def train(self, folder: Path, pool: str = "average", **model: Any) -> Any:
@@ -128,9 +132,19 @@ def test_a_map_is_a_row_and_says_its_shape(data: Data) -> None:
     assert np.allclose(made.features, average.features, atol=1e-5)  # the mean of one place
 
 
+def test_with_a_gpu_it_is_the_backend_s_and_equal(data: Data) -> None:
+    """There is none here, so the backend takes the processor."""
+    for pool in ("average", "none"):
+        theirs = features_file.open_features(data.embed(pool, f"gpu-{pool}", Gpus(count=1)))
+        ours = features_file.open_features(data.embedded[pool])
+        assert ours.made == theirs.made and ours.layer == theirs.layer
+        assert np.allclose(ours.features, theirs.features, rtol=1e-4, atol=1e-7)
+        assert np.abs(ours.features).max() > 0.01
+
+
 def test_weights_that_do_not_fit_are_told_with_the_feature_set(data: Data) -> None:
     with pytest.raises(UserError, match=r"features.mobilenet: .* does not hold weights of"):
-        data.embed("max", settings={"alpha": 0.5})
+        data.embed("max", gpus=Gpus(count=1), settings={"alpha": 0.5})
     assert not (data.folder / "max.h5").exists()
 
 
@@ -164,7 +178,7 @@ def test_features_and_predictions_come_from_the_cached_ones(
 
     def extract(name: str, layer: str | None, embedded: str | None) -> Any:
         extract_features(
-            str(head / "model.keras"), data.images, data.splits, data.augmented,
+            str(head / "model.onnx"), data.images, data.splits, data.augmented,
             features_path=str(tmp_path / f"{name}.h5"),
             predictions_path=str(tmp_path / f"{name}.parquet"),
             cfg=NETWORK | {"layer": layer}, threads=1, embedded=embedded,
@@ -194,7 +208,7 @@ def test_a_head_of_no_layers_and_one_on_a_map(data: Data, tmp_path: Path) -> Non
     network = data.train(tmp_path, layers=[], epochs=1)
     assert [x.name for x in network.layers][-2:] == ["embedding", "softmax"]
     extract_features(
-        str(tmp_path / "model.keras"), data.images, data.splits, None,
+        str(tmp_path / "model.onnx"), data.images, data.splits, None,
         features_path=str(tmp_path / "f.h5"), predictions_path=str(tmp_path / "p.parquet"),
         cfg=NETWORK, threads=1, embedded=data.embedded["average"],
     )  # fmt: skip

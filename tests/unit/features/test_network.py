@@ -12,6 +12,7 @@ from darkroom.errors import UserError
 from darkroom.features.network import extract_features
 from darkroom.features.predictions import probabilities, read_predictions
 from darkroom.images import features_file, store
+from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.train import keras_backend, training
 from tests.support import tiny_data
 
@@ -42,7 +43,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def extract(
-    trained: dict[str, str], folder: Path, **changes: Any
+    trained: dict[str, str], folder: Path, gpus: Gpus = NO_GPUS, **changes: Any
 ) -> tuple[features_file.Features, Any]:
     cfg = {
         "dataset": "tiny",
@@ -56,11 +57,12 @@ def extract(
         "balance_seed": 0,
     }
     extract_features(
-        **trained,
+        **trained | {"model_path": trained["model_path"].replace(".keras", ".onnx")},
         features_path=str(folder / "features.h5"),
         predictions_path=str(folder / "predictions.parquet"),
         cfg=cfg | changes,
         threads=1,
+        gpus=gpus,
     )
     made = features_file.open_features(str(folder / "features.h5"))
     return made, read_predictions(str(folder / "predictions.parquet"))
@@ -106,6 +108,17 @@ def test_a_named_layer_is_flattened(trained: dict[str, str], tmp_path: Path) -> 
     pool = keras.Model(network.input, network.get_layer("pool_3").output)
     wanted = np.asarray(pool.predict_on_batch(pixels_of(trained, made.row[:9], made.variant[:9])))
     assert np.allclose(made.features[:9], wanted.reshape(9, -1), atol=1e-5)
+
+
+def test_with_a_gpu_it_is_the_backend_s_and_equal(trained: dict[str, str], tmp_path: Path) -> None:
+    """There is none here, so the backend takes the processor."""
+    for layer in (None, "pool_3"):
+        ours, (table, meta) = extract(trained, tmp_path, layer=layer)
+        theirs, (other, _) = extract(trained, tmp_path, gpus=Gpus(count=1), layer=layer)
+        assert ours.layer == theirs.layer
+        assert np.allclose(ours.features, theirs.features, atol=1e-5)
+        p = probabilities(table, meta["classes"])
+        assert np.allclose(p, probabilities(other, meta["classes"]), atol=1e-6)
 
 
 def test_a_layer_that_is_not_there_is_told(trained: dict[str, str], tmp_path: Path) -> None:

@@ -228,15 +228,6 @@ def test_a_label_column_wins_over_folders_that_only_store() -> None:
     assert read(patients, {"m.csv": text}).labels == ["a", "b"]
 
 
-def test_a_weak_table_beside_doubtful_folders_is_a_question() -> None:
-    paths = numbered("patient1", "patient2", "patient3")
-    text = listed("path,tag", "a", "b", "b", files=paths)
-    with pytest.raises(
-        UserError, match=r"by their names no classes.*; or take 2 labels from m.csv"
-    ):
-        read(paths, {"m.csv": text})
-
-
 def test_two_tables_that_contradict_each_other_are_a_question() -> None:
     paths = [f"img/{i}.png" for i in range(20)]
     tables = {

@@ -15,7 +15,7 @@ from darkroom import ROOT
 from darkroom.__main__ import main
 from tests.support.small_chain import Chain
 
-NETWORK = "results/shapes/fold-1/tiny-seed0/model.keras"
+NETWORK = "results/shapes/fold-1/tiny-seed0/model.onnx"
 
 
 def predict(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -103,8 +103,8 @@ def test_the_threshold_of_the_run_holds_unless_another_is_given(
 def test_a_network_away_from_its_results_has_one_half(
     chain: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(NETWORK, tmp_path / "mine.keras")
-    status, _, err = predict(capsys, str(tmp_path / "mine.keras"), "pictures/disc/000.png")
+    shutil.copy(NETWORK, tmp_path / "mine.onnx")
+    status, _, err = predict(capsys, str(tmp_path / "mine.onnx"), "pictures/disc/000.png")
     assert status == 0
     assert err.startswith("fold-1/mine of shapes; ") and "of 0.5 on" in err
 
@@ -112,7 +112,7 @@ def test_a_network_away_from_its_results_has_one_half(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nothing.keras", "x.png"], "nothing.keras: there is no such model\n"),
+        (["nothing.onnx", "x.png"], "nothing.onnx: there is no such model\n"),
         (["pictures", "x.png"], "pictures: no model stands in this folder"),
         ([NETWORK, "--threshold", "2", "x.png"], "--threshold: 2.0 is no probability"),
         ([NETWORK, "empty"], "empty: there is no picture in this folder"),
@@ -144,14 +144,21 @@ def test_help_is_there_at_once() -> None:
 
 
 def test_a_process_of_its_own_is_quiet(chain: Chain) -> None:
-    """No word of TensorFlow, whatever it says on this machine."""
+    """No word of a framework, and none is imported."""
+    code = (
+        "import sys; from darkroom.__main__ import main\n"
+        "for model in sys.argv[2:]:\n"
+        "    assert main(['predict', model, sys.argv[1]]) == 0\n"
+        "print(sorted({'tensorflow', 'keras', 'jax', 'torch', 'onnx'} & set(sys.modules)))\n"
+    )
+    models = [NETWORK, NETWORK.replace("model.onnx", "svm/model.skops")]
     done = subprocess.run(
-        [sys.executable, "-m", "darkroom", "predict", NETWORK, "pictures/disc/000.png"],
+        [sys.executable, "-c", code, "pictures/disc/000.png", *models],
         capture_output=True,
         text=True,
         env={"PATH": "", "PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 2
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert len(done.stdout.splitlines()) == 5 and done.stdout.endswith("[]\n")
+    assert len(done.stderr.splitlines()) == 2, done.stderr

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pandas
 import pytest
 
@@ -23,6 +24,7 @@ from darkroom.images.prepare import prepare_images
 from darkroom.predict import predict, trained, unseen
 from darkroom.predict.picture import check_threshold
 from tests.support.awful import awful_folder, kind_of
+from tests.support.backbone_weights import MOBILENET, mobilenet_onnx, mobilenet_weights
 from tests.support.pictures import picture
 from tests.support.small_chain import Chain
 
@@ -38,7 +40,6 @@ def run(chain: Chain, model: str | None = None, **changes: Any) -> pandas.DataFr
         "model": model,
         "fold": None,
         "threshold": None if model is None else 0.5,
-        "backend": "tensorflow",
         **changes,
     }
     folds = [asked["fold"]] if asked["fold"] else chain.settings.folds_of("shapes")
@@ -92,12 +93,12 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
 ) -> None:
     from darkroom.features.backbone import embed_images
     from darkroom.features.predictions import read_predictions
-    from tests.support.backbone_weights import MOBILENET, mobilenet_weights
 
     shutil.copytree(chain.root, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     Path("data/weights").mkdir()
     weights = mobilenet_weights(Path("data/weights/mobile.h5"))
+    weights = mobilenet_onnx(weights, Path("data/weights/mobile.onnx"))
     view = {"size": [32, 32], "color": "rgb", "resize": "crop", "filter": "auto"}
     pixels = chain.results("images/32.h5")
     prepare_images(
@@ -130,7 +131,7 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
     model = trained.find(f"{place}/model.skops")
     assert model.files == [f"{place}/model.skops", str(Path(weights).absolute())]
     Path(weights).unlink()
-    with pytest.raises(UserError, match=r"whose weights are not at .*: snakemake .*mobile\.h5"):
+    with pytest.raises(UserError, match=r"which is not at .*: snakemake .*mobile\.onnx"):
         trained.find(place)
 
 
@@ -146,7 +147,7 @@ def test_the_columns_and_the_order(chain: Chain) -> None:
 
     parts = [
         hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in (run_ / "svm/model.skops", run_ / "model.keras")
+        for p in (run_ / "svm/model.skops", run_ / "model.onnx")
     ]
     assert set(table["digest"]) == {"+".join(parts)}
     assert probabilities(table).sum(axis=1) == pytest.approx(np.ones(len(table)), abs=1e-6)
@@ -343,7 +344,7 @@ def test_a_classifier_away_from_its_network(chain: Chain, tmp_path: Path) -> Non
     alone = tmp_path / "svm/model.skops"
     alone.parent.mkdir()
     shutil.copy(chain.results("fold-1/tiny-seed0/svm/model.skops"), alone)
-    with pytest.raises(UserError, match="reads the features of a network, which is not at"):
+    with pytest.raises(UserError, match=r"reads the features of a network: .*onnx is not there"):
         trained.find(str(alone))
     # pixels need nothing beside the file
     shutil.copy(chain.results("fold-1/pixels/svm/model.skops"), alone)
@@ -351,8 +352,8 @@ def test_a_classifier_away_from_its_network(chain: Chain, tmp_path: Path) -> Non
 
 
 def test_a_network_alone_says_all_that_is_needed(chain: Chain, tmp_path: Path) -> None:
-    shutil.copy(chain.results("fold-1/tiny-seed0/model.keras"), tmp_path / "shapes.keras")
-    model = trained.find(str(tmp_path / "shapes.keras"))
+    shutil.copy(chain.results("fold-1/tiny-seed0/model.onnx"), tmp_path / "shapes.onnx")
+    model = trained.find(str(tmp_path / "shapes.onnx"))
     assert (model.run.feature_set, model.classes, model.run.fold) == (
         "shapes",
         ["cross", "disc"],
@@ -363,42 +364,50 @@ def test_a_network_alone_says_all_that_is_needed(chain: Chain, tmp_path: Path) -
 
 
 def test_files_that_are_no_models(tmp_path: Path) -> None:
-    import zipfile
-
-    broken = tmp_path / "model.keras"
-    broken.write_bytes(b"no zip at all")
-    with pytest.raises(UserError, match="is no network, or is damaged"):
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"no network at all")
+    with pytest.raises(UserError, match="cannot be loaded as a network"):
         trained.find(str(broken))
-    with zipfile.ZipFile(broken, "w") as file:
-        file.writestr("config.json", "{}")
-    with pytest.raises(UserError, match=r"darkroom\.json is not in it"):
-        trained.find(str(broken))
+    (tmp_path / "old.keras").touch()
+    with pytest.raises(UserError, match=r"old\.onnx is not there.* train the network again"):
+        trained.find(str(tmp_path / "old.keras"))
     (tmp_path / "model.skops").write_bytes(b"no zip at all")
     with pytest.raises(UserError, match="is no model of this workflow, or is damaged"):
         trained.find(str(tmp_path / "model.skops"))
     (tmp_path / "photo.jpg").touch()
     with pytest.raises(UserError, match=r"photo\.jpg is no model"):
         trained.find(str(tmp_path / "photo.jpg"))
-    with pytest.raises(UserError, match=r"no such model; did you mean 'model\.keras'"):
-        trained.find(str(tmp_path / "model.kears"))
+    with pytest.raises(UserError, match=r"no such model; did you mean 'model\.onnx'"):
+        trained.find(str(tmp_path / "model.onxn"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no model stands in this folder"):
         trained.find(str(tmp_path / "empty"))
 
 
-def test_a_network_whose_weights_are_cut_off_is_told(chain: Chain, tmp_path: Path) -> None:
-    import zipfile
-
-    whole = chain.results("fold-1/tiny-seed0/model.keras")
-    with (
-        zipfile.ZipFile(whole) as file,
-        zipfile.ZipFile(tmp_path / "model.keras", "w") as cut,
-    ):
-        for name in file.namelist():
-            data = file.read(name)
-            cut.writestr(name, data[:200] if name.endswith(".h5") else data)
+def test_a_network_that_is_cut_short_is_told(chain: Chain, tmp_path: Path) -> None:
+    whole = Path(chain.results("fold-1/tiny-seed0/model.onnx")).read_bytes()
+    (tmp_path / "model.onnx").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="cannot be loaded as a network"):
-        trained.find(str(tmp_path / "model.keras")).open(1)
+        trained.find(str(tmp_path / "model.onnx"))
+
+
+def test_models_of_others_are_told(chain: Chain, tmp_path: Path) -> None:
+    weights = mobilenet_weights(tmp_path / "mobile.h5")
+    backbone = mobilenet_onnx(weights, tmp_path / "mobile.onnx")
+    with pytest.raises(
+        UserError, match=r"does not say what its classes are.*: a backbone does not"
+    ):
+        trained.find(backbone)
+    model = onnx.load(backbone)
+    own = onnx.load(chain.results("fold-1/tiny-seed0/model.onnx"))
+    own.metadata_props[0].value = own.metadata_props[0].value.replace("[16, 16]", "1000000000")
+    onnx.save(own, tmp_path / "vast.onnx")
+    with pytest.raises(UserError, match="refused: it asks for pictures of 1000000000 pixels"):
+        trained.find(str(tmp_path / "vast.onnx"))
+    del model.metadata_props[:]
+    onnx.save(model, backbone)
+    with pytest.raises(UserError, match="was not written by Darkroom"):
+        trained.find(backbone)
 
 
 def test_a_threshold_for_three_classes_is_refused(chain: Chain) -> None:

@@ -13,7 +13,7 @@ import pytest
 from darkroom.errors import UserError
 from darkroom.train import keras_backend
 from darkroom.train.foreign import load_network
-from darkroom.train.model_file import read_facts, write_model
+from darkroom.train.model_file import write_model
 from darkroom.train.network import build_network, mirrored
 
 Change = Callable[[dict[str, Any]], Any]
@@ -131,12 +131,6 @@ def test_json_that_unpacks_to_much_is_not_read(own: Path, tmp_path: Path) -> Non
     path = changed(own, tmp_path / "a.keras", config=lambda config: {**config, "x": " " * 10**7})
     with pytest.raises(UserError, match=r"its config\.json unpacks to 10 MB"):
         load_network(path)
-    path = changed(own, tmp_path / "b.keras", darkroom=lambda facts: {**facts, "x": " " * 10**7})
-    with pytest.raises(UserError, match=r"its darkroom\.json unpacks to 10 MB"):
-        read_facts(Path(path))
-    path = changed(own, tmp_path / "c.keras", darkroom=lambda f: {**f, "view": {"size": 10**9}})
-    with pytest.raises(UserError, match="asks for pictures of 1000000000 pixels"):
-        read_facts(Path(path))
 
 
 def test_other_members_are_refused(own: Path, tmp_path: Path) -> None:

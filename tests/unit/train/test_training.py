@@ -425,7 +425,7 @@ def test_a_sigmoid_network_learns_and_says_both_probabilities(tmp_path: Path) ->
     network = keras.models.load_model(run.model, safe_mode=True)
     assert network.output_shape == (None, 1) and network.layers[-1].name == "sigmoid"
     extract_features(
-        str(run.model),
+        str(run.model.with_suffix(".onnx")),
         run.images,
         run.splits,
         None,

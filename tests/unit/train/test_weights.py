@@ -42,10 +42,11 @@ def download(folder: Path, mirror: Path | None = None, **changes: Any) -> bytes:
     cfg = {"features": "mobilenet", **MOBILENET, "weights": "imagenet", "sha256": None}
     weights.download_weights(
         str(output),
-        cfg=cfg | {"shape": list(SHAPE)} | changes,
+        str(output.with_suffix(".onnx")),
+        cfg=cfg | {"shape": list(SHAPE), "pool": "average"} | changes,
         mirror=str(mirror) if mirror else None,
     )
-    assert [p.name for p in output.parent.iterdir()] == ["mobilenet.h5"]
+    assert {p.name for p in output.parent.iterdir()} == {"mobilenet.h5", "mobilenet.onnx"}
     return output.read_bytes()
 
 

@@ -68,9 +68,7 @@ def test_before_the_first_index_it_is_said_where_the_labels_come_from(folder: Pa
 def test_a_source_where_a_run_writes_is_refused(folder: Path) -> None:
     for place in ("data/pets", "data/pets/mine", "data", "results/other"):
         (folder / place / "cat").mkdir(parents=True, exist_ok=True)
-        with pytest.raises(
-            UserError, match=r"datasets.pets.source: .* (lies in|contains) .*, where a run writes"
-        ):
+        with pytest.raises(UserError, match=r"datasets.pets.source: .* where a run writes"):
             checks.check_sources(settings(source=place), print)
     for place in ("pictures", "database/pets"):
         (folder / place).mkdir(parents=True, exist_ok=True)

@@ -130,9 +130,9 @@ def test_a_search_that_there_is_not() -> None:
 def test_the_best_of_all_predicts_new_pictures() -> None:
     found = INPUTS.predictors(of(name="new"))
     assert found["tables"] and found["predictions"] == []
-    assert f"{PETS}/holdout/cnn-seed0/model.keras" in found["models"]
+    assert f"{PETS}/holdout/cnn-seed0/model.onnx" in found["models"]
     assert f"{PETS}/holdout/pixels/svm/model.skops" in found["models"]
-    assert "data/weights/net.h5" in found["makers"]
+    assert "data/weights/net.onnx" in found["makers"]
     assert not any("pixels" in maker for maker in found["makers"])
 
 
@@ -142,7 +142,7 @@ def test_a_named_classifier_predicts_new_pictures() -> None:
     found = named.predictors(of(dataset="cars", name="new"))
     assert found == {
         "models": [f"results/cars/{run.format(k)}/svm/model.skops" for k in (1, 2)],
-        "makers": [f"results/cars/{run.format(k)}/model.keras" for k in (1, 2)],
+        "makers": [f"results/cars/{run.format(k)}/model.onnx" for k in (1, 2)],
         "predictions": [f"results/cars/{run.format(k)}/svm/predictions.parquet" for k in (1, 2)],
         "tables": [],
     }

@@ -12,7 +12,7 @@ from snakemake.profiles import ProfileConfigFileParser
 from darkroom import ROOT
 
 PROFILES = ("default", "slurm", "lsf", "generic", "kubernetes")
-NETWORKS = {"train_model", "try_model", "extract_features", "embed_images", "predict_images"}
+NETWORKS = {"train_model", "try_model", "extract_features", "embed_images"}
 
 
 @pytest.fixture(autouse=True)

@@ -203,9 +203,9 @@ def test_gpus_of_a_job(gpus: int, one: int) -> None:
     asked = JobResources(settings(), gpus)
     found = {stage: asked(stage).get("gpu") for stage in STAGES}
     assert found["train_model"] == found["try_model"] == gpus
-    assert found["extract_features"] == found["embed_images"] == found["predict_images"] == one
+    assert found["extract_features"] == found["embed_images"] == one
     assert found["download_weights"] == 0, "it loads a framework, and must see no GPU"
-    assert found["split_rows"] is found["fit_classifier"] is None
+    assert found["split_rows"] is found["fit_classifier"] is found["predict_images"] is None
 
 
 def test_gpus_that_only_the_profile_gives_need_memory_too() -> None:
