@@ -1,4 +1,4 @@
-"""Darkroom on a terminal: `predict MODEL IMAGE…`, `serve MODEL`, `doctor`; as `darkroom` or `python -m darkroom`."""
+"""Darkroom on a terminal: `predict MODEL IMAGE…`, `serve MODEL`, `export MODEL OUT`, `doctor`; as `darkroom` or `python -m darkroom`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from darkroom.errors import UserError
 from darkroom.machine.process import lock_no_arrays
 from darkroom.names import visible
 from darkroom.predict import command as predict
+from darkroom.predict import export_command as export
 from darkroom.serve import command as serve
 
 HEALTH = "exit status: 0 when nothing stands in the way of a run, 1 when something does, 2 for a mistake in the command"
@@ -41,13 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     predict.add(commands)
     serve.add(commands)
+    export.add(commands)
     _add_doctor(commands)
     given = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     warnings.simplefilter("ignore")  # words of libraries to those who program with them
     try:
-        run = {"predict": predict.run, "serve": serve.run, "doctor": _doctor}[given.command]
-        return run(given)
+        parts = {"predict": predict.run, "serve": serve.run, "export": export.run}
+        return {**parts, "doctor": _doctor}[given.command](given)
     except UserError as error:
         print(visible(str(error)), file=sys.stderr)
         return 2

@@ -1,0 +1,1 @@
+"""What stands in an export as it is here: `predict.py` and `check.py`."""

@@ -1,0 +1,101 @@
+"""An exported folder predicts elsewhere what the data set's own tables say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from darkroom.__main__ import main
+from darkroom.errors import UserError
+from darkroom.predict.export import export
+from tests.support.small_chain import Chain
+
+NETWORK = "results/shapes/fold-1/tiny-seed0"
+# Runs a file of the folder where Darkroom and all but four packages cannot be imported.
+ALONE = """
+import sys, runpy
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"tensorflow", "keras", "sklearn", "scipy", "pandas", "pyarrow", "h5py", "skops",
+                    "onnx", "snakemake", "matplotlib"}:
+            raise ImportError(f"{name} is not in this environment")
+sys.meta_path.insert(0, Refuse())
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    assert sys.modules["darkroom"].__file__.startswith(sys.argv[0].rpartition("/")[0])
+"""
+
+
+def alone(script: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", "-c", ALONE, str(script), *words],
+        capture_output=True, text=True, cwd="/", check=False,
+    )  # fmt: skip
+
+
+def test_it_predicts_by_itself_what_the_tables_say(
+    chain: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["export", NETWORK, str(out)]) == 0
+    assert "check.py" in capsys.readouterr().out
+    assert {p.name for p in out.iterdir()} == {
+        "model.onnx", "class_indices.json", "preprocessing.json", "requirements.txt", "README.md",
+        "predict.py", "check.py", "darkroom", "pictures",
+    }  # fmt: skip
+    checked = alone(out / "check.py")
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.count("the same class") == 3
+
+    own = chain.said("fold-1", "tiny-seed0", "head")
+    paths = list(own.index[:10])
+    said = alone(out / "predict.py", *(str(chain.root / "pictures" / path) for path in paths))
+    assert said.returncode == 0, said.stderr
+    for line, path in zip(said.stdout.splitlines(), paths, strict=True):
+        _, name, found = line.split("\t")
+        p = json.loads(found)
+        assert list(p.values()) == pytest.approx(
+            own.loc[path, ["p:cross", "p:disc"]].tolist(), abs=1e-6
+        )
+        assert name == ("cross", "disc")[own.loc[path, "predicted"]]
+
+    # and the check fails where the model is another
+    expected = out / "pictures/expected.json"
+    expected.write_text(expected.read_text().replace('"cross": 0.', '"cross": 0.1'))
+    assert alone(out / "check.py").returncode == 1
+
+
+def test_the_threshold_decides(chain: Chain, tmp_path: Path) -> None:
+    chain.evaluate(threshold=0.97)
+    try:
+        export(NETWORK, str(tmp_path / "out"))
+    finally:
+        chain.evaluate()
+    said = json.loads((tmp_path / "out/preprocessing.json").read_text())
+    assert said["threshold"] == 0.97 and said["view"]["size"] == [16, 16]
+    assert json.loads((tmp_path / "out/class_indices.json").read_text()) == {"cross": 0, "disc": 1}
+    assert "from a probability of 0.97 on" in (tmp_path / "out/README.md").read_text()
+    picture = sorted((chain.root / "pictures/disc").iterdir())[0]
+    done = alone(tmp_path / "out/predict.py", str(picture))
+    _, name, found = done.stdout.strip().split("\t")
+    assert (name == "disc") == (np.float32(json.loads(found)["disc"]) >= np.float32(0.97))
+
+
+def test_what_cannot_be_exported_is_a_sentence(chain: Chain, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is there already"):
+        export(NETWORK, str(tmp_path))
+    with pytest.raises(UserError, match="networks alone can be exported"):
+        export("results/shapes/fold-1/pixels/svm", str(tmp_path / "out"))
+    away = tmp_path / "a/b/c/model.onnx"
+    away.parent.mkdir(parents=True)
+    away.write_bytes(Path(f"{NETWORK}/model.onnx").read_bytes())
+    with pytest.raises(UserError, match="export a model from its place in results"):
+        export(str(away), str(tmp_path / "out"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a"], "nothing half-written is left"
