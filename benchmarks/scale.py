@@ -38,9 +38,9 @@ STAGES = {
     "prepare_images": "prepare_images(source, manifest, pixels, cfg=cfg('prepare_images', view=view), threads=cores)",
     "augment_images": "augment_images(pixels, manifest, variants, cfg=cfg('augment_images'), threads=cores)",
     "describe_images": "describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe_images', features='hog'))",
-    "embed_images": "embed_images(pixels, 'weights.h5', 'net.h5', augmented=variants, cfg=cfg('embed_images', features='net'), threads=cores)",
+    "embed_images": "embed_images(pixels, 'weights.onnx', 'net.h5', augmented=variants, cfg=cfg('embed_images', features='net'), threads=cores)",
     "train_model": "train_model(pixels, splits, variants, model_path='model.keras', history_path='history.csv', resume='resume', cfg=cfg('train_model', fold='holdout', model='cnn', seed='0'), code='', threads=cores)",
-    "extract_features": "extract_features('model.keras', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('extract_features', fold='holdout', model='cnn', seed='0'), threads=cores)",
+    "extract_features": "extract_features('model.onnx', pixels, splits, variants, features_path='cnn.h5', predictions_path='p/head.parquet', cfg=cfg('extract_features', fold='holdout', model='cnn', seed='0'), threads=cores)",
     "fit linear_svm": "fit('linear_svm')",
     "fit logistic_regression": "fit('logistic_regression')",
     "fit svm": "fit('svm')",
@@ -223,7 +223,7 @@ def run(
     (folder / "unusable.csv").write_text("path,label,reason\n")
     (folder / "p").mkdir(exist_ok=True)
     if "embed_images" in stages:
-        random_weights(folder / "weights.h5")
+        random_backbone(folder / "weights.onnx")
     costs = {}
     for stage in stages:
         costs[stage] = cost = measure(folder, stage, cores)
@@ -232,16 +232,21 @@ def run(
     return costs
 
 
-def random_weights(path: Path) -> None:
-    """Write random weights of a backbone: the cost is the same."""
+def random_backbone(path: Path) -> None:
+    """Write a backbone with random weights: the cost is the same."""
     program = (
-        "import sys, keras\n"
-        "keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, "
-        "input_shape=(32, 32, 3)).save_weights(sys.argv[1] + '.weights.h5')"
+        "import sys, keras, numpy\n"
+        "from darkroom.infer import export\n"
+        "from darkroom.train import backbones\n"
+        "shape, made = (32, 32, 3), {'application': 'MobileNet', 'settings': {'alpha': 0.25}}\n"
+        "net = keras.applications.MobileNet(\n"
+        "    alpha=0.25, include_top=False, weights=None, input_shape=shape)\n"
+        "net.save_weights('random.weights.h5')\n"
+        "net = backbones.build(**made, pool='average', shape=shape, weights='random.weights.h5')\n"
+        "export.write(net, sys.argv[1], {}, numpy.zeros((1, *shape), 'uint8'))\n"
     )
-    part = path.with_suffix("")
-    subprocess.run([sys.executable, "-c", program, str(part)], check=True, env=environment())
-    part.with_name(f"{part.name}.weights.h5").rename(path)
+    command = [sys.executable, "-c", program, path.name]
+    subprocess.run(command, check=True, env=environment(), cwd=path.parent)
 
 
 def read(files: list[str]) -> dict[int, dict[str, Cost]]:

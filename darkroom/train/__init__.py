@@ -11,5 +11,5 @@ Called by later stages: `keras_backend.start`, `prepare.prepare` and `loop.learn
 `backbones.build`, `batches`, `network.by_class`.
 
 Reads images/{view}.h5, augmented/{view}.h5, splits.parquet, features/{features}.h5 and
-data/weights/{features}.h5; writes model.keras, history.csv and data/weights/{features}.h5.
+data/weights/{features}.h5; writes model.keras, model.onnx, history.csv, data/weights/{features}.h5 and .onnx.
 """
