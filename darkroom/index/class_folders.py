@@ -241,12 +241,19 @@ class _Reader:
                 deep = by_name
         if len(deep) == 1 and self.level != "outer":
             ((child, reading),) = deep.items()
-            if folder_names.shards([child.name]) and len(reading.labels) > 1:
-                reading.out += [(c, "no class folders in it") for c in children if c != child]
+            others = [c for c in children if c != child]
+            alone = bool(others) and all(folder_names.unlabelled(c.name) for c in others)
+            if len(reading.labels) > 1 and (alone or folder_names.shards([child.name])):
+                reading.out += [(c, "no class folders in it") for c in others]
                 return reading
         doubt = ""
         if self.level == "outer" or not deep:
             return None
+        classes = frozenset[str]().union(*(r.labels for r in deep.values()))
+        for child in children:  # a patient with one class, say
+            single = None if child in inner or child in deep else self.folders(child, classes)
+            if single is not None:
+                deep[child] = single
         if self.level == "auto":
             below = sorted(set[str]().union(*(r.labels for r in deep.values())))
             above = [c.name for c in deep]
@@ -263,11 +270,6 @@ class _Reader:
                     f"two levels of folders could be the classes, {few(above, 3)} or, in each of "
                     f"them, {few(below, 3)}: set layout.class_level to outer or to inner"
                 )
-        classes = frozenset[str]().union(*(r.labels for r in deep.values()))
-        for child in children:  # a patient with one class, say
-            single = None if child in inner else self.folders(child, classes)
-            if single is not None:
-                deep[child] = single
         found = _Reading([], [], doubt=doubt)
         again = _again(deep)
         found.out += [(c, "the same class folders and file names again") for c in again]

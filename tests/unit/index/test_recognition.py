@@ -66,6 +66,11 @@ def test_sources_above_class_folders_are_no_classes(outer: str) -> None:
     assert "are no classes: the same class folders lie in each" in found.sentence
 
 
+def test_a_source_with_one_of_the_classes() -> None:
+    found = read(numbered("siteA/a", "siteA/b", "siteB/a"))
+    assert Counter(found.label) == {"a": 8, "b": 4}
+
+
 def test_versions_of_an_image_stay_together() -> None:
     found = read(crossed("Original Augmented", "P Q"))
     assert found.labels == ["P", "Q"]
