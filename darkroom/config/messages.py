@@ -91,10 +91,14 @@ def check_keys(files: Iterable[str]) -> None:
                 lines[key.value] = line
 
 
-@lru_cache(maxsize=100)
 def _composed(file: str) -> Any:
     """The nodes of a YAML file, which have their lines."""
-    return yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=LOADER)
+    return _parsed(Path(file).read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=10)
+def _parsed(text: str) -> Any:
+    return yaml.compose(text, Loader=LOADER)
 
 
 def _line_of(
