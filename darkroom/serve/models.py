@@ -93,10 +93,12 @@ class Served:
 
 def notice_of(model: Trained) -> str:
     """The sentence that its data set wants above every prediction; empty where it wants none."""
+    summary = trained.results_of(model) / "summary.parquet"
+    if not summary.is_file():
+        return ""
     import pandas as pd
 
-    summary = trained.results_of(model) / "summary.parquet"
-    return str(pd.read_parquet(summary).attrs.get("notice", "")) if summary.is_file() else ""
+    return str(pd.read_parquet(summary).attrs.get("notice", ""))
 
 
 def places(folder: str) -> list[str]:
@@ -184,10 +186,10 @@ def card(served: Served) -> dict[str, Any]:
 
 
 def _rows(path: Path, own: dict[str, str]) -> list[dict[str, Any]]:
-    import pandas as pd
-
     if not path.is_file():
         return []
+    import pandas as pd
+
     table = pd.read_parquet(path)
     if table.empty:
         return []
