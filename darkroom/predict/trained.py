@@ -8,6 +8,7 @@ their backbone, stand beside it in `results` and `data`.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -314,5 +315,9 @@ def results_of(trained: Trained) -> Path:
 
 
 def threshold_beside(trained: Trained) -> tuple[float, str]:
-    """The threshold of a run by its own results, and how it was chosen; 0.5 where they have none."""
+    """The threshold of a run by its own results or export, and how it was chosen; else 0.5."""
+    exported = Path(trained.files[0]).with_name("preprocessing.json")
+    if exported.is_file():
+        said = json.loads(exported.read_text(encoding="utf-8"))
+        return float(said["threshold"]), said["threshold_chosen_for"] or ""
     return threshold(str(results_of(trained) / "thresholds.parquet"), trained) or (0.5, "")

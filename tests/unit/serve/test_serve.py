@@ -194,6 +194,15 @@ def test_several_models_are_chosen_by_name(client: Client, service: Service, cha
     assert missing.json()["error"] == "There is no model 'none'; there are: shapes, other."
 
 
+def test_an_export_has_its_threshold_with_it(chain: Chain, tmp_path: Path) -> None:
+    folder = tmp_path / "shipped"
+    shutil.copytree("results/shapes/fold-1/tiny-seed0", folder)
+    said = {"threshold": 0.25, "threshold_chosen_for": "f1"}
+    (folder / "preprocessing.json").write_text(json.dumps(said))
+    served = Served.load(str(folder))
+    assert (served.threshold, served.how) == (0.25, "f1")
+
+
 def test_what_is_served_of_a_path(chain: Chain) -> None:
     assert places("results") == ["results/shapes"]
     assert places("results/shapes") == ["results/shapes"]
