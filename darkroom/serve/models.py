@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ class Served:
     threshold, how : of two classes, and how it was chosen.
     digest : sha256 of its files.
     notice : a sentence above every prediction, of its data set; empty: none.
-    ask : from (B, H, W, C) uint8 to (B, K) float32.
+    ask : from (B, H, W, C) uint8 to (B, K) float32; from many threads at a time.
     seconds : that it takes for one picture.
     """
 
@@ -41,7 +40,6 @@ class Served:
     notice: str
     ask: Callable[[np.ndarray], np.ndarray]
     seconds: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def load(cls, folder: str) -> Served:
@@ -62,16 +60,11 @@ class Served:
         ask = model.open(1)
         served = cls(name, model, threshold, how, model.digest(), notice_of(model), ask)
         blank = np.zeros((1, *size_of(model.view)), np.uint8)
-        served.probabilities(blank)  # what is built at the first call is built here
+        ask(blank)  # what is built at the first call is built here
         began = time.perf_counter()
-        served.probabilities(blank)
+        ask(blank)
         served.seconds = time.perf_counter() - began
         return served
-
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """(B, K) float32 of (B, H, W, C) uint8; one thread at a time."""
-        with self.lock:
-            return self.ask(pixels)
 
     def predict(
         self, names: Sequence[str], pixels: np.ndarray, examined: Sequence[tuple[str, str]]
@@ -85,9 +78,7 @@ class Served:
         examined : status and reason of each.
         """
         return list(
-            picture.of_pixels(
-                self.model, self.probabilities, names, pixels, examined, self.threshold
-            )
+            picture.of_pixels(self.model, self.ask, names, pixels, examined, self.threshold)
         )
 
 

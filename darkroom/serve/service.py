@@ -144,9 +144,7 @@ class Service:
         if not side:
             return None
         number = served.model.classes.index(answer.prediction.predicted)
-        return heat.occlusion(
-            served.probabilities, answer.pixels, number, side, time.monotonic() + left
-        )
+        return heat.occlusion(served.ask, answer.pixels, number, side, time.monotonic() + left)
 
     def card(self, served: Served) -> dict[str, Any]:
         """What is known of a model, and what it predicted of late."""

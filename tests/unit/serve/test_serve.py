@@ -11,6 +11,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,23 @@ def test_the_images_of_the_data_set_get_the_predictions_that_they_have(
     paths = pandas.read_parquet(chain.results("manifest.parquet")).set_index("row")["path"]
     own = [chain.root / "pictures" / path for path in paths[said["row"]]]
     found = post(client, *own).json()["pictures"]
+    one_by_one = [post(client, path).json()["pictures"][0] for path in own[:6]]
     for name in ("cross", "disc"):
-        ours = np.array([one["probabilities"][name] for one in found])
-        assert ours == pytest.approx(said[f"p:{name}"].to_numpy(), abs=2e-6)
+        expected = said[f"p:{name}"].tolist()
+        assert [one["probabilities"][name] for one in found] == expected
+        assert [one["probabilities"][name] for one in one_by_one] == expected[:6]
 
 
 # ---------------------------------------------------------------- the page
+
+
+def test_threads_side_by_side_get_the_same_bits(service: Service) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 3)).astype(np.uint8)
+    ask = service.models["shapes"].ask
+    expected = ask(pixels)
+    with ThreadPoolExecutor(8) as pool:
+        for at, found in enumerate(pool.map(lambda i: ask(pixels[i : i + 1]), range(64))):
+            assert np.array_equal(found[0], expected[at])
 
 
 def test_the_page_works_without_a_script(
