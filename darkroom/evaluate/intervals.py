@@ -138,7 +138,7 @@ def area(
     The true area is at most so far off that its own variance explains the distance (Newcombe's
     method 5). How the variance depends on the area is that of two normal distributions; how
     large it is, what the rows show, unless nearly all are in order: then they show little, and
-    count beside `DOUBT` rows that vary as normal ones do.
+    count beside `DOUBT` rows that vary as normal ones do; where all are, a group is one row.
 
     Parameters
     ----------
@@ -163,7 +163,8 @@ def area(
         misplaced = (1 - np.maximum(a, 1 - a)) * (m + n).sum(axis=-1) / m.shape[-1]
         weight = misplaced / (misplaced + DOUBT)
         measured = np.where(misplaced > 0, np.asarray(variance) / expected(a), 0.0)
-        factor = (weight * measured + (1 - weight) * lump) * quantile(freedom) ** 2
+        supposed = np.where(misplaced > 0, 1.0, lump)
+        factor = (weight * measured + (1 - weight) * supposed) * quantile(freedom) ** 2
     ends = []
     for end in (0.0, 1.0):
         inside, outside = a.copy(), np.full(a.shape, end)

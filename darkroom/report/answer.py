@@ -31,10 +31,12 @@ def lines(results: Results, page: str) -> list[str]:
 
 def _best(results: Results) -> str:
     """The best result, and what it means."""
-    choice = results.choice
-    score = None if choice is None else results.score(choice.key, results.part)
+    choice, score = results.choice, results.headline
     if choice is None or score is None:
         return f"{results.cfg['dataset']}: nothing was evaluated."
+    name = heading(choice.key)
+    if results.by_fold:
+        name = f"what each fold's validation images choose (over all folds {name})"
     by = {"validation": ", the best by the validation images,", "only": "", "first": ", the first,"}
     right, low, high = (
         _percent(float(score[key])) for key in ("accuracy", "accuracy_low", "accuracy_high")
@@ -42,7 +44,7 @@ def _best(results: Results) -> str:
     between = f", between {low} and {high}" if "nan" not in (low, high) else ""
     new = "new pictures" if results.part == "test" else "the pictures that it was chosen by"
     return (
-        f"{results.cfg['dataset']}: {heading(choice.key)}{by[choice.by]} is right on about {right} of "
+        f"{results.cfg['dataset']}: {name}{'' if results.by_fold else by[choice.by]} is right on about {right} of "
         f"100 {new}{between}."
     )
 

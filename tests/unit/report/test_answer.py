@@ -40,6 +40,11 @@ def test_the_best_in_words_where_the_report_lies_and_what_to_do_next(tmp_path: P
     assert lines[-1] == "For more: snakemake more"
 
 
+def test_with_folds_the_answer_is_what_each_fold_chose(tmp_path: Path) -> None:
+    (first, *_) = answer(Folder(tmp_path, Plan(seeds=(0,), folds=2)), tmp_path / "answer.txt")
+    assert "what each fold's validation images choose (over all folds " in first
+
+
 def test_without_a_recipe(tmp_path: Path) -> None:
     lines = answer(Folder(tmp_path, Plan(seeds=(0,))), tmp_path / "answer.txt")
     assert not any(line.startswith(("Recipe", "For more")) for line in lines)
