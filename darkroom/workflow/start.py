@@ -18,6 +18,7 @@ import yaml
 from darkroom import ROOT
 from darkroom.config.compare import merged
 from darkroom.config.messages import LOADER, check_keys
+from darkroom.config.removed import without_unused
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError, nearest
 from darkroom.machine import disk, process
@@ -108,13 +109,15 @@ def _checked(engine: Engine, config: dict[str, Any]) -> Run:
     if engine.first:
         check_keys(files[1:])
     chosen = recipe.choose(config, defaults, engine.folder, look=engine.shared_disk)
-    config = recipe.applied(config, defaults, chosen)
+    config, unused = without_unused(recipe.applied(config, defaults, chosen))
     settings = Settings.load(config, files=files, chosen=chosen)
     # A GPU of the login node says nothing of the others: the profile asks for those.
     gpus = gpus_of_a_job(settings.gpus) if engine.local or settings.gpus != "auto" else 0
     run = Run(engine, config, settings, engine.folder, gpus)
     if not engine.first or PLANNING in os.environ:
         return run
+    for note in unused:
+        say(note)
     if engine.works:
         terminal.quieten(say)
     checks.check_folders(settings, Path.cwd() / run.folder)

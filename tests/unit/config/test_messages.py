@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from darkroom.config.messages import check_keys
-from darkroom.config.removed import REMOVED
+from darkroom.config.removed import REMOVED, without_unused
 from darkroom.errors import UserError
 from tests.support.configs import mistake, with_value
 
@@ -130,3 +130,12 @@ def test_a_removed_setting_is_known_by_its_whole_path() -> None:
     assert f"classifiers.svm-1.5.search: {REMOVED['classifiers.*.search']}" in mistake(config)
     config = with_value("classifiers.svm.tune.search", {})
     assert "classifiers.svm.tune.search: unknown key" in mistake(config)
+
+
+def test_a_section_without_use_is_left_out_and_named() -> None:
+    kept, said = without_unused({"evaluate": {"bootstrap": 50}, "run": {"datasets": ["d"]}})
+    assert kept == {"run": {"datasets": ["d"]}}
+    assert said == [
+        "evaluate: this section has no effect; leave it out: intervals are no longer drawn"
+    ]
+    assert without_unused(kept) == (kept, [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any, get_type_hints, is_typeddict
+from typing import Any, NotRequired, get_origin, get_type_hints, is_typeddict
 
 import pytest
 
@@ -120,8 +120,9 @@ def check_keys(kind: Any, value: Any) -> None:
     """Compare a mapping, and those in it, with the keys of their TypedDict."""
     if not is_typeddict(kind):
         return
-    required = kind.__required_keys__
-    assert required <= set(value) <= required | kind.__optional_keys__, kind
+    hints = get_type_hints(kind, include_extras=True)
+    required = {key for key, hint in hints.items() if get_origin(hint) is not NotRequired}
+    assert required <= set(value) <= set(hints), kind
     for key, inner in get_type_hints(kind).items():
         if key in value:
             check_keys(inner, value[key])
