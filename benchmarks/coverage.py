@@ -67,8 +67,10 @@ class Case:
     luck: float = 0.0
     mixed: bool = False
 
-    def draw(self, rng: np.random.Generator) -> tuple[list[RunRows], list[int], list[int], Truth]:
-        """Runs with their seeds and folds, and the true scores."""
+    def draw(
+        self, rng: np.random.Generator, rows: int
+    ) -> tuple[list[RunRows], list[int], list[int], Truth]:
+        """Runs with their seeds and folds, and the true scores, from so many rows."""
         k, n = len(self.counts), sum(self.counts)
         skill = float(rng.choice(SKILLS))
         truth = np.repeat(np.arange(k), self.counts)
@@ -88,7 +90,12 @@ class Case:
             z = np.sqrt(0.5) * (common + rng.normal(size=(n, k)))
             runs.append(tested(truth, z, at, group))
         spread = float(np.hypot(self.difficulty, self.luck if self.seeds > 1 else 0))
-        return runs, list(range(self.seeds)), [0] * self.seeds, true(skill, spread, self.counts)
+        return (
+            runs,
+            list(range(self.seeds)),
+            [0] * self.seeds,
+            true(skill, spread, self.counts, rows),
+        )
 
 
 def tested(truth: Any, z: Any, skill: Any, group: Any) -> RunRows:
@@ -99,9 +106,9 @@ def tested(truth: Any, z: Any, skill: Any, group: Any) -> RunRows:
 
 
 @cache
-def true(skill: float, spread: float, counts: tuple[int, ...]) -> Truth:
+def true(skill: float, spread: float, counts: tuple[int, ...], rows: int) -> Truth:
     """The true scores of the model, from so many rows that their own error does not matter."""
-    k, rows = len(counts), 300_000
+    k = len(counts)
     rng = np.random.default_rng(1)
     z = rng.normal(size=(rows, k))
     z[:, 0] += skill + rng.normal(0, spread, rows) if spread else skill
@@ -138,7 +145,10 @@ class Folds:
     folds: int = 5
     features: int = 8
 
-    def draw(self, rng: np.random.Generator) -> tuple[list[RunRows], list[int], list[int], Truth]:
+    def draw(
+        self, rng: np.random.Generator, rows: int
+    ) -> tuple[list[RunRows], list[int], list[int], Truth]:
+        """As `Case.draw`."""
         distance = float(rng.choice(np.linspace(0.9, 2.4, 8)))
         x, y = self.data(rng, distance, self.rows)
         fold = np.empty(self.rows, np.int64)
@@ -214,12 +224,12 @@ def cases(quick: bool) -> list[Any]:
     return [*alone, *rare, *grouped, *seeds, *folds]
 
 
-def coverage(case: Any, repeats: int) -> dict[str, tuple[float, float]]:
+def coverage(case: Any, repeats: int, rows: int) -> dict[str, tuple[float, float]]:
     """Of each figure the share of intervals that hold the truth, and the share that is given."""
     rng = np.random.default_rng(0)
     held: dict[str, list[bool]] = {}
     for _ in range(repeats):
-        runs, seeds, folds, truth = case.draw(rng)
+        runs, seeds, folds, truth = case.draw(rng, rows)
         with np.errstate(all="ignore"):
             found = pooled(runs, seeds, folds)
         for name, value in truth.items():
@@ -357,7 +367,7 @@ def main() -> None:
     for case in cases(options.quick):
         if options.only not in case.name:
             continue
-        found = coverage(case, repeats)
+        found = coverage(case, repeats, 60_000 if options.quick else 300_000)
         cells = []
         for name in names:
             share, given = found.get(name, (np.nan, 0))

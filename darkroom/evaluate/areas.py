@@ -70,7 +70,9 @@ class Areas:
         )
         layout = self.layout
         every, zero = np.arange(len(influence)), np.zeros(len(influence), np.int64)
-        variance = float((np.bincount(layout.group, influence) ** 2).sum())
+        with np.errstate(divide="ignore", invalid="ignore"):  # the jackknife over groups
+            left = 1 - np.bincount(layout.group) / len(influence)
+            variance = float(((np.bincount(layout.group, influence) / left) ** 2).sum())
         there = [1] if k == 2 else np.flatnonzero((self.positives > 0) & (self.negatives > 0))
         m, n, freedom = self.positives[there], self.negatives[there], self.freedom[there]
         together = intervals.welch(1 / m + 1 / n, freedom)

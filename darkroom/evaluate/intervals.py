@@ -163,7 +163,7 @@ def area(
         misplaced = (1 - np.maximum(a, 1 - a)) * (m + n).sum(axis=-1) / m.shape[-1]
         weight = misplaced / (misplaced + DOUBT)
         measured = np.where(misplaced > 0, np.asarray(variance) / expected(a), 0.0)
-        supposed = np.where(misplaced > 0, 1.0, lump)
+        supposed = np.where(misplaced > 0, np.sqrt(lump), lump)
         factor = (weight * measured + (1 - weight) * supposed) * quantile(freedom) ** 2
     ends = []
     for end in (0.0, 1.0):
