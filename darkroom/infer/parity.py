@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -16,24 +15,18 @@ BATCH = 8
 
 
 def in_float32(network: Any) -> Any:
-    """A copy of a network that computes in float32 on the processor; itself where it does so.
+    """A copy of a network that computes in float32 on the processor.
 
     A GPU multiplies float32 in fewer digits (TF32), and mixed precision computes in bfloat16 or
     float16: ONNX Runtime is compared with neither.
     """
     import keras
 
-    def mixed(layer: Any) -> bool:
-        inner = getattr(layer, "layers", [])
-        return layer.dtype_policy.name != "float32" or any(map(mixed, inner))
-
-    if not any(map(mixed, network.layers)) and not keras.distribution.list_devices("gpu"):
-        return network
-    config = json.dumps(network.get_config())
+    text = keras.Model(network.input, network.output).to_json()
     for name in ("mixed_bfloat16", "mixed_float16"):
-        config = config.replace(f'"{name}"', '"float32"')
+        text = text.replace(f'"{name}"', '"float32"')
     with keras.device("cpu:0"):
-        plain = type(network).from_config(json.loads(config))
+        plain = keras.models.model_from_json(text)
         plain.set_weights(network.get_weights())
     return plain
 
