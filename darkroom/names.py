@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 HEAD = "head"  # the classifier that a network itself is
+EMBEDDING = "embedding"  # the layer of a network that gives the features of its backbone
 # Control characters but tab and line break, ends of lines and paragraphs, changes of direction.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 

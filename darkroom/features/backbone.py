@@ -12,9 +12,10 @@ import numpy as np
 from darkroom.errors import UserError
 from darkroom.images import features_file, store
 from darkroom.images.joined import forget
-from darkroom.infer.run import EMBEDDING, Network
+from darkroom.infer.run import Network
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
+from darkroom.names import EMBEDDING
 from darkroom.train import batches
 
 log = logging.getLogger(__name__)

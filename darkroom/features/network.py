@@ -14,10 +14,10 @@ from darkroom.errors import UserError
 from darkroom.features.predictions import Run, write_predictions
 from darkroom.images import features_file
 from darkroom.images.joined import forget
-from darkroom.infer.run import EMBEDDING, Network, read_about
+from darkroom.infer.run import Network, read_about
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.machine.progress import progress
-from darkroom.names import HEAD, run_name
+from darkroom.names import EMBEDDING, HEAD, run_name
 from darkroom.train import batches
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from darkroom.infer.run import EMBEDDING, PROPERTY
+from darkroom.infer.run import PROPERTY
+from darkroom.names import EMBEDDING
 
 
 def cut(path: str | Path, layer: str, *, embedded: bool) -> bytes:

@@ -12,7 +12,6 @@ import numpy as np
 from darkroom.errors import UserError
 
 PROPERTY = "darkroom"  # the key of what a file says of itself
-EMBEDDING = "embedding"  # the layer of a network on a backbone that its head reads
 # Images at a time. Measured with MobileNet at 224 pixels, images a CPU second: 424 by ones, 436 by
 # eights, 362 by 32, 338 by 64: what lies between two layers then no longer fits the caches.
 FEWEST, BYTES = 8, 1 << 18

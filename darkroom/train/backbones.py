@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from darkroom.errors import UserError, nearest
-from darkroom.infer.run import EMBEDDING
+from darkroom.names import EMBEDDING
 from darkroom.train.keras_private import downloads_answered, shapes_alone
 from darkroom.train.layers import leaves
 

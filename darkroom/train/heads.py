@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.infer.run import EMBEDDING
+from darkroom.names import EMBEDDING
 from darkroom.train import backbones
 from darkroom.train.backbones import Backbone
 from darkroom.train.keras_backend import seed_everything

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from darkroom import overrides
-from darkroom.infer import export
 from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.split.splits import Balance
 from darkroom.train import loop, sureness
@@ -117,6 +116,8 @@ def train_model(
 
 
 def _train(task: Task, model_path: str, history_path: str, resume: str) -> None:
+    from darkroom.infer import export
+
     export.convert(task.network, {})  # a layer that has no ONNX is refused before it learns
     with Path(history_path).open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS)  # `kept` is empty until the training has ended

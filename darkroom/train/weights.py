@@ -11,11 +11,8 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import unquote, urlsplit
-
-import cv2
-import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.machine import disk
@@ -24,6 +21,9 @@ from darkroom.sources.addresses import check_login, local_path, shown
 from darkroom.train import backbones
 
 MOST = 20 * 10**9  # bytes of a file of weights that are downloaded
+
+if TYPE_CHECKING:
+    import numpy as np
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +140,8 @@ def download_weights(
 
 def _crops(shape: Sequence[int]) -> np.ndarray:
     """(8, H, W, 3) uint8: parts of the two photographs that scikit-learn brings."""
+    import cv2
+    import numpy as np
     from sklearn.datasets import load_sample_images
 
     height, width, _ = shape

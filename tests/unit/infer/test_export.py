@@ -11,7 +11,8 @@ import pytest
 from darkroom.errors import UserError
 from darkroom.infer import export, parity
 from darkroom.infer.activations import FUNCTIONS
-from darkroom.infer.run import EMBEDDING, Network, read_about
+from darkroom.infer.run import Network, read_about
+from darkroom.names import EMBEDDING
 from darkroom.train import backbones, keras_backend, network
 
 keras = keras_backend.start(1)
