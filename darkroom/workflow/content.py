@@ -90,8 +90,8 @@ def state(settings: Settings, dataset: str, folder: Path) -> str | None:
     found = content(settings, dataset, folder)
     if found is None:
         return None
-    STATES.mkdir(parents=True, exist_ok=True)
-    place = STATES / dataset
+    place = STATES / str(folder).strip("/") / dataset
+    place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(found.now, encoding="ascii")
     if found.now == found.before:
         made = (folder / "data" / dataset / "source.json").stat().st_mtime - 1

@@ -291,6 +291,7 @@ def test_words_of_the_report(done: Workspace) -> None:
 
 
 def test_what_cannot_change_a_result(done: Workspace) -> None:
+    (done.root / "elsewhere").mkdir(exist_ok=True)
     done.config |= {"threads": 3, "gpus": 0, "mirror": "elsewhere"}
     done.config |= {"jobs_per_gpu": 2, "gpu_memory": 0.4}
     assert done.pending() == {}
