@@ -6,11 +6,13 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from snakemake.exceptions import WorkflowError
 
 from darkroom.errors import UserError
+from darkroom.machine import disk
 
 Wildcards = Any
 """snakemake.iocontainers.Wildcards: values by attribute, by key and by `get`."""
@@ -30,7 +32,7 @@ def called(function: Called) -> Called:
 
 
 def in_words(function: Called) -> Called:
-    """A function whose `UserError` Snakemake shows as a sentence."""
+    """A function whose `UserError`, and a full disk, Snakemake shows as a sentence."""
 
     @functools.wraps(function)
     def shown(*arguments: Any, **named: Any) -> Any:
@@ -38,6 +40,11 @@ def in_words(function: Called) -> Called:
             return function(*arguments, **named)
         except UserError as error:
             raise WorkflowError(str(error)) from None
+        except OSError as error:
+            sentence = disk.in_words(error, [str(Path.cwd()), str(Path.cwd() / ".snakemake")])
+            if sentence is None:
+                raise
+            raise WorkflowError(sentence) from None
 
     return shown  # type: ignore[return-value]
 
