@@ -78,6 +78,12 @@ def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
     return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+def learned_temperature(run: Run) -> float:
+    """What the last layer of the network that is kept was divided by."""
+    with zipfile.ZipFile(run.model) as file:
+        return float(json.loads(file.read(model_file.MEMBER))["temperature"])
+
+
 def test_it_learns_and_writes_model_and_history(tmp_path: Path) -> None:
     run = Run(tmp_path, variants=False)
     run(epochs=12, batch=16)
@@ -91,6 +97,7 @@ def test_it_learns_and_writes_model_and_history(tmp_path: Path) -> None:
         "history.csv",
         "images.h5",
         "model.keras",
+        "model.onnx",
         "splits.parquet",
     ]
 
@@ -124,7 +131,7 @@ def test_label_smoothing_does_not_judge_itself_and_the_file_is_as_sure_as_right(
     network = keras.models.load_model(run.model, safe_mode=True)
     p = by_class(np.asarray(network.predict_on_batch(np.asarray(file.images)[validation])))
     truth = file.label[validation]
-    heat = model_file.read_facts(run.model)["temperature"]
+    heat = learned_temperature(run)
     assert heat < 0.9  # smoothed labels made it unsure
     kept = next(row for row in run.history() if row["kept"] == "1")
     before = temperature.applied(np.log(p.astype(float)), 1 / heat)
@@ -382,7 +389,7 @@ def test_the_loss_is_the_smoothed_and_weighted_cross_entropy(tmp_path: Path) -> 
 
     pixels = np.asarray(store.open_images(run.images).images)
     p = np.asarray(keras.models.load_model(run.model).predict_on_batch(pixels)).astype(float)
-    heat = model_file.read_facts(run.model)["temperature"]
+    heat = learned_temperature(run)
     p = temperature.applied(np.log(p), 1 / heat)  # as it was trained
     truth, part = np.sort(np.arange(90) % 3), np.arange(90) % 5
     smooth = np.eye(3)[truth] * 0.8 + 0.2 / 3
@@ -472,7 +479,7 @@ def test_a_sigmoid_s_loss_is_the_smoothed_and_weighted_binary_cross_entropy(
 
     pixels = np.asarray(store.open_images(run.images).images)
     p = np.asarray(keras.models.load_model(run.model).predict_on_batch(pixels)).astype(float)[:, 0]
-    logit = np.log(p / (1 - p)) * model_file.read_facts(run.model)["temperature"]  # as trained
+    logit = np.log(p / (1 - p)) * learned_temperature(run)  # as trained
     p = 1 / (1 + np.exp(-logit))
     truth, part = np.sort(np.arange(90) % 2), np.arange(90) % 5
     smooth = truth * 0.8 + 0.1
