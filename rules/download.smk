@@ -1,7 +1,11 @@
 rule download:
     """Target: the sources of all data sets in `run`, and the weights of their backbones."""
     input:
-        inputs.each("data/{dataset}/source.json", "data/weights/{backbone}.h5"),
+        inputs.each(
+            "data/{dataset}/source.json",
+            "data/weights/{backbone}.h5",
+            "data/weights/{backbone}.onnx",
+        ),
 
 
 rule download_source:

@@ -237,7 +237,7 @@ def test_a_classifier_is_judged_as_the_evaluation_does(tmp_path: Path, objective
     scores, _ = metrics.scores(
         own["class"], own["most_probable"], predictions.probabilities(own, about["classes"])
     )
-    assert found["value"] == pytest.approx(float(scores[objective][0]), abs=1e-12)
+    assert found["value"] == pytest.approx(float(scores[objective]), abs=1e-12)
 
 
 def test_the_fit_takes_what_was_chosen_and_says_so(tmp_path: Path) -> None:
