@@ -7,6 +7,7 @@ import logging
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -219,13 +220,11 @@ def _check_unpacked(path: str) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that write a model file, for its `about`."""
-    import skops
-
     return {
         "darkroom": __version__,
         "numpy": np.__version__,
         "scikit-learn": sklearn.__version__,
-        "skops": skops.__version__,
+        "skops": version("skops"),
     }
 
 

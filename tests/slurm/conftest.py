@@ -199,8 +199,9 @@ def digits(cluster: slurm.Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
     made = make_workspace(tmp_path_factory.mktemp("digits"))
     made.config = SMALL
     edit(made.root / "darkroom/workflow/needs.py",
-         "memory, works = NETWORK_MB + job.gpu * GPU_MB, list[Work]()",
-         "memory, works = 250.0 if job.wildcards['seed'] == '0' else NETWORK_MB, list[Work]()")  # fmt: skip
+         "(memory, start), works = _running(job), list[Work]()",
+         "(memory, start), works = _running(job), list[Work]()\n"
+         "    memory *= job.wildcards['seed'] != '0'")  # fmt: skip
     return OnCluster(made, cluster)
 
 
