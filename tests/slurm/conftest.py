@@ -88,7 +88,7 @@ class OnCluster:
         process = subprocess.Popen(
             command,
             cwd=self.root,
-            env=self.workspace.environment() | self.cluster.environment | YOURS,
+            env=self.workspace.environment() | self.cluster.environment | YOURS | {"VERBOSE": "1"},
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True, preexec_fn=slurm.die_with_parent,
         )  # fmt: skip
