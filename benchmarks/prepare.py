@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import archives
+from tests.support.indexed import POLICY
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = str(Path(tempfile.gettempdir()) / "darkroom-benchmark-bytecode")
@@ -54,17 +55,6 @@ from darkroom.images.prepare import prepare_images
 source, manifest, output, cfg, threads = sys.argv[1:]
 prepare_images(source, manifest, output, cfg=json.loads(cfg), threads=int(threads))
 """
-
-POLICY = {
-    "orientation": "apply",
-    "sixteen_bit": "scale",
-    "palette": "convert",
-    "alpha": "white",
-    "cmyk": "convert",
-    "gray": "convert",
-    "animated": "first",
-    "wrong_suffix": "accept",
-}
 
 # (the loop's filter, ours): twice the same filter, then its default against ours.
 PAIRS = [("INTER_LINEAR", "linear"), ("INTER_AREA", "area"), ("INTER_LINEAR", "auto")]

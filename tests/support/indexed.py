@@ -9,7 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-POLICY = {
+from darkroom.decode.policy import Policy
+
+POLICY: Policy = {
     "orientation": "apply",
     "sixteen_bit": "scale",
     "palette": "convert",

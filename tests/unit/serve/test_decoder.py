@@ -21,19 +21,10 @@ from darkroom.images.resize import View
 from darkroom.predict.unseen import examine_bytes
 from darkroom.serve.decoder import Decoders
 from darkroom.serve.options import Options
+from tests.support.indexed import POLICY
 from tests.support.pictures import picture
 
 VIEW: View = {"size": 32, "color": "rgb", "resize": "pad", "filter": "auto"}
-POLICY: Any = {
-    "orientation": "apply",
-    "sixteen_bit": "scale",
-    "palette": "convert",
-    "alpha": "white",
-    "cmyk": "convert",
-    "gray": "convert",
-    "animated": "first",
-    "wrong_suffix": "accept",
-}
 
 
 @pytest.fixture(scope="module")
