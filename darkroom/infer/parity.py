@@ -25,6 +25,7 @@ def in_float32(network: Any) -> Any:
     text = keras.Model(network.input, network.output).to_json()
     for name in ("mixed_bfloat16", "mixed_float16"):
         text = text.replace(f'"{name}"', '"float32"')
+    # PyTorch takes "cpu:0" for another device than "cpu", and Keras then loses which numbers learn.
     with keras.device("cpu" if keras.backend.backend() == "torch" else "cpu:0"):
         plain = keras.models.model_from_json(text)
         plain.set_weights(network.get_weights())

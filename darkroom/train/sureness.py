@@ -36,8 +36,9 @@ def of_rows(network: Any, rows: batches.Rows, batch: int, mirror: bool) -> float
     with batches.ahead(batches.in_order(rows, batch)) as ready:
         for images, label in ready:
             views = (images, images[:, :, ::-1]) if mirror else (images,)
-            found = [np.asarray(hidden.predict_on_batch(v), np.float64) for v in views]
-            logits.append(np.mean(found, axis=0) @ kernel + bias)
+            # With several GPUs, TensorFlow gives the whole batch to each and joins what they say.
+            found = [np.asarray(hidden.predict_on_batch(v))[: len(v)] for v in views]
+            logits.append(np.mean(found, axis=0, dtype=np.float64) @ kernel + bias)
             truth.append(label)
     z = np.concatenate(logits)
     if z.shape[1] == 1:  # one unit for the second of two classes

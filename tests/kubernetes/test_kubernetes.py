@@ -121,6 +121,7 @@ def pods(tmp_path_factory: pytest.TempPathFactory, bucket: str) -> Iterator[Pods
             "KUBECONFIG": str(folder / "kubeconfig"),
             "DARKROOM_BUCKET": "s3://bucket/here",
             "DARKROOM_IMAGE": "darkroom",
+            "VERBOSE": "1",  # what Snakemake says is read
             "SNAKEMAKE_STORAGE_S3_ACCESS_KEY": KEY,
             "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "secret",
             "SNAKEMAKE_STORAGE_S3_ENDPOINT_URL": bucket,
