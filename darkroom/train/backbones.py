@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from darkroom.errors import UserError, nearest
 from darkroom.names import EMBEDDING
 from darkroom.train.keras_private import downloads_answered, shapes_alone
-from darkroom.train.layers import leaves
 
 if TYPE_CHECKING:
     import numpy as np
@@ -335,6 +334,8 @@ def work(
     UserError
         As `official`.
     """
+    from darkroom.train.layers import leaves  # with NumPy, which the Snakefile does without
+
     maker = _constructor(application, settings)
     try:
         with shapes_alone():

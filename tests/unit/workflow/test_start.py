@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from snakemake.exceptions import InputFunctionException, MissingRuleException, WorkflowError
 from snakemake.iocontainers import Wildcards
 
+from darkroom import ROOT
 from darkroom.errors import UserError
 from darkroom.machine import process
 from darkroom.workflow import start
@@ -103,3 +107,18 @@ def test_what_a_terminal_would_obey_is_escaped(
     assert said == ["no \\x1b]0;mine\\x07 and \\u202e"]
     start.say("\x9b31m")
     assert capsys.readouterr().err == "\\x9b31m\n"
+
+
+def test_what_the_snakefile_imports_loads_nothing_that_takes_long() -> None:
+    """Each job of a cluster reads the Snakefile too."""
+    lines = re.findall(
+        r"^from darkroom\S* import .*", (ROOT / "rules/common.smk").read_text(), re.M
+    )
+    assert len(lines) > 5
+    slow = {"numpy", "pandas", "pyarrow", "h5py", "cv2", "PIL", "requests", "keras", "tensorflow",
+            "onnx", "onnxruntime", "sklearn", "django"}  # fmt: skip
+    code = "\n".join(["import sys", *lines, f"print({slow!r} & set(sys.modules))"])
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == "set()"
