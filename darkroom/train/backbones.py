@@ -224,6 +224,8 @@ def build(
     """
     import keras
 
+    from darkroom.train.layers import leaves  # with NumPy, which the Snakefile does without
+
     if len(shape) != 3 or shape[2] != 3:
         raise UserError(
             f"{application} reads colour images and gets {'×'.join(map(str, shape))}: "
@@ -334,7 +336,7 @@ def work(
     UserError
         As `official`.
     """
-    from darkroom.train.layers import leaves  # with NumPy, which the Snakefile does without
+    from darkroom.train.layers import leaves
 
     maker = _constructor(application, settings)
     try:
