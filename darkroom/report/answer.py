@@ -19,21 +19,20 @@ def lines(results: Results, page: str) -> list[str]:
     """
     recipe = results.cfg["recipe"]
     folder = shlex.quote(str(Path(page).parent))
-    found = [_best(results), recipe["sentence"] if recipe else ""]
-    titles = [title for title, _ in caveats.section(results)["list"]]
-    if titles:
-        found.append(f"To keep in mind: {'; '.join(titles)}.")
+    best = sentence(results)
+    found = [f"{results.cfg['dataset']}: {best}", recipe["sentence"] if recipe else ""]
+    found += [f"{caveat.title}: {caveat.sentence}" for caveat in caveats.first(results)]
     found += [f"Report: {page}", f"New pictures: python -m darkroom predict {folder} FOLDER"]
     if recipe and recipe["more"]:
         found.append(f"For more: {recipe['more']}")
     return [line for line in found if line]
 
 
-def _best(results: Results) -> str:
+def sentence(results: Results) -> str:
     """The best result, and what it means."""
     choice, score = results.choice, results.headline
     if choice is None or score is None:
-        return f"{results.cfg['dataset']}: nothing was evaluated."
+        return "Nothing was evaluated."
     name = heading(choice.key)
     if results.by_fold:
         name = f"what each fold's validation images choose (over all folds {name})"
@@ -44,7 +43,7 @@ def _best(results: Results) -> str:
     between = f", between {low} and {high}" if "nan" not in (low, high) else ""
     new = "new pictures" if results.part == "test" else "the pictures that it was chosen by"
     return (
-        f"{results.cfg['dataset']}: {name}{'' if results.by_fold else by[choice.by]} is right on about {right} of "
+        f"{name}{'' if results.by_fold else by[choice.by]} is right on about {right} of "
         f"100 {new}{between}."
     )
 

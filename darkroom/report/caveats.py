@@ -1,11 +1,13 @@
-"""The section of caveats: what a reader must know beside the scores.
+"""The caveats: what a reader must know beside the scores.
 
-Everything here is derived from the files; nothing is left to the reader's vigilance.
+Everything here is derived from the files; nothing is left to the reader's vigilance. `caveat` says
+how to add one.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from darkroom.evaluate.comparisons import Difference, verdicts
 from darkroom.evaluate.intervals import LEAST_GROUPS
 from darkroom.evaluate.ranking import Choice
 from darkroom.machine.units import plural
+from darkroom.report.caveat import MOST, Caveat, Weight
 from darkroom.report.duplicates import NEAR, Copies
 from darkroom.report.results import Curve, Results, heading
 from darkroom.report.words import number, share, signed
@@ -23,19 +26,35 @@ if TYPE_CHECKING:
 FEW_GROUPS = 50  # below which intervals by groups hold a little less surely
 FEW = 20  # test images of a class, below which its own figures say little
 UNEVEN = 1.5  # largest class over smallest, from which accuracy alone misleads
+MANY_UNUSABLE = 0.05  # share of the files, from which it is no longer a note
 WIDE = 0.02  # half an interval, from which a reader should be warned
 
 
+# What each contributes, in the order in which caveats of one weight stand.
+SOURCES: list[Callable[[Results], list[Caveat]]] = [
+    lambda results: caveats(found) if (found := facts(results)) else [],
+]
+
+
+def collected(results: Results) -> list[Caveat]:
+    """The caveats of all sources, the heaviest first."""
+    found = [caveat for source in SOURCES for caveat in source(results)]
+    return sorted(found, key=lambda caveat: -caveat.weight)
+
+
+def first(results: Results) -> list[Caveat]:
+    """The caveats of the first screen."""
+    return [caveat for caveat in collected(results) if caveat.weight > Weight.NOTE][:MOST]
+
+
 def section(results: Results) -> dict[str, Any]:
-    """The caveats, and the notes of the stages."""
-    found = facts(results)
-    if results.choice is None:
-        lines = [("Nothing was evaluated", "There are no predictions, so there are no scores.")]
-    else:
-        lines = [] if found is None else caveats(found)
-    if notice := str(results.summary.attrs.get("notice", "")):
-        lines = [("Notice of the data set", notice), *lines]
-    return {"list": lines, "notes": results.notes}
+    """All caveats, and the notes of the stages."""
+    return {
+        "notice": str(results.summary.attrs.get("notice", "")),
+        "first": first(results),
+        "list": collected(results),
+        "notes": results.notes,
+    }
 
 
 def facts(results: Results) -> Facts | None:
@@ -130,23 +149,27 @@ class Facts:
     by_fold: bool
 
 
-def caveats(f: Facts) -> list[tuple[str, str]]:
-    """What a reader should keep in mind: (a few words, one or two sentences) each."""
-    out: list[tuple[str, str]] = []
+def caveats(f: Facts) -> list[Caveat]:
+    """What follows from the scores, the split and the files."""
+    out: list[Caveat] = []
     if f.part != "test":
         out.append(
-            (
+            Caveat(
+                Weight.FLATTERS,
                 "No test images",
                 "The split has no test part, so all scores are of the validation images, on which "
                 "epochs and the best classifier were chosen too: they flatter.",
+                "images",
             )
         )
     half = (f.high - f.low) / 2
     if math.isfinite(half) and half > WIDE:
         out.append(
-            (
+            Caveat(
+                Weight.LIMIT,
                 "Wide interval",
                 f"{f.n:,} {f.part} images pin the accuracy down only to about ±{half:.3f}.",
+                "results",
             )
         )
     out += _few_groups(f)
@@ -156,58 +179,70 @@ def caveats(f: Facts) -> list[tuple[str, str]]:
     out += _use_of_parts(f)
     if f.networks and f.seeds == 1:
         out.append(
-            (
+            Caveat(
+                Weight.NOTE,
                 "One seed",
                 "Each network was trained once, so how much another random start would change is "
                 "not known; the intervals cover the choice of images only.",
+                "training",
             )
         )
     few = f.counts[f.part] if f.folds == 1 else f.counts[f.part] * f.folds
     scarce = few[few < FEW].sort_values(kind="stable")
     if len(scarce):
         named = ", ".join(f"{name} ({value:,.0f})" for name, value in scarce.head(8).items())
-        more = f" and {len(scarce) - 8:,} more" if len(scarce) > 8 else ""
+        rest = f" and {len(scarce) - 8:,} more" if len(scarce) > 8 else ""
         out.append(
-            (
+            Caveat(
+                Weight.LIMIT,
                 "Classes with few images",
-                f"Fewer than {FEW} {f.part} images: {named}{more}. "
+                f"Fewer than {FEW} {f.part} images: {named}{rest}.",
+                "images",
                 "Read the figures of these classes with their intervals.",
             )
         )
     if f.unusable:
         out.append(
-            (
+            Caveat(
+                Weight.LIMIT if f.unusable > MANY_UNUSABLE * f.files else Weight.NOTE,
                 "Unusable files",
                 f"{f.unusable:,} of {f.files:,} files ({share(f.unusable, f.files)}) could not be "
-                "used and are in no figure here; each is named below with its reason.",
+                "used and are in no figure here.",
+                "unusable",
+                "Each is named with its reason.",
             )
         )
     return out
 
 
-def _few_groups(f: Facts) -> list[tuple[str, str]]:
+def _few_groups(f: Facts) -> list[Caveat]:
     if not f.grouped or f.groups >= FEW_GROUPS:
         return []
     if not math.isfinite(f.low):
         return [
-            (
+            Caveat(
+                Weight.LIMIT,
                 "No interval",
                 f"The {f.part} images are of {plural(f.groups, 'group', 'groups')}, or nearly all of "
-                f"fewer. Fewer than {LEAST_GROUPS} of one size do not tell how much groups differ, so "
-                "no interval is given.",
+                "fewer, so no interval is given.",
+                "results",
+                f"Fewer than {LEAST_GROUPS} of one size do not tell how much groups differ.",
             )
         ]
     return [
-        (
+        Caveat(
+            Weight.LIMIT,
             "Few groups",
-            f"The {f.part} images are of {f.groups} groups. Images of a group are not independent, "
-            f"so the intervals count groups; with fewer than {FEW_GROUPS} of unequal size they may "
-            "hold the true value a little more seldom or more often than 95 times in 100.",
+            f"The {f.part} images are of {f.groups} groups, so the interval is less sure.",
+            "results",
+            "Images of a group are not independent, so the intervals count groups; with fewer than "
+            f"{FEW_GROUPS} of unequal size they may hold the true value a little more seldom or more "
+            "often than 95 times in 100.",
         )
     ]
 
 
-def _uneven(f: Facts) -> list[tuple[str, str]]:
+def _uneven(f: Facts) -> list[Caveat]:
     total = f.counts[["train", "validation", "test"]].sum(axis=1)
     total = total[total > 0]
     if not len(total) or total.max() / total.min() < UNEVEN:
@@ -218,16 +253,18 @@ def _uneven(f: Facts) -> list[tuple[str, str]]:
         else f" Always predicting the most frequent class would reach {number(f.baseline)}."
     )
     return [
-        (
+        Caveat(
+            Weight.LIMIT,
             "Uneven classes",
             f"{total.idxmax()} has {total.max() / total.min():.1f} times as many images as "
-            f"{total.idxmin()}; balanced accuracy, which counts each class alike, stands beside "
-            f"accuracy.{always}",
+            f"{total.idxmin()}.",
+            "images",
+            f"Balanced accuracy, which counts each class alike, stands beside accuracy.{always}",
         )
     ]
 
 
-def _runner_up(f: Facts) -> list[tuple[str, str]]:
+def _runner_up(f: Facts) -> list[Caveat]:
     out = []
     if f.versus is not None and len(f.choice.ranking) > 1:
         second = f.names[f.choice.ranking[1]]
@@ -241,36 +278,50 @@ def _runner_up(f: Facts) -> list[tuple[str, str]]:
             )
             if not d.started:
                 words += "; one random start each does not tell more"
-            out.append(("Not distinguishable", f"The best and the runner-up, {second}: {words}."))
+            out.append(
+                Caveat(
+                    Weight.NOTE,
+                    "Not distinguishable",
+                    f"The best and the runner-up, {second}: {words}.",
+                    "results",
+                )
+            )
     if f.better is not None:
         name, value = f.better
         out.append(
-            (
+            Caveat(
+                Weight.NOTE,
                 "Another scores higher on the test",
-                f"{name} reaches {number(value)} there. It is not called the best: what is chosen by "
-                "the test images can no longer be judged by them.",
+                f"{name} reaches {number(value)} there.",
+                "results",
+                "It is not called the best: what is chosen by the test images can no longer be "
+                "judged by them.",
             )
         )
     return out
 
 
-def _leaks(f: Facts) -> list[tuple[str, str]]:
+def _leaks(f: Facts) -> list[Caveat]:
     out = []
     c = f.copies
     if c.across:
         out.append(
-            (
+            Caveat(
+                Weight.WRONG,
                 "Copies across the split",
                 f"{plural(c.across, 'test image is', 'test images are')} byte for byte a training "
                 "image: the scores are too good by about that share.",
+                "copies",
             )
         )
     if c.disputed:
         out.append(
-            (
+            Caveat(
+                Weight.LIMIT,
                 "Contradicting labels",
                 f"{plural(c.disputed, 'file has', 'files have')} the very bytes of another file "
                 "with another label: one of the two must be wrong.",
+                "copies",
             )
         )
     if f.near:
@@ -278,33 +329,39 @@ def _leaks(f: Facts) -> list[tuple[str, str]]:
             "" if f.near_rest is None else f" Without them its accuracy is {number(f.near_rest)}."
         )
         out.append(
-            (
+            Caveat(
+                Weight.FLATTERS,
                 "Look-alikes across the split",
                 f"{plural(f.near, 'test image looks', 'test images look')} like a training image "
-                f"(perceptual hashes at most {NEAR} of 64 bits apart). They may be the same scene "
-                f"or merely simple pictures: see the examples below.{rest}",
+                f"(perceptual hashes at most {NEAR} of 64 bits apart).",
+                "look-alikes",
+                f"They may be the same scene or merely simple pictures: see the examples.{rest}",
             )
         )
     if not f.grouped:
         out.append(
-            (
+            Caveat(
+                Weight.NOTE,
                 "No groups",
                 "Nothing says which images belong together (one patient, one scene, one video); "
                 "if some do, name their groups in the settings, or the scores will be too good.",
+                "settings",
             )
         )
     elif f.groupless:
         out.append(
-            (
+            Caveat(
+                Weight.LIMIT,
                 "Images without a group",
                 f"{f.groupless:,} of {f.files - f.unusable:,} usable images have no group, as the "
                 "expression or column names none for them: each counts as a group by itself.",
+                "settings",
             )
         )
     return out
 
 
-def _use_of_parts(f: Facts) -> list[tuple[str, str]]:
+def _use_of_parts(f: Facts) -> list[Caveat]:
     if f.part != "test":
         return []
     uses = []
@@ -320,18 +377,23 @@ def _use_of_parts(f: Facts) -> list[tuple[str, str]]:
     later = "Settings changed after reading this page make them less of a test."
     if f.by_fold:
         return [
-            (
+            Caveat(
+                Weight.NOTE,
                 "Chosen within each fold",
-                f"{chosen}In each fold its own validation images chose, and its test images, which "
-                "chose nothing there, judged what was chosen: this is the score at the top. The "
-                "validation images of a fold are test images of others. So the row of the table that "
-                "is marked as the best over all folds, and the figures of it, owe a part of their "
-                f"scores to luck: they flatter. {later}",
+                "In each fold its own validation images chose, and its test images, which "
+                "chose nothing there, judged what was chosen: this is the score at the top.",
+                "results",
+                f"{chosen}The validation images of a fold are test images of others. So the row of "
+                "the table that is marked as the best over all folds, and the figures of it, owe a "
+                f"part of their scores to luck: they flatter. {later}",
             )
         ]
     return [
-        (
+        Caveat(
+            Weight.NOTE,
             "Test images used once",
-            f"{chosen}The test images chose nothing: they were used for the scores here. {later}",
+            "The test images chose nothing: they were used for the scores here.",
+            "results",
+            f"{chosen}{later}",
         )
     ]

@@ -12,6 +12,7 @@ from darkroom import ROOT
 from darkroom.machine import hardware
 from darkroom.machine.units import duration
 from darkroom.report import (
+    answer,
     caveats,
     classes,
     comparison,
@@ -86,6 +87,7 @@ def page(results: Results, figures: Mapping[str, str], costs: list[hardware.Cost
     return environment.get_template("page.html").render(
         sections,
         dataset=results.cfg["dataset"],
+        answer=answer.sentence(results),
         part=results.part,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         numbers={"Figure": 0, "Table": 0},

@@ -11,6 +11,7 @@ import pytest
 from darkroom.evaluate.comparisons import Difference
 from darkroom.evaluate.ranking import Choice
 from darkroom.report import caveats
+from darkroom.report.caveat import Caveat, Weight
 from darkroom.report.caveats import Facts
 from darkroom.report.duplicates import Copies
 
@@ -52,7 +53,8 @@ def facts(**changes: Any) -> Facts:
 
 
 def told(**changes: Any) -> dict[str, str]:
-    return dict(caveats.caveats(facts(**changes)))
+    found = caveats.caveats(facts(**changes))
+    return {c.title: f"{c.sentence} {c.more}".strip() for c in found}
 
 
 def test_a_clean_result_has_one_thing_to_keep_in_mind() -> None:
@@ -79,7 +81,7 @@ def test_a_clean_result_has_one_thing_to_keep_in_mind() -> None:
         (
             {"groups": 3, "low": math.nan},
             "No interval",
-            "of 3 groups, or nearly all of fewer. Fewer",
+            "of 3 groups, or nearly all of fewer, so no interval is given. Fewer",
         ),
         ({"by_fold": True}, "Chosen within each fold", "its own validation images chose"),
         (
@@ -116,3 +118,18 @@ def test_uneven_and_scarce_classes() -> None:
     assert "cat" not in said["Classes with few images"]
     # Of three folds each class is tested three times over.
     assert "Classes with few images" not in told(counts=counts, folds=3)
+
+
+def test_the_first_screen_has_the_five_heaviest_and_no_notes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights = [Weight.LIMIT] * 3 + [Weight.NOTE, Weight.WRONG, Weight.FLATTERS, Weight.LIMIT]
+    made = [Caveat(w, str(i), "A sentence.", "results") for i, w in enumerate(weights)]
+    monkeypatch.setattr(caveats, "SOURCES", [lambda _: made[:2], lambda _: made[2:]])
+    nothing: Any = None
+    assert [c.title for c in caveats.first(nothing)] == ["4", "5", "0", "1", "2"]
+    assert [c.title for c in caveats.collected(nothing)] == ["4", "5", "0", "1", "2", "6", "3"]
+
+
+def test_a_clean_result_has_no_warning() -> None:
+    assert all(c.weight == Weight.NOTE for c in caveats.caveats(facts()))

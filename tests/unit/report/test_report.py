@@ -161,7 +161,7 @@ def test_the_best_is_chosen_by_validation_and_said_so(tmp_path: Path) -> None:
     table.attrs["notice"] = "Not for medical use."
     table.to_parquet(folder.path("summary.parquet"), index=False)
     page = write(folder)
-    assert "Notice of the data set Not for medical use." in page.text
+    assert "Not for medical use." in page.text.split("To keep in mind")[0]
     assert "The best by the validation images, cnn (network)" in page.text
     assert "svm on cnn reaches 0.990 there. It is not called the best" in page.text
     rows = page.html.split("<tbody>")[1].split("</tbody>")[0]
