@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from darkroom.errors import UserError
@@ -209,13 +209,26 @@ class _Reader:
         all_of.out += [(node, "no label") for node in parts if node not in read]
         for node in beside:
             all_of.out.append((node, "beside the split folders" if node in inner else "no label"))
+            alike = node in inner and inner[node].labels & all_of.labels
+            if given and alike and "train" not in parts.values() and not self.required:
+                all_of.doubt = (
+                    f"{joined([f'{n.path}/' for n in read])} are parts of a split, none is the training part, "
+                    f"and {node.path}/ has the same class folders: rename it train/ if it is that, or set "
+                    f"layout.ignore: ['{node.name}'] to leave it out"
+                )
         return all_of
 
     def repeated(self, children: list[Node], inner: Mapping[Node, _Reading]) -> _Reading | None:
         """Class folders beside a folder that holds all of them again."""
-        for child, reading in inner.items():
+        for child in children:
             others = [c for c in children if c != child]
-            if len(reading.labels) < 2 or not reading.labels <= {plain(c.name) for c in others}:
+            below = [_Class(c, plain(c.name)) for c in child.children.values()]
+            reading = inner.get(child) or _Reading(below, [child])
+            if (
+                child.direct
+                or not reading.labels
+                or not reading.labels <= {plain(c.name) for c in others}
+            ):
                 continue
             found = self.classes(child, others)
             names = {p[len(o.path) - len(o.name) :] for o in others for p in o.files()}
@@ -310,7 +323,11 @@ class _Reader:
             names = sorted({c.node.name for c in turned})
             found.notes.append(f"each above {joined([f'{name}/' for name in names])}")
             return found
-        found.classes = [_Class(c, plain(c.name)) for c in children]
+        found.classes = [c for child in children for c in _versions_below(child)]
+        if any(c.source for c in found.classes):
+            found.notes.append(
+                "images of one name in the folders below a class stay in one part of a split"
+            )
         if self.required:
             return found
         odd = [c for c in children if folder_names.unlabelled(c.name)]
@@ -382,11 +399,21 @@ def _again(deep: Mapping[Node, _Reading]) -> list[Node]:
     return again
 
 
-def _same_files(deep: Mapping[Node, _Reading]) -> bool:
+def _same_files(deep: Collection[Node]) -> bool:
     """Whether folders hold files of the same names: at least half of the smallest one's."""
     inside = [{p[len(c.path) :] for p in c.files()} for c in deep]
     times = Counter(name for names in inside for name in names)
     return 2 * sum(n > 1 for n in times.values()) >= min(map(len, inside))
+
+
+def _versions_below(child: Node) -> list[_Class]:
+    """A class folder; or the folders in it, where these hold versions of the same images."""
+    label = plain(child.name)
+    inner = [n for name, n in child.children.items() if name.casefold() not in MASKS]
+    versions = len(inner) > 1 and folder_names.versions([n.name for n in inner])
+    if versions and not child.direct and _same_files(inner):
+        return [_Class(n, label, source=n.path) for n in inner]
+    return [_Class(child, label)]
 
 
 def _class_then_split(children: list[Node], skip: set[Node]) -> list[_Class] | None:
@@ -431,7 +458,7 @@ def _add(rows: Rows, c: _Class, skip: set[Node]) -> None:
             label = c.label
             if c.prefixes:
                 label = prefix if (prefix := _prefix(path)) in c.prefixes else None
-            group = path[len(c.source) + 1 :] if c.source else c.group
+            group = f"{c.label}/{path[len(c.source) + 1 :]}" if c.source else c.group
             rows.add(path, label, c.part, group)
         todo += node.children.values()
 

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 
 from darkroom.errors import UserError, nearest
-from darkroom.index.csv_file import Table
+from darkroom.index.csv_file import TITLES, Table
 from darkroom.index.finder import Finder
 from darkroom.index.listing import Layout, few, given_part, joined, words
 
@@ -42,6 +42,8 @@ _GROUP_NAMES = words(
 )
 _FLAGS = {"": {"0", "0.0", "false", "no", "n", "f"}, "1": {"1", "1.0", "true", "yes", "y", "t"}}
 _BINARY = {"0", "1", "0.0", "1.0", "true", "false"}
+_SETS = {"data_set", "dataset"}  # which may also name where an image comes from
+_MOST_PARTS = 10  # values of a column that may be a split
 _SOME = 200  # rows that a column is judged by
 
 
@@ -57,6 +59,7 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> s
     UserError
         A configured column is missing.
     """
+    _skip_titles(table)
     sample = _sample(table)
 
     def is_file(cell: str) -> bool:
@@ -122,12 +125,41 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> s
             table.split = split
         else:
             table.flags = {i: p for i, p in _flags(table, plain).items() if i not in taken}
+            if not table.flags:
+                table.told += _unread_split(table, plain, split, taken)
     table.group = set_column("group_column", cfg["group_column"])
     if table.group < 0:
         table.group = _first_named(_GROUP_NAMES, plain)
     if table.group in taken:
         table.group = -1
     return ""
+
+
+def _skip_titles(table: Table) -> None:
+    """Take the first line that names both a path and a label for the header: titles stand above it."""
+    lines = [table.header, *table.rows[:TITLES]]
+    for n, line in enumerate(lines):
+        names = {_plain(cell) for cell in line}
+        if names & {*_PATH_NAMES} and names & {*_LABEL_NAMES}:
+            table.header, table.rows = line, table.rows[n:]
+            table.first_line += n
+            return
+
+
+def _unread_split(table: Table, plain: list[str], split: int, taken: set[int]) -> list[str]:
+    """What to say of columns that may be a given split, and are not read as one."""
+    said = []
+    for i, name in enumerate(plain):
+        values = sorted({r[i] for r in table.rows if r[i]})
+        parts = any(map(given_part, values))
+        likely = i == split and (parts or name not in _SETS)
+        likely |= bool(given_part(name)) and {v.casefold() for v in values} <= _BINARY
+        if likely and i not in taken and 1 < len(values) <= _MOST_PARTS:
+            said.append(
+                f"column {table.header[i]!r} of {table.name} ({few(values)}) is not read as a given split: if "
+                "it is one, write train, validation and test there"
+            )
+    return said
 
 
 def part_of_flags(table: Table, cells: list[str]) -> str:
@@ -175,9 +207,10 @@ def _label_column(table: Table, plain: list[str]) -> tuple[int, int]:
     A rival may be the label as well, and gives other classes.
     """
     named = [
-        plain.index(name)
+        i
         for name in _LABEL_NAMES
-        if name in plain and not (name == "y" and "x" in plain)
+        for i, title in enumerate(plain)
+        if name == title and not (name == "y" and "x" in plain)
     ]
     named = [i for i in named if i != table.path and not _measures(table, i)]
     strong = [i for i in named if plain[i] not in _WEAK_NAMES]

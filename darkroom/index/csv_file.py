@@ -17,6 +17,7 @@ Opened = str | bytes | IO[str] | IO[bytes]
 OpenText = Callable[[str], Opened]
 
 _SAMPLE_BYTES = 200_000
+TITLES = 5  # lines above a header, at most
 _END = "\0end"  # a line added after the last: it joins a field where a quote is still open
 
 csv.field_size_limit(2**31 - 1)  # the default refuses fields over 128 KiB
@@ -37,6 +38,8 @@ class Table:
     loose : folders in its paths may differ from those of the files.
     named : share of its rows that name a file, by a sample.
     weak : the name of the label's column may mean something else.
+    encoding : that its text was read by, where nothing proves it.
+    told : what looks like a mistake, for the log.
     """
 
     name: str
@@ -53,6 +56,8 @@ class Table:
     loose: bool = False
     named: float = 0.0
     weak: bool = False
+    encoding: str = ""
+    told: list[str] = field(default_factory=list)
 
 
 def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
@@ -61,11 +66,11 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
     An unmatched quote ends a sample; without a limit, or in the first rows, it is an error.
     """
     if isinstance(opened, (str, bytes)):
-        text = _text(opened)
+        text, encoding = _text(opened)
     else:
         with opened:
             block = opened.read() if limit is None else opened.read(_SAMPLE_BYTES)
-        text = _text(block)
+        text, encoding = _text(block)
         if limit is not None and len(block) == _SAMPLE_BYTES:
             text = text.rpartition("\n")[0]
     text, line = _without_comments(text)
@@ -75,11 +80,15 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
         first = text.split("\n", 1)[0]
     else:
         delimiter = max(",;\t|", key=first.count)
-    if delimiter not in first:
-        if (spaced := _by_blanks(text)) is None:
-            return None
+    if delimiter not in first and (spaced := _by_blanks(text)) is not None:
         text, delimiter = spaced, "\t"
         first = text.split("\n", 1)[0]
+    while delimiter not in first and line < TITLES:
+        _, _, text = text.partition("\n")
+        first, line = text.split("\n", 1)[0], line + 1
+        delimiter = max(",;\t|", key=first.count)
+    if delimiter not in first:
+        return None
     rows: list[list[str]] = []
     reader = csv.reader(chain(io.StringIO(text, newline=""), [_END]), delimiter=delimiter)
     before = 1
@@ -102,11 +111,13 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
             break
     if len(rows) < 2:
         return None
-    width = len(rows[0])
+    if all(len(r) == len(rows[0]) + 1 for r in rows[1:]) and any(r[-1] for r in rows[1:]):
+        rows[0].insert(0, "")  # R writes no name above the names of its rows
+    width = max(map(len, rows[: TITLES + 1]))
     rows = [r + [""] * (width - len(r)) for r in rows]
     rows[0][0] = rows[0][0].removeprefix("#").lstrip()  # a header that is written as a comment
     part = part_and_rest(PurePosixPath(name).stem)[0]
-    return Table(name, rows[0], rows[1:], part, first_line=2 + line)
+    return Table(name, rows[0], rows[1:], part, first_line=2 + line, encoding=encoding)
 
 
 def _without_comments(text: str) -> tuple[str, int]:
@@ -142,14 +153,17 @@ def _unmatched(row: list[str], delimiter: str, usual: int) -> bool:
     return False
 
 
-def _text(data: str | bytes) -> str:
+def _text(data: str | bytes) -> tuple[str, str]:
+    """The text of a block, and its encoding where it was not told by the bytes."""
     if isinstance(data, str):
-        return data.removeprefix("\ufeff")
+        return data.removeprefix("\ufeff"), ""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
+        return data.decode("utf-16", "replace"), ""
+    if b"\0" in data[:2]:
+        return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le", "replace"), ""
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError as error:
         if error.start > len(data) - 4:  # the block ends within a character
-            return data[: error.start].decode("utf-8-sig")
-        return data.decode("cp1252", "replace")
+            return data[: error.start].decode("utf-8-sig"), ""
+        return data.decode("cp1252", "replace"), "Windows-1252"

@@ -11,6 +11,7 @@ from darkroom.index.listing import few, given_part, words
 
 _SEPARATORS = re.compile(r"\s*[|;,/+&]\s*")
 _AROUND = " \t'\"`\u2018\u2019\u201c\u201d"
+_BRACKETS = _AROUND + "[](){}"
 _EMPTY = frozenset(words("nan none null na n/a nil undefined missing - ? ."))
 _HEADERS = frozenset(words("label labels class classes category target species diagnosis"))
 _MOST = 5  # examples of each kind
@@ -66,18 +67,27 @@ def _form(name: str) -> str:
     text = re.sub(r"[\s_-]+", " ", text)
     if re.fullmatch(r"\d+(\.0+)?", text):
         return str(int(text.partition(".")[0]))
-    return "|".join(sorted(_SEPARATORS.split(text)))
+    return "|".join(sorted(_pieces(text)))
 
 
 def _several(counts: Mapping[str, int]) -> list[str]:
-    """Labels that consist of several, at least one of which is a label or part of another too."""
-    pieces = {name: _SEPARATORS.split(name) for name in counts if len(name) > 2}
+    """Labels that consist of several, at least one of which is a label or part of another too.
+
+    Where blanks part them, each must be a label by itself.
+    """
+    pieces = {name: _pieces(name) for name in counts if len(name) > 2}
     used = Counter(piece for some in pieces.values() for piece in set(some) if piece)
     return [
         name
         for name, some in pieces.items()
-        if len(some) > 1 and all(some) and any(used[piece] > 1 for piece in some)
+        if (len(some) > 1 and all(some) and any(used[piece] > 1 for piece in some))
+        or (len(words(name)) > 1 and all(word in counts for word in words(name)))
     ]
+
+
+def _pieces(name: str) -> list[str]:
+    """What separators part: `a|b`, and `['a', 'b']` of Python and JSON."""
+    return [piece.strip(_BRACKETS) for piece in _SEPARATORS.split(name)]
 
 
 def _counted(counts: Mapping[str, int], names: list[str]) -> str:

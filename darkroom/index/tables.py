@@ -142,6 +142,12 @@ def _unfit(rows: Rows, table: Table, listing: Listing) -> str:
             f"{missing[0]!r}{listing.seen()}; set layout.path_column or layout.root, or add the files"
         )
     labels = rows.labels
+    several = sum("with the labels" in trouble for trouble in rows.trouble)
+    if 2 * several > len(rows.path):
+        return (
+            f"{table.name} gives most images several rows, with different labels (for boxes or findings?), and "
+            "an image has one label here: write a CSV of one row an image"
+        )
     if len(labels) < 2:
         return (
             f"{table.name} has one label only, {few([repr(lb) for lb in labels]) or 'none'} ({len(rows.path):,} "
@@ -226,6 +232,7 @@ def _table_rows(listing: Listing, finder: Finder, tables: list[Table], cfg: Layo
                         rows.trouble[row] = trouble
             rows.add(path, label, part, group, trouble)
     rows.sentences.append(_sentence(rows, tables))
+    rows.warnings += _told(tables, rows.labels)
     names = [table.name.removeprefix(listing.root) for table in tables]
     several = f"[{', '.join(names)}]" if len(names) > 1 else names[0]
     rows.choose = f"layout: {{table: {several}}}" if len(names) < 6 else "layout: {kind: table}"
@@ -245,6 +252,25 @@ def _label(table: Table, cells: list[str], where: str) -> tuple[str | None, str]
     if len(found) == 1:
         return table.header[found[0]], ""
     return None, f"no label: {where} has {len(found) or 'none'} of its columns of labels set to 1"
+
+
+def _told(tables: list[Table], labels: list[str]) -> list[str]:
+    """What looks like a mistake in the tables that give the labels."""
+    told = list(dict.fromkeys(one for table in tables for one in table.told))
+    odd = [label for label in labels if not label.isascii()]
+    for table in tables:
+        if table.weak:
+            column = table.header[table.label]
+            told.append(
+                f"column {column!r} of {table.name} is taken for the label, and its name does not say so: "
+                f"set layout.label_column: {column} if it is, or another"
+            )
+        if table.encoding and odd:
+            told.append(
+                f"{table.name} is not UTF-8, and is read as {table.encoding}: if a label is wrong, such as "
+                f"{odd[0]!r}, save the file as UTF-8"
+            )
+    return told
 
 
 def _part_of_folder(path: str) -> str | None:

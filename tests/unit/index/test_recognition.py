@@ -78,6 +78,13 @@ def test_versions_of_an_image_stay_together() -> None:
     assert groups["Original/P/1.jpg"] == groups["Augmented/P/1.jpg"] != groups["Original/Q/1.jpg"]
 
 
+def test_versions_below_the_classes_stay_together() -> None:
+    found = read(crossed("P Q", "original augmented"))
+    assert found.labels == ["P", "Q"]
+    groups = dict(zip(found.path, found.group, strict=True))
+    assert groups["P/original/1.jpg"] == groups["P/augmented/1.jpg"] != groups["Q/original/1.jpg"]
+
+
 def test_sources_without_a_class_folder_in_common_are_a_question() -> None:
     with pytest.raises(UserError, match="class_level"):
         read(numbered("Original/P", "Original/Q", "Augmented/P2", "Augmented/Q2"))
@@ -143,6 +150,8 @@ def test_a_data_set_repeated_inside_itself_is_left_out() -> None:
     found = read(crossed("PlantVillage plantvillage/PlantVillage", "scab rust"))
     assert found.labels == ["rust", "scab"] and len(found.path) == 8
     assert "left out: plantvillage/ (8 images, the same class folders and file names again)" in found.sentence  # fmt: skip
+    found = read(numbered("x/a", "x/b", "x/x/a"))  # one of them alone
+    assert Counter(found.label) == {"a": 4, "b": 4}
     more = [f"{folder}/new{i}.jpg" for folder in ("more/cat", "more/dog") for i in range(3)]
     found = read(numbered("cat", "dog") + more)
     assert Counter(found.label) == {"cat": 7, "dog": 7}
@@ -165,6 +174,13 @@ def test_class_folders_beside_the_split_are_left_out_and_told() -> None:
     found = read(crossed("train test augmented", "a b"))
     assert len(found.path) == 16
     assert "left out: augmented/ (8 images, beside the split folders)" in found.sentence
+
+
+def test_a_training_part_of_an_unknown_name_is_a_question() -> None:
+    paths = crossed("lernen val test", "a b")
+    with pytest.raises(UserError, match=r"lernen/ has the same class folders: rename it train/"):
+        read(paths)
+    assert set(read(paths, ignore=["lernen"]).split) == {"validation", "test"}
 
 
 def test_masks_above_the_classes_are_left_out() -> None:
@@ -310,6 +326,37 @@ def test_a_split_by_a_column_of_yes_and_no(column: str) -> None:
     assert f"splits in '{column}'" in found.sentence
 
 
+SPLITS = {
+    "numbers": ("split", "0", "0", "1", "2"),
+    "folds": ("fold", "0", "1", "2", "3"),
+    "one word of another kind": ("set", "train", "train", "test", "extra"),
+    "a part of 0 and 1": ("train", "1", "1", "0", "1"),
+}
+
+
+@pytest.mark.parametrize(("column", *"abcd"), SPLITS.values(), ids=SPLITS)
+def test_a_column_that_may_be_a_split_and_is_not_read_is_told(
+    column: str, a: str, b: str, c: str, d: str
+) -> None:
+    text = listed(f"file,label,{column}", f"x,{a}", f"y,{b}", f"x,{c}", f"y,{d}", files=FLAT)
+    found = read(FLAT, {"l.csv": text})
+    assert set(found.split) == {None}
+    assert f"column '{column}' of l.csv" in found.warnings[0]
+    assert "is not read as a given split: if it is one, write train" in found.warnings[0]
+
+
+@pytest.mark.parametrize("column", ["type", "y", "tags", "camera", "age"])
+def test_a_lone_column_of_another_name_is_told(column: str) -> None:
+    text = listed(f"file,{column}", "1", "2", files=FLAT)
+    found = read(FLAT, {"l.csv": text})
+    assert found.labels == ["1", "2"]
+    assert found.warnings == [
+        f"column '{column}' of l.csv is taken for the label, and its name does not say so: "
+        f"set layout.label_column: {column} if it is, or another"
+    ]
+    assert read(FLAT, {"l.csv": text}, label_column=column).warnings == []
+
+
 # ---------------------------------------------------------------- a table that does not fit
 
 FLAT = [f"img/{i}.png" for i in range(40)]
@@ -337,6 +384,14 @@ REASONS = {
     "a weak name beside another column": (
         listed("file,type,colour", "a,red", "b,red", "a,blue", files=FLAT),
         "columns 'type' and 'colour' of labels.csv may both be the label",
+    ),
+    "two columns of one name": (
+        listed("file,label,label", "a,red", "b,red", "a,blue", files=FLAT),
+        "columns 'label' and 'label' of labels.csv may both be the label",
+    ),
+    "boxes": (
+        "file,class,xmin\n" + "".join(f"{i // 2}.png,{'ab'[i % 2]},{i}\n" for i in range(80)),
+        "labels.csv gives most images several rows, with different labels",
     ),
     "one label": (listed("file,label", "cat", files=FLAT), "has one label only, 'cat'"),
     "other files": ("file,label\n" + "".join(f"z{i}.gif,{'ab'[i % 2]}\n" for i in range(40)),
@@ -405,6 +460,31 @@ def test_comments_above_the_header() -> None:
     assert [t for t in found.trouble if t] == [
         "missing: named in labels.csv, row 44, and not there"
     ]
+
+
+@pytest.mark.parametrize("above", ["My pictures;;\n;;\n", "My pictures\n", "# me\n# 1; 2\n"])
+def test_titles_above_the_header(above: str) -> None:
+    text = above + listed("file,label,remark", "x,1", "y,2", files=FLAT).replace(",", ";")
+    found = read(FLAT, {"labels.csv": text})
+    assert Counter(found.label) == {"x": 20, "y": 20} and not any(found.trouble)
+
+
+def test_names_of_rows_without_a_name_above_them() -> None:
+    lines = [f"{i + 1},{i}.png,{'ab'[i % 2]}\n" for i in range(40)]  # as R writes them
+    found = read(FLAT, {"labels.csv": "image,label\n" + "".join(lines)})
+    assert rows(found) == {f"img/{i}.png": ("ab"[i % 2], None) for i in range(40)}
+
+
+def test_a_guessed_encoding_is_told_where_labels_depend_on_it() -> None:
+    text = listed("file,label", "K\u00e4fer", "M\u00f6we", files=FLAT)
+    found = read(FLAT, {"labels.csv": text.encode("mac_roman")})
+    assert found.warnings == [
+        "labels.csv is not UTF-8, and is read as Windows-1252: if a label is wrong, such as "
+        "'K\u0160fer', save the file as UTF-8"
+    ]
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
+        found = read(FLAT, {"labels.csv": text.encode(encoding)})
+        assert found.labels == ["K\u00e4fer", "M\u00f6we"] and found.warnings == []
 
 
 # ---------------------------------------------------------------- labels
