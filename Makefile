@@ -51,7 +51,7 @@ setup: $(VENV)/.run ## the environment alone (.venv)
 
 .PHONY: run
 run: $(VENV)/.run ## the whole chain to results/*/report.html (DATA=folder for your own images, ARGS=… for snakemake)
-	@$(BIN)/snakemake --cores all $(ARGS) $(if $(DATA)$(CONFIG),--config $(if $(DATA),data='$(DATA)') $(CONFIG))
+	@$(BIN)/python -m darkroom run $(ARGS) $(if $(DATA)$(CONFIG),--config $(if $(DATA),data='$(DATA)') $(CONFIG))
 
 .PHONY: app
 app: $(VENV)/.run ## a web page that predicts pictures by what was trained (DATA=results/mydata, ARGS=… for serve)

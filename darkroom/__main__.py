@@ -1,4 +1,4 @@
-"""Darkroom on a terminal: `predict MODEL IMAGE…`, `serve MODEL`, `export MODEL OUT`, `doctor`; as `darkroom` or `python -m darkroom`."""
+"""Darkroom on a terminal: `run`, `predict MODEL IMAGE…`, `serve MODEL`, `export MODEL OUT`, `doctor`; as `darkroom` or `python -m darkroom`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from darkroom.names import visible
 from darkroom.predict import command as predict
 from darkroom.predict import export_command as export
 from darkroom.serve import command as serve
+from darkroom.workflow import run_command
 
 HEALTH = "exit status: 0 when nothing stands in the way of a run, 1 when something does, 2 for a mistake in the command"
 
@@ -34,20 +35,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     The exit status, as `--help` tells it.
     """
-    lock_no_arrays()
+    words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):  # a terminal of ASCII has no – and no umlauts
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(prog="python -m darkroom", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run_command.add(commands)
     predict.add(commands)
     serve.add(commands)
     export.add(commands)
     _add_doctor(commands)
-    given = parser.parse_args(arguments)
+    # argparse would read the words that are Snakemake's
+    snakemake = words[:1] == ["run"] and not {"-h", "--help"} & set(words)
+    given = parser.parse_args(words[:1] if snakemake else words)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     warnings.simplefilter("ignore")  # words of libraries to those who program with them
     try:
+        if snakemake:
+            return run_command.run(words[1:])
+        lock_no_arrays()
         parts = {"predict": predict.run, "serve": serve.run, "export": export.run}
         return {**parts, "doctor": _doctor}[given.command](given)
     except UserError as error:

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from darkroom import ROOT
 from darkroom.config.compare import merged
+from darkroom.config.files import load
 from darkroom.config.settings import Settings
-from darkroom.errors import UserError
 from darkroom.workflow import recipe
 
 
@@ -36,15 +34,7 @@ def read(
     defaults: dict[str, Any] = {}
     named = [str(root / "config.yaml"), *files]
     for file in named:
-        try:
-            found = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise UserError(f"{file}: cannot be read ({error.strerror})") from None
-        except yaml.YAMLError as error:
-            raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(found, dict):
-            raise UserError(f"{file}: holds no mapping of settings")
-        config = merged(config, found)
+        config = merged(config, load(file))
         defaults = defaults or config
     config = merged(config, dict(values))
     chosen = recipe.choose(config, defaults, folder)
