@@ -99,10 +99,9 @@ def fit_classifier(
     fitted = replace(fitted, temperature=heat)
     probabilities[now] = fitted.tempered(plain)
     told.append(
-        "its probabilities are at a temperature learned from the validation rows, which it did not "
-        "learn from, but which choose the best"
+        "the validation images set how sure its probabilities are; they also choose the best"
         if validation.any()
-        else "no validation rows: its probabilities are as training left them, often too sure"
+        else "no validation images: its probabilities are as training left them, often too sure"
     )
     if again:
         data, notes = _read(features, splits_path, cfg, validation_too=True)
@@ -110,8 +109,8 @@ def fit_classifier(
         plain = _predicted(fitted, data, data.held[~now], cfg, threads, seconds)
         probabilities[~now] = fitted.tempered(plain)
         notes.append(
-            f"trained on {n:,} rows to be judged by the validation rows, then again with these, on "
-            f"{len(data.training.y):,}, for the test rows and new pictures"
+            f"judged on the validation images after training on {n:,} rows, then trained again on "
+            f"{len(data.training.y):,} with these, for the test images and new pictures"
         )
     notes = told + notes
     fitted.about["notes"] = notes
@@ -148,7 +147,7 @@ def fit_classifier(
         ", ".join(scores) or "no row to predict",
     )
     for note in notes:
-        log.info("%s: %s", cfg["name"], note)
+        log.debug("%s: %s", cfg["name"], note)
 
 
 def validate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 import tempfile
@@ -64,9 +65,14 @@ class _LogFile(logging.FileHandler):
             print(f"{self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
 
 
+def verbose() -> bool:
+    """Whether the terminal shows all: VERBOSE is set, and not to 0."""
+    return os.environ.get("VERBOSE", "0") not in ("", "0")
+
+
 @contextmanager
 def stage(snakemake: Any) -> Iterator[Gpus]:
-    """Take a job's GPUs, log to the rule's file and to stderr, and end errors of the user's in one sentence.
+    """Take a job's GPUs, log to the rule's file and, without details, to stderr, and end errors of the user's in one sentence.
 
     Parameters
     ----------
@@ -89,6 +95,7 @@ def stage(snakemake: Any) -> Iterator[Gpus]:
     die_with_parent()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers[0].setFormatter(_Named(name(snakemake)))
+    handlers[0].setLevel(logging.DEBUG if verbose() else logging.INFO)
     refused, gpus = None, NO_GPUS
     try:
         if snakemake.log:
@@ -98,7 +105,7 @@ def stage(snakemake: Any) -> Iterator[Gpus]:
     except OSError as error:
         refused = disk.in_words(error) or str(error)
     log.handlers[:] = handlers
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.DEBUG)
     # Of a failed job Snakemake shows no log that follows an empty one, such as a cluster's.
     words = (name(snakemake), socket.gethostname())
     began = log.makeRecord(log.name, logging.INFO, "", 0, "%s on %s", words, None)

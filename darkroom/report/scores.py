@@ -30,9 +30,11 @@ MOST = 40  # models and classifiers that are drawn; the table has all
 
 def section(results: Results) -> dict[str, Any]:
     """The table of scores, and the matrix of classifiers by feature set."""
+    rows = [_row(results, key) for key in results.ranking]
     return {
         "metrics": METRICS,
-        "rows": [_row(results, key) for key in results.ranking],
+        "rows": rows,
+        "several": any(row["runs"] > 1 for row in rows),
         "by_fold": [_row(results, CHOSEN)] if results.by_fold else [],
         "matrix": matrix(results),
         "most": MOST,

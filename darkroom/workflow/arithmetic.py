@@ -91,25 +91,29 @@ print(json.dumps(backbones.work(*json.loads(sys.argv[3]))))
 """
 
 
-def backbone(settings: Settings, name: str, shape: tuple[int, int, int]) -> dict[str, Work]:
+def backbone(
+    settings: Settings, name: str, shape: tuple[int, int, int], *, ask: bool = True
+) -> dict[str, Work]:
     """What each layer of a pretrained network takes of an image, by the layer's name.
 
     Parameters
     ----------
     name : of its feature set.
     shape : (height, width, channels) of an image.
+    ask : ask Keras where no run has; else the backbone is taken for ResNet50 then.
     """
     given = settings.features[name]
-    return _asked(settings.backend, json.dumps([given.application, given.settings, shape]))
+    return _asked(settings.backend, json.dumps([given.application, given.settings, shape]), ask)
 
 
 @lru_cache(maxsize=64)
-def _asked(backend: str, asked: str) -> dict[str, Work]:
+def _asked(backend: str, asked: str, ask: bool) -> dict[str, Work]:
     key = remembered.key("backbone", asked)
     found = remembered.recall(key)
     if found is None:
-        answer = said(sys.executable, "-c", ASK, str(ROOT), backend, asked, timeout=120)
-        if not answer:  # no Keras here, or none such: the job itself says so
+        words = (sys.executable, "-c", ASK, str(ROOT), backend, asked)
+        answer = said(*words, timeout=120) if ask else None
+        if not answer:  # not asked; no Keras here, or none such: the job itself says so
             height, width, _ = json.loads(asked)[2]
             area = height * width / 224**2
             m, v, w = UNKNOWN_BACKBONE

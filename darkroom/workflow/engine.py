@@ -59,6 +59,12 @@ class Engine:
         return self.workflow.resource_settings.nodes is None and not self.workflow.remote_exec
 
     @property
+    def limits_jobs(self) -> bool:
+        """Whether the memory or time of a job decides where or when it runs."""
+        limits = self.workflow.resource_settings.resources
+        return not self.local or any(n.startswith(("mem", "disk", "runtime")) for n in limits)
+
+    @property
     def cores(self) -> int | None:
         """Cores of this run, as --cores says."""
         cores: int | None = self.workflow.resource_settings.cores

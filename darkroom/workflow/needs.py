@@ -89,6 +89,8 @@ class Job:
     cores : that it runs on.
     gpu : whether it runs a network on a GPU.
     folder : of the run's data/ and results/.
+    ask : ask Keras what a backbone is made of, which takes it some seconds; else it is taken for
+        ResNet50, unless Keras was asked before.
     """
 
     settings: Settings
@@ -96,6 +98,11 @@ class Job:
     cores: int = 1
     gpu: bool = False
     folder: Path = Path()
+    ask: bool = True
+
+    def backbone(self, name: str, shape: tuple[int, int, int]) -> dict[str, Work]:
+        """What each layer of a backbone takes, as `arithmetic.backbone` gives it."""
+        return backbone(self.settings, name, shape, ask=self.ask)
 
     @cached_property
     def data(self) -> Data:
@@ -238,7 +245,7 @@ def _train_as(model: Model, epochs: int | None, job: Job) -> Need:
     memory, disk, one = NETWORK_MB + job.gpu * GPU_MB, 1.0, float(math.prod(shape))
     body = tuned = Work(0, 0, 0)
     if model.backbone is not None:
-        layers = backbone(settings, model.backbone, shape)
+        layers = job.backbone(model.backbone, shape)
         body = total(layers.values())
         disk += 4 * body.weights / MB
         shape = embedding(shape, settings.features[model.backbone].pool)
@@ -276,7 +283,7 @@ def features(job: Job) -> Need:
     (memory, start), works = _running(job), list[Work]()
     if model.backbone is not None:
         if model.fine_tune is not None:  # else it does not run again
-            works += backbone(settings, model.backbone, shape).values()
+            works += job.backbone(model.backbone, shape).values()
             memory += _maps(works, model.batch)
         shape = embedding(shape, settings.features[model.backbone].pool)
     top = list(walk(model.layers, shape))
@@ -290,7 +297,7 @@ def embed(job: Job) -> Need:
     """One pass of a pretrained backbone over all rows."""
     data = job.data
     settings, name = job.settings, job.wildcards["features"]
-    layers = backbone(settings, name, data.shape(name)).values()
+    layers = job.backbone(name, data.shape(name)).values()
     each = _inferred(total(layers), job) + 2e-5
     memory, start = _running(job)
     memory += _maps(layers, settings.features[name].batch)
@@ -305,7 +312,7 @@ def weights(job: Job) -> Need:
     """Fetched, and tried in the network that they are of."""
     name = job.wildcards["features"]
     shape = tuple(stage_settings(job.settings, "download_weights", {"features": name})["shape"])
-    size = 4 * total(backbone(job.settings, name, shape).values()).weights
+    size = 4 * total(job.backbone(name, shape).values()).weights
     return Need(NETWORK_MB + 2 * size / MB, RUNNING_START + size / FETCHED, 2 * size / MB)
 
 

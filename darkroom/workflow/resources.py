@@ -39,17 +39,23 @@ class JobResources:
     gpus : of a job that trains a network.
     given : whether a profile gives such jobs GPUs, whatever `gpus` says.
     folder : of the run's data/ and results/.
+    ask : whether the memory and time of a job decide anything, so that Keras is asked for them.
     """
 
     def __init__(
-        self, settings: Settings, gpus: int, given: bool = False, folder: Path = Path()
+        self,
+        settings: Settings,
+        gpus: int,
+        given: bool = False,
+        folder: Path = Path(),
+        ask: bool = True,
     ) -> None:
         self.gpus = {"all": gpus, "one": min(1, gpus), "hidden": 0}
         on_gpu = gpus > 0 or given
 
         @lru_cache(maxsize=1)  # one job is asked for each of its resources in turn
         def forecast(stage: str, wildcards: tuple[tuple[str, str], ...], cores: int) -> Need:
-            return need(settings, stage, dict(wildcards), cores, on_gpu, folder)
+            return need(settings, stage, dict(wildcards), cores, on_gpu, folder, ask)
 
         self.forecast = forecast
 
@@ -74,6 +80,7 @@ def need(
     cores: int = 1,
     gpu: bool = False,
     folder: Path = Path(),
+    ask: bool = True,
 ) -> Need:
     """Forecast of one job, without any margin.
 
@@ -85,8 +92,9 @@ def need(
     cores : that it runs on.
     gpu : whether it runs a network on a GPU.
     folder : of the run's data/ and results/.
+    ask : as `Job` has it.
     """
-    return STAGES[stage].needs(Job(settings, wildcards, max(1, cores), gpu, folder))
+    return STAGES[stage].needs(Job(settings, wildcards, max(1, cores), gpu, folder, ask))
 
 
 def mem_mb(need: Need, attempt: int = 1) -> int:

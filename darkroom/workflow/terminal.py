@@ -6,11 +6,11 @@ Each job says itself what it found. VERBOSE=1 shows all; Snakemake's log in .sna
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import Any
 
+from darkroom.machine.stage import verbose
 from darkroom.machine.units import rough_duration
 
 EVENTS = (
@@ -71,13 +71,14 @@ class Terminal(logging.Filter):
             return
         self.told = now
         left = (now - self.began) * (total - done) / max(done, 1)
-        about = f", about {rough_duration(left)} left" if done < total else ""
+        known = total / 4 <= done < total  # the first jobs tell little of the others
+        about = f", about {rough_duration(left)} left" if known else ""
         self.say(f"{done} of {total} jobs done{about}")
 
 
 def quieten(say: Callable[[str], Any]) -> None:
     """Let this run show what a person needs; not where VERBOSE is set."""
-    if os.environ.get("VERBOSE", "0") in ("", "0"):
+    if not verbose():
         for handler in logging.getLogger("snakemake.logging").handlers:
             if handler.name == "DefaultStreamHandler":
                 handler.addFilter(Terminal(say))

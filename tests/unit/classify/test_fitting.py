@@ -117,7 +117,7 @@ def test_refit_learns_from_the_validation_rows_once_they_have_judged(case):
     assert again.accuracy >= once.accuracy
     both = case.table["holdout"].isin(["train", "validation"]).sum()
     assert model_file.load(again.model).pipeline[-1].n_samples_fit_ == both
-    assert f"then again with these, on {both:,}" in again.notes
+    assert f"then trained again on {both:,} with these" in again.notes
     assert list(again.table["row"]) == list(once.table["row"])
 
 

@@ -35,6 +35,19 @@ def test_a_line_goes_to_the_terminal_and_the_log(
     assert "darkroom.train.training: epoch 3" in Path(snakemake.log[0]).read_text()
 
 
+def test_details_go_to_the_log_alone(
+    snakemake: SimpleNamespace,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for verbose, shown in (("0", 0), ("1", 1)):
+        monkeypatch.setenv("VERBOSE", verbose)
+        with stage(snakemake):
+            logging.getLogger("darkroom.classify").debug("C = 0.1")
+        assert capsys.readouterr().err.count("C = 0.1") == shown
+        assert Path(snakemake.log[0]).read_text().count("C = 0.1") == 1
+
+
 def test_a_mistake_is_one_sentence(
     snakemake: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -212,7 +212,6 @@ def test_nothing_augmented_no_network_nothing_broken(tmp_path: Path) -> None:
     page = write(folder, histories=[], augmented=[], benchmarks=folder.path("nowhere"))
     for words in (
         "No variants are stored for this data set.",
-        "No network was trained.",
         "Every file could be used.",
         "The settings ask for none to be shown.",
         "No two files have the same bytes.",
@@ -222,6 +221,7 @@ def test_nothing_augmented_no_network_nothing_broken(tmp_path: Path) -> None:
         "The one classifier, svm on cnn",
     ):
         assert words in page.text, words
+    assert 'href="#training"' not in page.html
 
 
 def test_all_right_and_one_epoch(tmp_path: Path) -> None:

@@ -142,6 +142,29 @@ def test_a_training_holds_no_more_pixels_than_its_budget() -> None:
     assert need(made, "train_model", WILDCARDS).memory - few.memory >= 1500
 
 
+def test_keras_is_asked_only_where_the_answer_decides_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    downloaded(1000, 10**8)
+    Path(".snakemake").mkdir()
+    arithmetic._asked.cache_clear()
+    asked: list[object] = []
+    answer = json.dumps([["conv", 10**8, 10**5, 200_000]])
+    monkeypatch.setattr(arithmetic, "said", lambda *words, timeout: asked.append(words) or answer)
+    made = settings(
+        run={"datasets": ["pets"], "models": [], "features": ["net"], "classifiers": ["svm"]},
+        features={"net": {"kind": "backbone", "application": "MobileNet"}},
+    )
+    wildcards = {"dataset": "pets", "features": "net"}
+    guessed = need(made, "embed_images", wildcards, ask=False)
+    assert not asked
+    known = need(made, "embed_images", wildcards)
+    assert len(asked) == 1 and known.memory < guessed.memory
+    arithmetic._asked.cache_clear()
+    assert need(made, "embed_images", wildcards, ask=False) == known  # remembered
+    assert len(asked) == 1
+
+
 def test_each_attempt_asks_for_twice_as_much() -> None:
     needed = Need(memory=1000, seconds=3600, disk=50)
     assert [mem_mb(needed, a) for a in (1, 2, 3)] == [1700, 3400, 6800]

@@ -34,10 +34,11 @@ def test_work_is_quiet_and_a_failure_is_not() -> None:
 def test_progress_now_and_then_and_at_the_end() -> None:
     now, said = [0.0], []
     shown = Terminal(said.append, lambda: now[0])
-    for seconds, done in ((1.0, 1), (20.0, 2), (22.0, 3), (60.0, 7), (61.0, 8)):
+    for seconds, done in ((10.0, 1), (20.0, 2), (22.0, 3), (60.0, 7), (61.0, 8)):
         now[0] = seconds
         assert not shown.filter(progress(done))
     assert said == [
+        "1 of 8 jobs done",
         "2 of 8 jobs done, about 60 s left",
         "7 of 8 jobs done, about 9 s left",
         "8 of 8 jobs done",
