@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom.errors import UserError, nearest
+from darkroom.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,20 +77,9 @@ class Results:
         """
         from darkroom.predict import trained
 
-        if name is None:
-            return Model(trained.find(trained.best(str(self.folder), fold)))
-        features, _, classifier = name.partition("/")
-        folds = [fold] if fold else sorted({str(fold) for fold in self.metrics["fold"]})
-        for one in folds:
-            file = trained.file_of(str(self.folder), one, features, classifier or "head")
-            if Path(file).is_file():
-                return Model(trained.find(file))
-        known = sorted({f"{p.parent.parent.name}/{p.parent.name}" for p in self._files("skops")})
-        known += sorted({p.parent.name for p in self._files("keras")})
-        raise UserError(f"{self.folder}: there is no model {name!r}{nearest(name, known)}")
-
-    def _files(self, suffix: str) -> list[Path]:
-        return list(self.folder.glob(f"**/model.{suffix}"))
+        results = str(self.folder)
+        file = trained.best(results, fold) if name is None else trained.named(results, name, fold)
+        return Model(trained.find(file))
 
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd

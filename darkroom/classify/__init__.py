@@ -8,6 +8,7 @@ What others call:
 - `fitting.fit_classifier`, the stage, with its settings `fitting.FitClassifier`; `fitting.validate`
   fits for a trial of a search and writes nothing.
 - `model_file.load` reads a model file; `model_file.Fitted` gives probabilities.
+- `onnx_graph.continued` puts a classifier behind its network, in one ONNX graph.
 - `kinds.check_settings` refuses settings that an estimator does not accept, and `cost` estimates the
   time, cores and rows of a fit: both before anything runs, so they import nothing slow.
 

@@ -3,5 +3,5 @@
 Entries: `predict.predict_images` for the workflow, `command` (`python -m darkroom predict`) for a
 person; `picture` has what they share. `unseen` finds and decodes the pictures; its `digest` is
 called while the Snakefile is read. `trained` opens a classifier by its files in `results`, the
-best one by the tables of the evaluation. Written is `predictions/{name}.csv` (docs/formats.md).
+best one by the tables of the evaluation; `export` writes it as a folder. Written is `predictions/{name}.csv` (docs/formats.md).
 """

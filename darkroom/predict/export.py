@@ -1,15 +1,18 @@
-"""Write a trained network as a folder that predicts elsewhere, without Darkroom, Keras or Snakemake.
+"""Write a trained classifier as a folder that predicts elsewhere, without Darkroom, Keras or Snakemake.
 
-The folder holds the very code that decodes and resizes here, so that it cannot differ.
+The folder holds the very code that decodes and resizes here, so that it cannot differ. A network
+and a classifier on its features become one graph.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,14 +23,19 @@ from darkroom.evaluate.tables import read_table
 from darkroom.features import predictions
 from darkroom.images import resize
 from darkroom.infer import run as infer_run
-from darkroom.machine import disk
+from darkroom.infer.run import Network
+from darkroom.machine import disk, hardware
 from darkroom.machine.installed import version
-from darkroom.names import HEAD
-from darkroom.predict import exported, picture, trained
+from darkroom.predict import exported, picture, trained, unseen
 from darkroom.predict.trained import Trained
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PACKAGES = ("onnxruntime", "numpy", "opencv-python-headless", "pillow")
 PICTURES = 3
+IMAGES = 128  # that the written folder is compared by
+LIMIT = 1e-5  # of a probability
 # An export has no pool of workers, in which large images wait for each other.
 WORKERS = '''"""What the decoder takes from Darkroom's pool of workers, of which there is none here."""
 
@@ -39,61 +47,229 @@ def in_turn(size: int) -> nullcontext[None]:
     return nullcontext()
 '''
 FORMAT = 1
+NOTICE = "It is not made for medical use."
 
 
-def export(model: str, output: str) -> None:
+def export(model: str, output: str, name: str | None = None) -> str:
     """Write the folder, whole or not at all.
 
     Parameters
     ----------
     model : as `trained.find` takes it.
     output : the folder to write, see docs/formats.md.
+    name : of a classifier, where `model` is a data set's results; None: as `trained.find`.
+
+    Returns
+    -------
+    A sentence on what was written and how it was compared.
 
     Raises
     ------
     UserError
-        The folder is there; the model is no network in its place in `results`.
+        The folder is there; the model is not in its place in `results`, or has no form in ONNX.
     """
     place = Path(output).expanduser()
     if place.exists():
         raise UserError(f"{output} is there already: name a new folder, or remove it")
-    found = trained.find(model)
-    if found.run.classifier != HEAD or found.network is None:
-        raise UserError(
-            f"{found.name} is a classifier on features, and networks alone can be exported: name "
-            f"the folder of a network, such as {model}/holdout/cnn-seed0"
-        )
-    results = Path(found.network).absolute().parents[2]
+    found = trained.find(model if name is None else trained.named(model, name))
+    results = trained.results_of(found)
     threshold, how = trained.threshold(str(results / "thresholds.parquet"), found) or (0.5, "")
+    held = _Held.out(found, results)
     with disk.full_disk_in_words(str(place.absolute().parent)):
         part = place.with_name(f".{place.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
-            _write(found, results, part, threshold, how)
+            (part / "model.onnx").write_bytes(_graph(found))
+            compared = _compared(found, part, held)
+            _write(found, results, part, held, (threshold, how), compared)
             part.rename(place)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+    return f"{found.name} of {found.dataset}: {compared}"
 
 
-def _write(found: Trained, results: Path, out: Path, threshold: float, how: str) -> None:
-    assert found.network is not None
-    _pictures(found, results, out / "pictures", threshold)
-    shutil.copyfile(found.network, out / "model.onnx")
+def _graph(found: Trained) -> bytes:
+    """The content of `model.onnx`: pixels in, probabilities out."""
+    if found.fitted is None:
+        assert found.network is not None
+        return Path(found.network).read_bytes()
+    from darkroom.classify import onnx_graph
+    from darkroom.infer.cut import cut
+
+    made = found.fitted.about["made"]
+    if found.network is not None:
+        network = Network(found.network, threads=1, layer=found.layer)
+        layer, shape = network.layer, network.about["layers"][network.layer]
+        features = cut(found.network, layer, embedded=False)
+    elif made["kind"] == "pixels":
+        size = resize.size_of(found.view)
+        layer, shape, features = "pixels", [math.prod(size)], onnx_graph.pixels_model(size)
+    else:
+        raise UserError(
+            f"{found.name} reads features of kind {made['kind']}, which have no form in ONNX: name "
+            "another classifier"
+        )
+    run = found.run
+    about = {
+        "format": 1,
+        "dataset": found.dataset,
+        "model": run.model,
+        "seed": run.seed,
+        "fold": run.fold,
+        "feature_set": run.feature_set,
+        "classifier": run.classifier,
+        "classes": found.classes,
+        "view": found.view,
+        "decode": found.policy,
+        "digest": found.digest(),
+        "features": layer,
+        "layers": {layer: shape},
+    }
+    return bytes(onnx_graph.continued(features, found.fitted, about).SerializeToString())
+
+
+# ---------------------------------------------------------------- held-out images
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Images that the classifier did not learn from, and what `predictions.parquet` says of them.
+
+    Attributes
+    ----------
+    root : folder of the images. table : N rows of `predictions.parquet`.
+    probabilities : (N, K) float32.
+    """
+
+    root: Path
+    table: pd.DataFrame
+    probabilities: np.ndarray
+
+    @classmethod
+    def out(cls, found: Trained, results: Path) -> _Held:
+        """Some of its test images; of a data set without these, validation images.
+
+        Raises
+        ------
+        UserError
+            They are not in their place.
+        """
+        import pandas as pd
+
+        source = results.parents[1] / "data" / found.dataset / "source.json"
+        try:
+            root = results.parents[1] / json.loads(source.read_text(encoding="utf-8"))["root"]
+            table = pd.read_parquet(results / "predictions.parquet")
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{found.files[0]}: its test images and predictions.parquet are not in their place "
+                f"({error}): export a model from its place in results"
+            ) from None
+        own = _of_run(table, found)
+        own = own[own["part"] == ("test" if (own["part"] == "test").any() else "validation")]
+        own = own.iloc[_spread(len(own), IMAGES)]
+        wide = own[[f"{predictions.PREFIX}{name}" for name in found.classes]].to_numpy(np.float32)
+        return cls(root, own, wide)
+
+    def pixels(self, found: Trained) -> np.ndarray:
+        """(N, H, W, C) uint8, decoded as the classifier wants it.
+
+        Raises
+        ------
+        UserError
+            A file that cannot be read any more.
+        """
+        files = [str(self.root / path) for path in self.table["path"]]
+        threads = hardware.cores()
+        with unseen.decoding(
+            files, view=found.view, policy=found.policy, threads=threads
+        ) as chunks:
+            parts = []
+            for chunk in chunks:
+                for file, status, reason in zip(
+                    files[chunk.start :], chunk.status, chunk.reason, strict=False
+                ):
+                    if status == "unusable":
+                        raise UserError(f"{file}: {reason}; the export is compared by it")
+                parts.append(chunk.pixels.copy())
+        return np.concatenate(parts)
+
+
+def _spread(n: int, count: int) -> list[int]:
+    """At most `count` places among `n`, as far from each other as possible."""
+    return [int(at) for at in np.unique(np.linspace(0, n - 1, min(n, count)).astype(int))]
+
+
+def _of_run(table: pd.DataFrame, found: Trained) -> pd.DataFrame:
+    run = found.run
+    return table[
+        (table["feature_set"] == run.feature_set)
+        & (table["classifier"] == run.classifier)
+        & (table["fold"] == run.fold)
+    ]
+
+
+def _compared(found: Trained, out: Path, held: _Held) -> str:
+    """Compare what was written with the classifier, and with the data set's table.
+
+    Raises
+    ------
+    UserError
+        A probability differs by more than `LIMIT`.
+    """
+    if not len(held.table):
+        return "compared with nothing, because the data set has no held-out images."
+    pixels = held.pixels(found)
+    threads = hardware.cores()
+    ours = predictions.as_stored(Network(out / "model.onnx", threads=threads).classified(pixels)[1])
+    theirs = found.open(threads)(pixels)
+    most = float(np.abs(ours - theirs).max())
+    if not most <= LIMIT:
+        raise UserError(
+            f"{found.name}: as ONNX it differs by {most:.3g} in a probability, where {LIMIT:g} is "
+            "allowed: report this with the settings of the classifier"
+        )
+    stored = float(np.abs(ours - held.probabilities).max())
+    return (
+        f"{len(pixels)} held-out images got the probabilities of the classifier within {most:.1g}, "
+        f"and those of predictions.parquet within {stored:.1g}."
+    )
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def _write(
+    found: Trained,
+    results: Path,
+    out: Path,
+    held: _Held,
+    chosen: tuple[float, str],
+    compared: str,
+) -> None:
+    threshold, how = chosen
+    _pictures(found, held, out / "pictures", threshold)
+    if found.fitted is not None:
+        shutil.copyfile(found.files[0], out / "classifier.skops")
     _json(out / "class_indices.json", {name: at for at, name in enumerate(found.classes)})
+    notice = trained.notice(found)
     said = {
         "format": FORMAT,
         "darkroom": __version__,
+        "name": found.name,
         "view": found.view,
         "decode": {"white_level": FULL} | found.policy,
         "threshold": threshold,
         "threshold_chosen_for": how or None,
+        "notice": notice,
         "digest": found.digest(),
     }
     _json(out / "preprocessing.json", said)
     pins = [f"{name}=={version(name)}\n" for name in PACKAGES]
     (out / "requirements.txt").write_text("".join(pins), encoding="utf-8")
-    (out / "README.md").write_text(_readme(found, results, threshold, how), encoding="utf-8")
+    card = _readme(found, results, chosen, notice or NOTICE, compared)
+    (out / "README.md").write_text(card, encoding="utf-8")
     for name in ("predict.py", "check.py"):
         shutil.copyfile(_file(exported).with_name(name), out / name)
     _copy_code(out / "darkroom")
@@ -123,32 +299,14 @@ def _copy_code(out: Path) -> None:
     (out / "__init__.py").write_text(f'"""Of Darkroom {__version__}."""\n', encoding="utf-8")
 
 
-def _pictures(found: Trained, results: Path, out: Path, threshold: float) -> None:
-    """Test images of the data set, and what `predictions.parquet` says of them."""
-    import pandas as pd
-
-    source = results.parents[1] / "data" / found.dataset / "source.json"
-    try:
-        root = results.parents[1] / json.loads(source.read_text(encoding="utf-8"))["root"]
-        table = pd.read_parquet(results / "predictions.parquet")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{found.network}: its test images and predictions.parquet are not in their place "
-            f"({error}): export a model from its place in results"
-        ) from None
-    own = table[
-        (table["feature_set"] == found.run.feature_set)
-        & (table["classifier"] == HEAD)
-        & (table["fold"] == found.run.fold)
-        & (table["part"] == "test")
-    ]
-    wide = own[[f"{predictions.PREFIX}{name}" for name in found.classes]].to_numpy(np.float32)
-    chosen: Any = np.unique(np.linspace(0, len(own) - 1, PICTURES).astype(int)) if len(own) else []
+def _pictures(found: Trained, held: _Held, out: Path, threshold: float) -> None:
+    """Some held-out images, and what `predictions.parquet` says of them."""
+    wide = held.probabilities
     out.mkdir()
     expected = {}
-    for number, at in enumerate(chosen, start=1):
-        path = root / own["path"].iloc[at]
-        name = f"{number}{path.suffix}"
+    for number, at in enumerate(_spread(len(wide), PICTURES)):
+        path = held.root / held.table["path"].iloc[at]
+        name = f"{number + 1}{path.suffix}"
         shutil.copyfile(path, out / name)
         expected[name] = {
             "predicted": found.classes[int(predictions.decide(wide[[at]], threshold)[0])],
@@ -157,15 +315,12 @@ def _pictures(found: Trained, results: Path, out: Path, threshold: float) -> Non
     _json(out / "expected.json", expected)
 
 
-def _readme(found: Trained, results: Path, threshold: float, how: str) -> str:
+def _readme(
+    found: Trained, results: Path, chosen: tuple[float, str], notice: str, compared: str
+) -> str:
     """The model card, and how the folder is used."""
-    table = read_table(results / "metrics.parquet")
-    own = table[
-        (table["feature_set"] == found.run.feature_set)
-        & (table["classifier"] == HEAD)
-        & (table["fold"] == found.run.fold)
-        & (table["part"] == "test")
-    ]
+    own = _of_run(read_table(results / "metrics.parquet"), found)
+    own = own[own["part"] == "test"]
     score = "It was not evaluated on test images."
     if len(own):
         row = own.iloc[0]
@@ -173,7 +328,7 @@ def _readme(found: Trained, results: Path, threshold: float, how: str) -> str:
             f"Accuracy on {int(row['n']):,} test images that it never saw: {row['accuracy']:.3f}; "
             f"balanced over the classes: {row['balanced_accuracy']:.3f}."
         )
-    meaning = re.sub(r"^classes: ", "", picture.in_words(found, threshold, how))
+    meaning = re.sub(r"^classes: ", "", picture.in_words(found, *chosen))
     height, width, channels = resize.size_of(found.view)
     return f"""\
 # {found.name}, trained on {found.dataset}
@@ -181,7 +336,8 @@ def _readme(found: Trained, results: Path, threshold: float, how: str) -> str:
 Classes: {meaning}.
 {score}
 It knows pictures like those that it learned from, and no others: a picture of anything else gets one of
-these classes too. It is not made for medical use.
+these classes too. {notice}
+When this folder was written, {compared}
 
     pip install -r requirements.txt
     python check.py                 # three test images, with the predictions that they had
@@ -195,8 +351,8 @@ data = open("photo.jpg", "rb").read()
 print(model.predict(data), model.probabilities(data))
 ```
 
-`model.onnx` takes `image`, (N, {height}, {width}, {channels}) uint8, and gives `probabilities`, `logits` and `features`; its metadata say
-more. `preprocessing.json` says how a file becomes those pixels (`decode`, `view`); `predict.py` does it by
+`model.onnx` takes `image`, (N, {height}, {width}, {channels}) uint8, and gives `probabilities` beside others; its metadata say more.
+`preprocessing.json` says how a file becomes those pixels (`decode`, `view`); `predict.py` does it by
 the code of Darkroom {__version__} in `darkroom/`. Other code may decode or resize otherwise, and then predict otherwise.
 The pictures in `pictures/` are of the data set: its licence, and the people in it, are theirs.
 """

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-HELP = """results/DATASET (the best of it), a network's folder in results, or its model.onnx"""
+RESULTS = """results/DATASET, or the folder or file of one model in it"""
+MODEL = """cnn-seed0 (a network), cnn-seed0/svm (a classifier on its features), mobilenet/svm (on a
+backbone's); unset: the best by the validation images"""
 
 
 def add(commands: Any) -> None:
@@ -13,10 +15,11 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "export",
         help="a folder that predicts elsewhere",
-        description="Write a trained network, the code that decodes for it and a check as a folder "
-        "that needs ONNX Runtime, NumPy, OpenCV and Pillow alone.",
+        description="Write a trained network or classifier, the code that decodes for it and a check "
+        "as a folder that needs ONNX Runtime, NumPy, OpenCV and Pillow alone.",
     )
-    command.add_argument("model", metavar="MODEL", help=HELP)
+    command.add_argument("results", metavar="RESULTS", help=RESULTS)
+    command.add_argument("model", metavar="MODEL", nargs="?", help=MODEL)
     command.add_argument("output", metavar="OUT", help="the folder to write; it must not exist")
 
 
@@ -24,6 +27,6 @@ def run(given: argparse.Namespace) -> int:
     """Export a model; returns the exit status."""
     from darkroom.predict.export import export
 
-    export(given.model, given.output)
+    print(export(given.results, given.output, given.model))
     print(f"{given.output} is written. That it predicts as here: python {given.output}/check.py")
     return 0

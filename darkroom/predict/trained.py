@@ -290,6 +290,31 @@ def best(results: str, fold: str | None = None) -> str:
     return file_of(str(folder), run["fold"], run["feature_set"], run["classifier"])
 
 
+def named(results: str, name: str, fold: str | None = None) -> str:
+    """The file of a classifier of a data set's results, by its name.
+
+    Parameters
+    ----------
+    results : folder of the data set.
+    name : `cnn-seed0`, or on features `mobilenet/svm`; with its fold in front of it or not.
+    fold : the only one to be looked in; None: the first that has it.
+
+    Raises
+    ------
+    UserError
+        There is none of this name.
+    """
+    folder = local_path(results)
+    files = [*sorted(folder.glob("*/*/model.onnx")), *sorted(folder.glob("*/*/*/model.skops"))]
+    runs = {str(file.parent.relative_to(folder)): file for file in files}
+    for run, file in runs.items():
+        first, _, rest = run.partition("/")
+        if name == run or (name == rest and fold in (None, first)):
+            return str(file)
+    known = sorted({run.partition("/")[2] for run in runs})
+    raise UserError(f"{folder}: there is no model {name!r}{nearest(name, known)}")
+
+
 def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
     """The threshold of a run and how it was chosen, from a data set's `thresholds.parquet`.
 
@@ -316,8 +341,25 @@ def results_of(trained: Trained) -> Path:
 
 def threshold_beside(trained: Trained) -> tuple[float, str]:
     """The threshold of a run by its own results or export, and how it was chosen; else 0.5."""
-    exported = Path(trained.files[0]).with_name("preprocessing.json")
-    if exported.is_file():
-        said = json.loads(exported.read_text(encoding="utf-8"))
+    if said := _exported(trained):
         return float(said["threshold"]), said["threshold_chosen_for"] or ""
     return threshold(str(results_of(trained) / "thresholds.parquet"), trained) or (0.5, "")
+
+
+def notice(trained: Trained) -> str:
+    """The sentence that its data set wants above every prediction; empty where it wants none."""
+    if said := _exported(trained):
+        return str(said.get("notice", ""))
+    summary = results_of(trained) / "summary.parquet"
+    if not summary.is_file():
+        return ""
+    import pandas as pd
+
+    return str(pd.read_parquet(summary).attrs.get("notice", ""))
+
+
+def _exported(trained: Trained) -> dict[str, Any]:
+    """What the folder of an export says; empty of another."""
+    file = Path(trained.files[0]).with_name("preprocessing.json")
+    said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return said

@@ -58,7 +58,7 @@ class Served:
         """
         threshold, how = trained.threshold_beside(model)
         ask = model.open(1)
-        served = cls(name, model, threshold, how, model.digest(), notice_of(model), ask)
+        served = cls(name, model, threshold, how, model.digest(), trained.notice(model), ask)
         blank = np.zeros((1, *size_of(model.view)), np.uint8)
         ask(blank)  # what is built at the first call is built here
         began = time.perf_counter()
@@ -80,16 +80,6 @@ class Served:
         return list(
             picture.of_pixels(self.model, self.ask, names, pixels, examined, self.threshold)
         )
-
-
-def notice_of(model: Trained) -> str:
-    """The sentence that its data set wants above every prediction; empty where it wants none."""
-    summary = trained.results_of(model) / "summary.parquet"
-    if not summary.is_file():
-        return ""
-    import pandas as pd
-
-    return str(pd.read_parquet(summary).attrs.get("notice", ""))
 
 
 def places(folder: str) -> list[str]:

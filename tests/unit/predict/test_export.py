@@ -12,6 +12,7 @@ import pytest
 
 from darkroom.__main__ import main
 from darkroom.errors import UserError
+from darkroom.predict import trained
 from darkroom.predict.export import export
 from tests.support.small_chain import Chain
 
@@ -72,6 +73,54 @@ def test_it_predicts_by_itself_what_the_tables_say(
     assert alone(out / "check.py").returncode == 1
 
 
+@pytest.mark.parametrize("name", ["tiny-seed0/svm", "fold-2/tiny-seed0/forest", "pixels/svm"])
+def test_a_classifier_and_its_features_become_one_graph(
+    chain: Chain, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    compared = export("results/shapes", str(out), name)
+    assert compared.startswith(f"fold-1/{name}".replace("fold-1/fold-2", "fold-2"))
+    assert "held-out images got the probabilities of the classifier within" in compared
+    assert (out / "classifier.skops").is_file()
+
+    fold, features, classifier = ("fold-1/" + name).split("/")[-3:]
+    own = chain.said(fold, features, classifier)
+    paths = list(own.index[:10])
+    said = alone(out / "predict.py", *(str(chain.root / "pictures" / path) for path in paths))
+    assert said.returncode == 0, said.stderr
+    for line, path in zip(said.stdout.splitlines(), paths, strict=True):
+        _, predicted, found = line.split("\t")
+        p = list(json.loads(found).values())
+        assert p == pytest.approx(own.loc[path, ["p:cross", "p:disc"]].tolist(), abs=1e-6)
+        assert predicted == ("cross", "disc")[own.loc[path, "predicted"]]
+    assert alone(out / "check.py").returncode == 0
+    # served and predicted by Darkroom itself, the folder says the same
+    again = trained.find(str(out))
+    assert again.fitted is None and again.classes == ["cross", "disc"]
+
+
+def test_without_a_name_the_best_is_exported(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = chain.results("fold-1/pixels/svm/model.skops")
+    monkeypatch.setattr(trained, "best", lambda results: best)
+    assert export("results/shapes", str(tmp_path / "out")).startswith("fold-1/pixels/svm of shapes")
+
+
+def test_another_graph_than_the_classifier_is_not_written(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from darkroom.classify import onnx_graph
+
+    plain = onnx_graph._scaled
+    monkeypatch.setattr(
+        onnx_graph, "_scaled", lambda graph, x, step: plain(graph, plain(graph, x, step), step)
+    )
+    with pytest.raises(UserError, match="as ONNX it differs by"):
+        export("results/shapes", str(tmp_path / "out"), "pixels/svm")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_threshold_decides(chain: Chain, tmp_path: Path) -> None:
     chain.evaluate(threshold=0.97)
     try:
@@ -91,8 +140,10 @@ def test_the_threshold_decides(chain: Chain, tmp_path: Path) -> None:
 def test_what_cannot_be_exported_is_a_sentence(chain: Chain, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is there already"):
         export(NETWORK, str(tmp_path))
-    with pytest.raises(UserError, match="networks alone can be exported"):
-        export("results/shapes/fold-1/pixels/svm", str(tmp_path / "out"))
+    with pytest.raises(UserError, match="features of kind hog, which have no form in ONNX"):
+        export("results/shapes", str(tmp_path / "out"), "hog/svm")
+    with pytest.raises(UserError, match=r"no model 'tiny-seed0/svn'; did you mean"):
+        export("results/shapes", str(tmp_path / "out"), "tiny-seed0/svn")
     away = tmp_path / "a/b/c/model.onnx"
     away.parent.mkdir(parents=True)
     away.write_bytes(Path(f"{NETWORK}/model.onnx").read_bytes())
