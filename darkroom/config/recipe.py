@@ -81,6 +81,7 @@ EFFICIENTNET_V2 = Pretrained(
     f"{HOST}/tensorflow/keras-applications/efficientnet_v2/efficientnetv2-s_notop.h5",
     "af0682fb74e8c54910f2d4393339c070",
 )
+NETWORKS = (MOBILENET, EFFICIENTNET, EFFICIENTNET_V2)
 
 
 def backbone(budget: Budget, gpus: int) -> Pretrained:
@@ -124,7 +125,7 @@ class Chosen:
     @property
     def pretrained(self) -> Pretrained | None:
         """The pretrained network."""
-        known = {p.name: p for p in (MOBILENET, EFFICIENTNET, EFFICIENTNET_V2)}
+        known = {network.name: network for network in NETWORKS}
         return known.get(self.network or "")
 
     @property

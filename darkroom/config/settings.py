@@ -97,7 +97,8 @@ class Settings(Strict):
         description="what `data` may take: good: a larger pretrained network, or three seeds; best: it is also fine-tuned, or trained three times as long",
     )
     mirror: str | None = Field(
-        None, description="folder where files are looked for before they are downloaded"
+        None,
+        description="folder, or address of one on a server, where files are looked for before they are downloaded",
     )
     gpus: Literal["auto"] | NonNegativeInt = Field(
         "auto", description="GPUs of a training job; auto: 1 where a GPU is found"

@@ -371,6 +371,13 @@ class _DataFolder:
             log.info("%s: using %s of the mirror", shown(address), existing)
             return existing, record
         path = str(self.incoming / f"archive{slot}")
+        on_mirror = mirror.served(self.mirror, names)
+        if on_mirror is not None:
+            place, record = self._https(on_mirror.address, sha256, path, on_mirror.name, hint)
+            match = KAGGLE.match(address)
+            version = match[3] if match else None
+            name = on_mirror.name.rpartition("/")[2]
+            return place, record | {"archive": name, "version": version}
         if what == "https":
             return self._https(address, sha256, path, names[0], hint)
         return self._kaggle(path, hint)

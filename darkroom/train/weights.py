@@ -1,7 +1,7 @@
 """Files of pretrained weights: fetched once, before any training, and verified.
 
-`weights: imagenet` is the file that the application itself names, and its hash. A `mirror:`
-folder is looked into before the network, for a file of that name.
+`weights: imagenet` is the file that the application itself names, and its hash. The `mirror:` is
+looked into before the network, for a file of that name.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def download_weights(
     output : `data/weights/{features}.h5`.
     onnx : `data/weights/{features}.onnx`, compared with Keras on crops of two photographs.
     cfg : what the stage reads.
-    mirror : folder looked into before the network.
+    mirror : folder or address looked into before the network.
     address : the weights with their query, which is written nowhere; None: as in `cfg`.
 
     Raises
@@ -170,6 +170,7 @@ def _bring(output: str, cfg: DownloadWeights, mirror: str | None, address: str) 
         official = backbones.official(cfg["application"], cfg["settings"], cfg["shape"])
         address, name, digest = official.address, official.name, digest or official.digest
     path = mirror_folder.find(mirror, [name])
+    on_mirror = mirror_folder.served(mirror, [name])
     if path is not None:
         log.info("%s is taken from the mirror: %s", name, path)
         _verified(path, digest, "put the right file into the mirror")
@@ -178,7 +179,7 @@ def _bring(output: str, cfg: DownloadWeights, mirror: str | None, address: str) 
         hint = mirror_folder.hint(mirror, name)
         sha256 = digest if digest and len(digest) == 64 else None
         transfer.get(
-            address,
+            on_mirror.address if on_mirror else address,
             str(path),
             name=name,
             setting="weights",

@@ -175,7 +175,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print, folder: Path = 
 
         keras_backend.check(settings.backend)
         devices.check_gpus(settings.backend, gpus_of_a_job(settings.gpus))
-    mirror.find(settings.mirror, [])
+    mirror.check(settings.mirror)
     for dataset in settings.run.datasets:
         for name in settings.classifiers_of(dataset):
             _check_classifier(name, settings.classifiers[name])

@@ -39,8 +39,12 @@ class Engine:
     @property
     def works(self) -> bool:
         """Whether this run makes files: no dry run. Nor where --verbose asks for Snakemake's words."""
-        shown = self.workflow.logger_manager.settings
-        return not (shown.dryrun or shown.verbose)
+        return not (self.dry or self.workflow.logger_manager.settings.verbose)
+
+    @property
+    def dry(self) -> bool:
+        """Whether this run only says what it would do."""
+        return bool(self.workflow.logger_manager.settings.dryrun)
 
     @property
     def of_another(self) -> bool:

@@ -25,11 +25,9 @@ from darkroom.config.recipe import (
 from darkroom.config.settings import data_name
 from darkroom.errors import UserError
 from darkroom.machine import disk
-from darkroom.sources import mirror as mirror_folder
 from darkroom.workflow.resources import gpus_of_a_job
 
 LISTS = ("models", "features", "classifiers")
-ANSWER_SECONDS = 10  # that a server has to answer
 
 
 def place(config: Mapping[str, Any], folder: Path) -> Path:
@@ -103,27 +101,6 @@ def keep(config: Mapping[str, Any], folder: Path, chosen: Chosen) -> None:
         part.write_text(text + "\n", encoding="utf-8")
 
 
-def check_weights(chosen: Chosen, mirror: str | None, folder: Path) -> None:
-    """Check that the weights of the pretrained network can be had.
-
-    Raises
-    ------
-    UserError
-        They are not here, not in the mirror, and their server does not answer.
-    """
-    network = chosen.pretrained
-    if network is None or (folder / "data" / "weights" / f"{network.name}.h5").exists():
-        return
-    if mirror_folder.find(mirror, [network.file]) is not None or _answers(network.address):
-        return
-    kind = "sha256" if len(network.digest) == 64 else "md5"
-    raise UserError(
-        f"The weights of {network.words} are not here, and {network.address} does not answer: "
-        f"{mirror_folder.hint(mirror, network.file, 'that file')} ({kind} {network.digest}); or train a "
-        "network of your own without it: recipe=scratch"
-    )
-
-
 def _asked(config: Mapping[str, Any]) -> dict[str, str]:
     return {
         "data": str(config["data"]),
@@ -165,13 +142,3 @@ def _new(asked: Mapping[str, str], gpus: Any, look: bool) -> Chosen:
         count = gpus_of_a_job(gpus) if gpus == "auto" or isinstance(gpus, int) else 0
         network = backbone(budget, count).name
     return Chosen(recipe, budget, why, network, None if recipe == "transfer" else view)
-
-
-def _answers(address: str) -> bool:
-    """Whether a server has a file; proxies of the environment are used."""
-    import requests
-
-    try:
-        return requests.head(address, timeout=ANSWER_SECONDS, allow_redirects=True).ok
-    except requests.RequestException:
-        return False

@@ -23,7 +23,7 @@ from darkroom.config.settings import Settings
 from darkroom.errors import UserError, nearest
 from darkroom.machine import disk, process
 from darkroom.names import visible
-from darkroom.workflow import checks, recipe, stale_locks, terminal
+from darkroom.workflow import checks, pretrained, recipe, stale_locks, terminal
 from darkroom.workflow.engine import Engine
 from darkroom.workflow.plan import PLANNING
 from darkroom.workflow.resources import gpu_slots, gpus_of_a_job
@@ -127,8 +127,8 @@ def _checked(engine: Engine, config: dict[str, Any]) -> Run:
     checks.check_targets(settings, sys.argv[1:])
     checks.check_sources(settings, say, run.folder)
     checks.check(settings, say, run.folder)
-    if chosen is not None:
-        recipe.check_weights(chosen, settings.mirror, run.folder)
+    if not engine.dry:
+        pretrained.check(settings, run.folder)
     if engine.local:
         if gpus:  # a cluster counts its own
             engine.offer_gpus(gpu_slots(settings, gpus))

@@ -23,6 +23,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 TOKEN = "KGAT_0123456789abcdef0123456789abcdef"
 USERNAME, KEY = "ada", "00112233445566778899aabbccddeeff"
@@ -153,6 +154,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     # -- files
 
+    def do_HEAD(self) -> None:
+        self._note()
+        self.send_response(200 if unquote(self.path) in self.server.files else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def do_GET(self) -> None:
         self._note()
         server = self.server
@@ -160,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
         if step is not None and not (isinstance(step, tuple) and step[0] in ("cut", "slow")):
             self._refuse(step)
             return
-        data = server.files.get(self.path.partition("?")[0])
+        data = server.files.get(unquote(self.path.partition("?")[0]))
         if data is None:
             self._refuse(404)
             return

@@ -12,6 +12,7 @@ from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine.drivers import Finding
 from darkroom.sources import addresses
+from darkroom.sources import mirror as mirror_folder
 from darkroom.workflow.doctor.asked import Asked, some
 
 REMOTE = ("https", "kaggle", "kaggle-competition")
@@ -25,7 +26,11 @@ def look(asked: Asked) -> Iterator[Finding]:
     mirror = settings.mirror
     if mirror is not None:
         place = asked.folder / addresses.local_path(mirror)
-        if place.is_dir() and os.access(place, os.R_OK | os.X_OK):
+        if mirror_folder.is_address(mirror):
+            there = mirror_folder.answer(mirror) is not None
+            what = "answers" if there else "does not answer; mend `mirror`"
+            yield Finding("ok" if there else "problem", f"mirror {addresses.shown(mirror)} {what}")
+        elif place.is_dir() and os.access(place, os.R_OK | os.X_OK):
             yield Finding("ok", f"mirror {mirror}: {sum(1 for _ in place.iterdir())} files")
         else:
             yield Finding("problem", f"mirror {mirror}: no folder that you may read; mend `mirror`")

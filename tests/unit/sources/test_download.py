@@ -599,6 +599,17 @@ def test_a_mirror_spares_the_network(tmp_path: Path, source: str, name: str) -> 
     assert (mirror / name).exists()  # the mirror is not ours
 
 
+def test_a_mirror_on_a_server_spares_the_network_too(tmp_path: Path) -> None:
+    with Server({"/kept/ada__pets@2.zip": PETS}) as kept:
+        record = download("kaggle:ada/pets@2", mirror=f"{kept.url}/kept")
+    assert tree() == FILES and record["sha256"] == SHA
+    assert (record["kind"], record["archive"], record["version"]) == (
+        "kaggle",
+        "ada__pets@2.zip",
+        "2",
+    )
+
+
 def test_a_mirror_is_verified_too(tmp_path: Path) -> None:
     mirror = put(tmp_path / "mirror", {"ada__pets.zip": PETS})
     with pytest.raises(UserError, match=r"mirror/ada__pets.zip: its sha256 is .* put the right"):

@@ -36,7 +36,7 @@ def server(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield running
 
 
-def download(folder: Path, mirror: Path | None = None, **changes: Any) -> bytes:
+def download(folder: Path, mirror: Path | str | None = None, **changes: Any) -> bytes:
     output = folder / "weights" / "mobilenet.h5"
     output.parent.mkdir(exist_ok=True)
     cfg = {"features": "mobilenet", **MOBILENET, "weights": "imagenet", "sha256": None}
@@ -62,6 +62,18 @@ def test_the_official_file_comes_from_the_network(
     server: Server, content: bytes, tmp_path: Path
 ) -> None:
     assert download(tmp_path) == content
+
+
+def test_a_mirror_on_a_server_is_looked_into_first(
+    server: Server, content: bytes, tmp_path: Path
+) -> None:
+    with Server({f"/kept/{NAME}": content}) as other:
+        mirror = f"{other.url}/kept/"
+        assert download(tmp_path, mirror) == content
+        assert other.gets() and not server.gets()
+    with Server({}) as empty:
+        (tmp_path / "weights/mobilenet.h5").unlink()
+        assert download(tmp_path, empty.url) == content and server.gets()
 
 
 def test_a_mirror_is_looked_into_first(server: Server, content: bytes, tmp_path: Path) -> None:

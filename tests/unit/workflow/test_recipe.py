@@ -14,10 +14,8 @@ import yaml
 
 from darkroom import ROOT
 from darkroom.config.recipe import (
-    EFFICIENTNET,
-    EFFICIENTNET_V2,
     MOBILENET,
-    Chosen,
+    NETWORKS,
     in_place_of_defaults,
 )
 from darkroom.config.settings import Settings
@@ -172,43 +170,14 @@ class TestItIsKept:
         assert settled(tmp_path, data=photos, gpus=1).backbones_of("photos") == ["efficientnet"]
 
 
-class TestWeights:
-    chosen = Chosen("transfer", "quick", "", "mobilenet")
+def test_the_weights_of_each_network_are_those_that_keras_asks_for() -> None:
+    from darkroom.train import backbones
 
-    def test_no_network_is_one_sentence(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(recipe, "_answers", lambda address: False)
-        with pytest.raises(UserError) as refused:
-            recipe.check_weights(self.chosen, None, tmp_path)
-        for part in (
-            MOBILENET.file,
-            MOBILENET.address,
-            MOBILENET.digest,
-            "recipe=scratch",
-            "mirror",
-        ):
-            assert part in str(refused.value)
-
-    def test_at_hand(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(recipe, "_answers", lambda address: pytest.fail("the network is used"))
-        (tmp_path / MOBILENET.file).touch()
-        recipe.check_weights(self.chosen, str(tmp_path), tmp_path)
-        (tmp_path / "data/weights").mkdir(parents=True)
-        (tmp_path / "data/weights/mobilenet.h5").touch()
-        recipe.check_weights(self.chosen, None, tmp_path)
-        recipe.check_weights(Chosen("scratch", "quick", ""), None, tmp_path)
-
-    def test_a_server_that_does_not_answer(self) -> None:
-        assert not recipe._answers("http://127.0.0.1:9/file.h5")
-
-    def test_they_are_those_that_keras_asks_for(self) -> None:
-        from darkroom.train import backbones
-
-        for network in (MOBILENET, EFFICIENTNET, EFFICIENTNET_V2):
-            found = backbones.official(network.application, dict(network.settings), (224, 224, 3))
-            assert (found.address, found.name) == (network.address, network.file)
-            assert found.digest in (None, network.digest)
+    for network in NETWORKS:
+        found = backbones.official(network.application, dict(network.settings), (224, 224, 3))
+        assert (found.address, found.name) == (network.address, network.file)
+        # Keras has no digest of MobileNet's file.
+        assert found.digest == (None if network is MOBILENET else network.digest)
 
 
 class TestSample:
