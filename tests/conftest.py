@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 # Fixtures that take long to make: the tests that use one of them run in one process.
-LONG = ("finished", "recorded", "transferred", "tuned", "trained_chain")
+LONG = ("finished", "recorded", "transferred", "tuned", "trained_chain", "trained", "ways")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    for name in LONG:
-        if name in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(name))
+    for name in set(LONG) & set(getattr(item, "fixturenames", ())):
+        parameter = item.callspec.params.get(name, "") if hasattr(item, "callspec") else ""
+        item.add_marker(pytest.mark.xdist_group(f"{name}{parameter}"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -59,7 +59,7 @@ def test_a_run_and_the_command_line(workspace: Workspace) -> None:
     workspace.config["backend"] = "jax"
     workspace.config["run"] |= {"classifiers": ["svm"], "features": []}
     run = "results/shapes/holdout/tiny-seed0"
-    workspace.run(f"{run}/svm/model.skops")
+    workspace.run(f"{run}/svm/model.skops", loaded=False)
     log = workspace.root / "logs/shapes/holdout/train_model-tiny-seed0.log"
     assert " weights; jax, " in log.read_text()
     pictures = [str(p) for p in sorted((workspace.root / "pictures").glob("*/001.png"))]

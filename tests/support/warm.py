@@ -1,35 +1,80 @@
-"""Snakemake in a process that is forked for each dry run: most of a dry run's time is imports.
+"""Processes that have loaded what a run needs, and are forked for it: most of a small run is imports.
 
-`run` asks a server, one for each process of the tests, which has imported Snakemake and the
-packages that are read with the Snakefile, but nothing of Darkroom: that comes from the folder of
-each run.
+A server, one for each process of the tests, has loaded Snakemake and the packages that are read
+with the Snakefile. Another has those of the jobs, TensorFlow and scikit-learn among them: a run
+may start its jobs from there. None has loaded Darkroom, which comes from the folder of each run.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import importlib
 import json
 import os
+import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import traceback
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
+
+TIMEOUT = 900  # seconds of a run
+READ = ("h5py", "pandas", "PIL.Image", "pyarrow", "pydantic", "requests")
+JOBS = (
+    "cv2", "h5py", "jinja2", "matplotlib.figure", "optuna", "pandas", "pyarrow.parquet",
+    "scipy.stats", "sklearn.ensemble", "sklearn.svm", "skops.io", "snakemake.script", "tensorflow",
+)  # fmt: skip
+# What a job has for its Python: it runs in a fork of the server, with the same files and variables.
+PYTHON = """#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({place!r})
+    socket.send_fds(server, [b" "], [0, 1, 2])
+    asked = dict(words=sys.argv[1:], cwd=os.getcwd(), env=dict(os.environ))
+    server.sendall(json.dumps(asked).encode())
+    server.shutdown(socket.SHUT_WR)
+    sys.exit(int(server.recv(9) or 1))
+"""
 
 
 @cache
-def _server() -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, __file__], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+def _snakemake() -> subprocess.Popen[str]:
+    return _started("snakemake")
+
+
+@cache
+def _python() -> str:
+    """A program that runs a script in a fork of the server of jobs."""
+    folder = tempfile.TemporaryDirectory(prefix="darkroom-")
+    atexit.register(folder.cleanup)
+    place = f"{folder.name}/socket"
+    program = Path(folder.name, "python")
+    program.write_text(PYTHON.format(python=sys.executable, place=place))
+    program.chmod(0o755)
+    _started("jobs", place)
+    return str(program)
+
+
+def _started(*words: str) -> subprocess.Popen[str]:
+    """A server that is ready."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "HDF5_USE_FILE_LOCKING": "FALSE"}
+    quiet |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # a fork has no threads
+    server = subprocess.Popen(
+        [sys.executable, __file__, *words], text=True, env=os.environ | quiet,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
-    atexit.register(process.kill)
-    return process
+    atexit.register(server.kill)
+    assert server.stdout is not None and server.stdout.readline() == "ready\n"
+    return server
 
 
 def run(
-    words: list[str], cwd: Path, env: dict[str, str], timeout: float
+    words: list[str], cwd: Path, env: dict[str, str], jobs: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Run `snakemake` with some words; its exit status, and all that it printed.
 
@@ -38,61 +83,100 @@ def run(
     words : after the name of the program.
     cwd : its folder; Darkroom is imported from there.
     env : all its variables.
-    timeout : seconds, after which it is ended (exit status -14).
+    jobs : whether its jobs are forked too.
     """
-    server = _server()
+    server = _snakemake()
     assert server.stdin is not None and server.stdout is not None
     with tempfile.NamedTemporaryFile("r", suffix=".log") as out:
-        asked = {"words": words, "cwd": str(cwd), "env": env, "timeout": timeout, "out": out.name}
+        asked = {
+            "words": words, "cwd": str(cwd), "env": env, "out": out.name,
+            "python": _python() if jobs else sys.executable,
+        }  # fmt: skip
         server.stdin.write(json.dumps(asked) + "\n")
         server.stdin.flush()
         status = int(server.stdout.readline())
         return subprocess.CompletedProcess(words, status, out.read())
 
 
-def _serve() -> None:
-    import h5py  # noqa: F401
-    import pandas  # noqa: F401
-    import PIL.Image  # noqa: F401
-    import pyarrow  # noqa: F401
-    import pydantic  # noqa: F401
-    import requests  # noqa: F401
-    from snakemake.cli import get_argument_parser
+# ---------------------------------------------------------------- in the servers
+
+
+def _serve_snakemake() -> None:
+    _load(READ)
+    from snakemake.cli import get_argument_parser, main
 
     get_argument_parser()  # loads the plugins
-    assert "darkroom" not in sys.modules
+    print("ready", flush=True)
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            _snakemake(**json.loads(line))
+            asked = json.loads(line)
+            signal.alarm(TIMEOUT)
+            out = os.open(asked["out"], os.O_WRONLY | os.O_APPEND)
+            sys.executable = asked["python"]
+            files = [os.open(os.devnull, os.O_RDONLY), out, out]
+            _become(files, asked["cwd"], asked["env"], ["snakemake", *asked["words"]], main)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
-def _snakemake(words: list[str], cwd: str, env: dict[str, str], timeout: float, out: str) -> None:
-    """What `python -m snakemake` does; never returns."""
+def _serve_jobs(place: str) -> None:
+    _load(JOBS)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(place)
+        server.listen()
+        print("ready", flush=True)
+        while True:
+            asking, _ = server.accept()
+            with asking:
+                if os.fork() == 0:
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    _, files, *_ = socket.recv_fds(asking, 1, 3)
+                    asked = json.loads(asking.makefile("rb").read())
+                    work = partial(runpy.run_path, asked["words"][0], run_name="__main__")
+                    # TensorFlow has loaded it; a job settles its threads before it does
+                    sys.modules.pop("keras")
+                    _become(files, asked["cwd"], asked["env"], asked["words"], work, asking)
+
+
+def _load(names: tuple[str, ...]) -> None:
+    for name in names:
+        importlib.import_module(name)
+    assert "darkroom" not in sys.modules
+
+
+def _become(
+    files: list[int],
+    cwd: str,
+    env: dict[str, str],
+    words: list[str],
+    work: Callable[[], object],
+    asking: socket.socket | None = None,
+) -> None:
+    """Do some work as a program that was started with these files, variables and words."""
     status = 1
     try:
-        signal.alarm(int(timeout))
-        null, file = os.open(os.devnull, os.O_RDONLY), os.open(out, os.O_WRONLY)
-        for source, place in ((null, 0), (file, 1), (file, 2)):
-            os.dup2(source, place)
+        for place, file in enumerate(files):
+            os.dup2(file, place)
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(env)
-        sys.path[0] = cwd
-        sys.argv = ["snakemake", *words]
-        from snakemake.cli import main
-
-        main()
+        sys.argv = words
+        sys.path[:1] = [cwd, *filter(None, env.get("PYTHONPATH", "").split(":"))]
+        work()
+        status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            if asking is not None:
+                asking.sendall(str(status).encode())
         os._exit(status)
 
 
 if __name__ == "__main__":
-    _serve()
+    {"snakemake": _serve_snakemake, "jobs": _serve_jobs}[sys.argv[1]](*sys.argv[2:])

@@ -59,13 +59,19 @@ class Workspace:
             arguments = (*arguments, "--configfile", "overlay.yaml")
         return [*base, *arguments]
 
-    def snakemake(
-        self, *arguments: str, timeout: float = 900, loaded: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """Run it; a dry run, and what is `loaded`, in a process that has Snakemake loaded."""
+    def snakemake(self, *arguments: str, loaded: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run it.
+
+        Parameters
+        ----------
+        arguments : of Snakemake.
+        loaded : whether it and its jobs run in forks of processes that have loaded their packages;
+            else each loads them, as for a person.
+        """
         command = self.command(*arguments)
-        if loaded or {"-n", "--dry-run"} & set(arguments):
-            return warm.run(command[3:], self.root, self.environment(), timeout)
+        if loaded:
+            jobs = not {"-n", "--dry-run"} & set(arguments)
+            return warm.run(command[3:], self.root, self.environment(), jobs=jobs)
         return subprocess.run(
             command,
             cwd=self.root,
@@ -74,19 +80,19 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=timeout,
+            timeout=warm.TIMEOUT,
             check=False,
         )
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, loaded: bool = True) -> str:
         """Run and expect success; returns what was printed."""
-        done = self.snakemake(*arguments)
+        done = self.snakemake(*arguments, loaded=loaded)
         assert done.returncode == 0, done.stdout
         return done.stdout
 
     def fail(self, *arguments: str) -> str:
         """Run and expect a mistake in words: no traceback."""
-        done = self.snakemake(*arguments, loaded=True)
+        done = self.snakemake(*arguments)
         assert done.returncode != 0, done.stdout
         assert "Traceback" not in done.stdout, done.stdout
         return done.stdout

@@ -19,5 +19,5 @@ def workspace(tmp_path: Path) -> Workspace:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace whose whole chain has run; tests undo what they change."""
     made = make_workspace(tmp_path_factory.mktemp("finished"))
-    made.run()
+    made.run(loaded=False)
     return made

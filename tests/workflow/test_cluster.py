@@ -17,7 +17,7 @@ def planned(workspace: Workspace, *arguments: str) -> dict[str, dict[str, int]]:
     command = workspace.command("--dry-run", "--quiet", "host", *arguments)
     cores = command.index("--cores")  # a cluster's run names none
     del command[cores : cores + 2]
-    done = warm.run(command[3:], workspace.root, workspace.environment(), timeout=900)
+    done = warm.run(command[3:], workspace.root, workspace.environment())
     assert done.returncode == 0, done.stdout
     found = {}
     for block in re.split(r"^rule ", done.stdout, flags=re.M)[1:]:

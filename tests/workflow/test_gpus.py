@@ -58,7 +58,7 @@ def test_two_runs_at_once_share_one_gpu_in_turn(
         runs.append(make_workspace(tmp_path / name))
         del runs[-1].config["datasets"]["shapes"]["augment"]
     with ThreadPoolExecutor() as pool:
-        printed = list(pool.map(lambda run: run.run("train"), runs))
+        printed = list(pool.map(lambda run: run.run("train", loaded=False), runs))
     logs = [r.root / "logs/shapes/holdout/train_model-tiny-seed0.log" for r in runs]
     (a, start_a, end_a), (b, start_b, end_b) = map(held, logs)
     assert a == b == gpu

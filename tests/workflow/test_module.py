@@ -63,7 +63,7 @@ def snakemake(folder: Path, *arguments: str, **variables: str) -> subprocess.Com
     env = {k: v for k, v in os.environ.items() if not k.startswith(drop)} | variables
     env |= {"XDG_CACHE_HOME": str(folder / ".cache")}
     if "--dry-run" in arguments:
-        return warm.run(["--cores", "2", *arguments], folder, env, timeout=900)
+        return warm.run(["--cores", "2", *arguments], folder, env)
     return subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
         cwd=folder, env=env,

@@ -122,9 +122,8 @@ def small(name: str, published: Published) -> dict[str, Any]:
 def run(clone: Workspace, name: str, overlay: dict[str, Any], *targets: str) -> Path:
     """Run a preset with an overlay; its data set's results."""
     (clone.root / "small.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
-    done = clone.snakemake(
-        *targets, "--configfile", f"presets/{name}.yaml", "small.yaml", timeout=900
-    )
+    files = ("--configfile", f"presets/{name}.yaml", "small.yaml")
+    done = clone.snakemake(*targets, *files)
     assert done.returncode == 0, done.stdout
     (dataset,) = preset(name)["run"]["datasets"]
     return clone.root / "results" / dataset

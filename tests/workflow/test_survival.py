@@ -41,7 +41,7 @@ def test_a_run_killed_at_work_changes_no_number(workspace: Workspace, finished: 
     kill_when(workspace, target, "results/shapes/manifest.parquet")
     kill_when(workspace, target, "results/shapes/holdout/tiny-seed0/.resume/[!.]*.npz")
     assert not (workspace.root / "results/shapes/holdout/tiny-seed0/model.keras").exists()
-    workspace.run(target)
+    workspace.run(target, loaded=False)
     for table in ("metrics.csv", "class_metrics.csv"):
         ours = pandas.read_csv(workspace.root / "results/shapes" / table)
         theirs = pandas.read_csv(finished.root / "results/shapes" / table)
@@ -161,5 +161,5 @@ def test_a_full_disk_under_snakemake_itself_is_a_sentence(workspace: Workspace) 
         assert "no space: writing below" in said and "run the same command again" in said, said
         assert "Traceback" not in said, said
     assert ".darkroom-code" not in done.stdout, "nothing half-written is left"
-    workspace.run(target)
+    workspace.run(target, loaded=False)
     assert workspace.pending(target) == {}

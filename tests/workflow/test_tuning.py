@@ -47,7 +47,7 @@ def read(path: Path) -> Any:
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     made = make_workspace(tmp_path_factory.mktemp("tuned"))
     prepare(made)
-    done = made.snakemake(timeout=900)
+    done = made.snakemake()
     assert done.returncode == 0, done.stdout
     return made
 
@@ -137,7 +137,7 @@ def test_killed_and_run_again_it_ends_as_without(tuned: Workspace, tmp_path: Pat
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
     assert not folder(made, "tiny", "best.json").exists()
-    assert made.snakemake(target, timeout=900).returncode == 0
+    assert made.snakemake(target).returncode == 0
     assert (
         read(folder(made, "tiny", "best.json"))["params"]
         == read(folder(tuned, "tiny", "best.json"))["params"]
