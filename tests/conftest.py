@@ -9,9 +9,10 @@ LONG = ("finished", "recorded", "transferred", "tuned", "trained_chain", "traine
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    for name in set(LONG) & set(getattr(item, "fixturenames", ())):
-        parameter = item.callspec.params.get(name, "") if hasattr(item, "callspec") else ""
-        item.add_marker(pytest.mark.xdist_group(f"{name}{parameter}"))
+    names = [name for name in LONG if name in getattr(item, "fixturenames", ())]
+    if names:  # one group: two marks would make a third one of them
+        parameter = item.callspec.params.get(names[0], "") if hasattr(item, "callspec") else ""
+        item.add_marker(pytest.mark.xdist_group(f"{names[0]}{parameter}"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
