@@ -59,7 +59,7 @@ def _check_depth(file: str, text: str) -> None:
     """Refuse what a program that follows the levels would not survive."""
     anchors: list[str | None] = []
     for event in yaml.parse(text, Loader=LOADER):
-        where = f"{file}:{event.start_mark.line + 1}"
+        where = f"{file}:{event.start_mark.line + 1 if event.start_mark else 1}"
         if isinstance(event, yaml.AliasEvent) and event.anchor in anchors:
             raise UserError(f"{where}: *{event.anchor} refers to what it stands in: leave it out")
         if isinstance(event, yaml.CollectionStartEvent):

@@ -179,4 +179,7 @@ def _become(
 
 
 if __name__ == "__main__":
-    {"snakemake": _serve_snakemake, "jobs": _serve_jobs}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1:] == ["snakemake"]:
+        _serve_snakemake()
+    else:
+        _serve_jobs(sys.argv[2])
