@@ -13,8 +13,9 @@ independent. From the sums follow three variances:
   52:239).
 
 The variance of the test images becomes bounds that hold near 0 and 1 too: of a rate by its
-effective number of rows (Korn & Graubard 1998, Survey Methodology 24:193), of a mean of rates by
-MOVER (Zou & Donner 2008, Statistics in Medicine 27:1693), of an area under the ROC curve by a
+effective number of rows (Korn & Graubard 1998, Survey Methodology 24:193), of a mean of rates, and
+of precision and F1, which two rates make, by MOVER (Zou & Donner 2008, Statistics in Medicine
+27:1693), of an area under the ROC curve by a
 score interval (Newcombe 2006, Statistics in Medicine 25:559). Then the other variances are added.
 Degrees of freedom of a sum are Welch's (1947, Biometrika 34:28).
 
@@ -87,7 +88,9 @@ def penalised(rows: ArrayLike, freedom: ArrayLike, most: ArrayLike) -> Floats:
 
 
 def rate(value: ArrayLike, rows: ArrayLike, freedom: ArrayLike) -> Bounds:
-    """Bounds of a proportion (Wilson 1927, Journal of the American Statistical Association 22:209).
+    """Bounds of a proportion: Jeffreys' interval, and the exact one where none or all are hits.
+
+    As Brown, Cai & DasGupta (2001, Statistical Science 16:101) modify it.
 
     Parameters
     ----------
@@ -96,12 +99,42 @@ def rate(value: ArrayLike, rows: ArrayLike, freedom: ArrayLike) -> Bounds:
     freedom : with which it is known, see `penalised`; infinite where the rows are independent.
     """
     p, n = np.asarray(value, dtype=np.float64), np.asarray(rows, dtype=np.float64)
-    z = quantile(np.inf)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    low, high = np.minimum(middle - half, p), np.maximum(middle + half, p)
-    return Bounds(np.maximum(low, 0.0), np.minimum(high, 1.0), np.asarray(freedom, np.float64))
+    tail = (1 - LEVEL) / 2
+    with np.errstate(divide="ignore"):
+        least = tail ** (1 / n)
+    low = special.betaincinv(p * n + 0.5, (1 - p) * n + 0.5, tail)
+    high = special.betaincinv(p * n + 0.5, (1 - p) * n + 0.5, 1 - tail)
+    low = np.where(p == 0, 0.0, np.where(p == 1, least, np.minimum(low, p))) + 0 * n
+    high = np.where(p == 1, 1.0, np.where(p == 0, 1 - least, np.maximum(high, p))) + 0 * n
+    return Bounds(low, high, np.asarray(freedom, np.float64))
+
+
+def part_of_mean(value: ArrayLike, rows: ArrayLike, freedom: ArrayLike) -> Bounds:
+    """Bounds of a proportion that is a part of a mean; parameters as those of `rate`.
+
+    They are a little wider: mid-P (Lancaster 1961, Journal of the American Statistical
+    Association 56:223). Means of many small parts by the bounds of `rate` hold too seldom.
+    """
+    p, n = np.asarray(value, dtype=np.float64), np.asarray(rows, dtype=np.float64)
+    hits = p * n
+
+    def beyond(at: Floats, hits: Floats) -> Floats:  # the chance of more hits, and half of as many
+        with np.errstate(invalid="ignore"):
+            more = np.where(
+                hits + 1e-9 < n, special.betainc(hits + 1, np.maximum(n - hits, 0), at), 0
+            )
+            as_many = np.where(hits > 1e-9, special.betainc(hits, n - hits + 1, at), 1)
+        return np.asarray((more + as_many) / 2)
+
+    ends = []
+    for tail, end in (((1 - LEVEL) / 2, 0.0), ((1 + LEVEL) / 2, 1.0)):
+        low, high = (np.full(p.shape, end), p) if end == 0 else (p, np.full(p.shape, end))
+        for _ in range(40):
+            middle = (low + high) / 2
+            below = beyond(middle, hits) < tail
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        ends.append(np.where(p == end, end, low) + 0 * n)
+    return Bounds(ends[0], ends[1], np.asarray(freedom, np.float64))
 
 
 def mover(

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from darkroom import metrics
 from darkroom.evaluate import intervals
 from darkroom.evaluate.areas import Areas
+from darkroom.evaluate.precision import f1, of_classes, precision
 from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.sums import Layout, Rates
 
@@ -25,6 +26,8 @@ Codes = NDArray[np.int64]
 
 # Losses are skewed: with fewer rows or groups no interval held its level in simulation.
 LEAST_FOR_LOSS = 100
+# The mean of F1 scores of few rows each is too low in the mean: it needs so many rows a class.
+LEAST_FOR_F1 = 20
 LOSSES = ("log_loss", "brier")
 
 
@@ -67,27 +70,20 @@ def pooled(
     counts = metrics.confusion(truth, predicted, k)
     value, of_class = metrics.rates(counts)
     right, every = truth == predicted, np.arange(len(truth))
-    wrong = every[~right]
     accuracy = Rates.of(layout, every, np.zeros_like(truth), right, 1)
     recall = Rates.of(layout, every, truth, right, k)
-    precision = Rates.of(layout, every, predicted, right, k)
-    # F1 is 2J / (1 + J), where J is the share of right ones among all rows of the class or called so
-    union = Rates.of(
-        layout,
-        np.concatenate([every, wrong]),
-        np.concatenate([truth, predicted[wrong]]),
-        np.concatenate([right, right[wrong]]),
-        k,
-    ).through(lambda j: 2 * j / (1 + j), lambda j: 2 / (1 + j) ** 2)
+    of_precision = of_classes(layout, truth, predicted, recall, precision)
+    of_f1 = of_classes(layout, truth, predicted, recall, f1)
     support = np.bincount(truth, minlength=k)
     equal = (support > 0) / max(int((support > 0).sum()), 1)
     ends = {
         "accuracy": tuple(float(end[0]) for end in accuracy.ends()),
         "balanced_accuracy": recall.mean(equal),
-        "precision_macro": precision.mean(equal),
-        "f1_macro": union.mean(equal),
-        "f1_weighted": union.mean(support / max(len(truth), 1)),
+        "precision_macro": of_precision.mean(equal),
     }
+    enough = len(truth) >= LEAST_FOR_F1 * layout.seeds * (support > 0).sum()
+    for name, weight in (("f1_macro", equal), ("f1_weighted", support / max(len(truth), 1))):
+        ends[name] = of_f1.mean(weight) if enough else (np.nan, np.nan)
     ends["recall_macro"] = ends["balanced_accuracy"]
     for name in LOSSES:
         loss = np.concatenate([run.losses[name] for run in runs])
@@ -96,9 +92,9 @@ def pooled(
     areas = Areas.of(layout, runs, support, recall)
     value["roc_auc"], ends["roc_auc"] = areas.overall()
     classes = {
-        "precision": (of_class["precision"], *precision.ends()),
+        "precision": (of_class["precision"], *of_precision.ends()),
         "recall": (of_class["recall"], *recall.ends()),
-        "f1": (of_class["f1"], *union.ends()),
+        "f1": (of_class["f1"], *of_f1.ends()),
         "roc_auc": areas.by_class(),
     }
     return Scores(

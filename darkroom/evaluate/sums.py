@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,7 @@ class Rates:
     influence: Floats
     value: Floats
     bounds: Bounds
+    parts: Bounds  # the same for means of them, see `intervals.part_of_mean`
     pulled: Any  # (G, K) sparse: by how much the jackknife moves each when a group is left out
     variance: Floats
 
@@ -145,20 +146,9 @@ class Rates:
             influence,
             value,
             intervals.rate(value, rows, freedom),
+            intervals.part_of_mean(value, rows, freedom),
             pulled,
             variance,
-        )
-
-    def through(self, of: Callable[[Floats], Floats], slope: Callable[[Floats], Floats]) -> Rates:
-        """The same of a growing function of each proportion."""
-        b, steep = self.bounds, slope(self.value)
-        return replace(
-            self,
-            value=of(self.value),
-            bounds=Bounds(of(b.low), of(b.high), b.freedom),
-            influence=self.influence * steep[self.column],
-            pulled=self.pulled @ sparse.diags_array(np.nan_to_num(steep)),
-            variance=self.variance * steep**2,
         )
 
     def ends(self) -> tuple[Floats, Floats]:
@@ -172,7 +162,7 @@ class Rates:
         used = np.flatnonzero((weight > 0) & ~np.isnan(self.value))
         if not len(used):
             return np.nan, np.nan
-        w, b = weight[used], self.bounds
+        w, b = weight[used], self.parts
         pulled = self.pulled[:, used]
         covariance = (pulled.T @ pulled).toarray()
         scale = np.sqrt(np.diag(covariance))

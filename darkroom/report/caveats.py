@@ -60,7 +60,7 @@ def section(results: Results) -> dict[str, Any]:
 def facts(results: Results) -> Facts | None:
     """What the caveats are derived from; None where nothing was evaluated."""
     choice, score = results.choice, results.headline
-    if choice is None or score is None or results.score(choice.key, results.part) is None:
+    if choice is None or score is None or results.reported is None:
         return None
     names = {key: heading(key) for key in choice.ranking}
     versus = None
@@ -76,7 +76,7 @@ def facts(results: Results) -> Facts | None:
     if results.part == "test" and top is not None and others[top] > score["accuracy"] + 5e-4:
         better = (names[top], others[top])
     alike = set(results.look_alikes["row"].tolist())
-    right = results.right(choice.key)
+    right = results.right(results.reported)
     rest = right[~right.index.isin(alike)]
     seeds: dict[str, set[int]] = {}
     for curve in results.curves:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.evaluate.ranking import Key
+from darkroom.evaluate.ranking import CHOSEN, Key
 from darkroom.report import drawing
 from darkroom.report.results import Results, heading
 from darkroom.report.words import count
@@ -25,9 +25,9 @@ MOST_SIDE_BY_SIDE = 12  # classes of which several matrices stand side by side
 
 def section(results: Results) -> dict[str, Any] | None:
     """Scores, threshold and confusions of the chosen one; None where nothing was evaluated."""
-    if results.choice is None or results.score(results.choice.key, results.part) is None:
+    if (key := results.reported) is None:
         return None
-    key, names = results.choice.key, results.split.classes
+    names = results.split.classes
     t = results.class_metrics
     own = (t["model"] == key[0]) & (t["classifier"] == key[1]) & (t["part"] == results.part)
     t = t[own].set_index("class")
@@ -63,7 +63,7 @@ def section(results: Results) -> dict[str, Any] | None:
 def _thresholds(results: Results, key: Key) -> dict[str, Any] | None:
     """The threshold of each run, and the rates that follow; None with more than two classes."""
     t = results.thresholds
-    t = t[(t["model"] == key[0]) & (t["classifier"] == key[1])]
+    t = t[results.of(t, key)]
     if t.empty:
         return None
     rates = ("sensitivity", "specificity", "precision")
@@ -90,10 +90,12 @@ def _thresholds(results: Results, key: Key) -> dict[str, Any] | None:
 
 
 def _panels(results: Results) -> list[Key]:
-    """The chosen one, then the best of each other classifier: at most four."""
+    """What is reported, then the best of each other classifier: at most four."""
     best: dict[str, Key] = {}
     for key in results.choice.ranking if results.choice else []:
         best.setdefault(key[1], key)
+    if results.by_fold:
+        best = {"": CHOSEN} | best
     return list(best.values())[:4]
 
 

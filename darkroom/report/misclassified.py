@@ -39,7 +39,7 @@ def section(results: Results) -> dict[str, Any]:
         image = results.image(m.row)
         if image is not None:
             shown.append((m, thumbnail(image, f"{m.path}: {m.truth}", shown=112)))
-    key = results.choice.key if results.choice else None
+    key = results.reported
     return {
         "name": "" if key is None else heading(key),
         "shown": shown,
@@ -51,9 +51,9 @@ def section(results: Results) -> dict[str, Any]:
 
 def misclassified(results: Results) -> tuple[list[Misclassified], int]:
     """The most confident ones of the chosen classifier, and of how many images."""
-    if results.choice is None:
+    if results.reported is None:
         return [], 0
-    all_of_it = results.predicted(results.choice.key)
+    all_of_it = results.predicted(results.reported)
     wrong = all_of_it[all_of_it["class"] != all_of_it["predicted"]]
     runs, times = all_of_it.groupby("row").size(), wrong.groupby("row").size()
     worst = wrong.sort_values(["confidence", "row"], ascending=[False, True], kind="stable")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from darkroom.errors import UserError
 from darkroom.evaluate.comparisons import Difference, difference
 from darkroom.evaluate.ranking import CHOSEN, Choice, Key, choose
-from darkroom.evaluate.tables import KEYS, read_table
+from darkroom.evaluate.tables import KEYS, chosen_by_fold, read_table
 from darkroom.features.predictions import PREFIX
 from darkroom.images import store
 from darkroom.names import HEAD, run_name
@@ -148,7 +148,18 @@ class Results:
     def predicted(self, key: Key) -> pd.DataFrame:
         """Predictions of a model and classifier on the reported part: all seeds and folds."""
         p = self.predictions
-        return p[(p["model"] == key[0]) & (p["classifier"] == key[1]) & (p["part"] == self.part)]
+        return p[self.of(p, key) & (p["part"] == self.part)]
+
+    def of(self, table: pd.DataFrame, key: Key) -> pd.Series:
+        """Which rows of a table of runs are of a model and classifier, or of each fold's choice."""
+        if key != CHOSEN:
+            return (table["model"] == key[0]) & (table["classifier"] == key[1])
+        own = [
+            (table["fold"] == fold) & self.of(table, chosen)
+            for fold, chosen in chosen_by_fold(self.metrics).items()
+        ]
+        found: pd.Series = np.logical_or.reduce(own)
+        return found
 
     def right(self, key: Key) -> pd.Series:
         """Share of runs that were right, by row."""
@@ -162,11 +173,16 @@ class Results:
         return self.score(CHOSEN, self.part) is not None
 
     @property
-    def headline(self) -> pd.Series | None:
-        """Scores of what was chosen: with folds, in each by its own validation images."""
-        if self.choice is None:
+    def reported(self) -> Key | None:
+        """What was chosen, with folds in each by its own validation images; None where it has no score."""
+        if self.choice is None or self.score(self.choice.key, self.part) is None:
             return None
-        return self.score(CHOSEN if self.by_fold else self.choice.key, self.part)
+        return CHOSEN if self.by_fold else self.choice.key
+
+    @property
+    def headline(self) -> pd.Series | None:
+        """Scores of what is reported."""
+        return None if self.reported is None else self.score(self.reported, self.part)
 
     def difference(self, first: Key, second: Key) -> Difference | None:
         """Balanced accuracy of one less that of another on the same images."""
@@ -189,8 +205,8 @@ class Results:
         p = self.predicted(key)
         k = len(self.split.classes)
         at = p["class"].to_numpy(np.int64) * k + p["predicted"].to_numpy(np.int64)
-        seeds = max(p["feature_set"].nunique(), 1)
-        return np.bincount(at, minlength=k * k).reshape(k, k) / seeds
+        seeds = p.groupby("fold")["feature_set"].transform("nunique")
+        return np.bincount(at, 1 / seeds, minlength=k * k).reshape(k, k)
 
     # -- pictures
 
@@ -215,6 +231,8 @@ class Results:
 
 def heading(key: Key) -> str:
     """A model and classifier in words."""
+    if key == CHOSEN:
+        return "the best of each fold"
     model, classifier = key
     return f"{model} (network)" if classifier == HEAD else f"{classifier} on {model}"
 

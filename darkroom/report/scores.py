@@ -56,7 +56,7 @@ def _row(results: Results, key: Key) -> dict[str, Any]:
             }
         )
     judged = results.score(key, "validation")
-    model, classifier = ("the best of each fold", "") if key == CHOSEN else key
+    model, classifier = (heading(key), "") if key == CHOSEN else key
     return {
         "model": model,
         "classifier": classifier,

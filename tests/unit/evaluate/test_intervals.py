@@ -25,10 +25,50 @@ def of_hits(right: int, wrong: int, group: np.ndarray | None = None) -> tuple[fl
     return pooled([RunRows.of(truth, predicted, p, group)]).ends["accuracy"]
 
 
-def test_a_rate_has_the_bounds_of_wilson() -> None:
-    for right, wrong in ((15, 5), (20, 0), (1, 19)):
-        expected = stats.binomtest(right, right + wrong).proportion_ci(method="wilson")
+def test_a_rate_has_the_bounds_of_jeffreys() -> None:
+    for right, wrong in ((15, 5), (19, 1), (1, 19)):
+        expected = stats.beta(right + 0.5, wrong + 0.5).ppf([0.025, 0.975])
         assert of_hits(right, wrong) == pytest.approx(tuple(expected), abs=1e-9)
+    assert of_hits(20, 0) == pytest.approx((0.025 ** (1 / 20), 1))
+    assert of_hits(0, 20) == pytest.approx((0, 1 - 0.025 ** (1 / 20)))
+
+
+def test_a_part_of_a_mean_has_the_bounds_of_mid_p() -> None:
+    found = intervals.part_of_mean(np.array([0.75, 1.0]), np.array([20.0, 20.0]), np.inf)
+    for low, hits in zip(found.low, (15, 20), strict=True):
+        as_many = stats.binom.pmf(hits, 20, low) / 2
+        assert stats.binom.sf(hits, 20, low) + as_many == pytest.approx(0.025)
+    as_many = stats.binom.pmf(15, 20, found.high[0]) / 2
+    assert stats.binom.cdf(14, 20, found.high[0]) + as_many == pytest.approx(0.025)
+    assert found.high[1] == 1
+
+
+def precision_of_first(m: int, rest: int, hits: int, alarms: int) -> np.ndarray:
+    """Precision of the first of two classes and its bounds, of so many rows."""
+    truth = np.repeat([0, 1], [m, rest])
+    predicted = 1 - np.r_[np.arange(m) < hits, np.arange(rest) < alarms].astype(np.int64)
+    p = np.full((m + rest, 2), 0.5, np.float32)
+    return np.array([v[0] for v in alone(truth, predicted, p).by_class["precision"]])
+
+
+def test_precision_follows_from_recall_and_false_alarms() -> None:
+    """How many rows the rare class has is no luck: all are found, so only the alarms vary it."""
+    value, low, high = precision_of_first(1000, 9000, 1000, 500)
+    sd = (1000 / 1500**2) * np.sqrt(500 * (1 - 500 / 9000))
+    assert value == pytest.approx(2 / 3)
+    assert (high - low) / 2 == pytest.approx(1.96 * sd, rel=0.02)
+
+
+def test_precision_of_few_hits_knows_that_these_may_be_luck() -> None:
+    _, low, _ = precision_of_first(3, 195, 3, 3)
+    _, sure, _ = precision_of_first(300, 19500, 300, 300)
+    assert low < 0.3 < 0.45 < sure
+
+
+def test_the_mean_f1_of_few_rows_has_no_bounds() -> None:
+    for rows, given in ((190, False), (210, True)):
+        truth, called, p = fake(rows, 10)
+        assert np.isfinite(alone(truth, called, p).ends["f1_macro"]).all() == given
 
 
 def test_one_more_right_answer_never_lowers_the_bounds() -> None:
@@ -58,8 +98,8 @@ def test_a_rare_class_makes_balanced_accuracy_uncertain() -> None:
     p = np.full((200, 2), 0.5, np.float32)
     found = alone(truth, predicted, p)
     low, high = found.ends["balanced_accuracy"]
-    rare = stats.binomtest(3, 5).proportion_ci(method="wilson")
-    assert high - low == pytest.approx((rare.high - rare.low) / 2, rel=0.05)
+    rare = intervals.part_of_mean(np.array([0.6]), np.array([5.0]), np.inf)
+    assert high - low == pytest.approx((rare.high - rare.low).item() / 2, rel=0.05)
     assert found.ends["accuracy"][1] - found.ends["accuracy"][0] < 0.07
 
 
@@ -109,7 +149,7 @@ def test_folds_that_differ_widen_the_bounds() -> None:
         return pooled(tested, [0] * 5, range(5)).ends["accuracy"]
 
     alike, apart = folds((0.8,) * 5), folds((0.6, 0.7, 0.8, 0.9, 1.0))
-    expected = stats.binomtest(1600, 2000).proportion_ci(method="wilson")
+    expected = stats.beta(1600.5, 400.5).ppf([0.025, 0.975])
     assert alike == pytest.approx(tuple(expected), abs=1e-3)
     assert apart[1] - apart[0] > 4 * (alike[1] - alike[0])
 
