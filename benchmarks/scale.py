@@ -47,6 +47,7 @@ STAGES = {
     "fit random_forest": "fit('random_forest')",
     "fit knn": "fit('knn')",
     "evaluate_dataset": "evaluate_dataset(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet', thresholds='thresholds.parquet', collected='predictions.parquet', cfg=cfg('evaluate_dataset'))",
+    "audit_dataset": "audit_dataset(source, manifest, splits, pixels, audit='audit.parquet', cfg=cfg('audit_dataset'))",
     "write_report": "report_()",
 }
 FIT = "classify.fitting.fit_classifier"
@@ -60,6 +61,7 @@ FUNCTIONS = {
     "train_model": "train.training.train_model",
     "extract_features": "features.network.extract_features",
     "evaluate_dataset": "evaluate.evaluate.evaluate_dataset",
+    "audit_dataset": "audit.audit.audit_dataset",
     "write_report": "report.report.write_report",
 }
 # A process imports the modules of its stage and no settings.
@@ -91,7 +93,7 @@ def report_():
     write_report(
         source=source, manifest=manifest, unusable='unusable.csv', splits=splits,
         metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet',
-        thresholds='thresholds.parquet', predictions='predictions.parquet', images=pixels,
+        thresholds='thresholds.parquet', predictions='predictions.parquet', audit='audit.parquet', images=pixels,
         output='report.html', figures=[f'figures/{name}' for name in FIGURES],
         benchmarks='benchmarks', stages=[], cfg=cfg('write_report'), histories=[str(history)], augmented=variants)
 

@@ -60,10 +60,39 @@ rule evaluate_dataset:
         "../scripts/evaluate_dataset.py"
 
 
+rule audit_dataset:
+    """What should not tell the classes: how well file headers, names, borders and colours do.
+
+    in   source.json and the first bytes of its files, manifest.parquet, splits.parquet, images/{view}.h5
+    out  audit.parquet
+    """
+    input:
+        source="data/{dataset}/source.json",
+        manifest="results/{dataset}/manifest.parquet",
+        splits="results/{dataset}/splits.parquet",
+        images=inputs.images,
+        shards=inputs.shards,
+    output:
+        audit="results/{dataset}/audit.parquet",
+    log:
+        "logs/{dataset}/audit_dataset.log",
+    benchmark:
+        "results/{dataset}/benchmarks/audit_dataset.tsv"
+    conda:
+        STAGES["audit_dataset"].conda
+    resources:
+        **resources("audit_dataset"),
+    params:
+        cfg=params.cfg("audit_dataset"),
+        code=code("audit_dataset"),
+    script:
+        "../scripts/audit_dataset.py"
+
+
 rule write_report:
     """One self-contained page, and its figures for Snakemake's own report.
 
-    in   the tables, histories, searches, prepared images and variants of a data set
+    in   the tables, audit, histories, searches, prepared images and variants of a data set
     out  report.html, figures/; answer.txt, the lines that end a run
     """
     input:
@@ -76,6 +105,7 @@ rule write_report:
         class_metrics="results/{dataset}/class_metrics.parquet",
         thresholds="results/{dataset}/thresholds.parquet",
         predictions="results/{dataset}/predictions.parquet",
+        audit="results/{dataset}/audit.parquet",
         histories=inputs.each("results/{dataset}/{fold}/{run}/history.csv"),
         tuning=inputs.searches,
         images=inputs.images,

@@ -20,6 +20,7 @@ from darkroom.errors import UserError, nearest
 from darkroom.sources.addresses import shown
 
 if TYPE_CHECKING:
+    from darkroom.audit.audit import AuditDataset
     from darkroom.classify.fitting import FitClassifier
     from darkroom.config.settings import Settings
     from darkroom.evaluate.evaluate import EvaluateDataset
@@ -333,6 +334,11 @@ def evaluate_dataset(settings: Settings, dataset: str) -> EvaluateDataset:
         "threshold": settings.datasets[dataset].threshold,
         "notice": settings.datasets[dataset].notice,
     }
+
+
+def audit_dataset(_settings: Settings, dataset: str) -> AuditDataset:
+    """Its name: every check runs with what it knows itself."""
+    return {"dataset": dataset}
 
 
 def predict_images(settings: Settings, dataset: str, name: str) -> PredictImages:

@@ -6,6 +6,6 @@ rule knows of the figures.
 
 `results` loads everything into one object. A section is a module with a function `section`, from
 that object to what its template in report/page/ shows, and functions for its figures: `summary`,
-`caveats`, `scores`, `classes`, `comparison`, `training`, `tuning`, `images`, `misclassified`,
+`caveats`, `scores`, `classes`, `shortcuts`, `comparison`, `training`, `tuning`, `images`, `misclassified`,
 `files`, `origin`. `page` lists the sections; `drawing` has the style of all figures.
 """

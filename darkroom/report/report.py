@@ -59,6 +59,7 @@ def write_report(
     class_metrics: str,
     thresholds: str,
     predictions: str,
+    audit: str,
     images: str,
     output: str,
     figures: Sequence[str],
@@ -74,7 +75,7 @@ def write_report(
 
     Parameters
     ----------
-    source, manifest, unusable, splits, metrics, summary, class_metrics, thresholds, predictions :
+    source, manifest, unusable, splits, metrics, summary, class_metrics, thresholds, predictions, audit :
         paths as in docs/formats.md.
     images : in the view that the report shows.
     output : the page.
@@ -107,6 +108,7 @@ def write_report(
         class_metrics=class_metrics,
         thresholds=thresholds,
         predictions=predictions,
+        audit=audit,
         histories=[histories] if isinstance(histories, str) else histories,
         searches=[tuning] if isinstance(tuning, str) else tuning,
         images=images,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom.audit.audit import read_audit
+from darkroom.audit.check import Found
 from darkroom.errors import UserError
 from darkroom.evaluate.comparisons import Difference, difference
 from darkroom.evaluate.ranking import CHOSEN, Choice, Key, choose
@@ -102,6 +104,8 @@ class Results:
     counts : images by class and part.
     copies : files whose bytes are those of another.
     look_alikes : images of the part that look like a training image.
+    audit : what the checks for shortcuts found.
+    audited : how many rows they looked at (`rows`) of how many (`of`).
     """
 
     cfg: WriteReport
@@ -127,6 +131,8 @@ class Results:
     counts: pd.DataFrame
     copies: duplicates.Copies
     look_alikes: pd.DataFrame
+    audit: list[Found]
+    audited: dict[str, int]
 
     @property
     def ranking(self) -> list[Key]:
@@ -253,6 +259,7 @@ def load(
     class_metrics: str,
     thresholds: str,
     predictions: str,
+    audit: str,
     histories: Sequence[str],
     searches: Sequence[str],
     images: str,
@@ -275,6 +282,7 @@ def load(
     means = read_table(summary, ("model", "classifier", "part"))
     part = "test" if (means["part"] == "test").any() else "validation"
     collected, notes = _predictions(predictions)
+    checks, audited = read_audit(audit)
     return Results(
         cfg=cfg,
         source=json.loads(Path(source).read_text(encoding="utf-8")),
@@ -299,6 +307,8 @@ def load(
         counts=counts(split.table, split.classes, split.folds),
         copies=duplicates.copies(files, split.table, split.folds),
         look_alikes=duplicates.look_alikes(files, split.table, split.folds, part),
+        audit=checks,
+        audited=audited,
     )
 
 

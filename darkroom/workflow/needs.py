@@ -379,6 +379,15 @@ def evaluate(job: Job) -> Need:
     )
 
 
+def audit(job: Job) -> Need:
+    """A sample of the rows, and a small forest for each check and fold."""
+    data = job.data
+    folds = len(job.settings.folds_of(job.wildcards["dataset"]))
+    rows = min(4000 * folds, data.rows)  # `audit.sample.MOST` of two parts
+    trees = 5 + folds * (1.0 + 0.02 * data.classes)
+    return Need(CLASSIC_MB + data.files * TABLE_MB, CLASSIC_START + trees + rows * 1e-3, 1)
+
+
 def report(job: Job) -> Need:
     """The tables of all runs, and the figures."""
     data = job.data

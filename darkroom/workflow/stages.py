@@ -58,6 +58,7 @@ STAGES = {
     "describe_images": Stage("classic", needs.describe),
     "fit_classifier": Stage("classic", needs.fit),
     "evaluate_dataset": Stage("classic", needs.evaluate),
+    "audit_dataset": Stage("classic", needs.audit),
     "write_report": Stage("classic", needs.report),
     "predict_images": Stage("predict", needs.predict),
 }

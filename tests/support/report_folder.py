@@ -14,6 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from darkroom.audit.audit import write_audit
+from darkroom.audit.check import Found
+
 METRICS = (
     "accuracy",
     "balanced_accuracy",
@@ -76,6 +79,7 @@ class Folder:
         self.evaluation()
         self.training()
         self.benchmarks()
+        self.audit([])
 
     def path(self, name: str) -> str:
         return str(self.results / name)
@@ -100,6 +104,7 @@ class Folder:
             "class_metrics": self.path("class_metrics.parquet"),
             "thresholds": self.path("thresholds.parquet"),
             "predictions": self.path("predictions.parquet"),
+            "audit": self.path("audit.parquet"),
             "histories": self.histories,
             "images": self.path("images/view.h5"),
             "augmented": self.path("augmented/view.h5") if plan.variants else None,
@@ -120,6 +125,9 @@ class Folder:
                 "settings": settings,
             },
         } | changes
+
+    def audit(self, found: Sequence[Found]) -> None:
+        write_audit(self.path("audit.parquet"), found, rows=self.n, of=self.n)
 
     def source(self) -> None:
         told = {

@@ -13,13 +13,14 @@ import pytest
 from tests.support.pictures import picture
 from tests.support.workspace import Workspace
 
+AUDITED = {"audit_dataset", "write_report"}
 REPORTED = {"evaluate_dataset", "write_report"}
 FITTED = {"fit_classifier"} | REPORTED
 TRAINED = {"train_model", "extract_features"} | FITTED
-SPLIT = {"split_rows"} | TRAINED
+SPLIT = {"split_rows", "audit_dataset"} | TRAINED
 DESCRIBED = {"describe_images"} | FITTED
 VARIED = {"augment_images", "describe_images"} | TRAINED
-PREPARED = {"prepare_images"} | VARIED
+PREPARED = {"prepare_images", "audit_dataset"} | VARIED
 INDEXED = {"index_files", "check_files", "split_rows"} | PREPARED
 EVERYTHING = {"download_source"} | INDEXED
 
@@ -85,6 +86,7 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("darkroom.classify.fitting", FITTED),
         ("darkroom.metrics", REPORTED),
         ("darkroom.evaluate.evaluate", REPORTED),
+        ("darkroom.audit.border", AUDITED),
         ("darkroom.report.drawing", {"write_report"}),
         ("darkroom.report.report", {"write_report"}),
         ("darkroom.report.page", {"write_report"}),
@@ -305,7 +307,7 @@ def test_what_cannot_change_a_result(done: Workspace) -> None:
                      "augment_images"}),
         ("train", {"download_source", "index_files", "check_files", "split_rows",
                    "prepare_images", "augment_images", "train_model"}),
-        ("classify", EVERYTHING - REPORTED),
+        ("classify", EVERYTHING - REPORTED - AUDITED),
         ("report", EVERYTHING),
         ("results/shapes/report.html", EVERYTHING),
         ("results/shapes/holdout/tiny-seed7/model.keras",

@@ -47,6 +47,6 @@ def test_shards_change_jobs_and_no_result(workspace: Workspace, finished: Worksp
     next(workspace.root.glob("results/shapes/images/12x12-*.shards/2.h5")).unlink()
     workspace.config["models"]["tiny"]["batch"] = 5
     assert workspace.pending() == {
-        "prepare_shard": 1, "join_images": 1, "augment_images": 1, "train_model": 1,
+        "prepare_shard": 1, "join_images": 1, "audit_dataset": 1, "augment_images": 1, "train_model": 1,
         "extract_features": 1, "fit_classifier": 2, "evaluate_dataset": 1, "write_report": 1,
     }  # fmt: skip
