@@ -47,10 +47,11 @@ def in_turn(size: int) -> nullcontext[None]:
     return nullcontext()
 '''
 FORMAT = 1
+KINDS = ("onnx", "keras", "tflite", "all")
 NOTICE = "It is not made for medical use."
 
 
-def export(model: str, output: str, name: str | None = None) -> str:
+def export(model: str, output: str, name: str | None = None, kind: str = "onnx") -> str:
     """Write the folder, whole or not at all.
 
     Parameters
@@ -58,6 +59,7 @@ def export(model: str, output: str, name: str | None = None) -> str:
     model : as `trained.find` takes it.
     output : the folder to write, see docs/formats.md.
     name : of a classifier, where `model` is a data set's results; None: as `trained.find`.
+    kind : of `KINDS`: what is written beside `model.onnx`, of a network.
 
     Returns
     -------
@@ -66,12 +68,17 @@ def export(model: str, output: str, name: str | None = None) -> str:
     Raises
     ------
     UserError
-        The folder is there; the model is not in its place in `results`, or has no form in ONNX.
+        The folder is there; the model is not in its place in `results`, or has no such form.
     """
     place = Path(output).expanduser()
     if place.exists():
         raise UserError(f"{output} is there already: name a new folder, or remove it")
     found = trained.find(model if name is None else trained.named(model, name))
+    if kind in ("keras", "tflite") and found.fitted is not None:
+        raise UserError(
+            f"{found.name} is a classifier on features, and --kind {kind} is of networks: name a "
+            "network, or leave --kind out"
+        )
     results = trained.results_of(found)
     threshold, how = trained.threshold(str(results / "thresholds.parquet"), found) or (0.5, "")
     held = _Held.out(found, results)
@@ -82,6 +89,8 @@ def export(model: str, output: str, name: str | None = None) -> str:
         try:
             (part / "model.onnx").write_bytes(_graph(found))
             compared = _compared(found, part, held)
+            if found.fitted is None and kind != "onnx":
+                compared += _others(found, part, results, kind, held, threshold)
             _write(found, results, part, held, (threshold, how), compared)
             part.rename(place)
         finally:
@@ -147,8 +156,12 @@ class _Held:
     probabilities: np.ndarray
 
     @classmethod
-    def out(cls, found: Trained, results: Path) -> _Held:
-        """Some of its test images; of a data set without these, validation images.
+    def out(cls, found: Trained, results: Path, first: str = "test") -> _Held:
+        """Some of its images of a part; where it has none, of the other part.
+
+        Parameters
+        ----------
+        first : the part, `test` or `validation`.
 
         Raises
         ------
@@ -167,7 +180,8 @@ class _Held:
                 f"({error}): export a model from its place in results"
             ) from None
         own = _of_run(table, found)
-        own = own[own["part"] == ("test" if (own["part"] == "test").any() else "validation")]
+        part = own["part"] == first
+        own = own[part if part.any() else ~part]
         own = own.iloc[_spread(len(own), IMAGES)]
         wide = own[[f"{predictions.PREFIX}{name}" for name in found.classes]].to_numpy(np.float32)
         return cls(root, own, wide)
@@ -235,6 +249,32 @@ def _compared(found: Trained, out: Path, held: _Held) -> str:
         f"{len(pixels)} held-out images got the probabilities of the classifier within {most:.1g}, "
         f"and those of predictions.parquet within {stored:.1g}."
     )
+
+
+def _others(
+    found: Trained, out: Path, results: Path, kind: str, held: _Held, threshold: float
+) -> str:
+    """Write the network's other forms; returns sentences on what they cost."""
+    from darkroom.predict import lite
+
+    assert found.network is not None
+    keras = Path(found.network).with_name("model.keras")
+    if not keras.is_file():
+        raise UserError(f"{keras} is not there: keep the files together as they stand in results")
+    if kind in ("keras", "all"):
+        shutil.copyfile(keras, out / keras.name)
+    if kind == "keras" or not len(held.table):
+        return ""
+    ranges = _Held.out(found, results, "validation").pixels(found)
+    forms = {"model.onnx": held.probabilities}
+    made = lite.write(str(keras), out, ranges, held.pixels(found))
+    forms |= {lite.FILES[form]: p for form, p in made.items()}
+    truth = held.table["class"].to_numpy()
+    shares = [
+        f"{name} {(predictions.decide(p, threshold) == truth).mean():.3f}"
+        for name, p in forms.items()
+    ]
+    return f" Accuracy on the same images: {', '.join(shares)}."
 
 
 # ---------------------------------------------------------------- the folder

@@ -20,6 +20,12 @@ def add(commands: Any) -> None:
     )
     command.add_argument("results", metavar="RESULTS", help=RESULTS)
     command.add_argument("model", metavar="MODEL", nargs="?", help=MODEL)
+    command.add_argument(
+        "--kind",
+        choices=["onnx", "keras", "tflite", "all"],
+        default="onnx",
+        help="of a network also model.keras; LiteRT in float32 and int8; or both (%(default)s)",
+    )
     command.add_argument("output", metavar="OUT", help="the folder to write; it must not exist")
 
 
@@ -27,6 +33,6 @@ def run(given: argparse.Namespace) -> int:
     """Export a model; returns the exit status."""
     from darkroom.predict.export import export
 
-    print(export(given.results, given.output, given.model))
+    print(export(given.results, given.output, given.model, given.kind))
     print(f"{given.output} is written. That it predicts as here: python {given.output}/check.py")
     return 0

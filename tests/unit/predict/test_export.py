@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from darkroom.__main__ import main
 from darkroom.errors import UserError
-from darkroom.predict import trained
+from darkroom.predict import trained, unseen
 from darkroom.predict.export import export
 from tests.support.small_chain import Chain
 
@@ -97,6 +98,34 @@ def test_a_classifier_and_its_features_become_one_graph(
     # served and predicted by Darkroom itself, the folder says the same
     again = trained.find(str(out))
     assert again.fitted is None and again.classes == ["cross", "disc"]
+
+
+def test_a_network_has_its_other_forms_too(chain: Chain, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    said = export("results/shapes", str(tmp_path / "out"), "fold-1/tiny-seed0", "all")
+    names = ("model.onnx", "model.tflite", "model-int8.tflite")
+    shares = [float(re.search(rf"{name} ([01]\.\d+)", said)[1]) for name in names]  # type: ignore[index]
+    assert shares[0] == shares[1] and said in (tmp_path / "out/README.md").read_text().replace(
+        "When this folder was written, ", "fold-1/tiny-seed0 of shapes: "
+    )
+    own = chain.said("fold-1", "tiny-seed0", "head")
+    own = own[own["part"] == "test"]
+    assert shares[0] == pytest.approx((own["predicted"] == own["class"]).mean(), abs=1e-3)
+    expected = json.loads((tmp_path / "out/pictures/expected.json").read_text())["1.png"]
+    out = np.zeros((1, 16, 16, 3), np.uint8)
+    model = trained.find(str(tmp_path / "out"))
+    picture = (tmp_path / "out/pictures/1.png").read_bytes()
+    unseen.examine_bytes(picture, "1.png", out[0], view=model.view, policy=model.policy)
+    for name, limit in (("model.tflite", 1e-5), ("model-int8.tflite", 0.1)):
+        lite = tf.lite.Interpreter(str(tmp_path / "out" / name))
+        lite.allocate_tensors()
+        lite.set_tensor(lite.get_input_details()[0]["index"], out)
+        lite.invoke()
+        (p,) = lite.get_tensor(lite.get_output_details()[0]["index"])[0]  # one sigmoid unit
+        assert p == pytest.approx(expected["probabilities"]["disc"], abs=limit)
+    with pytest.raises(UserError, match="--kind tflite is of networks"):
+        export("results/shapes", str(tmp_path / "other"), "pixels/svm", "tflite")
 
 
 def test_without_a_name_the_best_is_exported(
