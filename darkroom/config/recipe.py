@@ -35,6 +35,8 @@ class Pretrained:
     application, settings : of `keras.applications`.
     address : of its official weights without the top.
     digest : of that file: sha256 (64 hexadecimal digits) or md5 (32).
+    work : multiplications of the forward pass of an image of 224 pixels, values that its layers put
+        out, and weights.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Pretrained:
     application: str
     address: str
     digest: str
+    work: tuple[float, float, float]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -65,6 +68,7 @@ MOBILENET = Pretrained(
     "MobileNet",
     f"{HOST}/tensorflow/keras-applications/mobilenet/mobilenet_2_5_224_tf_no_top.h5",
     "dbdb03ee2a22fd895301636cd328b234bb3a9952358f436d82f46b81e0d5b0bf",
+    (41e6, 4.3e6, 0.22e6),
     {"alpha": 0.25},
 )
 EFFICIENTNET = Pretrained(
@@ -73,6 +77,7 @@ EFFICIENTNET = Pretrained(
     "EfficientNetB0",
     f"{HOST}/keras-applications/efficientnetb0_notop.h5",
     "50bc09e76180e00e4465e1a485ddc09d",
+    (385e6, 25e6, 4.0e6),
 )
 EFFICIENTNET_V2 = Pretrained(
     "efficientnet_v2",
@@ -80,6 +85,7 @@ EFFICIENTNET_V2 = Pretrained(
     "EfficientNetV2S",
     f"{HOST}/tensorflow/keras-applications/efficientnet_v2/efficientnetv2-s_notop.h5",
     "af0682fb74e8c54910f2d4393339c070",
+    (2850e6, 42e6, 20e6),
 )
 NETWORKS = (MOBILENET, EFFICIENTNET, EFFICIENTNET_V2)
 
@@ -87,9 +93,8 @@ NETWORKS = (MOBILENET, EFFICIENTNET, EFFICIENTNET_V2)
 def backbone(budget: Budget, gpus: int) -> Pretrained:
     """The pretrained network for a budget.
 
-    Top-1 accuracy on ImageNet and multiplications of an image of 224 pixels, in millions (Keras'
-    and the papers' figures): MobileNet 0.25 0.50 and 41; EfficientNetB0 0.77 and 390; EfficientNetV2S
-    0.84 and 2,900. On a processor the first gives 0.95 on 1,000 photographs of cats and dogs, in
+    Top-1 accuracy on ImageNet (Keras' and the papers' figures): MobileNet 0.25 0.50, EfficientNetB0
+    0.77, EfficientNetV2S 0.84; `work` is what they cost. On a processor the first gives 0.95 on 1,000 photographs of cats and dogs, in
     the time that a run takes to start and to end; the second costs ten times as much an image. A GPU does
     those in the time in which the images are read.
 
@@ -110,7 +115,7 @@ class Chosen:
     Attributes
     ----------
     recipe : what runs.
-    budget : as it was asked for.
+    budget : as it was asked for, or the largest within the minutes asked for.
     why : the reason, in words.
     network : name of the feature set of the pretrained network; None: there is none.
     view : size and colour of tiny images; None: those of the data set.

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import (
     Field,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     PrivateAttr,
     ValidationError,
@@ -92,9 +93,9 @@ class Settings(Strict):
         "auto",
         description="what `data` runs: transfer: classifiers on the features of a pretrained network; scratch: a network of its own; auto: scratch for images of up to 32 pixels, else transfer",
     )
-    budget: Literal["quick", "good", "best"] = Field(
+    budget: Literal["quick", "good", "best"] | PositiveFloat = Field(
         "quick",
-        description="what `data` may take: good: a larger pretrained network, or three seeds; best: it is also fine-tuned, or trained three times as long",
+        description="what `data` may take, in words or in minutes: good: a larger pretrained network, or three seeds; best: it is also fine-tuned, or trained three times as long",
     )
     mirror: str | None = Field(
         None,

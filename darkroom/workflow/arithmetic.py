@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from darkroom import ROOT
 from darkroom.config.model import FineTune, Layer
+from darkroom.config.recipe import NETWORKS
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine.commands import said
@@ -100,9 +101,14 @@ def backbone(
     ----------
     name : of its feature set.
     shape : (height, width, channels) of an image.
-    ask : ask Keras where no run has; else the backbone is taken for ResNet50 then.
+    ask : ask Keras where no run has; else one that no recipe has is taken for ResNet50 then.
     """
     given = settings.features[name]
+    for network in NETWORKS if not ask else ():
+        if (network.application, dict(network.settings)) == (given.application, given.settings):
+            multiplications, values, weights = network.work
+            area = shape[0] * shape[1] / 224**2
+            return {network.name: Work(multiplications * area, values * area, weights)}
     return _asked(settings.backend, json.dumps([given.application, given.settings, shape]), ask)
 
 

@@ -36,7 +36,12 @@ class Forecast(NamedTuple):
 
 
 def forecast(
-    settings: Settings, jobs: Iterable[Job], cores: int, gpus: int, folder: Path = Path()
+    settings: Settings,
+    jobs: Iterable[Job],
+    cores: int,
+    gpus: int,
+    folder: Path = Path(),
+    ask: bool = True,
 ) -> Forecast:
     """What the jobs of a run take. Those of a stage run side by side, one stage after another.
 
@@ -46,6 +51,7 @@ def forecast(
     jobs : as `plan` gives them.
     cores, gpus : of the machine.
     folder : of the run's data/ and results/.
+    ask : as `needs.Job` has it.
     """
     each = 1 if settings.gpus == "auto" else max(1, settings.gpus)
     slots = gpus * settings.jobs_per_gpu // each
@@ -55,7 +61,7 @@ def forecast(
     written, memory, largest, most = 0.0, 0.0, "", 1
     for job in jobs:
         on_gpu = slots > 0 and STAGES[job.stage].gpus in ("one", "all")
-        needed = need(settings, job.stage, job.wildcards, job.threads, on_gpu, folder)
+        needed = need(settings, job.stage, job.wildcards, job.threads, on_gpu, folder, ask)
         beside = slots if on_gpu else max(1, cores // job.threads)
         shared[job.stage] += needed.seconds / beside
         longest[job.stage] = max(longest[job.stage], needed.seconds)

@@ -89,8 +89,7 @@ class Job:
     cores : that it runs on.
     gpu : whether it runs a network on a GPU.
     folder : of the run's data/ and results/.
-    ask : ask Keras what a backbone is made of, which takes it some seconds; else it is taken for
-        ResNet50, unless Keras was asked before.
+    ask : ask Keras what a backbone is made of, which takes it some seconds; see `arithmetic.backbone`.
     """
 
     settings: Settings

@@ -7,8 +7,9 @@ or without the source. Another `recipe`, `budget` or source chooses anew.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from darkroom.config.recipe import (
     backbone,
     in_place_of_defaults,
 )
-from darkroom.config.settings import data_name
+from darkroom.config.settings import Settings, data_name
 from darkroom.errors import UserError
 from darkroom.machine import disk
+from darkroom.workflow.forecast import forecast
+from darkroom.workflow.plan import Job
 from darkroom.workflow.resources import gpus_of_a_job
 
 LISTS = ("models", "features", "classifiers")
@@ -61,11 +64,13 @@ def choose(
     if not config.get("data") or not isinstance(config.get("run"), Mapping):
         return None
     asked = _asked(config)
-    if asked["recipe"] not in RECIPES or asked["budget"] not in BUDGETS:
+    budget = asked["budget"]
+    minutes = isinstance(budget, (int, float)) and not isinstance(budget, bool) and budget > 0
+    if asked["recipe"] not in RECIPES or not (minutes or budget in BUDGETS):
         return None
     own = [f"run.{key}" for key in LISTS if config["run"].get(key) != defaults["run"].get(key)]
     if own:
-        if asked["recipe"] != "auto" or asked["budget"] != defaults["budget"]:
+        if asked["recipe"] != "auto" or budget != defaults["budget"]:
             raise UserError(
                 f"recipe and budget choose what runs, and {own[0]} names it: leave one of them out"
             )
@@ -73,7 +78,18 @@ def choose(
     if asked["recipe"] == "auto" and config.get("models") != defaults.get("models"):
         return None
     kept = _kept(place(config, folder), asked)
-    return kept or _new(asked, config.get("gpus", "auto"), look)
+    if kept is not None:
+        return kept
+    gpus = config.get("gpus", "auto")
+    if not minutes:
+        return _new(asked, gpus, look)
+    for word in reversed(BUDGETS):
+        chosen = _new({**asked, "budget": word}, gpus, look)
+        takes = _minutes(config, defaults, chosen, folder)
+        if takes <= budget:
+            break
+    why = f"{chosen.why}; budget {word}: about {takes:.0f} of {budget:g} minutes"
+    return replace(chosen, why=why)
 
 
 def applied(
@@ -101,7 +117,36 @@ def keep(config: Mapping[str, Any], folder: Path, chosen: Chosen) -> None:
         part.write_text(text + "\n", encoding="utf-8")
 
 
-def _asked(config: Mapping[str, Any]) -> dict[str, str]:
+def _minutes(
+    config: Mapping[str, Any], defaults: Mapping[str, Any], chosen: Chosen, folder: Path
+) -> float:
+    """Forecast of a run by a recipe, from its beginning, on this machine."""
+    settings = Settings.load(applied(config, defaults, chosen), chosen=chosen)
+    gpus = gpus_of_a_job(settings.gpus)
+    (dataset,) = settings.run.datasets
+    stages: list[tuple[str, dict[str, str]]] = [("index_files", {})]
+    stages += [("prepare_images", {"view": view}) for view in settings.views_of(dataset)]
+    stages += [("embed_images", {"features": name}) for name in settings.backbones_of(dataset)]
+    for fold in settings.folds_of(dataset):
+        for model in settings.models_of(dataset):
+            for seed in settings.models[model].seeds:
+                run = {"fold": fold, "model": model, "seed": str(seed)}
+                stages += [("train_model", run), ("extract_features", run)]
+        for features, classifier in settings.fits_of(dataset):
+            fit = {"fold": fold, "features": features, "classifier": classifier}
+            stages.append(("fit_classifier", fit))
+    stages += [("evaluate_dataset", {}), ("write_report", {})]
+    cores = os.cpu_count() or 1
+    threads = min(settings.threads, cores)
+    jobs = [
+        Job(stage, {"dataset": dataset, **wildcards}, 1 if stage == "fit_classifier" else threads)
+        for stage, wildcards in stages
+    ]
+    told = forecast(settings, jobs, cores, gpus, folder, ask=False)
+    return sum(told.seconds.values()) / 60
+
+
+def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data": str(config["data"]),
         "recipe": config.get("recipe", "auto"),
@@ -109,7 +154,7 @@ def _asked(config: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _kept(file: Path, asked: Mapping[str, str]) -> Chosen | None:
+def _kept(file: Path, asked: Mapping[str, Any]) -> Chosen | None:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         return Chosen(**found["chosen"]) if found["asked"] == dict(asked) else None
@@ -117,7 +162,7 @@ def _kept(file: Path, asked: Mapping[str, str]) -> Chosen | None:
         return None
 
 
-def _new(asked: Mapping[str, str], gpus: Any, look: bool) -> Chosen:
+def _new(asked: Mapping[str, Any], gpus: Any, look: bool) -> Chosen:
     recipe: Any = asked["recipe"]
     budget: Any = asked["budget"]
     seen = None

@@ -16,6 +16,7 @@ from darkroom import ROOT
 from darkroom.config.recipe import (
     MOBILENET,
     NETWORKS,
+    Chosen,
     in_place_of_defaults,
 )
 from darkroom.config.settings import Settings
@@ -87,6 +88,22 @@ class TestChoice:
         assert best.models_of("photos") == ["fine_tuned"] and len(best.runs_of("photos")) == 3
         three = settled(tmp_path, data=photos, recipe="scratch", budget="good")
         assert len(three.runs_of("photos")) == 3
+
+    def test_minutes_are_the_largest_budget_within_them(self, tmp_path: Path, photos: str) -> None:
+        def chosen(minutes: float) -> Chosen:
+            found = settled(tmp_path, data=photos, gpus=0, budget=minutes).chosen
+            assert found is not None
+            return found
+
+        assert [chosen(minutes).budget for minutes in (0.1, 600)] == ["quick", "best"]
+        assert "; budget best: about " in chosen(600).why and " of 600 minutes" in chosen(600).why
+        with pytest.raises(UserError, match="budget"):
+            settled(tmp_path, data=photos, budget=-1)
+
+    def test_more_images_take_more_of_the_minutes(self, tmp_path: Path) -> None:
+        """The same minutes are enough for less with a set of unknown, that is 20,000, images."""
+        found = settled(tmp_path, data="https://host/flowers.zip", gpus=0, budget=20).chosen
+        assert found is not None and found.budget in ("quick", "good")
 
     def test_a_source_that_is_not_here(self, tmp_path: Path) -> None:
         settings = settled(tmp_path, data="https://host/flowers.zip", gpus=0)
