@@ -132,13 +132,17 @@ def placements(positive: NDArray[np.bool_], score: Floats) -> Floats:
     positive : (N,) bool, at least one of each kind.
     score : (N,) higher for positives.
     """
-    from scipy.stats import rankdata
-
-    others = rankdata(score)
-    others[positive] -= rankdata(score[positive])
-    others[~positive] -= rankdata(score[~positive])
+    others = ranks(score)
+    others[positive] -= ranks(score[positive])
+    others[~positive] -= ranks(score[~positive])
     negatives, positives = (~positive).sum(), positive.sum()
     return np.asarray(np.where(positive, others / negatives, 1 - others / positives))
+
+
+def ranks(values: Floats) -> Floats:
+    """The rank of each value, from 1; equal ones share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])
 
 
 def mean(values: Floats) -> np.float64:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special  # not scipy.stats, which takes a second to load
 
 from darkroom.evaluate.intervals import LEAST_GROUPS, LEVEL
 
@@ -100,20 +100,38 @@ def difference(
     variance = sum(v for v, _ in parts)
     if variance > 0:
         freedom = variance**2 / sum(doubt for _, doubt in parts)
-        half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(variance)
+        half = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(variance)
         low, high = mean - half, mean + half
-        p = float(2 * stats.t.sf(abs(mean) / math.sqrt(variance), freedom))
+        p = float(2 * special.stdtr(freedom, -abs(mean) / math.sqrt(variance)))
     signs = np.bincount(group, weight * d)
     ups, downs = int((signs > 1e-12).sum()), int((signs < -1e-12).sum())
     if 0 < ups + downs < FEW:
-        exact = stats.binomtest(ups, ups + downs)
-        p = max(p, float(exact.pvalue)) if variance > 0 else float(exact.pvalue)
-        ends = exact.proportion_ci(LEVEL)  # of the differing groups those that favour the first
+        exact, least, most = sign_test(ups, ups + downs)
+        p = max(p, exact) if variance > 0 else exact
         reach = float(np.abs(signs).sum())
-        low, high = min(low, (2 * ends.low - 1) * reach), max(high, (2 * ends.high - 1) * reach)
+        low, high = min(low, (2 * least - 1) * reach), max(high, (2 * most - 1) * reach)
     if not alone and equal < LEAST_GROUPS:
         low, high, p = math.nan, math.nan, math.nan
     return Difference(mean, low, high, p, len(d), int((abs(d) > 1e-9).sum()), started)
+
+
+def sign_test(ups: int, of: int) -> tuple[float, float, float]:
+    """The exact test of whether a coin is fair, and the exact interval of its share.
+
+    Parameters
+    ----------
+    ups : how often one side came up; here, of the groups that differ those that favour the first.
+    of : throws.
+
+    Returns
+    -------
+    Two-sided p, and both ends of the interval (Clopper & Pearson 1934, Biometrika 26:404).
+    """
+    tail = (1 - LEVEL) / 2
+    p = min(1.0, 2 * float(special.bdtr(min(ups, of - ups), of, 0.5)))
+    low = float(special.betaincinv(ups, of - ups + 1, tail)) if ups else 0.0
+    high = float(special.betaincinv(ups + 1, of - ups, 1 - tail)) if ups < of else 1.0
+    return p, low, high
 
 
 def verdicts(differences: Sequence[Difference | None]) -> list[Verdict | None]:

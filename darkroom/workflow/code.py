@@ -118,16 +118,15 @@ def _facts(path: Path) -> Facts:
     return Facts(*known[key])
 
 
-class _AtRunTime(ast.NodeTransformer):
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return node.orelse
-        return self.generic_visit(node)
-
-
 def at_run_time(tree: ast.Module) -> ast.Module:
-    """A file's syntax tree without what stands under `if TYPE_CHECKING`: no job runs that."""
-    return _AtRunTime().visit(tree)  # type: ignore[no-any-return]
+    """A file's syntax tree without what stands under an outer `if TYPE_CHECKING`: no job runs that."""
+    body: list[ast.stmt] = []
+    for node in tree.body:
+        typing = isinstance(node, ast.If) and isinstance(node.test, ast.Name)
+        typing = typing and node.test.id == "TYPE_CHECKING"  # type: ignore[attr-defined]
+        body += node.orelse if typing else [node]  # type: ignore[attr-defined]
+    tree.body = body
+    return tree
 
 
 def _imports(tree: ast.Module) -> tuple[list[str], int]:

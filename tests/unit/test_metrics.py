@@ -90,3 +90,10 @@ def test_log_loss_of_certain_mistakes_is_finite() -> None:
     p = np.array([[1, 0], [1, 0]], dtype=np.float32)
     overall, _ = metrics.scores([0, 1], [0, 0], p)
     assert overall["log_loss"] == pytest.approx(-np.log(metrics.EPSILON) / 2)
+
+
+def test_ranks_are_scipy_s() -> None:
+    from scipy.stats import rankdata
+
+    for values in ([0.5], [0.2, 0.2, 0.1], [3.0, 1.0, 2.0, 2.0, 3.0, 3.0]):
+        assert np.array_equal(metrics.ranks(np.array(values)), rankdata(values))

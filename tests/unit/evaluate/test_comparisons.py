@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from darkroom.evaluate.comparisons import Difference, difference, verdicts
+from darkroom.evaluate.comparisons import Difference, difference, sign_test, verdicts
 
 SEVERAL = ([0.9, 0.9, 0.9], [0.87, 0.87, 0.87])
 
@@ -105,3 +105,14 @@ def test_several_verdicts_hold_together() -> None:
     assert verdicts([of(0.017), of(0.018), None, of(0.019)]) == ["alike", "alike", None, "alike"]
     assert verdicts([of(0.03), of(0.001)]) == ["worse", "worse"]
     assert verdicts([of(0.03)]) == ["worse"]
+
+
+def test_the_sign_test_is_scipy_s() -> None:
+    from scipy import stats
+
+    for of in (1, 2, 7, 24):
+        for ups in range(of + 1):
+            theirs = stats.binomtest(ups, of)
+            ends = theirs.proportion_ci(0.95)
+            found = sign_test(ups, of)
+            assert found == pytest.approx((theirs.pvalue, ends.low, ends.high), abs=1e-12)
