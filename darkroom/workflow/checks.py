@@ -26,7 +26,14 @@ from darkroom.sources import addresses, mirror
 from darkroom.train import weights
 from darkroom.workflow import remembered
 from darkroom.workflow.code import code
-from darkroom.workflow.known import by_index, indexed_rows, listed_rows, manifest_of
+from darkroom.workflow.known import (
+    by_index,
+    indexed_rows,
+    listed_rows,
+    manifest_of,
+    told_by_index,
+    told_by_names,
+)
 from darkroom.workflow.resources import gpus_of_a_job, shards_that_pay
 from darkroom.workflow.size import size_of
 
@@ -206,9 +213,13 @@ class _Known(NamedTuple):
 def _known(
     settings: Settings, dataset: str, cfg: Any, manifest: Path, say: Callable[[str], Any]
 ) -> _Known:
-    """Try the split on the last index, or on what the file names tell: then say where the labels are from."""
+    """Say where the labels are from, and try the split on the last index, or on what the file names tell."""
     # a split of millions of rows takes minutes to try: what came of it is remembered
     key = by_index(manifest, "split", _Known._fields, cfg, code("split_rows"), dataset)
+    if key is not None:
+        now, before = told_by_names(settings, dataset), told_by_index(manifest)
+        if now and before and (now[0] != before[0] or not set(now) <= set(before)):
+            _tell_labels(dataset, now, say)
     if key is not None and (found := remembered.recall(key)) is not None:
         return _Known(*found)
     indexed = indexed_rows(manifest)
@@ -216,9 +227,7 @@ def _known(
     if table is None:
         return _Known(0, None, None)
     if indexed is None:
-        say(f"{dataset}: {table.attrs['layout']}")
-        for warning in table.attrs["warnings"]:
-            say(f"{dataset}: check: {warning}")
+        _tell_labels(dataset, [table.attrs["layout"], *table.attrs["warnings"]], say)
     from darkroom.split import plan
 
     _check_two_classes(settings, dataset, sorted(table["label"].dropna().unique()))
@@ -240,6 +249,13 @@ def _known(
     if key is not None:
         remembered.keep(key, list(known))
     return known
+
+
+def _tell_labels(dataset: str, told: list[str], say: Callable[[str], Any]) -> None:
+    """Say where the labels come from, and what looks like a mistake."""
+    say(f"{dataset}: {told[0]}")
+    for warning in told[1:]:
+        say(f"{dataset}: check: {warning}")
 
 
 def _check_classifier(name: str, classifier: Classifier) -> None:

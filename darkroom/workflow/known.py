@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.sources import local
-from darkroom.sources.addresses import local_path
-from darkroom.sources.folders import printable
+from darkroom.sources.addresses import kind, local_path
+from darkroom.sources.folders import printable, survey
 from darkroom.workflow import remembered
+from darkroom.workflow.code import code
 
 
 def manifest_of(dataset: str, folder: Path) -> Path:
@@ -55,6 +57,49 @@ def indexed_rows(manifest: Path) -> Any:
     columns = ["path", "label", "group", "split", "sha256", "status", "row"]
     table = parquet.read_table(manifest, columns=columns).to_pandas()
     return table[table["status"] != "unusable"].reset_index(drop=True)
+
+
+def told_by_index(manifest: Path) -> list[str]:
+    """What the last index said of the labels: where they come from, then what looks like a mistake.
+
+    Empty where there is no index, or none that says it.
+    """
+    key = by_index(manifest, "labels")
+    if key is None:
+        return []
+    found = remembered.recall(key)
+    if found is None:
+        import pyarrow.parquet as parquet
+
+        meta = json.loads((parquet.read_schema(manifest).metadata or {}).get(b"darkroom", b"{}"))
+        found = [meta["layout"], *meta["warnings"]] if "layout" in meta else []
+        remembered.keep(key, found)
+    return list(found)
+
+
+def told_by_names(settings: Settings, dataset: str) -> list[str]:
+    """The same of the files that are there now; empty where only a download would tell.
+
+    Raises
+    ------
+    UserError
+        The names allow two readings, or none.
+    """
+    source = settings.datasets[dataset].source
+    what = kind(source)
+    if what not in ("folder", "archive"):
+        return []
+    now = (
+        survey(str(local.folder(source)))[0] if what == "folder" else local.mark(local_path(source))
+    )
+    cfg = stage_settings(settings, "index_files", {"dataset": dataset})
+    key = remembered.key("labels", source, now, cfg["layout"], cfg["group"], code("index_files"))
+    found = remembered.recall(key)
+    if found is None:
+        table = listed_rows(settings, dataset)
+        found = [] if table is None else [table.attrs["layout"], *table.attrs["warnings"]]
+        remembered.keep(key, found)
+    return list(found)
 
 
 def listed_rows(settings: Settings, dataset: str) -> Any:

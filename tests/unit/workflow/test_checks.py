@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas
+import pyarrow.parquet as parquet
 import pytest
 
 from darkroom import ROOT
@@ -116,7 +117,28 @@ def test_an_older_index_refuses_nothing_that_is_there_now(folder: Path, source: 
         }
     ).to_parquet(manifest)
     told = said(settings(source=source, split={"folds": 5}))
-    assert told == []  # where the labels come from is said before the first index alone
+    assert told == []
+
+
+def test_labels_are_told_again_where_they_are_others_than_in_the_last_index(folder: Path) -> None:
+    (folder / ".snakemake").mkdir()
+    now = said(settings())
+    manifest = index(folder, 10)
+    table = parquet.read_table(manifest)
+    meta = {"layout": now[0].removeprefix("pets: "), "warnings": ["16 bits"]}
+    parquet.write_table(table.replace_schema_metadata({"darkroom": json.dumps(meta)}), manifest)
+    for _ in range(2):
+        assert said(settings()) == [], "as the last index said"
+    (folder / "pictures/dog").rename(folder / "pictures/hound")
+    for _ in range(2):
+        assert said(settings())[0].startswith("pets: 2 class folders (20 files), for example cat/")
+        assert "hound" in said(settings())[0]
+    lines = [f"{path.name},{'ab'[i % 2]}" for i, path in enumerate(Path("pictures").rglob("*.jpg"))]
+    Path("pictures/labels.csv").write_text("\n".join(["file,label", *lines]))
+    for _ in range(2):
+        with pytest.raises(UserError, match="two readings are possible"):
+            said(settings())
+    assert "2 labels from labels.csv" in said(settings(layout={"table": "labels.csv"}))[0]
 
 
 def index(folder: Path, copies: int, unusable: int = 0) -> Path:
