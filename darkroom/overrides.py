@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from darkroom import names
 from darkroom.errors import UserError, nearest
 
 Tree = TypeVar("Tree", bound=Mapping[str, Any])
@@ -95,7 +96,9 @@ def in_words(params: dict[str, Any]) -> str:
 
 def cell(value: Any) -> str:
     """A value as it stands in a table: all its digits; a mapping, list, truth value or null as JSON."""
-    scalar = isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    if isinstance(value, str):
+        return names.cell(value)
+    scalar = isinstance(value, (int, float)) and not isinstance(value, bool)
     return str(value) if scalar else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 

@@ -40,11 +40,11 @@ rule download_source:
 rule download_weights:
     """Download the weights of a backbone before any training, verified by their hash.
 
-    in   nothing, or the local file that `weights` names
+    in   nothing; of a local file what tells of a change, without a shared disk the file
     out  weights/{features}.h5; weights/{features}.onnx: the backbone with them, without Keras
     """
     input:
-        local=inputs.weights_file,
+        local=inputs.weights_state if SHARED_DISK else inputs.weights_file,
     output:
         weights="data/weights/{features}.h5",
         onnx="data/weights/{features}.onnx",

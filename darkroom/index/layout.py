@@ -39,6 +39,7 @@ from darkroom.index.expressions import by_pattern, groups_by_pattern, splits_by_
 from darkroom.index.listing import PARTS, Layout, Listing, Rows
 from darkroom.index.suspicious import suspicious
 from darkroom.index.tables import Tables, by_tables
+from darkroom.sources.folders import printable
 
 _TABLE_SETTINGS = ("table", "path_column", "label_column", "split_column", "group_column")
 
@@ -51,7 +52,7 @@ class Recognised:
     `group` are None where unknown; `trouble` is the reason of a row that is already unusable
     (missing, listed twice), else empty. `ignored` counts the files that are not rows. `kind`
     is folders, table or pattern. `sentence` says where the labels come from, with examples;
-    `warnings` what looks like a mistake.
+    `warnings` what looks like a mistake; both in one line.
     """
 
     kind: str
@@ -289,7 +290,7 @@ def _finish(listing: Listing, rows: Rows) -> Recognised:
         [rows.split[i] for i in order],
         [rows.group[i] for i in order],
         [rows.trouble[i] for i in order],
-        "; ".join(sentences),
+        printable("; ".join(sentences)),
         ignored,
-        [*rows.warnings, *suspicious(rows.label)],
+        [printable(warning) for warning in (*rows.warnings, *suspicious(rows.label))],
     )

@@ -248,8 +248,8 @@ def _write(
     ]
     labels = sorted({lb for lb, ok in zip(rows.label, usable, strict=True) if ok and lb})
     meta |= {
-        "layout": printable(rows.sentence),
-        "warnings": [printable(w) for w in rows.warnings],
+        "layout": rows.sentence,
+        "warnings": rows.warnings,
         "labels": [printable(lb) for lb in labels],
     }
     digests = zip(found.sha256, found.hashed, strict=True)

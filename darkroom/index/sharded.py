@@ -17,7 +17,6 @@ from darkroom.index.examine import NUMBERS, Findings, examine_all
 from darkroom.index.listing import Layout
 from darkroom.index.manifest import recognised, root_of, write_manifest
 from darkroom.machine import disk
-from darkroom.sources.folders import printable
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +63,9 @@ def list_files(source: str, output: str, *, cfg: ListFiles) -> None:
     columns = {name: pa.array(_as_bytes(getattr(rows, name)), pa.binary()) for name in names}
     about = {
         "kind": rows.kind,
-        "sentence": printable(rows.sentence),
+        "sentence": rows.sentence,
         "ignored": rows.ignored,
-        "warnings": [printable(w) for w in rows.warnings],
+        "warnings": rows.warnings,
     }
     _write_parquet(output, columns, about)
 

@@ -150,6 +150,8 @@ _REFUSALS = {
     " same command again to make it anew",
     errno.ENOTCONN: "is on a file system that lost its connection: mount it again and run the same"
     " command again",
+    errno.EXDEV: "cannot get its name, since that lies on another file system than its folder: mount no single"
+    " files here, or work in another folder (snakemake --directory FOLDER)",
     errno.EMFILE: "cannot be opened: too many files are open; raise the limit (ulimit -n 4096) and"
     " run the same command again",
     errno.ENAMETOOLONG: "has too long a name for this file system: work in a folder with a shorter path",

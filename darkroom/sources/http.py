@@ -49,13 +49,16 @@ def is_loopback(url: str) -> bool:
 
 
 class _Adapter(HTTPAdapter):
-    """Default timeouts, and no proxy for addresses on this machine."""
+    """Default timeouts, no proxy for addresses on this machine, and no bodies of redirects."""
 
     def send(self, request: Any, *args: Any, **settings: Any) -> requests.Response:
         settings["timeout"] = settings.get("timeout") or TIMEOUT
         if is_loopback(request.url or ""):
             settings["proxies"] = {}
-        return super().send(request, *args, **settings)
+        response = super().send(request, *args, **settings)
+        if response.is_redirect:  # requests would read its body whole, however long
+            response.raw.close()
+        return response
 
 
 def prepare(session: requests.Session) -> requests.Session:

@@ -6,6 +6,7 @@ looked into before the network, for a file of that name.
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import shutil
@@ -223,7 +224,11 @@ def _forget(output: str, path: Path) -> None:
 def _place(found: Path, output: str) -> None:
     """The file under its name here: moved if it was downloaded, else copied."""
     if _state(output) in found.parents:
-        found.replace(output)
-        return
+        try:
+            found.replace(output)
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # another file system: copied
+                raise
     with disk.full_disk_in_words(str(Path(output).parent)), disk.whole(output) as part:
         shutil.copyfile(found, part)

@@ -165,5 +165,13 @@ def _write_table(place: Path, records: Sequence[dict[str, Any]]) -> None:
             params = [cell(r["params"][path]) for path in paths]
             value = "" if r["value"] is None else f"{r['value']:.6g}"
             rows.writerow(
-                [r["trial"], r["state"], value, *params, r["epochs"], r["seconds"], r["reason"]]
+                [
+                    r["trial"],
+                    r["state"],
+                    value,
+                    *params,
+                    r["epochs"],
+                    r["seconds"],
+                    cell(r["reason"]),
+                ]
             )

@@ -8,11 +8,13 @@ machine's clock. So a source counts as changed where its content is another than
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from darkroom.config.settings import Settings
 from darkroom.machine import disk
+from darkroom.predict import unseen
 from darkroom.sources import contents, local
 from darkroom.sources.addresses import kind, local_path, shown
 from darkroom.sources.folders import survey
@@ -20,6 +22,7 @@ from darkroom.workflow import remembered
 from darkroom.workflow.known import by_index, manifest_of
 
 STATES = Path(".snakemake/darkroom-sources")
+WEIGHTS = Path(".snakemake/darkroom-weights")
 
 
 class Content(NamedTuple):
@@ -97,6 +100,54 @@ def state(settings: Settings, dataset: str, folder: Path) -> str | None:
         made = (folder / "data" / dataset / "source.json").stat().st_mtime - 1
         os.utime(place, (made, made))
     return str(place)
+
+
+def weights_state(path: Path, features: str, folder: Path) -> str:
+    """A file that is newer than the weights of a backbone where the file that they are from has changed.
+
+    Parameters
+    ----------
+    path : the file, whose own name and time Snakemake need not bear.
+    features : of the backbone.
+    folder : of the run's data/ and results/.
+    """
+    key = remembered.key("file", str(path.absolute()), local.mark(path))
+    now = remembered.recall(key)
+    if now is None:
+        remembered.keep(key, now := contents.sha256_of(path))
+    place = WEIGHTS / str(folder).strip("/") / features
+    before = place.read_text(encoding="ascii") if place.exists() else None
+    if now != before:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(now, encoding="ascii")
+        if before is None:
+            made = min(path.stat().st_mtime, time.time())
+            os.utime(place, (made, made))
+    return str(place)
+
+
+def of_pictures(source: str) -> str:
+    """Digest of new pictures: of their names and content, for which they are read once.
+
+    Raises
+    ------
+    UserError
+        There is no such folder or picture, or none in the folder.
+    """
+    key = remembered.key("pictures", source, unseen.digest(source))
+    known = remembered.recall(key)
+    if known is None:
+        found = unseen.find(source)
+        hashes = [_hash(Path(found.root, name)) for name in found.paths]
+        remembered.keep(key, known := remembered.key(found.paths, hashes))
+    return str(known)
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return contents.sha256_of(path)
+    except OSError:  # the prediction's row has the reason
+        return None
 
 
 def _of_archive(path: Path, mark: dict[str, int] | None, sha256: str | None) -> Content:

@@ -81,6 +81,14 @@ class Inputs:
         return self._own(local.local_input(self.settings.datasets[wildcards.dataset].source))
 
     @in_words
+    def weights_state(self, wildcards: Wildcards) -> str | Files:
+        """A file whose time tells of a change of the local file of weights."""
+        file = weights.local(self.settings.features[wildcards.features].weights)
+        if file is None:
+            return []
+        return self._own(content.weights_state(Path(file), wildcards.features, self.folder))
+
+    @in_words
     def weights_file(self, wildcards: Wildcards) -> str | Files:
         """The local file that has the weights of a backbone."""
         return self._own(weights.local(self.settings.features[wildcards.features].weights))

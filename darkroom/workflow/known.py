@@ -132,7 +132,7 @@ def listed_rows(settings: Settings, dataset: str) -> Any:
         {name: [v and printable(v) for v in values] for name, values in columns.items()}
     )
     table.attrs = {
-        "layout": printable(found.sentence),
-        "warnings": [printable(warning) for warning in found.warnings],
+        "layout": found.sentence,
+        "warnings": found.warnings,
     }
     return table

@@ -8,7 +8,6 @@ from typing import Any
 
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
-from darkroom.predict import unseen
 from darkroom.workflow import content, known
 from darkroom.workflow.calls import Wildcards, called, in_words
 
@@ -58,5 +57,5 @@ class Params:
 
     @in_words
     def pictures(self, wildcards: Wildcards) -> str:
-        """A digest of new pictures: changed ones are predicted again."""
-        return unseen.digest(self.settings.predict[wildcards.name].source)
+        """A digest of new pictures: those of other content are predicted again."""
+        return content.of_pictures(self.settings.predict[wildcards.name].source)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.overrides import override
+from darkroom.overrides import cell, override
 
 SETTINGS: dict[str, Any] = {
     "epochs": 3,
@@ -43,6 +43,17 @@ def test_values_are_set_by_path_and_nothing_else_is_touched() -> None:
 def test_a_whole_item_of_a_list_may_be_replaced() -> None:
     changed = override(SETTINGS, {"layers.1": "flatten", "layers.0": {"conv": {"filters": 2}}})
     assert changed["layers"] == [{"conv": {"filters": 2}}, "flatten"]
+
+
+def test_values_in_a_table() -> None:
+    assert [cell(v) for v in (-0.5, True, None, ["a"], "b")] == [
+        "-0.5",
+        "true",
+        "null",
+        '["a"]',
+        "b",
+    ]
+    assert cell("=cmd|' /C calc'!A0") == "'=cmd|' /C calc'!A0", "no formula of a spreadsheet"
 
 
 @pytest.mark.parametrize(

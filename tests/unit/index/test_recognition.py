@@ -511,3 +511,9 @@ def test_thousands_of_nested_folders_are_a_sentence() -> None:
     deep = "/".join(["x"] * 2000)
     with pytest.raises(UserError, match="more than 100 folders deep"):
         read([f"{deep}/a/1.jpg", f"{deep}/b/1.jpg"])
+
+
+def test_a_name_of_two_lines_stays_on_one() -> None:
+    found = read(numbered("cat\nrc 0", "dog"))
+    assert r"cat\nrc 0/0.jpg" in found.sentence and "\n" not in found.sentence
+    assert "cat\nrc 0" in found.labels

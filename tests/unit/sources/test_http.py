@@ -10,8 +10,10 @@ import logging
 import os
 import shutil
 import socket
+import threading
 from collections import namedtuple
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +226,40 @@ def test_an_endless_message_is_not_read_to_its_end(
     with pytest.raises(UserError, match=r"status 403: $"):
         fetch(server, tmp_path / "x")
     assert 0 < sum(taken) <= http.LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+def test_the_body_of_a_redirect_is_not_read(tmp_path: Path, lengths: bool) -> None:
+    """Requests itself reads it whole, and keeps it in memory."""
+    sent = 0
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonlocal sent
+            whole = self.path == "/whole"
+            self.send_response(200 if whole else 302)
+            self.send_header("Location", "/whole")
+            self.send_header("Set-Cookie", "seen=1")
+            if whole or lengths:
+                self.send_header("Content-Length", str(len(DATA) if whole else 10**9))
+            self.end_headers()
+            try:
+                if whole:
+                    assert self.headers["Cookie"] == "seen=1"
+                    self.wfile.write(DATA)
+                while not whole and sent < 10**9:
+                    sent += self.wfile.write(DATA)
+            except OSError:
+                pass
+
+        def log_message(self, *words: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as running:
+        running.url = f"http://127.0.0.1:{running.server_port}"  # type: ignore[attr-defined]
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        assert fetch(running, tmp_path / "x", sha256=SHA).bytes == len(DATA)  # type: ignore[arg-type]
+        running.shutdown()
+    assert sent < 50e6, "what fits into the buffers of the connection"
 
 
 @pytest.mark.parametrize(

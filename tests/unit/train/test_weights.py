@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,24 @@ def test_a_local_file_is_copied_and_stays(content: bytes, tmp_path: Path) -> Non
     (tmp_path / "b").mkdir()
     said = refused(tmp_path / "b", weights=str(mine), settings={"alpha": 0.5})
     assert f"{mine} does not hold weights of MobileNet" in said and mine.exists()
+
+
+def test_a_download_on_another_file_system_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came = tmp_path / ".net/came.h5"
+    came.parent.mkdir()
+    came.write_bytes(b"weights")
+    really = Path.replace
+
+    def refuse(self: Path, target: Any) -> Path:
+        if self == came:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(self))
+        return really(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    weights._place(came, str(tmp_path / "net.h5"))
+    assert (tmp_path / "net.h5").read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.sources import contents
 from darkroom.sources.download import download_source
-from darkroom.workflow.content import content, state
+from darkroom.workflow.content import content, of_pictures, state, weights_state
 
 IN_2100 = (4102444800, 4102444800)
 SOURCE = Path("data/pets/source.json")
@@ -136,3 +136,29 @@ def test_an_archive_counts_by_its_content() -> None:
     assert not changed(known)
     pack(b"eno")
     assert changed(known)
+
+
+def test_pictures_count_by_name_and_content() -> None:
+    before = of_pictures("pets")
+    os.utime("pets/cat/1.png", IN_2100)
+    assert of_pictures("pets") == before
+    Path("pets/cat/1.png").write_bytes(b"eno")
+    changed = of_pictures("pets")
+    assert changed != before
+    Path("pets/cat/1.png").rename("pets/cat/3.png")
+    assert of_pictures("pets") not in (before, changed)
+
+
+def test_a_file_of_weights_counts_by_its_content() -> None:
+    """Its name may have braces, and its time be any: Snakemake is told of another file."""
+    file = Path("net {v1}.h5")
+    file.write_bytes(b"one")
+    os.utime(file, IN_2100)
+    told = Path(weights_state(file, "net", Path()))
+    assert "{" not in str(told) and told.stat().st_mtime <= time.time()
+    os.utime(told, (1, 1))
+    os.utime(file, (2, 2))
+    assert weights_state(file, "net", Path()) == str(told) and told.stat().st_mtime == 1
+    file.write_bytes(b"eno")
+    os.utime(file, (3, 3))
+    assert Path(weights_state(file, "net", Path())).stat().st_mtime > 3

@@ -157,7 +157,7 @@ def test_what_a_person_can_mend_is_a_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WorkflowError, match=r"net\.h5"):
-        INPUTS.weights_file(of(features="net"))
+        INPUTS.weights_state(of(features="net"))
     params = Params(settings())
     with pytest.raises(WorkflowError, match="unseen"):
         params.pictures(of(name="new"))
