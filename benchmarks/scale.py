@@ -48,6 +48,7 @@ STAGES = {
     "fit knn": "fit('knn')",
     "evaluate_dataset": "evaluate_dataset(sorted(str(p) for p in Path('p').glob('*')), manifest, splits, metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet', thresholds='thresholds.parquet', collected='predictions.parquet', cfg=cfg('evaluate_dataset'))",
     "audit_dataset": "audit_dataset(source, manifest, splits, pixels, audit='audit.parquet', cfg=cfg('audit_dataset'))",
+    "check_labels": "check_labels('hog.h5', splits, labels='labels.parquet', cfg=cfg('check_labels'))",
     "write_report": "report_()",
 }
 FIT = "classify.fitting.fit_classifier"
@@ -62,6 +63,7 @@ FUNCTIONS = {
     "extract_features": "features.network.extract_features",
     "evaluate_dataset": "evaluate.evaluate.evaluate_dataset",
     "audit_dataset": "audit.audit.audit_dataset",
+    "check_labels": "audit.labels.check_labels",
     "write_report": "report.report.write_report",
 }
 # A process imports the modules of its stage and no settings.
@@ -93,7 +95,7 @@ def report_():
     write_report(
         source=source, manifest=manifest, unusable='unusable.csv', splits=splits,
         metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet',
-        thresholds='thresholds.parquet', predictions='predictions.parquet', audit='audit.parquet', images=pixels,
+        thresholds='thresholds.parquet', predictions='predictions.parquet', audit='audit.parquet', labels='labels.parquet', images=pixels,
         output='report.html', figures=[f'figures/{name}' for name in FIGURES],
         benchmarks='benchmarks', stages=[], cfg=cfg('write_report'), histories=[str(history)], augmented=variants)
 

@@ -89,10 +89,36 @@ rule audit_dataset:
         "../scripts/audit_dataset.py"
 
 
+rule check_labels:
+    """Labels that are likely wrong, by a classifier on one feature set that did not learn from them.
+
+    in   a feature set that classifiers learn from, of no training where there is one; splits.parquet
+    out  labels.parquet
+    """
+    input:
+        features=inputs.labelled,
+        splits="results/{dataset}/splits.parquet",
+    output:
+        labels="results/{dataset}/labels.parquet",
+    log:
+        "logs/{dataset}/check_labels.log",
+    benchmark:
+        "results/{dataset}/benchmarks/check_labels.tsv"
+    conda:
+        STAGES["check_labels"].conda
+    resources:
+        **resources("check_labels"),
+    params:
+        cfg=params.cfg("check_labels"),
+        code=code("check_labels"),
+    script:
+        "../scripts/check_labels.py"
+
+
 rule write_report:
     """One self-contained page, and its figures for Snakemake's own report.
 
-    in   the tables, audit, histories, searches, prepared images and variants of a data set
+    in   the tables, audit, labels, histories, searches, prepared images and variants of a data set
     out  report.html, figures/; answer.txt, the lines that end a run
     """
     input:
@@ -106,6 +132,7 @@ rule write_report:
         thresholds="results/{dataset}/thresholds.parquet",
         predictions="results/{dataset}/predictions.parquet",
         audit="results/{dataset}/audit.parquet",
+        labels="results/{dataset}/labels.parquet",
         histories=inputs.each("results/{dataset}/{fold}/{run}/history.csv"),
         tuning=inputs.searches,
         images=inputs.images,

@@ -21,6 +21,7 @@ from darkroom.sources.addresses import shown
 
 if TYPE_CHECKING:
     from darkroom.audit.audit import AuditDataset
+    from darkroom.audit.labels import CheckLabels
     from darkroom.classify.fitting import FitClassifier
     from darkroom.config.settings import Settings
     from darkroom.evaluate.evaluate import EvaluateDataset
@@ -338,6 +339,11 @@ def evaluate_dataset(settings: Settings, dataset: str) -> EvaluateDataset:
 
 def audit_dataset(_settings: Settings, dataset: str) -> AuditDataset:
     """Its name: every check runs with what it knows itself."""
+    return {"dataset": dataset}
+
+
+def check_labels(_settings: Settings, dataset: str) -> CheckLabels:
+    """Its name: which feature set is read stands in the rule."""
     return {"dataset": dataset}
 
 

@@ -15,7 +15,7 @@ from darkroom.evaluate.comparisons import Difference, verdicts
 from darkroom.evaluate.intervals import LEAST_GROUPS
 from darkroom.evaluate.ranking import Choice
 from darkroom.machine.units import plural
-from darkroom.report import shortcuts
+from darkroom.report import labels, shortcuts
 from darkroom.report.caveat import MOST, Caveat, Weight
 from darkroom.report.duplicates import NEAR, Copies
 from darkroom.report.results import Curve, Results, heading
@@ -34,6 +34,7 @@ WIDE = 0.02  # half an interval, from which a reader should be warned
 # What each contributes, in the order in which caveats of one weight stand.
 SOURCES: list[Callable[[Results], list[Caveat]]] = [
     shortcuts.caveats,
+    labels.caveats,
     lambda results: caveats(found) if (found := facts(results)) else [],
 ]
 

@@ -60,6 +60,7 @@ def write_report(
     thresholds: str,
     predictions: str,
     audit: str,
+    labels: str,
     images: str,
     output: str,
     figures: Sequence[str],
@@ -75,7 +76,7 @@ def write_report(
 
     Parameters
     ----------
-    source, manifest, unusable, splits, metrics, summary, class_metrics, thresholds, predictions, audit :
+    source, manifest, unusable, splits, metrics, summary, class_metrics, thresholds, predictions, audit, labels :
         paths as in docs/formats.md.
     images : in the view that the report shows.
     output : the page.
@@ -109,6 +110,7 @@ def write_report(
         thresholds=thresholds,
         predictions=predictions,
         audit=audit,
+        labels=labels,
         histories=[histories] if isinstance(histories, str) else histories,
         searches=[tuning] if isinstance(tuning, str) else tuning,
         images=images,

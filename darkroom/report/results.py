@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from darkroom.audit.audit import read_audit
 from darkroom.audit.check import Found
+from darkroom.audit.labels import read_labels
 from darkroom.errors import UserError
 from darkroom.evaluate.comparisons import Difference, difference
 from darkroom.evaluate.ranking import CHOSEN, Choice, Key, choose
@@ -106,6 +107,8 @@ class Results:
     look_alikes : images of the part that look like a training image.
     audit : what the checks for shortcuts found.
     audited : how many rows they looked at (`rows`) of how many (`of`).
+    doubtful : rows whose labels are in doubt.
+    checked : how many labels were checked (`rows`), of how many (`of`), by which `features`.
     """
 
     cfg: WriteReport
@@ -133,6 +136,8 @@ class Results:
     look_alikes: pd.DataFrame
     audit: list[Found]
     audited: dict[str, int]
+    doubtful: pd.DataFrame
+    checked: dict[str, Any]
 
     @property
     def ranking(self) -> list[Key]:
@@ -260,6 +265,7 @@ def load(
     thresholds: str,
     predictions: str,
     audit: str,
+    labels: str,
     histories: Sequence[str],
     searches: Sequence[str],
     images: str,
@@ -283,6 +289,7 @@ def load(
     part = "test" if (means["part"] == "test").any() else "validation"
     collected, notes = _predictions(predictions)
     checks, audited = read_audit(audit)
+    doubtful, checked = read_labels(labels)
     return Results(
         cfg=cfg,
         source=json.loads(Path(source).read_text(encoding="utf-8")),
@@ -309,6 +316,8 @@ def load(
         look_alikes=duplicates.look_alikes(files, split.table, split.folds, part),
         audit=checks,
         audited=audited,
+        doubtful=doubtful,
+        checked=checked,
     )
 
 

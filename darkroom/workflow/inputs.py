@@ -136,6 +136,19 @@ class Inputs:
             return f"results/{wildcards.dataset}/features/{wildcards.features}.h5"
         return f"results/{wildcards.dataset}/{wildcards.fold}/{wildcards.features}/features.h5"
 
+    def labelled(self, wildcards: Wildcards) -> str:
+        """The feature set that labels are checked by: a backbone's, else one of no training, else a network's."""
+        settings, dataset = self.settings, wildcards.dataset
+        fitted = [features for features, _ in settings.fits_of(dataset)]
+        still = [name for name in fitted if name in settings.features]
+        backbones = [name for name in still if name in settings.backbones]
+        for name in (backbones or still)[:1]:
+            return f"results/{dataset}/features/{name}.h5"
+        run = next(iter([*settings.runs_of(dataset), *fitted]), None)
+        if run is None:
+            raise UserError(f"{dataset}: it has no model, and no feature set with a classifier")
+        return f"results/{dataset}/{settings.folds_of(dataset)[0]}/{run}/features.h5"
+
     def weights(self, wildcards: Wildcards) -> str | Files:
         """The weights of the backbone of a network."""
         backbone = self.settings.models[wildcards.model].backbone

@@ -387,6 +387,18 @@ def audit(job: Job) -> Need:
     return Need(CLASSIC_MB + data.files * TABLE_MB, CLASSIC_START + trees + rows * 1e-3, 1)
 
 
+def labels(job: Job) -> Need:
+    """Five logistic regressions on a feature set, of a sample where there are many rows."""
+    data = job.data
+    rows = min(data.rows, 10_000)  # `audit.labels.MOST`
+    values = rows * 1000  # most feature sets have fewer
+    return Need(
+        CLASSIC_MB + data.files * TABLE_MB + values * 12 / MB,
+        CLASSIC_START + 5 + values * data.classes * 4e-7,
+        data.files * 1e-4,
+    )
+
+
 def report(job: Job) -> Need:
     """The tables of all runs, and the figures."""
     data = job.data

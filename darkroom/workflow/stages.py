@@ -59,6 +59,7 @@ STAGES = {
     "fit_classifier": Stage("classic", needs.fit),
     "evaluate_dataset": Stage("classic", needs.evaluate),
     "audit_dataset": Stage("classic", needs.audit),
+    "check_labels": Stage("classic", needs.labels),
     "write_report": Stage("classic", needs.report),
     "predict_images": Stage("predict", needs.predict),
 }

@@ -80,6 +80,7 @@ class Folder:
         self.training()
         self.benchmarks()
         self.audit([])
+        self.doubtful([])
 
     def path(self, name: str) -> str:
         return str(self.results / name)
@@ -105,6 +106,7 @@ class Folder:
             "thresholds": self.path("thresholds.parquet"),
             "predictions": self.path("predictions.parquet"),
             "audit": self.path("audit.parquet"),
+            "labels": self.path("labels.parquet"),
             "histories": self.histories,
             "images": self.path("images/view.h5"),
             "augmented": self.path("augmented/view.h5") if plan.variants else None,
@@ -128,6 +130,23 @@ class Folder:
 
     def audit(self, found: Sequence[Found]) -> None:
         write_audit(self.path("audit.parquet"), found, rows=self.n, of=self.n)
+
+    def doubtful(self, rows: Sequence[int]) -> None:
+        """`labels.parquet` in which the labels of these rows are in doubt."""
+        names = list(self.plan.classes)
+        frame = pd.DataFrame(
+            {
+                "row": np.array(rows, np.int64),
+                "label": [names[self.label[r]] for r in rows],
+                "suggested": [names[self.label[r] - 1] for r in rows],
+                "p_label": 0.1,
+                "p_suggested": 0.8,
+            }
+        )
+        about = {"rows": self.n, "of": self.n, "features": "cnn-seed0", "learned": True}
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        table = table.replace_schema_metadata({"darkroom": json.dumps(about)})
+        pq.write_table(table, self.path("labels.parquet"))
 
     def source(self) -> None:
         told = {

@@ -17,9 +17,9 @@ AUDITED = {"audit_dataset", "write_report"}
 REPORTED = {"evaluate_dataset", "write_report"}
 FITTED = {"fit_classifier"} | REPORTED
 TRAINED = {"train_model", "extract_features"} | FITTED
-SPLIT = {"split_rows", "audit_dataset"} | TRAINED
-DESCRIBED = {"describe_images"} | FITTED
-VARIED = {"augment_images", "describe_images"} | TRAINED
+SPLIT = {"split_rows", "audit_dataset", "check_labels"} | TRAINED
+DESCRIBED = {"describe_images", "check_labels"} | FITTED
+VARIED = {"augment_images", "describe_images", "check_labels"} | TRAINED
 PREPARED = {"prepare_images", "audit_dataset"} | VARIED
 INDEXED = {"index_files", "check_files", "split_rows"} | PREPARED
 EVERYTHING = {"download_source"} | INDEXED
@@ -84,9 +84,10 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("darkroom.train.training", TRAINED),
         ("darkroom.features.describe", DESCRIBED),
         ("darkroom.classify.fitting", FITTED),
-        ("darkroom.metrics", REPORTED),
+        ("darkroom.metrics", REPORTED | AUDITED),
         ("darkroom.evaluate.evaluate", REPORTED),
         ("darkroom.audit.border", AUDITED),
+        ("darkroom.audit.labels", {"check_labels", "write_report"}),
         ("darkroom.report.drawing", {"write_report"}),
         ("darkroom.report.report", {"write_report"}),
         ("darkroom.report.page", {"write_report"}),
@@ -307,7 +308,7 @@ def test_what_cannot_change_a_result(done: Workspace) -> None:
                      "augment_images"}),
         ("train", {"download_source", "index_files", "check_files", "split_rows",
                    "prepare_images", "augment_images", "train_model"}),
-        ("classify", EVERYTHING - REPORTED - AUDITED),
+        ("classify", EVERYTHING - REPORTED - AUDITED - {"check_labels"}),
         ("report", EVERYTHING),
         ("results/shapes/report.html", EVERYTHING),
         ("results/shapes/holdout/tiny-seed7/model.keras",

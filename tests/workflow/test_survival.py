@@ -61,14 +61,14 @@ def test_a_run_of_every_stage_needs_no_lock(recorded: list[jobs.Job]) -> None:
         "download_source", "download_weights", "index_files", "check_files", "split_rows",
         "prepare_images", "augment_images", "embed_images", "try_model", "try_classifier",
         "choose_setting", "choose_classifier_setting", "train_model", "extract_features",
-        "describe_images", "fit_classifier", "evaluate_dataset", "audit_dataset", "write_report",
+        "describe_images", "fit_classifier", "evaluate_dataset", "audit_dataset", "check_labels", "write_report",
         "predict_images", "list_files", "index_shard", "join_index", "prepare_shard", "join_images",
     }  # fmt: skip
 
 
 NETWORKS = {"download_weights", "try_model", "train_model"}
 RUNNING = {"embed_images", "extract_features", "predict_images"}  # of networks, without Keras
-CLASSIC = {"try_classifier", "fit_classifier", "predict_images", "audit_dataset"}
+CLASSIC = {"try_classifier", "fit_classifier", "predict_images", "audit_dataset", "check_labels"}
 INDEX = {"index_files", "list_files", "index_shard", "join_index"}
 TABLES = INDEX | {"check_files", "split_rows", "evaluate_dataset", "write_report"}
 PIXELS = {"prepare_images", "prepare_shard", "join_images", "augment_images", "describe_images"}

@@ -1,0 +1,143 @@
+"""Labels that are likely wrong, by predictions of a classifier that did not learn from them.
+
+Confident learning (Northcutt, Jiang and Chuang 2021, Journal of Artificial Intelligence Research
+70:1373): a row is in doubt where another class is more probable than its own, and at least as probable
+as that class is, on average, for rows with its label. The classifier is a strongly regularised logistic
+regression on one feature set, so that a wrong label among its rows moves it little.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darkroom.images.features_file import open_features
+from darkroom.machine import disk
+from darkroom.split.splits import read_splits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+MOST = 10_000
+"""Rows that are checked, of each class its share."""
+FOLDS = 5
+STRENGTH = 10.0
+"""Inverse regularisation, over the rows: C of scikit-learn is this divided by their number."""
+
+
+class CheckLabels(TypedDict):
+    """Settings of the stage."""
+
+    dataset: str
+
+
+def check_labels(features: str, splits: str, *, labels: str, cfg: CheckLabels) -> None:
+    """Write the rows whose labels are in doubt, the most doubtful first.
+
+    Parameters
+    ----------
+    features : of one feature set. splits : of the same data set.
+    labels : the Parquet file to write; see docs/formats.md.
+    cfg : settings.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from darkroom.classify.rows import stratified_folds, stratified_sample
+
+    split = read_splits(splits)
+    table = split.table.sort_values("row")
+    opened = open_features(features)
+    own = np.flatnonzero((opened.variant == 0) & np.isin(opened.row, table["row"]))
+    _, label = split.lookup(opened.row[own], split.folds[0])
+    y = label.astype(np.int64)
+    if len(own) > MOST:
+        kept = stratified_sample(y, MOST, 0)
+        own, y = own[kept], y[kept]
+    rows = opened.row[own]
+    at = np.searchsorted(table["row"].to_numpy(), rows)
+    _, group = np.unique(table["group"].to_numpy().astype(str)[at], return_inverse=True)
+    with warnings.catch_warnings():  # a class of fewer rows than folds
+        warnings.simplefilter("ignore", UserWarning)
+        folds = stratified_folds(y, group, FOLDS, 0) if len(np.unique(y)) > 1 else []
+    p = held_out(opened.features[own], y, folds, len(split.classes))
+    suggested, margin = doubtful(p, y)
+    order = np.argsort(margin, kind="stable")
+    order = order[suggested[order] >= 0]
+    n = np.arange(len(y))
+    out = pa.table(
+        {
+            "row": rows[order],
+            "label": [split.classes[c] for c in y[order]],
+            "suggested": [split.classes[c] for c in suggested[order]],
+            "p_label": p[n, y][order],
+            "p_suggested": p[n, np.maximum(suggested, 0)][order],
+        }
+    )
+    about = json.dumps({"rows": len(rows), "of": len(table), "features": opened.name,
+                        "learned": opened.made.get("kind") == "network"})  # fmt: skip
+    with disk.whole(labels) as part:
+        pq.write_table(out.replace_schema_metadata({"darkroom": about}), part)
+    log.info("%s: %d of %d labels are in doubt", cfg["dataset"], len(order), len(rows))
+
+
+def held_out(
+    x: NDArray[np.float32],
+    y: NDArray[np.int64],
+    folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    k: int,
+) -> NDArray[np.float64]:
+    """(N, K) probabilities of each row by a classifier that learned from other folds; 0 without any."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    p = np.zeros((len(y), k))
+    for train, rest in folds:
+        model = make_pipeline(
+            StandardScaler(), LogisticRegression(C=STRENGTH / len(train), max_iter=300)
+        )
+        if len(np.unique(y[train])) < 2:
+            continue
+        model.fit(x[train], y[train])
+        p[np.ix_(rest, model.classes_)] = model.predict_proba(x[rest])
+    return p
+
+
+def doubtful(
+    p: NDArray[np.float64], y: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The class that each row more likely is of.
+
+    Parameters
+    ----------
+    p : (N, K) held-out probabilities. y : (N,) labels.
+
+    Returns
+    -------
+    suggested : (N,) class, -1 where the label is not in doubt.
+    margin : (N,) probability of the label less that of the suggested class.
+    """
+    n, k = np.arange(len(y)), p.shape[1]
+    usual = np.array([p[y == c, c].mean() if (y == c).any() else np.inf for c in range(k)])
+    others = np.where(p >= usual, p, 0.0)
+    others[n, y] = 0
+    best = others.argmax(axis=1)
+    margin = p[n, y] - others[n, best]
+    return np.where(margin < 0, best, -1), margin
+
+
+def read_labels(path: str) -> tuple[pd.DataFrame, dict[str, object]]:
+    """The rows in doubt; `rows` that were checked, `of` how many, by which `features`."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    about: dict[str, object] = json.loads((table.schema.metadata or {})[b"darkroom"])
+    return table.replace_schema_metadata(None).to_pandas(), about

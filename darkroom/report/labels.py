@@ -1,0 +1,44 @@
+"""The section of labels that are likely wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from darkroom.machine.units import plural
+from darkroom.report.caveat import Caveat, Weight
+from darkroom.report.results import Results
+from darkroom.report.sheets import thumbnail
+from darkroom.report.words import share
+
+MOST = 24
+MANY = 0.01
+"""Share of the labels in doubt, from which it is a warning: of clean data a few are always hard."""
+LEAST = 5
+
+
+def section(results: Results) -> dict[str, Any]:
+    """The most doubtful images, and how many there are."""
+    shown = []
+    for line in results.doubtful.head(MOST).to_dict("records"):
+        image, path = results.image(line["row"]), str(results.paths.get(line["row"], ""))
+        if image is not None:
+            shown.append((line, path, thumbnail(image, f"{path}: {line['label']}", shown=112)))
+    return {"shown": shown, "total": len(results.doubtful)} | results.checked
+
+
+def caveats(results: Results) -> list[Caveat]:
+    """A warning where more labels are in doubt than clean data has hard images."""
+    n, of = len(results.doubtful), int(results.checked["rows"])
+    if n < max(LEAST, MANY * of):
+        return []
+    return [
+        Caveat(
+            Weight.LIMIT,
+            "Likely wrong labels",
+            f"{plural(n, 'label', 'labels')} of {of:,} ({share(n, of)}) "
+            f"{'is' if n == 1 else 'are'} likely wrong: another class is far more probable.",
+            "labels",
+            "Wrong labels among the test images make the scores wrong too; among the training images "
+            "they make the model worse.",
+        )
+    ]

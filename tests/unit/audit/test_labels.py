@@ -1,0 +1,87 @@
+"""Flipped labels are found; clean ones hardly ever doubted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.datasets import load_digits
+
+from darkroom.audit import labels
+from darkroom.images.features_file import write_features
+from tests.support.report_folder import Folder, Plan
+from tests.support.report_page import write
+
+
+def checked(
+    folder: Path, y: np.ndarray, x: np.ndarray
+) -> tuple[set[int], list[str], dict[str, object]]:
+    """Rows in doubt, what is suggested of them, and the counts."""
+    n = len(y)
+    write_features(str(folder / "f.h5"), x, np.arange(n) * 2, np.zeros(n), name="pixels", layer="")
+    table = pa.table(
+        {
+            "row": np.arange(n) * 2,
+            "class": pa.array(y, pa.int16()),
+            "group": [str(i) for i in range(n)],
+            "holdout": ["train", "test"] * (n // 2) + ["train"] * (n % 2),
+        }
+    )
+    names = [f"digit {i}" for i in range(int(y.max()) + 1)]
+    meta = json.dumps({"classes": names, "folds": ["holdout"], "notes": []})
+    pq.write_table(table.replace_schema_metadata({"darkroom": meta}), folder / "s.parquet")
+    out = str(folder / "labels.parquet")
+    labels.check_labels(
+        str(folder / "f.h5"), str(folder / "s.parquet"), labels=out, cfg={"dataset": "digits"}
+    )
+    found, about = labels.read_labels(out)
+    return set((found["row"] // 2).tolist()), found["suggested"].tolist(), about
+
+
+def test_flips_are_found_and_clean_labels_left_alone(tmp_path: Path) -> None:
+    """5 % of the labels of the digits: over half are found, nearly all that is found is one."""
+    digits = load_digits()
+    x, y = digits.data.astype(np.float32), digits.target
+    doubted, _, about = checked(tmp_path, y, x)
+    assert about == {"rows": 1797, "of": 1797, "features": "pixels", "learned": False}
+    assert len(doubted) < 0.005 * len(y)
+    random = np.random.default_rng(1)
+    flipped = set(np.flatnonzero(random.random(len(y)) < 0.05).tolist())
+    wrong = y.copy()
+    wrong[list(flipped)] = (y[list(flipped)] + 3) % 10
+    doubted, suggested, _ = checked(tmp_path, wrong, x)
+    assert len(doubted & flipped) > 0.55 * len(flipped)
+    assert len(doubted & flipped) > 0.9 * len(doubted)
+    first = int(labels.read_labels(str(tmp_path / "labels.parquet"))[0]["row"].iloc[0]) // 2
+    assert suggested[0] == f"digit {y[first]}"
+
+
+def test_a_label_is_in_doubt_where_another_class_is_as_probable_as_usual() -> None:
+    p = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.45, 0.55], [0.1, 0.9]])
+    suggested, margin = labels.doubtful(p, np.array([0, 0, 0, 0, 1]))
+    # Class 1 has 0.9 where it is the label: 0.8 is less than is usual for it.
+    assert suggested.tolist() == [-1] * 5
+    suggested, margin = labels.doubtful(p, np.array([0, 0, 0, 1, 1]))
+    assert suggested.tolist() == [-1, -1, 1, -1, -1]
+    assert margin[2] == pytest.approx(-0.6)
+
+
+def test_a_class_of_one_row_or_only_one_class_is_no_error(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    assert checked(tmp_path, np.zeros(20, int), x)[0] == set()
+    checked(tmp_path, np.array([1] + [0] * 19), x)
+
+
+def test_the_report_shows_them_and_warns_of_many(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, Plan(seeds=(0,)))
+    folder.doubtful([3])
+    page = write(folder)
+    assert "1 of 120 labels are in doubt" in page.text and "Likely wrong labels :" not in page.text
+    folder.doubtful([3, 50, 60, 70, 80, 90])
+    page = write(folder)
+    assert "Likely wrong labels : 6 labels of 120 (5.0 %) are likely wrong" in page.text
+    assert "labelled dog rather cat dog/image-00050.png" in page.text
