@@ -366,6 +366,12 @@ class Folder:
             lines.append(line)
         if plan.folds > 1 and len({(line["model"], line["classifier"]) for line in lines}) > 1:
             lines += [line | {"model": "*", "classifier": "*"} for line in lines[:2]]
+            first = next(iter(plan.skill))
+            by_class += [
+                row | {"model": "*", "classifier": "*"}
+                for row in by_class
+                if row["classifier"] == first
+            ]
         pd.DataFrame(lines).to_parquet(self.path("summary.parquet"), index=False)
         names = ["model", "classifier", "part", "class"]
         classes = pd.DataFrame(by_class).drop(columns=["seed", "fold", "feature_set"])

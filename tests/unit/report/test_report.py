@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from darkroom.errors import UserError
+from darkroom.evaluate.tables import chosen_by_fold
 from darkroom.report import files, images, sheets
 from darkroom.report.figure_names import FIGURES
 from darkroom.report.report import write_report
@@ -138,10 +139,9 @@ def test_the_figures_are_the_same_each_time(normal: tuple[Folder, Page], tmp_pat
 def test_the_misclassified_images_are_the_surest_wrong_ones(normal: tuple[Folder, Page]) -> None:
     folder, page = normal
     said = pd.read_parquet(folder.path("predictions.parquet"))
-    match = re.search(r"\(over all folds: (\w+)", page.text)
-    assert match is not None
+    chosen = chosen_by_fold(pd.read_parquet(folder.path("metrics.parquet")))
     own = said[(said["part"] == "test") & (said["class"] != said["predicted"])]
-    own = own[own["classifier"] == (match[1] if match[1] != "cnn" else "head")]
+    own = own[own["classifier"] == own["fold"].map({f: key[1] for f, key in chosen.items()})]
     sure = own[[c for c in own if c.startswith("p:")]].max(axis=1)
     worst = own.loc[sure.sort_values(ascending=False).index].drop_duplicates("row")
     at = page.text.index("These 6 it was surest of")
