@@ -217,7 +217,8 @@ class Results:
         k = len(self.split.classes)
         at = p["class"].to_numpy(np.int64) * k + p["predicted"].to_numpy(np.int64)
         seeds = p.groupby("fold")["feature_set"].transform("nunique")
-        return np.bincount(at, (1 / seeds).to_numpy(np.float64), minlength=k * k).reshape(k, k)
+        counts = np.bincount(at, (1 / seeds).to_numpy(np.float64), minlength=k * k)
+        return counts.astype(np.float64).reshape(k, k)
 
     # -- pictures
 
