@@ -119,7 +119,7 @@ rule write_report:
     """One self-contained page, and its figures for Snakemake's own report.
 
     in   the tables, audit, labels, histories, searches, prepared images and variants of a data set
-    out  report.html, figures/; answer.txt, the lines that end a run
+    out  report.html, figures/; answer.txt, the lines that end a run; model_card.md
     """
     input:
         source="data/{dataset}/source.json",
@@ -146,6 +146,7 @@ rule write_report:
             labels={"figure": "the page"},
         ),
         answer="results/{dataset}/answer.txt",
+        model_card="results/{dataset}/model_card.md",
         figures=[
             report(
                 f"results/{{dataset}}/figures/{name}",

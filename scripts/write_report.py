@@ -10,6 +10,7 @@ with stage(snakemake):
         **{k: v for k, v in snakemake.input.items() if k != "shards"},
         output=snakemake.output.page,
         answer=snakemake.output.answer,
+        model_card=snakemake.output.model_card,
         figures=snakemake.output.figures,
         benchmarks=str(Path(snakemake.output.page).with_name("benchmarks")),
         stages=snakemake.params.stages,

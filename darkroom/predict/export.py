@@ -310,6 +310,8 @@ def _write(
     (out / "requirements.txt").write_text("".join(pins), encoding="utf-8")
     card = _readme(found, results, chosen, notice or NOTICE, compared)
     (out / "README.md").write_text(card, encoding="utf-8")
+    if (of_data := results / "model_card.md").is_file():
+        shutil.copyfile(of_data, out / of_data.name)
     for name in ("predict.py", "check.py"):
         shutil.copyfile(_file(exported).with_name(name), out / name)
     _copy_code(out / "darkroom")
@@ -358,7 +360,7 @@ def _pictures(found: Trained, held: _Held, out: Path, threshold: float) -> None:
 def _readme(
     found: Trained, results: Path, chosen: tuple[float, str], notice: str, compared: str
 ) -> str:
-    """The model card, and how the folder is used."""
+    """What the folder is, and how it is used."""
     own = _of_run(read_table(results / "metrics.parquet"), found)
     own = own[own["part"] == "test"]
     score = "It was not evaluated on test images."

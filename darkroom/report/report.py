@@ -24,6 +24,7 @@ from darkroom.report import (
     tuning,
 )
 from darkroom.report.answer import lines
+from darkroom.report.card import card
 from darkroom.report.figure_names import FIGURES
 from darkroom.report.page import page
 from darkroom.report.results import Results, WriteReport, load
@@ -71,6 +72,7 @@ def write_report(
     tuning: Sequence[str] = (),
     augmented: str | Sequence[str] | None = None,
     answer: str | None = None,
+    model_card: str | None = None,
 ) -> None:
     """Draw the figures and write the page.
 
@@ -88,6 +90,7 @@ def write_report(
     tuning : every `best.json` of a search for settings; `trials.csv` stands beside each.
     augmented : the variants in the same view; None or empty where none are stored.
     answer : text file to write, the lines that end a run; None: none.
+    model_card : Markdown file to write; None: none.
 
     Raises
     ------
@@ -126,4 +129,7 @@ def write_report(
     if answer is not None:
         with disk.whole(answer) as part:
             part.write_text("\n".join(lines(results, output)) + "\n", encoding="utf-8")
+    if model_card is not None:
+        with disk.whole(model_card) as part:
+            part.write_bytes(card(results).encode("utf-8", "replace"))
     log.info("report: %s (%.1f MB)", output, len(html) / 1e6)
