@@ -43,13 +43,19 @@ SVG = {
 }
 
 
-def page(results: Results, figures: Mapping[str, str], costs: list[hardware.Cost]) -> str:
+def page(
+    results: Results,
+    figures: Mapping[str, str],
+    costs: list[hardware.Cost],
+    earlier: list[dict[str, Any]],
+) -> str:
     """The whole page.
 
     Parameters
     ----------
     figures : the path of each figure by its file's name.
     costs : time and memory of each stage.
+    earlier : runs with other settings, as `earlier.section` gives them.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup, escape
@@ -85,6 +91,7 @@ def page(results: Results, figures: Mapping[str, str], costs: list[hardware.Cost
         "misclassified": misclassified.section(results),
         "labels": labels.section(results),
         "files": files.section(results),
+        "earlier": earlier,
         "settings": origin.settings(results),
         "origin": origin.section(results, costs),
     }

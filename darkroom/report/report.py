@@ -17,6 +17,7 @@ from darkroom.report import (
     classes,
     comparison,
     drawing,
+    earlier,
     images,
     misclassified,
     scores,
@@ -123,7 +124,8 @@ def write_report(
     for name in FIGURES:
         with drawing.drawing(name):
             drawing.save(DRAW[name](results), places[name])
-    html = page(results, places, hardware.costs(benchmarks, stages))
+    before = earlier.section(results, output)
+    html = page(results, places, hardware.costs(benchmarks, stages), before)
     with disk.whole(output) as part:
         part.write_bytes(html.encode("utf-8", "replace"))
     if answer is not None:
@@ -132,4 +134,5 @@ def write_report(
     if model_card is not None:
         with disk.whole(model_card) as part:
             part.write_bytes(card(results).encode("utf-8", "replace"))
+    earlier.keep(results, output)
     log.info("report: %s (%.1f MB)", output, len(html) / 1e6)
