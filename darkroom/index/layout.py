@@ -169,8 +169,12 @@ def _better(listing: Listing, folders: Rows | None, tables: Tables) -> Rows | No
         Several readings are as good, or the one that was meant does not fit.
     """
     if not tables.readings:
-        if tables.why and (folders is None or folders.doubt):
-            also = f"; {folders.doubt}" if folders else ""
+        meant = folders is None or folders.doubt or (folders.weak and 2 * tables.named >= 1)
+        if tables.why and meant:
+            also = ""
+            if folders is not None:
+                other = f"or take {folders.sentences[0]}, {_examples(folders)}: {folders.choose}"
+                also = f"; {folders.doubt or other}"
             raise UserError(f"layout: {tables.why}{also}")
         if folders is not None and tables.why and 2 * tables.named >= 1:
             folders.sentences.append(f"not used: {tables.why.partition(';')[0]}")

@@ -462,6 +462,20 @@ def test_comments_above_the_header() -> None:
     ]
 
 
+def test_beginnings_of_names_beside_a_table_of_unknown_columns_are_a_question() -> None:
+    files = [f"img/{'ab'[i % 2]}{i}.png" for i in range(40)]
+    text = "Datei,Klasse,Nummer\n" + "".join(
+        f"{f[4:]},{'xy'[i // 2 % 2]},{i}\n" for i, f in enumerate(files)
+    )
+    with pytest.raises(
+        UserError,
+        match=r"set layout.label_column: Klasse; or take labels from the beginnings of .*kind: folders",
+    ):
+        read(files, {"labels.csv": text})
+    assert read(files, {"labels.csv": text}, label_column="Klasse").labels == ["x", "y"]
+    assert read(files, {"labels.csv": text}, kind="folders").labels == ["a", "b"]
+
+
 @pytest.mark.parametrize("above", ["My pictures;;\n;;\n", "My pictures\n", "# me\n# 1; 2\n"])
 def test_titles_above_the_header(above: str) -> None:
     text = above + listed("file,label,remark", "x,1", "y,2", files=FLAT).replace(",", ";")
