@@ -7,8 +7,8 @@ from typing import Any
 
 HEAD = """# Settings
 
-Made from the typed settings by `make generated`. [config.yaml](../config.yaml) has the defaults of what runs, and
-[examples/](../examples) whole files. A file of your own states only what differs: mappings are merged, lists are replaced.
+Made from the typed settings by `make generated`. [config.yaml](../config.yaml) has the defaults of what runs,
+[settings.yaml](settings.yaml) examples to copy, and [examples/](../examples) whole files. A file of your own states only what differs: mappings are merged, lists are replaced.
 """
 
 

@@ -37,16 +37,9 @@ def mistake(config: dict[str, Any], files: list[str] | None = None) -> str:
     return str(error.value)
 
 
-def commented(start: str) -> Any:
-    """A block of config.yaml that stands behind number signs."""
-    lines = Path("config.yaml").read_text().splitlines()
-    first = next(i for i, line in enumerate(lines) if line == f"  # {start}:")
-    text = [lines[first]]
-    for line in lines[first + 1 :]:
-        if not line.startswith("  #   "):
-            break
-        text.append(line)
-    return yaml.safe_load("\n".join(line[4:] for line in text))[start]
+def documented(part: str, name: str) -> Any:
+    """An example of docs/settings.yaml."""
+    return yaml.safe_load(Path("docs/settings.yaml").read_text())[part][name]
 
 
 def trained(settings: Settings, model: str) -> dict[str, Any]:

@@ -35,3 +35,9 @@ def test_patients_stay_together() -> None:
 
 def test_a_large_set_is_in_shards() -> None:
     assert example("large_set_on_a_cluster").sharded == ["large"]
+
+
+def test_all_of_the_settings_to_copy_from_can_be_set() -> None:
+    settings = read([str(ROOT / "docs/settings.yaml")], {})
+    assert settings.classifiers["svm_tuned"].tune is not None
+    assert "mobilenet_head" in settings.models and "photos" in settings.datasets

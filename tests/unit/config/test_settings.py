@@ -13,7 +13,7 @@ from darkroom.config.dataset import View
 from darkroom.config.settings import Settings, source_name
 from darkroom.config.stages import stage_settings
 from darkroom.errors import UserError
-from tests.support.configs import BACKBONE, BASE, commented, mistake, trained, with_value
+from tests.support.configs import BACKBONE, BASE, documented, mistake, trained, with_value
 
 
 def test_the_shipped_configuration_is_valid() -> None:
@@ -22,30 +22,23 @@ def test_the_shipped_configuration_is_valid() -> None:
     assert settings.run.datasets == ["digits"]
 
 
-def test_every_commented_setting_of_config_yaml_is_real() -> None:
-    lines = Path("config.yaml").read_text().splitlines()
-    block = lines[next(i for i, line in enumerate(lines) if line == "  # photos:") :]
-    text = []
-    for line in block:
-        if not line.startswith("  #"):
-            break
-        text.append(line[4:])
-    photos = yaml.safe_load("\n".join(text))["photos"]
+def test_every_documented_setting_of_a_data_set_is_real() -> None:
+    photos = documented("datasets", "photos")
     settings = Settings.load(with_value("datasets.photos", photos))
     assert settings.datasets["photos"].model_dump(exclude={"source"}) == {
         k: v for k, v in Settings.load(BASE).datasets["pets"].model_dump().items() if k != "source"
-    }, "the comment should show the defaults"
+    }, "it should show the defaults"
 
 
-def test_the_commented_backbone_of_config_yaml_is_real() -> None:
-    config = with_value("features.mobilenet", commented("mobilenet"))
-    config["models"]["tuned"] = commented("mobilenet_head")
+def test_the_documented_backbone_is_real() -> None:
+    config = with_value("features.mobilenet", documented("features", "mobilenet"))
+    config["models"]["tuned"] = documented("models", "mobilenet_head")
     shown = Settings.load(config)
     config["features"]["mobilenet"] = {
         k: config["features"]["mobilenet"][k] for k in ("kind", "application", "settings", "view")
     }
     config["models"]["tuned"]["fine_tune"] = {"blocks": 2}
-    assert shown == Settings.load(config), "the comment should show the defaults"
+    assert shown == Settings.load(config), "it should show the defaults"
 
 
 def test_short_forms_of_layers_and_variants() -> None:
