@@ -109,6 +109,7 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> s
     if table.label < 0 and not table.onehot:
         table.label, other = _label_column(table, plain)
         if other >= 0:
+            table.likely = True
             either = f"{table.header[table.label]!r} and {table.header[other]!r}"
             return (
                 f"columns {either} of {table.name} may both be the label, and divide the images "
@@ -230,7 +231,11 @@ def _label_column(table: Table, plain: list[str]) -> tuple[int, int]:
                  _first_named(_SPLIT_NAMES, plain)}  # fmt: skip
         rivals = [i for i in _repeated(table) if i not in other]
         return named[0], rivals[0] if rivals else -1
-    if len(plain) == 2 and not _measures(table, 1 - table.path):
+    if (
+        len(plain) == 2
+        and not _measures(table, 1 - table.path)
+        and not _is_split(table, 1 - table.path)
+    ):
         table.weak = not plain[0].isdigit()  # without a header there is no name to go by
         return 1 - table.path, -1
     return -1, -1
@@ -247,7 +252,8 @@ def _repeated(table: Table) -> list[int]:
     found = []
     for i in range(len(table.header)):
         values = {r[i] for r in table.rows}
-        if i != table.path and 1 < 2 * len(values) <= len(table.rows) and not _measures(table, i):
+        few_enough = 1 < len(values) <= len(table.rows) / 2
+        if i != table.path and few_enough and not _measures(table, i) and not _is_split(table, i):
             found.append((all(v.isdigit() for v in values), i))
     return [i for _, i in sorted(found)]
 
@@ -295,6 +301,11 @@ def _all_parts(values: set[str]) -> bool:
     return bool(values) and all(given_part(v) for v in values)
 
 
+def _is_split(table: Table, column: int) -> bool:
+    """Whether a column names parts of a split in each row."""
+    return _all_parts({r[column] for r in table.rows})
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
@@ -318,6 +329,7 @@ def _no_label(table: Table) -> str:
     """Why no column is the label, and which may be."""
     why = f"no column of {table.name} ({few(table.header)}) is recognised as the label"
     binary = _binary(table)
+    table.likely = len(binary) > 1 or bool(_repeated(table))
     if len(binary) > 1:
         names = [table.header[i] for i in binary]
         exact = _exclusive(table, binary)

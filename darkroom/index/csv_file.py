@@ -40,6 +40,7 @@ class Table:
     weak : the name of the label's column may mean something else.
     encoding : that its text was read by, where nothing proves it.
     told : what looks like a mistake, for the log.
+    likely : some column may be the label, though none is taken for it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Table:
     weak: bool = False
     encoding: str = ""
     told: list[str] = field(default_factory=list)
+    likely: bool = False
 
 
 def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:

@@ -169,7 +169,8 @@ def _better(listing: Listing, folders: Rows | None, tables: Tables) -> Rows | No
         Several readings are as good, or the one that was meant does not fit.
     """
     if not tables.readings:
-        meant = folders is None or folders.doubt or (folders.weak and 2 * tables.named >= 1)
+        rival = tables.likely and 2 * tables.named >= 1
+        meant = folders is None or folders.doubt or (folders.weak and rival)
         if tables.why and meant:
             also = ""
             if folders is not None:

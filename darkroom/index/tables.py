@@ -49,16 +49,18 @@ class Tables:
         rows from another that names about as many.
     why : why the best of the other tables cannot be used, and what to set; empty without any.
     named : share of that table's rows that name a file.
+    likely : some column of that table may be the label.
     """
 
     readings: list[Rows] = field(default_factory=list)
     why: str = ""
     named: float = -1.0
+    likely: bool = False
 
-    def refuse(self, why: str, named: float) -> None:
+    def refuse(self, why: str, named: float, likely: bool = False) -> None:
         """Note why a table cannot be used; the one that names most files counts."""
         if named > self.named:
-            self.why, self.named = why, named
+            self.why, self.named, self.likely = why, named, likely
 
 
 def by_tables(
@@ -106,7 +108,7 @@ def by_tables(
                 f"nearly every row of {name} has a label of its own in column "
                 f"{table.header[table.label]!r}; set layout.label_column"
             )
-            found.refuse(why, table.named)
+            found.refuse(why, table.named, table.likely)
         else:
             tables.append(table)
     together = [tables] if cfg["table"] and tables else _together(tables)

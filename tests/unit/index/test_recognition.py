@@ -474,6 +474,21 @@ def test_beginnings_of_names_beside_a_table_of_unknown_columns_are_a_question() 
         read(files, {"labels.csv": text})
     assert read(files, {"labels.csv": text}, label_column="Klasse").labels == ["x", "y"]
     assert read(files, {"labels.csv": text}, kind="folders").labels == ["a", "b"]
+    sizes = "file,width,height\n" + "".join(f"{f[4:]},640,{i}\n" for i, f in enumerate(files))
+    assert read(files, {"sizes.csv": sizes}).labels == ["a", "b"], "nothing there may be a label"
+
+
+def test_a_table_of_parts_alone_gives_no_labels() -> None:
+    files = numbered("cat", "dog", n=10)
+    text = listed("file,split", "train", "train", "test", files=files)
+    found = read(files, {"split.csv": text})
+    assert found.labels == ["cat", "dog"] and found.warnings == []
+    assert (
+        "not used: no column of split.csv (file, split) is recognised as the label"
+        in found.sentence
+    )
+    with pytest.raises(UserError, match=r"no column of split\.csv"):
+        read(FLAT, {"split.csv": listed("file,split", "train", "test", files=FLAT)})
 
 
 @pytest.mark.parametrize("above", ["My pictures;;\n;;\n", "My pictures\n", "# me\n# 1; 2\n"])
