@@ -328,6 +328,9 @@ def _no_path(table: Table, plain: list[str], shares: list[float]) -> str:
 def _no_label(table: Table) -> str:
     """Why no column is the label, and which may be."""
     why = f"no column of {table.name} ({few(table.header)}) is recognised as the label"
+    parts = [table.header[i] for i in range(len(table.header)) if _is_split(table, i)]
+    if parts:
+        why += f", without which its split in {parts[0]!r} is not read"
     binary = _binary(table)
     table.likely = len(binary) > 1 or bool(_repeated(table))
     if len(binary) > 1:

@@ -484,8 +484,8 @@ def test_a_table_of_parts_alone_gives_no_labels() -> None:
     found = read(files, {"split.csv": text})
     assert found.labels == ["cat", "dog"] and found.warnings == []
     assert (
-        "not used: no column of split.csv (file, split) is recognised as the label"
-        in found.sentence
+        "not used: no column of split.csv (file, split) is recognised as the label, without "
+        "which its split in 'split' is not read" in found.sentence
     )
     with pytest.raises(UserError, match=r"no column of split\.csv"):
         read(FLAT, {"split.csv": listed("file,split", "train", "test", files=FLAT)})
