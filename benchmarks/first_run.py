@@ -60,7 +60,7 @@ def count(pid=os.getpid()):
         own, workers = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         name = os.path.basename(sys.argv[0])
         used = own.ru_utime + own.ru_stime
-        if "snakemake" not in name and name != "-m":
+        if name != "__main__.py":  # of Snakemake, whose children are the stages
             used += workers.ru_utime + workers.ru_stime
         with open(os.environ["COUNTED"], "a") as file:
             print(name, used, file=file)

@@ -12,6 +12,7 @@ sampled every 10 ms. Shared pages count once, and mapped pages of the written fi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -144,11 +145,9 @@ def peak_memory(command: list[str]) -> float:
 def family(pid: int) -> list[int]:
     found = [pid]
     for known in found:
-        try:
-            words = Path(f"/proc/{known}/task/{known}/children").read_text().split()
-        except OSError:
-            continue
-        found += map(int, words)
+        for thread in Path(f"/proc/{known}/task").glob("*"):
+            with contextlib.suppress(OSError):
+                found += map(int, (thread / "children").read_text().split())
     return found
 
 
