@@ -68,10 +68,10 @@ class Check:
                 f"{100 * found.alone:.0f} of 100."
             )
         if self.near_model(found, model):
+            best = "" if found.others else f"; it tells {found.told} best"
             return (
                 f"{self.title} alone reaches a balanced accuracy of {found.balanced_accuracy:.2f} "
-                f"where the model reaches {model:.2f}, most of it by {found.by}; it tells "
-                f"{found.told} best."
+                f"where the model reaches {model:.2f}, most of it by {found.by}{best}."
             )
         return ""
 

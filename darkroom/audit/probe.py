@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom import metrics
-from darkroom.audit.check import Check, Found
+from darkroom.audit.check import GIVEN_AWAY, Check, Found
 from darkroom.audit.sample import Sample
 from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.scores import pooled
@@ -24,7 +24,7 @@ from darkroom.evaluate.scores import pooled
 if TYPE_CHECKING:
     import pandas as pd
 
-PERMUTATIONS = 1999
+PERMUTATIONS = 999
 TREES = 100
 LEAST_ROWS = 10  # judged rows of a class and of the rest, below which no property gives it away
 
@@ -108,7 +108,7 @@ def judge(check: Check, seen: pd.DataFrame, sample: Sample) -> Found | None:
                 float(np.nanmax(np.where(enough, one_by_one(y, s, k), 0.0))) for s in single
             ),
             truth,
-            few=alone < 0.75,
+            few=alone < GIVEN_AWAY,
         )
         found |= {
             "alone": alone,
