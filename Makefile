@@ -124,7 +124,7 @@ bench: $(VENV)/.dev ## every benchmark beside its peer (BENCH_DATA=folder with c
 
 .PHONY: lock
 lock: ## renew envs/*.lock, envs/*.yaml and schemas/ from their sources (needs uv)
-	@for f in run dev cluster kubernetes pods; do uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	@for f in run dev cluster kubernetes pods serve; do uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	  --no-annotate --custom-compile-command 'make lock' --quiet $$(test ! -f envs/$$f.override || echo --override envs/$$f.override) \
 	  envs/$$f.in -o envs/$$f.lock; done
 	@$(MAKE) --no-print-directory generated

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from darkroom.errors import UserError, nearest
-from darkroom.evaluate import ranking
-from darkroom.evaluate.tables import read_table
 from darkroom.features import predictions
 from darkroom.features.predictions import Run
 from darkroom.infer.run import Network, read_about
@@ -280,6 +278,9 @@ def best(results: str, fold: str | None = None) -> str:
     UserError
         There is none.
     """
+    from darkroom.evaluate import ranking
+    from darkroom.evaluate.tables import read_table
+
     folder = local_path(results)
     choice = ranking.choose(read_table(folder / "summary.parquet", ("model", "classifier", "part")))
     if choice is None:
@@ -324,6 +325,8 @@ def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
     """
     if not Path(path).is_file():
         return None
+    from darkroom.evaluate.tables import read_table  # a model that stands alone needs no SciPy
+
     table = read_table(path)
     own = table[
         (table["feature_set"] == trained.run.feature_set)

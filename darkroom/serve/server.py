@@ -66,6 +66,7 @@ def listen(application: Any, options: Options) -> Any:
         ident=None,
         connection_limit=options.connections,
         max_request_header_size=32_768,
+        recv_bytes=262_144,  # a picture in one piece, not in five
         max_request_body_size=options.request_bytes + 1,
         inbuf_overflow=options.request_bytes + 1,  # never a file
         outbuf_overflow=64_000_000,

@@ -10,6 +10,8 @@ import logging
 import re
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +28,7 @@ from PIL import Image
 from darkroom.__main__ import main
 from darkroom.errors import UserError
 from darkroom.features.predictions import read_predictions
+from darkroom.predict import unseen
 from darkroom.serve import command, heat, pages, site
 from darkroom.serve import service as serving
 from darkroom.serve.counts import Rate
@@ -36,6 +39,8 @@ from tests.support.small_chain import Chain
 from tests.unit.serve.conftest import MODEL
 
 PREDICT = "/api/v1/predict"
+ROOT = Path(__file__).parents[3]
+EXPORT = ROOT / "tests/support/export_0_1"
 
 
 def files(*paths: str | Path) -> list[SimpleUploadedFile]:
@@ -470,3 +475,43 @@ def test_a_model_that_cannot_be_opened_is_said(chain: Chain, monkeypatch: Any) -
     with contextlib.closing(service):
         service.load()
         assert not service.ready and service.failure == "model.keras is damaged"
+
+
+def test_an_export_of_the_first_release_is_served_as_it_was() -> None:
+    """`tests/support/export_0_1` is a stored one, without the files that only its own code reads."""
+    served = Served.load(str(EXPORT))
+    assert served.model.fitted is None and served.notice == ""
+    expected = json.loads((EXPORT / "pictures/expected.json").read_text())
+    for name, said in expected.items():
+        pixels = np.zeros((1, 8, 8, 1), np.uint8)
+        data = (EXPORT / "pictures" / name).read_bytes()
+        found = unseen.examine_bytes(
+            data, name, pixels[0], view=served.model.view, policy=served.model.policy
+        )
+        (one,) = served.predict([name], pixels, [found])
+        assert one.predicted == said["predicted"]
+        assert dict(zip(served.model.classes, one.probabilities.tolist(), strict=True)) == (
+            pytest.approx(said["probabilities"], abs=1e-5)
+        )
+
+
+def test_an_export_is_served_by_the_packages_of_the_container() -> None:
+    """Of `envs/serve.lock`, which the others are not in."""
+    others = {"tensorflow", "keras", "sklearn", "scipy", "pandas", "pyarrow", "h5py", "skops"}
+    others |= {"onnx", "snakemake", "matplotlib", "yaml", "tqdm", "psutil", "pydantic", "jinja2"}
+    lock = (ROOT / "envs/serve.lock").read_text()
+    assert not [name for name in others if f"\n{name}==" in lock]
+    script = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name in {others!r}: raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from darkroom.serve import server, site\n"
+        "from darkroom.serve.models import Served, card\n"
+        f"print(card(Served.load({str(EXPORT)!r}))['classes'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "['cross', 'disc']\n", done.stderr
