@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from darkroom.config.dataset import ModelView
-from darkroom.config.forms import Strict
+from darkroom.config.forms import Free, Strict
 from darkroom.config.tuning import TuneClassifier, check_space
 
 
@@ -17,9 +17,7 @@ class FeatureSet(Strict):
     kind: Literal["pixels", "hog", "backbone"]
     view: ModelView = ModelView()
     application: str | None = Field(None, description="backbone: a name in keras.applications")
-    settings: dict[str, Any] = Field(
-        {}, description="backbone: of the application, e.g. {alpha: 0.25}"
-    )
+    settings: Free = Field({}, description="backbone: of the application, e.g. {alpha: 0.25}")
     weights: str = Field(
         "imagenet",
         description="backbone: imagenet (the official file), another https://… or a local file, without the top layers",
@@ -53,7 +51,7 @@ class Classifier(Strict):
     pca: PositiveInt | float | None = Field(
         None, description="components kept: a count, or a fraction of the variance"
     )
-    settings: dict[str, Any] = Field({}, description="of the scikit-learn estimator, e.g. {C: 10}")
+    settings: Free = Field({}, description="of the scikit-learn estimator, e.g. {C: 10}")
     max_rows: PositiveInt | None = Field(
         None,
         description="train on a stratified sample of at most so many rows; the report says so",

@@ -7,6 +7,7 @@ import unicodedata
 from functools import cached_property
 from typing import Annotated, Any, Self, get_args
 
+import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
@@ -39,6 +40,30 @@ Name = Annotated[str, BeforeValidator(name, json_schema_input_type=str | float)]
 
 Label = Annotated[Name, AfterValidator(composed)]
 """Name of a class."""
+
+
+def typed(value: Any) -> Any:
+    """A value of no stated type as YAML reads it: of a mapping in --config, Snakemake gives text alone.
+
+    1e-3 is a number too, which YAML 1.1 reads as text.
+    """
+    if isinstance(value, dict):
+        return {key: typed(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [typed(one) for one in value]
+    if not isinstance(value, str) or not value:
+        return value
+    if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return found if found is None or isinstance(found, (bool, int, float)) else value
+
+
+Free = Annotated[dict[str, Any], BeforeValidator(typed)]
+"""Settings of a function that is not ours."""
 
 
 def one_group(pattern: str | None) -> str | None:

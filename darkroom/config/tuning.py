@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -16,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from darkroom.config.forms import Strict
+from darkroom.config.forms import Strict, typed
 from darkroom.overrides import override, value_at
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Tune(Strict):
         found = {}
         for path, values in value.items():
             if isinstance(values, list):
-                values = [_as_number(v) for v in values]
+                values = typed(values)
                 if len(values) < 2:
                     raise ValueError(f"{path}: give at least two values, or low and high")
                 if len({repr(v) for v in values}) < len(values):
@@ -83,12 +82,6 @@ class Tune(Strict):
         for path, values in self.space.items():
             pairs += [(path, v) for v in (values if isinstance(values, list) else values.samples())]
         return pairs
-
-
-def _as_number(value: Any) -> Any:
-    """Read 1e-3 as a number: YAML 1.1 reads it as text."""
-    text = isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value)
-    return float(value) if text else value
 
 
 class TuneModel(Tune):

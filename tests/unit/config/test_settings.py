@@ -249,3 +249,15 @@ def test_whether_augmentation_changes_anything() -> None:
 
     assert not changes() and not changes(flip_probability=0.1)
     assert changes(flip="horizontal") and changes(mixup=0.1)
+
+
+def test_free_settings_from_the_command_line_are_numbers_again() -> None:
+    """Of a mapping in --config, Snakemake gives text alone."""
+    given = {"C": "0.5", "gamma": "scale", "probability": "false", "tol": "1e-3", "max_iter": "7"}
+    tune = {"space": {"settings.C": ["1", "10.0"]}}
+    own = {"kind": "svm", "settings": given, "tune": tune}
+    svm = Settings.load(with_value("classifiers.svm", own)).classifiers["svm"]
+    assert svm.settings == {
+        "C": 0.5, "gamma": "scale", "probability": False, "tol": 0.001, "max_iter": 7,
+    }  # fmt: skip
+    assert svm.tune is not None and svm.tune.space == {"settings.C": [1, 10.0]}
