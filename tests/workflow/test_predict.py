@@ -56,11 +56,13 @@ def test_from_a_folder_to_a_table_and_when_it_is_made_anew(done: Workspace) -> N
     names = np.array(["cross", "disc", "stripes"])[own["predicted"]]
     assert (here["predicted"] == names).all()
 
-    # nothing changed, nothing runs; a picture, its time, the name of the model do
+    # nothing changed, nothing runs, nor for a picture's time; its content and the name of the model do
     assert done.pending(TARGET) == {}
-    os.utime(done.root / "new/notes.txt")
-    assert done.pending(TARGET) == {}
+    (done.root / "new/notes.txt").write_text("more")
     os.utime(done.root / "new/deep/down/a b.png")
+    assert done.pending(TARGET) == {}
+    with (done.root / "new/deep/down/a b.png").open("ab") as picture:
+        picture.write(b"\0")  # behind the end of the image
     assert done.pending(TARGET) == {"predict_images": 1}
     done.run("predict")
     assert done.pending(TARGET) == {}
