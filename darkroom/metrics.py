@@ -103,6 +103,20 @@ def brier_scores(truth: NDArray[np.int64], probabilities: NDArray[Any]) -> Float
     return np.asarray((p**2).sum(axis=1) - own**2 + (1 - own) ** 2)
 
 
+def calibration_error(confidence: NDArray[Any], right: NDArray[np.bool_], bins: int = 10) -> float:
+    """How far probabilities are from the share that is right, over bins of equal width.
+
+    The expected calibration error (Naeini, Cooper & Hauskrecht 2015, AAAI).
+
+    Parameters
+    ----------
+    confidence : (N,) probability of the predicted class. right : (N,) bool. bins : number.
+    """
+    at = np.clip((np.asarray(confidence, float) * bins).astype(int), 0, bins - 1)
+    gap = np.bincount(at, np.asarray(confidence, float) - right, bins)
+    return float(abs(gap).sum() / max(len(at), 1))
+
+
 def rest_odds(probabilities: NDArray[Any], c: int) -> Floats:
     """(N,) odds of a class against the rest.
 

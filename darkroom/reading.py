@@ -8,7 +8,7 @@ model.predict(["a.jpg", "holiday/"])            # a row for each picture
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 from darkroom.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
-    from darkroom.predict.trained import Trained
+    from darkroom.predict.trained import Opened, Trained
 
 MOST_THREADS = 8
 
@@ -119,7 +118,8 @@ class Model:
         Returns
         -------
         A row for each picture: `file`, `predicted`, a column for each class with its probability,
-        `status` and `reason`. A picture that cannot be used has no class and NaN.
+        `unlike` (all that the model learned from), `status` and `reason`. A picture that cannot be
+        used has no class and NaN.
         """
         import numpy as np
         import pandas as pd
@@ -136,13 +136,13 @@ class Model:
             told = {name: float(value) for name, value in zip(self.classes, p, strict=True)}
             rows.append(
                 {"file": one.file, "predicted": one.predicted, **told,
-                 "status": one.status, "reason": one.reason}
+                 "unlike": one.unlike, "status": one.status, "reason": one.reason}
             )  # fmt: skip
-        columns = ["file", "predicted", *self.classes, "status", "reason"]
+        columns = ["file", "predicted", *self.classes, "unlike", "status", "reason"]
         return pd.DataFrame(rows, columns=columns)
 
     @cached_property
-    def _ask(self) -> Callable[[np.ndarray], np.ndarray]:
+    def _ask(self) -> Opened:
         return self.trained.open(_threads())
 
 

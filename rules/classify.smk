@@ -9,7 +9,7 @@ rule extract_features:
 
     in   model.onnx (model.keras on a GPU), images/{view}.h5, splits.parquet, augmented/{view}.h5 where stored; the
          features of a frozen backbone, which then does not run again
-    out  features.h5, head/predictions.parquet
+    out  features.h5, head/predictions.parquet; unlike.npz, which tells how unlike a new picture is
     """
     input:
         onnx="results/{dataset}/{fold}/{model}-seed{seed}/model.onnx",
@@ -22,6 +22,7 @@ rule extract_features:
     output:
         features="results/{dataset}/{fold}/{model}-seed{seed}/features.h5",
         predictions="results/{dataset}/{fold}/{model}-seed{seed}/head/predictions.parquet",
+        unlike="results/{dataset}/{fold}/{model}-seed{seed}/unlike.npz",
     log:
         "logs/{dataset}/{fold}/extract_features-{model}-seed{seed}.log",
     benchmark:

@@ -9,6 +9,7 @@ with stage(snakemake) as gpus:
         snakemake.input.get("augmented") or None,
         features_path=snakemake.output.features,
         predictions_path=snakemake.output.predictions,
+        unlike_path=snakemake.output.unlike,
         threads=snakemake.threads,
         gpus=gpus,
         embedded=snakemake.input.get("embedded") or None,

@@ -13,7 +13,7 @@ import pandas
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from darkroom import overrides, temperature
+from darkroom import overrides, temperature, unlikeness
 from darkroom.classify import cost, kinds, model_file
 from darkroom.classify.calibration import calibrated
 from darkroom.classify.estimators import Recipe, in_words, where
@@ -89,9 +89,16 @@ def fit_classifier(
         about = f"about {rough_duration(expected.seconds or 0)}"
         log.info("%s: %s", cfg["name"], expected.message or about)
     seconds = {"fit": 0.0, "predict": 0.0}
+    validation = data.part == "validation"
+    learned_from = unlikeness.known(  # before the training rows are scaled in place
+        data.training.x,
+        np.flatnonzero(data.training.original),
+        data.features.features,
+        data.held[validation],
+        classifier["seed"],
+    )
     fitted = _fitted(data, cfg, threads, notes, seconds)
     probabilities = np.empty((len(data.held), len(data.classes)))
-    validation = data.part == "validation"
     again = bool(classifier["refit"] and validation.any())
     now = validation if again else np.ones_like(validation)
     plain = _predicted(fitted, data, data.held[now], cfg, threads, seconds)
@@ -114,7 +121,7 @@ def fit_classifier(
         )
     notes = told + notes
     fitted.about["notes"] = notes
-    fitted.save(model_path)
+    replace(fitted, learned_from=learned_from).save(model_path)
     predictions.write_predictions(
         predictions_path,
         data.features.row[data.held],

@@ -23,6 +23,7 @@ from darkroom.classify.coupling import coupled
 from darkroom.classify.rows import MappedRows
 from darkroom.errors import UserError
 from darkroom.machine import disk
+from darkroom.unlikeness import Known
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Fitted:
     classes : K class names in order.
     pairs : (pairs, 2) sigmoids of an SVM of several classes, see `coupling`; else None.
     temperature : of its probabilities; 1: as the estimator gives them.
+    learned_from : to tell how unlike a picture is; None: no validation rows set its limit.
     about : `features`, `layer` and `made` (as in `features_file.Features`), `classifier` (its
         settings), `dataset`, `fold`, `notes`, `versions`.
     """
@@ -70,6 +72,7 @@ class Fitted:
     about: dict[str, Any]
     pairs: np.ndarray | None = None
     temperature: float = 1.0
+    learned_from: Known | None = None
 
     def probabilities(self, features: np.ndarray | MappedRows, threads: int = 1) -> np.ndarray:
         """Probability of each class, at the temperature.
@@ -141,6 +144,8 @@ class Fitted:
             "about": self.about,
             "pairs": self.pairs,
             "temperature": self.temperature,
+            "learned_from": None if self.learned_from is None else self.learned_from.sample,
+            "unlike_from": None if self.learned_from is None else self.learned_from.limit,
         }
         with disk.whole(path) as part:
             skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
@@ -184,6 +189,9 @@ def load(path: str) -> Fitted:
             dict(content["about"]),
             content["pairs"],
             float(content["temperature"]),
+            None
+            if content["learned_from"] is None
+            else Known(content["learned_from"], float(content["unlike_from"])),
         )
         made = fitted.about["versions"].get("scikit-learn")
     except UserError:

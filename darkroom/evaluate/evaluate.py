@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import UserError
-from darkroom.evaluate import tables
+from darkroom.evaluate import sets, tables
 from darkroom.evaluate.collect import Collected
 from darkroom.evaluate.ranking import CHOSEN
 from darkroom.evaluate.run_rows import RunRows
@@ -24,6 +24,7 @@ from darkroom.evaluate.thresholds import threshold_of
 from darkroom.features import predictions as stored
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
+from darkroom.metrics import calibration_error
 from darkroom.split import splits as places
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def evaluate_dataset(
                 raise ValueError(f"{path} is of other classes than {splits}")
             threshold = threshold_of(table, about, cfg["threshold"])
             p = stored.probabilities(table, about["classes"])
+            judged = (table["part"] == "validation").to_numpy()
+            least = sets.limit(table["class"].to_numpy(np.int64)[judged], p[judged])
             after = list(table).index("most_probable") + 1
             table.insert(after, "predicted", stored.decide(p, threshold))
             together.add(table, about)
@@ -118,7 +121,15 @@ def evaluate_dataset(
                         p[own],
                         groups.of_rows(rows["row"].to_numpy(np.int64), name, about["run"].fold),
                     )
-                    parts.append(tables.Part(about["run"], name, found, pooled([found])))
+                    decisions = {
+                        "calibration_error": calibration_error(
+                            p[own][np.arange(own.sum()), found.predicted],
+                            found.truth == found.predicted,
+                        ),
+                        **sets.measured(found.truth, p[own], found.group, least),
+                    }
+                    scores = pooled([found])
+                    parts.append(tables.Part(about["run"], name, found, scores, decisions))
             lines.append(tables.threshold_line(parts, about, threshold, cfg["threshold"]))
             tested += parts
             bar.update(1)

@@ -73,12 +73,13 @@ def read_table(path: str | Path, columns: Iterable[str] = KEYS) -> pd.DataFrame:
 
 
 class Part(NamedTuple):
-    """What a run predicted of a part, and its scores."""
+    """What a run predicted of a part, its scores, and of `DECISIONS` a number each."""
 
     run: Run
     part: str
     tested: RunRows
     scores: Scores
+    decisions: dict[str, float]
 
 
 def by_run(tested: Sequence[Part]) -> pd.DataFrame:
@@ -89,6 +90,7 @@ def by_run(tested: Sequence[Part]) -> pd.DataFrame:
     for one in tested:
         sizes = {"n": one.scores.n, "groups": one.scores.groups}
         lines.append({**one.run._asdict(), "part": one.part, **sizes, **_figures(one.scores)})
+        lines[-1] |= one.decisions
     return pd.DataFrame(lines).astype({"seed": "Int64"})
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from darkroom import unlikeness
 from darkroom.errors import UserError
 from darkroom.features.predictions import Run, write_predictions
 from darkroom.images import features_file
@@ -57,6 +58,7 @@ def extract_features(
     *,
     features_path: str,
     predictions_path: str,
+    unlike_path: str | None = None,
     cfg: ExtractFeatures,
     threads: int,
     embedded: str | None = None,
@@ -72,7 +74,7 @@ def extract_features(
     model_path : `model.onnx`, which runs on the processor without Keras. With a GPU `model.keras`
         beside it runs on that.
     images, splits, augmented : the files of the data set.
-    features_path, predictions_path : what to write; see docs/formats.md.
+    features_path, predictions_path, unlike_path : what to write; see docs/formats.md.
     cfg : settings.
     threads : cores to use.
     embedded : features of all images by the network's backbone, where that is frozen: it then
@@ -142,6 +144,11 @@ def extract_features(
                 forget(array)
                 unwritten = 0
             bar.update(len(pixels))
+        if unlike_path is not None:
+            at = place[: len(part)]  # of the originals, as `part` has them
+            train, validation = (at[part.astype(str) == p] for p in ("train", "validation"))
+            learned_from = unlikeness.known(array, train, array, validation, cfg["seed"])
+            unlikeness.write(unlike_path, learned_from, layer)
     write_predictions(
         predictions_path,
         row[held_out],

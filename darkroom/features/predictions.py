@@ -19,6 +19,7 @@ from darkroom.machine import disk
 if TYPE_CHECKING:
     import pandas as pd
 
+SET_LEVEL = 0.95  # of the sets of classes, see `evaluate.sets`
 PARTS = ("validation", "test")
 PREFIX = "p:"
 

@@ -117,4 +117,5 @@ class _Lines:
         others = [f"{name} {known[name]:.3f}" for name in likely[:OTHERS]]
         more = ", …" if len(likely) > OTHERS else ""
         name, rest = printable(one.predicted), printable(", ".join(others))
+        rest = f"unlike anything it learned from; {rest}" if one.unlike else rest
         print(f"{front}  {name:<{self.name}}  {own:>11.3f}  {rest}{more}")

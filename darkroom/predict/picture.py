@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,12 @@ from darkroom.errors import UserError
 from darkroom.features import predictions
 from darkroom.names import cell
 from darkroom.predict import unseen
-from darkroom.predict.trained import Trained
+from darkroom.predict.trained import Opened, Trained
 from darkroom.sources.folders import printable
 
-FRONT, BACK = ("file", "predicted"), ("model", "digest", "status", "reason")
+FRONT = ("file", "predicted")
+YES = ("no", "yes")
+BACK = ("set", "unlikeness", "unlike", "model", "digest", "status", "reason")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Prediction:
     predicted : class, empty for an unusable picture.
     probabilities : (K,) float32, empty likewise.
     status, reason : as in `manifest.parquet`.
+    unlikeness : to what the model learned from, see `darkroom.unlikeness`; None where the model
+        or an unusable picture has none.
+    unlike : whether it is beyond the model's limit.
+    classes : that hold the true one with a probability of `predictions.SET_LEVEL`; none where the
+        model says no such set.
     """
 
     file: str
@@ -36,6 +43,9 @@ class Prediction:
     probabilities: np.ndarray
     status: str
     reason: str
+    unlikeness: float | None = None
+    unlike: bool = False
+    classes: tuple[str, ...] = ()
 
 
 def predict(
@@ -44,7 +54,7 @@ def predict(
     *,
     threshold: float,
     threads: int,
-    ask: Callable[[np.ndarray], np.ndarray] | None = None,
+    ask: Opened | None = None,
 ) -> Iterator[Prediction]:
     """Predict pictures, in their order.
 
@@ -71,7 +81,7 @@ def predict(
 
 def of_pixels(
     model: Trained,
-    ask: Callable[[np.ndarray], np.ndarray],
+    ask: Opened,
     files: Sequence[str],
     pixels: np.ndarray,
     examined: Sequence[tuple[str, str]],
@@ -88,8 +98,9 @@ def of_pixels(
     threshold : of two classes, see `predictions.decide`.
     """
     batch = unseen.batch_of(pixels.shape[1:])
-    parts = [ask(pixels[start : start + batch]) for start in range(0, len(pixels), batch)]
-    p = np.concatenate(parts)
+    parts = [ask.both(pixels[start : start + batch]) for start in range(0, len(pixels), batch)]
+    p = np.concatenate([part for part, _ in parts])
+    distance = [float(u) for _, part in parts if part is not None for u in part]
     predicted = predictions.decide(p, threshold)
     nothing = np.zeros(0, np.float32)
     for i, (status, reason) in enumerate(examined):
@@ -100,11 +111,21 @@ def of_pixels(
             p[i] if usable else nothing,
             status,
             reason,
+            distance[i] if usable and distance else None,
+            bool(usable and distance and distance[i] >= ask.limit),
+            _set(model.classes, p[i], ask.set_from) if usable else (),
         )
 
 
+def _set(classes: Sequence[str], p: np.ndarray, least: float | None) -> tuple[str, ...]:
+    """The classes of at least a probability, the most probable first."""
+    if least is None:
+        return ()
+    return tuple(classes[k] for k in np.argsort(-p, kind="stable") if p[k] >= np.float32(least))
+
+
 class Table:
-    """Predictions as CSV: `file`, `predicted`, `p:{class}` …, `model`, `digest`, `status`, `reason`.
+    """Predictions as CSV: `file`, `predicted`, `p:{class}` …, then those of `BACK`.
 
     Parameters
     ----------
@@ -120,7 +141,9 @@ class Table:
     def write(self, one: Prediction) -> None:
         """Write the row of a picture."""
         numbers = [f"{p:.7g}" for p in one.probabilities] or [""] * len(self.model.classes)
-        back = (self.model.name, self.digest, one.status, printable(one.reason))
+        unlike = ("", "") if one.unlikeness is None else (f"{one.unlikeness:.4g}", YES[one.unlike])
+        classes = cell("|".join(map(printable, one.classes)))
+        back = (classes, *unlike, self.model.name, self.digest, one.status, printable(one.reason))
         self.writer.writerow([cell(one.file), cell(one.predicted), *numbers, *back])
 
 

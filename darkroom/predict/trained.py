@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from darkroom import unlikeness
 from darkroom.errors import UserError, nearest
 from darkroom.features import predictions
 from darkroom.features.predictions import Run
@@ -29,8 +30,30 @@ if TYPE_CHECKING:
     from darkroom.images.resize import View
 
 
+Ask = Callable[[np.ndarray], tuple[np.ndarray, "np.ndarray | None"]]
 LONGEST_SIDE = 16384  # pixels of a view
 REQUIRED = {"dataset", "model", "seed", "fold", "classes", "view", "decode"}  # of a network's file
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A classifier that is loaded.
+
+    Attributes
+    ----------
+    both : from (B, H, W, C) uint8 to (B, K) float32 probabilities, as they would be stored in
+        `predictions.parquet`, and the (B,) unlikeness of the pictures; None where the model has none.
+    limit : unlikeness from which on a picture is called unlike.
+    set_from : probability from which on a class belongs to a picture's set; None: there is no set.
+    """
+
+    both: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+    limit: float = np.inf
+    set_from: float | None = None
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """The probabilities alone."""
+        return self.both(pixels)[0]
 
 
 @dataclass(frozen=True)
@@ -71,45 +94,56 @@ class Trained:
         """sha256 of its file; of a classifier's and of what makes its features, joined by `+`."""
         return "+".join(_sha256(path) for path in self.files)
 
-    def open(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    def open(self, threads: int) -> Opened:
         """Load it; neither Keras nor TensorFlow is imported.
 
         Parameters
         ----------
         threads : cores to use.
 
-        Returns
-        -------
-        A function from (B, H, W, C) uint8 to (B, K) float32 probabilities, as they would be
-        stored in `predictions.parquet`.
-
         Raises
         ------
         UserError
             A file that is damaged; probabilities that are no numbers.
         """
-        ask = self._network(threads) if self.fitted is None else self._classifier(threads)
+        ask, limit = self._network(threads) if self.fitted is None else self._classifier(threads)
 
-        def probabilities(pixels: np.ndarray) -> np.ndarray:
-            found = ask(pixels)
+        def both(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+            found, unlike = ask(pixels)
             if not np.isfinite(found).all():
                 raise UserError(
                     f"{self.files[0]}: what it says is no number: its training diverged; lower "
                     "its learning_rate or set clip_norm"
                 )
-            return predictions.as_stored(found)
+            return predictions.as_stored(found), unlike
 
-        return probabilities
+        return Opened(both, limit, set_from(self))
 
-    def _network(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    def _network(self, threads: int) -> tuple[Ask, float]:
         assert self.network is not None
-        network = Network(self.network, threads=threads)
-        return lambda pixels: network.classified(pixels)[1]
+        if (found := unlikeness.read(Path(self.network).with_name("unlike.npz"))) is not None:
+            known, layer = found
+            layered = Network(self.network, threads=threads, layer=layer)
 
-    def _classifier(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+            def ask(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+                features, probabilities = layered.classified(pixels)
+                return probabilities, known.of(features)
+
+            return ask, known.limit
+        network = Network(self.network, threads=threads)
+        return lambda pixels: (network.classified(pixels)[1], None), np.inf
+
+    def _classifier(self, threads: int) -> tuple[Ask, float]:
         assert self.fitted is not None
         fitted, describe = self.fitted, self._features(threads)
-        return lambda pixels: fitted.probabilities(describe(pixels), threads)
+        known = fitted.learned_from
+
+        def ask(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+            features = describe(pixels)
+            unlike = None if known is None else known.of(features)
+            return fitted.probabilities(features, threads), unlike
+
+        return ask, np.inf if known is None else known.limit
 
     def _features(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
         """From (B, H, W, C) uint8 to (B, D) features, as the stage that made the feature set does it."""
@@ -334,6 +368,17 @@ def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
         & (table["fold"] == trained.run.fold)
     ]
     return None if own.empty else (float(own["threshold"].iloc[0]), str(own["how"].iloc[0]))
+
+
+def set_from(trained: Trained) -> float | None:
+    """The probability from which on a class is in the set of a picture; None where nothing tells."""
+    path = results_of(trained) / "metrics.parquet"
+    if not path.is_file():
+        return None
+    table, run = read_table(path), trained.run
+    own = (table["feature_set"] == run.feature_set) & (table["classifier"] == run.classifier)
+    own &= (table["fold"] == run.fold) & (table["part"] == "validation")
+    return float(table.loc[own, "set_from"].iloc[0]) if own.any() and "set_from" in table else None
 
 
 def results_of(trained: Trained) -> Path:

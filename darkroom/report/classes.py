@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.evaluate.ranking import CHOSEN, Key
+from darkroom.features.predictions import SET_LEVEL
 from darkroom.report import drawing
 from darkroom.report.results import Results, heading
 from darkroom.report.words import count
@@ -57,7 +58,23 @@ def section(results: Results) -> dict[str, Any] | None:
         "matrix": len(names) <= MOST_CELLS,
         "panels": [heading(k) for k in _panels(results)] if side_by_side else [],
         "thresholds": _thresholds(results, key),
+        "sets": _sets(results, key),
+        "set_level": round(100 * SET_LEVEL),
     }
+
+
+def _sets(results: Results, key: Key) -> list[dict[str, Any]]:
+    """Of each run how far its probabilities are off, and its sets of classes."""
+    m = results.metrics
+    m = m[results.of(m, key) & (m["part"] == results.part)]
+    names = ("calibration_error", "set_from", "set_size")
+    ends = {"value": "set_coverage", "_low": "set_coverage_low", "_high": "set_coverage_high"}
+    return [
+        {"run": row["feature_set"], "fold": row["fold"]}
+        | {name: float(row[name]) for name in names}
+        | {"coverage": {key: float(row[name]) for key, name in ends.items()}}
+        for _, row in m.iterrows()
+    ]
 
 
 def _thresholds(results: Results, key: Key) -> dict[str, Any] | None:

@@ -111,6 +111,9 @@ def _picture(served: Served, answer: Answer) -> dict[str, Any]:
         "probability": answer.probability,
         "probabilities": dict(zip(served.model.classes, one.probabilities.tolist(), strict=True)),
         "unsure": answer.unsure,
+        "set": list(one.classes),
+        "unlike": one.unlike,
+        "unlikeness": one.unlikeness,
         "notes": answer.notes,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Served:
     how: str
     digest: str
     notice: str
-    ask: Callable[[np.ndarray], np.ndarray]
+    ask: trained.Opened
     seconds: float = 0.0
 
     @classmethod

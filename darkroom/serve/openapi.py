@@ -124,6 +124,9 @@ def _picture() -> dict[str, Any]:
         probability=number,
         probabilities={"type": "object", "additionalProperties": number},
         unsure={"type": "boolean"},
+        set={"type": "array", "items": {"type": "string"}},
+        unlike={"type": "boolean"},
+        unlikeness={"type": ["number", "null"]},
         notes={"type": "array", "items": {"type": "string"}},
     )
 

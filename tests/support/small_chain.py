@@ -106,6 +106,7 @@ class Chain:
             *data,
             features_path=f"{run}/features.h5",
             predictions_path=f"{run}/head/predictions.parquet",
+            unlike_path=f"{run}/unlike.npz",
             cfg=self.cfg("extract_features", **wildcards),
             threads=1,
         )

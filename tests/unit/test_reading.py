@@ -64,6 +64,7 @@ def test_a_model_is_loaded_once_and_gives_a_row_a_picture(
             "predicted": "dog",
             "cat": 0.25,
             "dog": 0.75,
+            "unlike": False,
             "status": "ok",
             "reason": "",
         }

@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
 from darkroom.errors import UserError
+from darkroom.evaluate import sets
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.evaluate.ranking import CHOSEN, choose
 from darkroom.features import predictions
@@ -150,7 +151,8 @@ def test_the_files(tmp_path: Path) -> None:
 
     metrics = tables["metrics.csv"]
     names = ["model", "seed", "fold", "feature_set", "classifier", "part", "n", "groups"]
-    assert list(metrics.columns) == names + METRICS
+    decisions = ["calibration_error", *sets.COLUMNS]
+    assert list(metrics.columns) == names + METRICS + decisions
     assert (metrics["groups"] == metrics["n"]).all()
     assert len(metrics) == 5 * 2
     assert metrics["feature_set"].drop_duplicates().tolist() == ["cnn-seed0", "cnn-seed1", "pixels"]

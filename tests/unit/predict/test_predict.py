@@ -138,7 +138,8 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
 def test_the_columns_and_the_order(chain: Chain) -> None:
     table = run(chain, "tiny-seed0/svm", fold="fold-1")
     assert list(table) == [
-        "file", "predicted", "p:cross", "p:disc", "model", "digest", "status", "reason",
+        "file", "predicted", "p:cross", "p:disc", "set", "unlikeness", "unlike", "model", "digest", "status",
+        "reason",
     ]  # fmt: skip
     expected = sorted(str(p.relative_to("pictures")) for p in Path("pictures").rglob("*.png"))
     assert table["file"].tolist() == expected
@@ -151,6 +152,20 @@ def test_the_columns_and_the_order(chain: Chain) -> None:
     ]
     assert set(table["digest"]) == {"+".join(parts)}
     assert probabilities(table).sum(axis=1) == pytest.approx(np.ones(len(table)), abs=1e-6)
+
+
+def test_a_picture_unlike_all_training_images_is_marked(chain: Chain, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), noise)
+    (tmp_path / "broken.png").write_bytes(b"x")
+    for model in ("pixels/svm", "tiny-seed0/svm", "tiny-seed0"):
+        table = run(chain, model, fold="fold-1", source=str(tmp_path)).set_index("file")
+        assert table.loc["broken.png", "unlike"] == table.loc["broken.png", "unlikeness"] == ""
+        own = run(chain, model, fold="fold-1")
+        assert (own["unlike"] == "yes").mean() < 0.2
+        if model == "pixels/svm":  # a network of a few epochs does not describe noise
+            assert table.loc["noise.png", "unlike"] == "yes"
+        assert float(table.loc["noise.png", "unlikeness"]) >= 0
 
 
 def test_many_chunks_and_batches_change_nothing(

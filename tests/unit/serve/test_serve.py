@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import io
 import json
 import logging
@@ -152,6 +153,37 @@ def test_a_probability_below_the_limit_is_marked(told: Callable[..., Client], ch
     assert answer["notice"] == "Not for medical use."
     sure = post(told(unsure_below=0.0), some(chain)[0])
     assert sure.json()["pictures"][0]["unsure"] is False
+
+
+def test_a_picture_unlike_all_training_images_is_marked(
+    client: Client, chain: Chain, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = some(chain)[0]
+    distance = post(client, own).json()["pictures"][0]["unlikeness"]
+    assert 0 <= distance <= 2
+    ask = service.models["shapes"].ask
+    for limit, unlike in ((distance - 1e-6, True), (distance + 1e-6, False)):
+        there = dataclasses.replace(ask, limit=limit)
+        monkeypatch.setattr(service.models["shapes"], "ask", there)
+        assert post(client, own).json()["pictures"][0]["unlike"] is unlike
+        page = post(client, own, to="/").content.decode()
+        assert ("<b>Unlike anything this model learned from.</b>" in page) is unlike
+
+
+def test_the_set_of_a_picture_has_each_class_that_is_probable_enough(
+    client: Client, chain: Chain, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = some(chain)[0]
+    ask = service.models["shapes"].ask
+    probable = post(client, own).json()["pictures"][0]["probabilities"]
+    first, second = sorted(probable, key=lambda name: -probable[name])
+    for least, names in ((0.0, [first, second]), (probable[first], [first]), (1.1, []), (None, [])):
+        there = dataclasses.replace(ask, set_from=least)
+        monkeypatch.setattr(service.models["shapes"], "ask", there)
+        assert post(client, own).json()["pictures"][0]["set"] == names
+    monkeypatch.setattr(service.models["shapes"], "ask", dataclasses.replace(ask, set_from=0.0))
+    page = post(client, own, to="/").content.decode()
+    assert f"With 95 % probability it is one of: {first}, {second}." in page
 
 
 def test_the_notice_of_a_data_set_is_above_its_predictions(
