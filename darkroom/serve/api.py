@@ -118,6 +118,7 @@ def _picture(served: Served, answer: Answer) -> dict[str, Any]:
     }
 
 
+@csrf_exempt  # type: ignore[untyped-decorator]
 def model(request: Any) -> HttpResponse:
     """`GET /api/v1/model`: the card of one, or of all."""
     only(request, "GET", "HEAD")
@@ -129,18 +130,21 @@ def model(request: Any) -> HttpResponse:
     return to_json({"version": __version__, "models": cards})
 
 
+@csrf_exempt  # type: ignore[untyped-decorator]
 def openapi(request: Any) -> HttpResponse:
     """`GET /api/v1/openapi.json`."""
     only(request, "GET", "HEAD")
     return to_json(document(settings.SERVICE.options))
 
 
+@csrf_exempt  # type: ignore[untyped-decorator]
 def healthz(request: Any) -> HttpResponse:
     """Whether the process answers."""
     only(request, "GET", "HEAD")
     return to_json({"status": "ok", "version": __version__})
 
 
+@csrf_exempt  # type: ignore[untyped-decorator]
 def readyz(request: Any) -> HttpResponse:
     """Whether every model is open."""
     only(request, "GET", "HEAD")
@@ -151,6 +155,7 @@ def readyz(request: Any) -> HttpResponse:
     raise Refused(503, "The models are being opened: try again shortly.")
 
 
+@csrf_exempt  # type: ignore[untyped-decorator]
 def metrics(request: Any) -> HttpResponse:
     """Counters for Prometheus."""
     only(request, "GET", "HEAD")

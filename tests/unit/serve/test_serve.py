@@ -547,3 +547,14 @@ def test_an_export_is_served_by_the_packages_of_the_container() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout == "['cross', 'disc']\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v1/model", "/api/v1/openapi.json", "/healthz", "/readyz", "/metrics", "/api/v1/predict"],
+)
+def test_a_method_that_an_address_does_not_take_is_405_to_a_program(
+    service: Service, path: str
+) -> None:
+    strict = Client(SERVER_NAME="127.0.0.1", enforce_csrf_checks=True)
+    assert strict.generic("QUERY", path).status_code == 405
