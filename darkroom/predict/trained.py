@@ -375,6 +375,8 @@ def set_from(trained: Trained) -> float | None:
     path = results_of(trained) / "metrics.parquet"
     if not path.is_file():
         return None
+    from darkroom.evaluate.tables import read_table
+
     table, run = read_table(path), trained.run
     own = (table["feature_set"] == run.feature_set) & (table["classifier"] == run.classifier)
     own &= (table["fold"] == run.fold) & (table["part"] == "validation")
