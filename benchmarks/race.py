@@ -29,6 +29,7 @@ from darkroom.config import stages
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.images.prepare import prepare_images
+from darkroom.index.copies import find_copies
 from darkroom.index.manifest import index_files
 from darkroom.sources.download import download_source
 from darkroom.split import plan
@@ -93,10 +94,13 @@ def prepared(archive: Path, folder: Path, threads: int) -> tuple[Settings, dict[
         return stage_settings(settings, stage, wildcards)
 
     download_source(path["source"], cfg=cfg("download_source"), mirror=None)
-    index_files(path["source"], path["manifest"], cfg=cfg("index_files"), threads=threads)
-    plan.split_rows(
-        path["manifest"], path["splits"], indices=str(folder / "i.json"), cfg=cfg("split_rows")
-    )
+    manifest, thumbnails = path["manifest"], str(folder / "thumbnails.npy")
+    copies, table = str(folder / "copies.parquet"), str(folder / "copies.csv")
+    index_files(path["source"], manifest, thumbnails, cfg=cfg("index_files"), threads=threads)
+    found = cfg("find_copies")
+    find_copies(manifest, thumbnails, copies, table=table, cfg=found, threads=threads)
+    indices = str(folder / "i.json")
+    plan.split_rows(manifest, copies, path["splits"], indices=indices, cfg=cfg("split_rows"))
     prepare_images(
         path["source"], path["manifest"], path["images"], cfg=cfg("prepare_images"), threads=threads
     )

@@ -33,8 +33,9 @@ from darkroom.config.stages import stage_settings
 
 CLASSES = 10
 STAGES = {
-    "index_files": "index_files(source, manifest, cfg=cfg('index_files'), threads=cores)",
-    "split_rows": "split_rows(manifest, splits, indices='indices.json', cfg=cfg('split_rows'))",
+    "index_files": "index_files(source, manifest, thumbnails, cfg=cfg('index_files'), threads=cores)",
+    "find_copies": "find_copies(manifest, thumbnails, copies, table='copies.csv', cfg=cfg('find_copies'), threads=cores)",
+    "split_rows": "split_rows(manifest, copies, splits, indices='indices.json', cfg=cfg('split_rows'))",
     "prepare_images": "prepare_images(source, manifest, pixels, cfg=cfg('prepare_images', view=view), threads=cores)",
     "augment_images": "augment_images(pixels, manifest, variants, cfg=cfg('augment_images'), threads=cores)",
     "describe_images": "describe_images(pixels, 'hog.h5', augmented=variants, cfg=cfg('describe_images', features='hog'))",
@@ -54,6 +55,7 @@ STAGES = {
 FIT = "classify.fitting.fit_classifier"
 FUNCTIONS = {
     "index_files": "index.manifest.index_files",
+    "find_copies": "index.copies.find_copies",
     "split_rows": "split.plan.split_rows",
     "prepare_images": "images.prepare.prepare_images",
     "augment_images": "images.variants.augment_images",
@@ -74,7 +76,7 @@ from pathlib import Path
 stages = json.loads(Path('cfg.json').read_text())
 cores, view = int(sys.argv[1]), stages['view']
 source, manifest, splits = 'source.json', 'manifest.parquet', 'splits.parquet'
-pixels, variants = 'images.h5', 'augmented.h5'
+pixels, variants, thumbnails, copies = 'images.h5', 'augmented.h5', 'thumbnails.npy', 'copies.parquet'
 
 
 def cfg(name, **_):
@@ -93,7 +95,7 @@ def report_():
     history = Path('holdout/cnn-seed0/history.csv')
     history.write_bytes(Path('history.csv').read_bytes())
     write_report(
-        source=source, manifest=manifest, unusable='unusable.csv', splits=splits,
+        source=source, manifest=manifest, unusable='unusable.csv', copies=copies, splits=splits,
         metrics='metrics.parquet', summary='summary.parquet', class_metrics='class_metrics.parquet',
         thresholds='thresholds.parquet', predictions='predictions.parquet', audit='audit.parquet', labels='labels.parquet', images=pixels,
         output='report.html', figures=[f'figures/{name}' for name in FIGURES],

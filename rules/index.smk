@@ -2,12 +2,14 @@ rule index_files:
     """Read, hash and decode each file of a source once.
 
     in   source.json and the files that it points to
-    out  manifest.parquet: one row per file with label, given split, group, checksums, status
+    out  manifest.parquet: one row per file with label, given split, group, checksum, status
+         thumbnails.npy: a gray thumbnail of each file
     """
     input:
         source="data/{dataset}/source.json",
     output:
         manifest="results/{dataset}/manifest.parquet",
+        thumbnails="results/{dataset}/thumbnails.npy",
     log:
         "logs/{dataset}/index_files.log",
     benchmark:
@@ -86,7 +88,7 @@ rule join_index:
     """Join the shards into one manifest, with copies and links among all files.
 
     in   source.json, index/listing.parquet, every index/{shard}.parquet
-    out  manifest.parquet: equal to the output of index_files
+    out  manifest.parquet, thumbnails.npy: equal to the outputs of index_files
     """
     input:
         source="data/{dataset}/source.json",
@@ -94,6 +96,7 @@ rule join_index:
         parts=inputs.index_shards,
     output:
         manifest="results/{dataset}/manifest.parquet",
+        thumbnails="results/{dataset}/thumbnails.npy",
     log:
         "logs/{dataset}/join_index.log",
     benchmark:
@@ -148,16 +151,51 @@ rule check_files:
         "../scripts/check_files.py"
 
 
+rule find_copies:
+    """Find images that show the same picture: equal files, equal pixels, near copies.
+
+    in   manifest.parquet, thumbnails.npy
+    out  copies.parquet, copies.csv: each copy, what it is a copy of, and how they differ
+    """
+    input:
+        manifest="results/{dataset}/manifest.parquet",
+        thumbnails="results/{dataset}/thumbnails.npy",
+        unusable=ancient("results/{dataset}/unusable.csv"),
+    output:
+        copies="results/{dataset}/copies.parquet",
+        table=report(
+            "results/{dataset}/copies.csv",
+            caption="../report/copies.rst",
+            category="{dataset}",
+            labels={"table": "copies"},
+        ),
+    log:
+        "logs/{dataset}/find_copies.log",
+    benchmark:
+        "results/{dataset}/benchmarks/find_copies.tsv"
+    localrule: SMALL
+    conda:
+        STAGES["find_copies"].conda
+    threads: settings.threads
+    resources:
+        **resources("find_copies"),
+    params:
+        cfg=params.cfg("find_copies"),
+        code=code("find_copies"),
+    script:
+        "../scripts/find_copies.py"
+
+
 rule split_rows:
     """Choose the classes, and assign each row to a part in each fold.
 
-    in   manifest.parquet
+    in   manifest.parquet, copies.parquet
     out  splits.parquet: class, group and one column per fold
          class_indices.json: the number of each class
     """
     input:
         manifest="results/{dataset}/manifest.parquet",
-        unusable=ancient("results/{dataset}/unusable.csv"),
+        copies="results/{dataset}/copies.parquet",
     output:
         splits="results/{dataset}/splits.parquet",
         indices="results/{dataset}/class_indices.json",

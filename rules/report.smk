@@ -125,6 +125,7 @@ rule write_report:
         source="data/{dataset}/source.json",
         manifest="results/{dataset}/manifest.parquet",
         unusable="results/{dataset}/unusable.csv",
+        copies="results/{dataset}/copies.parquet",
         splits="results/{dataset}/splits.parquet",
         metrics="results/{dataset}/metrics.parquet",
         summary="results/{dataset}/summary.parquet",

@@ -7,6 +7,7 @@ with stage(snakemake):
     index_files(
         snakemake.input.source,
         snakemake.output.manifest,
+        snakemake.output.thumbnails,
         cfg=snakemake.params.cfg,
         threads=snakemake.threads,
     )

@@ -9,5 +9,6 @@ with stage(snakemake):
         snakemake.input.listing,
         list(snakemake.input.parts),
         snakemake.output.manifest,
+        snakemake.output.thumbnails,
         cfg=snakemake.params.cfg,
     )

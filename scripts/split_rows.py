@@ -6,6 +6,7 @@ from darkroom.split import plan
 with stage(snakemake):
     plan.split_rows(
         snakemake.input.manifest,
+        snakemake.input.copies,
         snakemake.output.splits,
         indices=snakemake.output.indices,
         cfg=snakemake.params.cfg,

@@ -297,6 +297,10 @@ class Dataset(Strict):
         description="regular expression on the path; rows with an equal group 1 (a patient) stay in one part",
     )
     decode: Decode = Decode()
+    duplicates: Literal["group", "drop", "warn", "fail"] = Field(
+        "group",
+        description="images that show the same picture (equal, resized, mirrored, cropped …): group keeps each set in one part, drop uses one of each set, warn splits them like others, fail stops the run",
+    )
     shards: int = Field(
         1,
         ge=1,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from darkroom.images.prepare import JoinImages, PrepareImages, PrepareShard
     from darkroom.images.variants import AugmentImages
     from darkroom.index.check import CheckFiles
+    from darkroom.index.copies import FindCopies
     from darkroom.index.manifest import IndexFiles
     from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
     from darkroom.predict.predict import PredictImages
@@ -128,6 +129,11 @@ def check_files(settings: Settings, dataset: str) -> CheckFiles:
     return {"dataset": dataset}
 
 
+def find_copies(settings: Settings, dataset: str) -> FindCopies:
+    """The data set's name alone."""
+    return {"dataset": dataset}
+
+
 def download_weights(settings: Settings, features: str) -> DownloadWeights:
     """The backbone, its weights, and the size of the images that it is written for."""
     f = settings.features[features]
@@ -144,9 +150,14 @@ def download_weights(settings: Settings, features: str) -> DownloadWeights:
 
 
 def split_rows(settings: Settings, dataset: str) -> SplitRows:
-    """The classes and the split."""
+    """The classes, what becomes of copies, and the split."""
     d = settings.datasets[dataset]
-    return {"dataset": dataset, "classes": d.classes, "split": _json(d.split)}
+    return {
+        "dataset": dataset,
+        "classes": d.classes,
+        "duplicates": d.duplicates,
+        "split": _json(d.split),
+    }
 
 
 def prepare_images(settings: Settings, dataset: str, view: str) -> PrepareImages:

@@ -38,7 +38,7 @@ from darkroom.decode.policy import FULL, Policy, conversions, shown_size
 from darkroom.machine.workers import in_turn
 
 THUMBNAIL = 32
-"""Side of the grey thumbnail, the input of the perceptual hash, in pixels."""
+"""Side of the grey thumbnail, by which copies are found, in pixels."""
 
 ONE_COLOR = "one colour throughout"
 """Note of a converted image that shows nothing."""

@@ -48,11 +48,13 @@ class Block:
     kinds: list[tuple[str | None, str | None]] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     conversions: list[str] = field(default_factory=list)
-    phash: list[int | None] = field(default_factory=list)
+    thumbnails: np.ndarray = field(
+        default_factory=lambda: np.zeros((0, THUMBNAIL, THUMBNAIL), np.uint8)
+    )
 
 
 class Findings:
-    """Results for all files, one column per field; about 150 bytes a file. -1: unknown."""
+    """Results for all files, one column per field; about 1,200 bytes a file. -1: unknown."""
 
     def __init__(self, n: int) -> None:
         self.size = np.zeros(n, np.int64)
@@ -63,8 +65,7 @@ class Findings:
         self.kinds: list[tuple[str | None, str | None]] = [(None, None)] * n
         self.trouble = [""] * n
         self.conversions = [""] * n
-        self.phash = np.zeros(n, np.uint64)
-        self.seen = np.zeros(n, bool)
+        self.thumbnails = np.zeros((n, THUMBNAIL, THUMBNAIL), np.uint8)
         self._same: dict[Any, Any] = {}
 
     def put(self, places: list[int], block: Block) -> None:
@@ -75,8 +76,7 @@ class Findings:
         self.sha256[places] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
         self.hashed[places] = [bool(d) for d in block.sha256]
         self.numbers[places] = block.numbers
-        self.phash[places] = np.array([h or 0 for h in block.phash], np.uint64)
-        self.seen[places] = [h is not None for h in block.phash]
+        self.thumbnails[places] = block.thumbnails
         for k, i in enumerate(places):
             self.kinds[i] = self.same(block.kinds[k])
             self.trouble[i] = self.same(block.trouble[k])
@@ -118,10 +118,7 @@ def examine(root: str, paths: list[str], policy: Policy) -> Block:
         block.conversions.append(found.conversions)
         if found.thumbnail is not None:
             thumbnails[k] = found.thumbnail
-    hashes = perceptual_hash(thumbnails)
-    block.phash = [
-        None if trouble else int(h) for h, trouble in zip(hashes, block.trouble, strict=True)
-    ]
+    block.thumbnails = thumbnails
     return block
 
 
@@ -156,32 +153,6 @@ def read_file(path: str) -> tuple[bytes, int, tuple[int, int]]:
         os.close(file)
     data = parts[0] if len(parts) == 1 else b"".join(parts)
     return data, len(data), identity
-
-
-def perceptual_hash(thumbnails: np.ndarray) -> np.ndarray:
-    """64-bit perceptual hashes of small grey images.
-
-    Each bit compares one of the 8 x 8 lowest frequencies of the discrete cosine transform
-    (without the constant row and column) with their median (Zauner 2010, "Implementation and
-    benchmarking of perceptual image hash functions", section 3.2.1; the area resize to
-    32 x 32 replaces its mean filter). Similar images differ in few bits; a flat image gives 0.
-
-    Parameters
-    ----------
-    thumbnails : (N, 32, 32) uint8.
-
-    Returns
-    -------
-    np.ndarray (N,) uint64; the most significant bit is the lowest frequency.
-    """
-    n = thumbnails.shape[1]
-    k, x = np.arange(1, 9)[:, None], np.arange(n)[None]
-    basis = np.cos(np.pi * k * (2 * x + 1) / (2 * n))
-    low = np.einsum("kx,nxy,ly->nkl", basis, thumbnails.astype(np.float64), basis, optimize=True)
-    # Rounding keeps the bits equal across machines, which sum in different orders.
-    low = np.round(low.reshape(len(low), 64), 3)
-    bits = low > np.median(low, axis=1, keepdims=True)
-    return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
 # ---------------------------------------------------------------- all files

@@ -38,13 +38,15 @@ class IndexFiles(TypedDict):
     decode: Policy
 
 
-def index_files(source: str, manifest: str, *, cfg: IndexFiles, threads: int) -> None:
-    """Index all files of a source into `manifest.parquet`.
+def index_files(
+    source: str, manifest: str, thumbnails: str, *, cfg: IndexFiles, threads: int
+) -> None:
+    """Index all files of a source into `manifest.parquet` and `thumbnails.npy`.
 
     Parameters
     ----------
     source : source.json.
-    manifest : the file to write; see docs/formats.md. It does not depend on `threads`.
+    manifest, thumbnails : the files to write; see docs/formats.md. Neither depends on `threads`.
     cfg : the settings.
     threads : worker processes.
 
@@ -59,6 +61,7 @@ def index_files(source: str, manifest: str, *, cfg: IndexFiles, threads: int) ->
     root = root_of(source)
     rows = recognised(root, cfg["layout"], cfg["group"])
     found = examine_all(root, rows.path, rows.trouble, cfg["decode"], threads)
+    write_thumbnails(thumbnails, found)
     write_manifest(manifest, rows, found, {"dataset": cfg["dataset"], "root": root})
 
 
@@ -84,6 +87,12 @@ def recognised(root: str, settings: Layout, group: str | None) -> layout.Recogni
     for warning in rows.warnings:
         log.warning("%s", warning)
     return rows
+
+
+def write_thumbnails(thumbnails: str, found: Findings) -> None:
+    """Write the gray thumbnail of every file."""
+    with disk.whole(thumbnails) as part:
+        np.save(part, found.thumbnails)
 
 
 def write_manifest(
@@ -270,10 +279,6 @@ def _write(
             "frames": pa.array(frames, pa.int32()),
             "orientation": pa.array(orientation, pa.int16()),
             "sha256": pa.array([d.tobytes().hex() if h else None for d, h in digests], pa.string()),
-            "phash": pa.array(
-                [f"{p:016x}" if s else None for p, s in zip(found.phash, found.seen, strict=True)],
-                pa.string(),
-            ),
             "duplicate_of": known(duplicate_of, pa.int64()),
             "status": text(list(status)),
             "reason": text(list(reasons)),
@@ -305,7 +310,7 @@ def _log(rows: layout.Recognised, found: Findings, duplicate_of: np.ndarray, ali
     )
     usable = np.array([not t for t in found.trouble], bool)
     if copies := int((usable & (duplicate_of >= 0)).sum()):
-        log.info("exact copies of another file: %s; a split keeps them together", f"{copies:,}")
+        log.info("exact copies of another file: %s", f"{copies:,}")
     if alike:
         log.info(
             "%s names differ from another only in case or Unicode form: all are used here, but "

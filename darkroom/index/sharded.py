@@ -10,12 +10,13 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from darkroom.decode.file import THUMBNAIL
 from darkroom.decode.policy import Policy
 from darkroom.errors import UserError
 from darkroom.index import layout, shards
 from darkroom.index.examine import NUMBERS, Findings, examine_all
 from darkroom.index.listing import Layout
-from darkroom.index.manifest import recognised, root_of, write_manifest
+from darkroom.index.manifest import recognised, root_of, write_manifest, write_thumbnails
 from darkroom.machine import disk
 
 log = logging.getLogger(__name__)
@@ -103,16 +104,24 @@ def index_shard(source: str, listing: str, output: str, *, cfg: IndexShard, thre
         "format": pa.array([kind for _, kind in found.kinds], pa.string()),
         "trouble": pa.array(_as_bytes(found.trouble), pa.binary()),
         "conversions": pa.array(_as_bytes(found.conversions), pa.binary()),
-        "phash": pa.array(found.phash, mask=~found.seen),
+        "thumbnail": pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(THUMBNAIL**2), len(paths), [None, pa.py_buffer(found.thumbnails)]
+        ),
     }
     _write_parquet(output, columns, {})
     log.info("examined files %d to %d of the listing", first, end)
 
 
 def join_index(
-    source: str, listing: str, parts: Sequence[str], manifest: str, *, cfg: JoinIndex
+    source: str,
+    listing: str,
+    parts: Sequence[str],
+    manifest: str,
+    thumbnails: str,
+    *,
+    cfg: JoinIndex,
 ) -> None:
-    """Join the shards into one manifest, byte for byte that of `index_files`.
+    """Join the shards into one manifest and thumbnails, byte for byte those of `index_files`.
 
     Copies, links and names that differ only in case are found here, among all files.
 
@@ -121,7 +130,7 @@ def join_index(
     source : source.json.
     listing : output of `list_files`.
     parts : outputs of `index_shard`, in the order of the shards.
-    manifest : the file to write.
+    manifest, thumbnails : the files to write.
     cfg : the settings.
 
     Raises
@@ -144,6 +153,7 @@ def join_index(
             f"{listing} has {len(rows.path):,} files, but its shards have {start:,}: delete "
             f"{Path(listing).parent} and run again"
         )
+    write_thumbnails(thumbnails, found)
     write_manifest(manifest, rows, found, {"dataset": cfg["dataset"], "root": root_of(source)})
 
 
@@ -161,8 +171,8 @@ def _put(found: Findings, start: int, table: Any, path: str) -> int:
     found.hashed[here] = [d is not None for d in digests]
     for k, name in enumerate(NUMBERS):
         found.numbers[here, k] = table[name]
-    found.phash[here] = table["phash"].fill_null(0)
-    found.seen[here] = table["phash"].is_valid()
+    thumbnails = b"".join(table["thumbnail"].to_pylist())
+    found.thumbnails[here] = np.frombuffer(thumbnails, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL)
     kinds = zip(table["mode"].to_pylist(), table["format"].to_pylist(), strict=True)
     found.kinds[here] = [found.same(kind) for kind in kinds]
     found.trouble[here] = [found.same(t) for t in _as_text(table["trouble"])]

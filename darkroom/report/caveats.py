@@ -15,9 +15,8 @@ from darkroom.evaluate.comparisons import Difference, verdicts
 from darkroom.evaluate.intervals import LEAST_GROUPS
 from darkroom.evaluate.ranking import Choice
 from darkroom.machine.units import plural
-from darkroom.report import labels, shortcuts
+from darkroom.report import copies, labels, shortcuts
 from darkroom.report.caveat import MOST, Caveat, Weight
-from darkroom.report.duplicates import NEAR, Copies
 from darkroom.report.results import Curve, Results, heading
 from darkroom.report.words import number, share, signed
 
@@ -33,6 +32,7 @@ WIDE = 0.02  # half an interval, from which a reader should be warned
 
 # What each contributes, in the order in which caveats of one weight stand.
 SOURCES: list[Callable[[Results], list[Caveat]]] = [
+    copies.caveats,
     shortcuts.caveats,
     labels.caveats,
     lambda results: caveats(found) if (found := facts(results)) else [],
@@ -78,16 +78,13 @@ def facts(results: Results) -> Facts | None:
     better = None
     if results.part == "test" and top is not None and others[top] > score["accuracy"] + 5e-4:
         better = (names[top], others[top])
-    alike = set(results.look_alikes["row"].tolist())
-    right = results.right(results.reported)
-    rest = right[~right.index.isin(alike)]
     seeds: dict[str, set[int]] = {}
     for curve in results.curves:
         seeds.setdefault(curve.model, set()).add(curve.seed)
     usable = results.manifest["status"] != "unusable"
     return Facts(
         part=results.part,
-        n=len(right),
+        n=len(results.right(results.reported)),
         low=float(score["accuracy_low"]),
         high=float(score["accuracy_high"]),
         baseline=results.baseline,
@@ -101,9 +98,6 @@ def facts(results: Results) -> Facts | None:
         picked_epoch=any(_picked(curve, results) for curve in results.curves),
         files=len(results.manifest),
         unusable=int((results.manifest["status"] == "unusable").sum()),
-        copies=results.copies,
-        near=len(alike),
-        near_rest=float(rest.mean()) if alike and len(rest) else None,
         grouped=bool(results.manifest["group"].notna().any()),
         groups=int(score["groups"]),
         groupless=int(results.manifest.loc[usable, "group"].isna().sum()),
@@ -142,9 +136,6 @@ class Facts:
     picked_epoch: bool
     files: int
     unusable: int
-    copies: Copies
-    near: int
-    near_rest: float | None
     grouped: bool
     groups: int
     groupless: int
@@ -178,7 +169,7 @@ def caveats(f: Facts) -> list[Caveat]:
     out += _few_groups(f)
     out += _uneven(f)
     out += _runner_up(f)
-    out += _leaks(f)
+    out += _groups(f)
     out += _use_of_parts(f)
     if f.networks and f.seeds == 1:
         out.append(
@@ -304,43 +295,8 @@ def _runner_up(f: Facts) -> list[Caveat]:
     return out
 
 
-def _leaks(f: Facts) -> list[Caveat]:
+def _groups(f: Facts) -> list[Caveat]:
     out = []
-    c = f.copies
-    if c.across:
-        out.append(
-            Caveat(
-                Weight.WRONG,
-                "Copies across the split",
-                f"{plural(c.across, 'test image is', 'test images are')} byte for byte a training "
-                "image: the scores are too good by about that share.",
-                "copies",
-            )
-        )
-    if c.disputed:
-        out.append(
-            Caveat(
-                Weight.LIMIT,
-                "Contradicting labels",
-                f"{plural(c.disputed, 'file has', 'files have')} the very bytes of another file "
-                "with another label: one of the two must be wrong.",
-                "copies",
-            )
-        )
-    if f.near:
-        rest = (
-            "" if f.near_rest is None else f" Without them its accuracy is {number(f.near_rest)}."
-        )
-        out.append(
-            Caveat(
-                Weight.FLATTERS,
-                "Look-alikes across the split",
-                f"{plural(f.near, 'test image looks', 'test images look')} like a training image "
-                f"(perceptual hashes at most {NEAR} of 64 bits apart).",
-                "look-alikes",
-                f"They may be the same scene or merely simple pictures: see the examples.{rest}",
-            )
-        )
     if not f.grouped:
         out.append(
             Caveat(

@@ -1,4 +1,4 @@
-"""The section of files: unusable, converted, copies, look-alikes across the split."""
+"""The section of files: unusable, converted, copies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from darkroom.report.duplicates import NEAR
 from darkroom.report.results import Results
 from darkroom.report.sheets import thumbnail
 from darkroom.report.words import share
@@ -21,15 +20,17 @@ MOST_COPIES = 200
 
 
 def section(results: Results) -> dict[str, Any]:
-    """How files were read, copies and look-alikes."""
-    copies, near, split = results.copies, results.look_alikes, results.split
+    """How files were read, and which are copies."""
+    copies = results.copies
     pairs: list[dict[str, Any]] = []
-    ordered = near.sort_values(["distance", "row"], kind="stable").drop_duplicates("row")
-    # Of several that look like one training image, one is enough.
-    for _, pair in ordered.drop_duplicates("of").iterrows():
+    near = copies.table[copies.table["kind"] == "near"]
+    near = near.assign(leaks=near["row"].isin(copies.across))
+    ordered = near.sort_values(["leaks", "likeness"], ascending=[False, True], kind="stable")
+    # Of several copies of one image, one is enough.
+    for _, pair in ordered.drop_duplicates("first").iterrows():
         if len(pairs) == MOST_PAIRS:
             break
-        a, b = int(pair["row"]), int(pair["of"])
+        a, b = int(pair["row"]), int(pair["first"])
         left, right = results.image(a), results.image(b)
         if left is not None and right is not None:
             paths = str(results.paths.get(a, "")), str(results.paths.get(b, ""))
@@ -39,7 +40,7 @@ def section(results: Results) -> dict[str, Any]:
                         thumbnail(i, p, shown=72) for i, p in zip((left, right), paths, strict=True)
                     ],
                     "paths": paths,
-                    "distance": int(pair["distance"]),
+                    "how": pair["how"],
                 }
             )
     status = results.manifest["status"]
@@ -59,16 +60,15 @@ def section(results: Results) -> dict[str, Any]:
         "kinds": conversions(results.manifest),
         "copies": len(copies.table),
         "disputed": copies.disputed,
-        "across": copies.across,
+        "kinds_of_copies": copies.table["kind"].value_counts().to_dict(),
+        "across": len(copies.across),
         "copies_listed": [
-            (path, of, label if label != other else None, other)
-            for path, of, label, other in zip(
-                *(listed[c].tolist() for c in ("path", "of", "label", "of_label")), strict=True
+            (path, of, how or kind, label if label != other else None, other)
+            for path, of, how, kind, label, other in zip(
+                *(listed[c].tolist() for c in ("path", "of", "how", "kind", "label", "of_label")),
+                strict=True,
             )
         ],
-        "near": near["row"].nunique(),
-        "near_of": int(sum((split.table[f] == results.part).sum() for f in split.folds)),
-        "limit": NEAR,
         "pairs": pairs,
     }
 

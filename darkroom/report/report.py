@@ -55,6 +55,7 @@ def write_report(
     source: str,
     manifest: str,
     unusable: str,
+    copies: str,
     splits: str,
     metrics: str,
     summary: str,
@@ -79,7 +80,8 @@ def write_report(
 
     Parameters
     ----------
-    source, manifest, unusable, splits, metrics, summary, class_metrics, thresholds, predictions, audit, labels :
+    source, manifest, unusable, copies, splits, metrics, summary, class_metrics, thresholds, predictions,
+    audit, labels :
         paths as in docs/formats.md.
     images : in the view that the report shows.
     output : the page.
@@ -107,6 +109,7 @@ def write_report(
         source=source,
         manifest=manifest,
         unusable=unusable,
+        copies=copies,
         splits=splits,
         metrics=metrics,
         summary=summary,

@@ -22,8 +22,9 @@ from darkroom.evaluate.tables import KEYS, chosen_by_fold, read_table
 from darkroom.features.predictions import PREFIX
 from darkroom.images import store
 from darkroom.names import HEAD, run_name
-from darkroom.report import duplicates
 from darkroom.report import searches as tuned
+from darkroom.report.copies import Copies
+from darkroom.report.copies import copies as copies_of
 from darkroom.split.splits import Splits, read_splits
 
 if TYPE_CHECKING:
@@ -103,8 +104,7 @@ class Results:
     part : that is reported on: `test`, or `validation` where there is no test part.
     baseline : accuracy of always predicting the most frequent training class.
     counts : images by class and part.
-    copies : files whose bytes are those of another.
-    look_alikes : images of the part that look like a training image.
+    copies : images that show the same picture as another.
     audit : what the checks for shortcuts found.
     audited : how many rows they looked at (`rows`) of how many (`of`).
     doubtful : rows whose labels are in doubt.
@@ -132,8 +132,7 @@ class Results:
     part: str
     baseline: float | None
     counts: pd.DataFrame
-    copies: duplicates.Copies
-    look_alikes: pd.DataFrame
+    copies: Copies
     audit: list[Found]
     audited: dict[str, int]
     doubtful: pd.DataFrame
@@ -259,6 +258,7 @@ def load(
     source: str,
     manifest: str,
     unusable: str,
+    copies: str,
     splits: str,
     metrics: str,
     summary: str,
@@ -313,8 +313,7 @@ def load(
         part=part,
         baseline=baseline(split.table, split.folds, part),
         counts=counts(split.table, split.classes, split.folds),
-        copies=duplicates.copies(files, split.table, split.folds),
-        look_alikes=duplicates.look_alikes(files, split.table, split.folds, part),
+        copies=copies_of(read_table(copies, ()), files, split.table, split.folds, part),
         audit=checks,
         audited=audited,
         doubtful=doubtful,

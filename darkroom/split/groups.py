@@ -1,4 +1,4 @@
-"""Units: single rows, or all rows of a group and of exact duplicates. A unit is never divided."""
+"""Units: single rows, or all rows of a group and of copies. A unit is never divided."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def units(group: pd.Series, sha: pd.Series) -> Ints:
-    """(N,) int64 unit of each row: rows of one group or with equal bytes share a unit."""
+def pictures(sha: pd.Series) -> pd.Series:
+    """An equal number for rows of equal bytes, which are all the copies that are known before a run."""
+    import pandas as pd
+
+    code = pd.factorize(sha)[0].astype(np.int64)
+    return pd.Series(np.where(code < 0, -1 - np.arange(len(code)), code))
+
+
+def units(group: pd.Series, picture: pd.Series) -> Ints:
+    """(N,) int64 unit of each row: rows of one group or of one picture share a unit."""
     import pandas as pd
 
     codes, names = pd.factorize(group)
     code = codes.astype(np.int64)
     alone = code < 0
     code[alone] = len(names) + np.arange(alone.sum())
-    same = (sha.notna() & sha.duplicated(keep=False)).to_numpy(dtype=bool)
+    same = picture.duplicated(keep=False).to_numpy(dtype=bool)
     if same.any():
         parent = np.arange(code.max() + 1).tolist()
 
@@ -31,9 +39,9 @@ def units(group: pd.Series, sha: pd.Series) -> Ints:
                 x = parent[x]
             return x
 
-        first: dict[str, int] = {}
-        for digest, x in zip(sha[same], code[same].tolist(), strict=True):
-            parent[root(x)] = root(first.setdefault(digest, x))
+        first: dict[int, int] = {}
+        for shown, x in zip(picture[same].tolist(), code[same].tolist(), strict=True):
+            parent[root(x)] = root(first.setdefault(shown, x))
         code = np.array([root(x) for x in range(len(parent))])[code]
     return pd.factorize(code)[0].astype(np.int64)
 
@@ -61,6 +69,12 @@ def contradicting(sha: pd.Series, label: Ints) -> NDArray[np.bool_]:
     classes = pd.Series(label, index=sha.index).groupby(sha).agg(["min", "max"])
     bad = classes.index[classes["min"] != classes["max"]]
     return sha.isin(bad).to_numpy(dtype=bool)
+
+
+def spare(picture: pd.Series, given: Ints) -> NDArray[np.bool_]:
+    """(N,) bool, all rows of a picture but one: one given as test, else as validation, else the first."""
+    order = np.argsort(-given, kind="stable")
+    return picture.iloc[order].duplicated().sort_index().to_numpy(dtype=bool)
 
 
 def count_units(unit: Ints, stratum: Ints, strata: int) -> Ints:

@@ -162,7 +162,7 @@ def keep_apart(rows: Rows, place: Ints, part: int, notes: list[str]) -> None:
     lose = held[rows.unit] & np.isin(place, weaker)
     if lose.any():
         place[lose] = UNUSED
-        why = "duplicates, or of one group," if rows.grouped else "exact duplicates"
+        why = "copies, or of one group," if rows.grouped else "copies"
         notes.append(
             f"{plural(lose.sum(), 'image')} unused: {why} with images given as {PARTS[part]}"
         )

@@ -1,6 +1,6 @@
 """Split rows into training, validation and test.
 
-The split draws units: single rows, or all rows of a group and of exact duplicates. A unit is
+The split draws units: single rows, or all rows of a group and of copies. A unit is
 never divided between parts. Units of one class and size are dealt in proportion, so that large
 groups do not all end in training; the remainder goes where most is lacking. With units of one
 row the counts are exact. The draw depends on the seed and the paths, not on the order of the
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from darkroom.errors import UserError, nearest
 from darkroom.index.listing import few
@@ -24,7 +25,7 @@ from darkroom.machine import disk
 from darkroom.machine.units import plural
 from darkroom.split.assign import random_order
 from darkroom.split.folds import folds
-from darkroom.split.groups import contradicting, unit_names, units
+from darkroom.split.groups import contradicting, pictures, spare, unit_names, units
 from darkroom.split.holdout import holdout
 from darkroom.split.rows import PARTS, TEST, TRAIN, VALIDATION, Ints, Rows, Split
 
@@ -38,14 +39,15 @@ SHOWN = 30  # classes in the table of the log
 
 
 class SplitRows(TypedDict):
-    """Settings of the stage: the data set's name, `classes` and `split`."""
+    """Settings of the stage: the data set's name, `classes`, `duplicates` and `split`."""
 
     dataset: str
     classes: dict[str, list[str]] | None
+    duplicates: str
     split: Split
 
 
-def split_rows(manifest: str, output: str, *, indices: str, cfg: SplitRows) -> None:
+def split_rows(manifest: str, copies: str, output: str, *, indices: str, cfg: SplitRows) -> None:
     """Split the usable rows of a manifest, and log the counts by class and part.
 
     Without given parts, `test` is drawn as a fraction of all rows, then `validation` as a
@@ -64,12 +66,14 @@ def split_rows(manifest: str, output: str, *, indices: str, cfg: SplitRows) -> N
     part takes the remainder; images of no part are unused. Within a given test or validation
     set a quota chooses only among its images.
 
-    Exact duplicates whose classes differ are unused. Where given parts separate duplicates
+    Exact duplicates whose classes differ are unused. Where given parts separate copies
     or a group, the rows in test (then validation) are kept and the others are unused.
+    `duplicates` is `group`: copies stay together; `drop`: one of them is used; `warn`: they are
+    split like different images, in all of which nothing is unused; `fail`: there may be none.
 
     Parameters
     ----------
-    manifest : `manifest.parquet`.
+    manifest, copies : `manifest.parquet`, `copies.parquet`.
     output : `splits.parquet` to write; see docs/formats.md.
     indices : `class_indices.json` to write, the number of each class.
     cfg : the settings. `classes` maps a final name to labels of the source, in order; None: all.
@@ -83,6 +87,8 @@ def split_rows(manifest: str, output: str, *, indices: str, cfg: SplitRows) -> N
 
     columns = ["row", "path", "label", "group", "split", "sha256", "status"]
     table = pq.read_table(manifest, columns=columns).to_pandas()
+    found = pq.read_table(copies, columns=["row", "of"]).to_pandas()
+    table["picture"] = table["row"].replace(dict(zip(found["row"], found["of"], strict=True)))
     plan = make_plan(table, cfg)
     _write(plan, output)
     numbers = {name: number for number, name in enumerate(plan.classes)}
@@ -98,7 +104,7 @@ def check(table: pd.DataFrame, *, cfg: SplitRows) -> dict[str, set[str]]:
     Parameters
     ----------
     table : columns `path`, `label`, `group`, `split` (null where unknown); a manifest's
-        `sha256` and `status` are read too where they exist.
+        `sha256` and `status` are read too where they exist, and `picture`, an equal number for copies.
     cfg : as for `split_rows`.
 
     Returns
@@ -133,8 +139,11 @@ def make_plan(table: pd.DataFrame, cfg: SplitRows) -> Plan:
     kept = label >= 0
     table, label = table[kept].reset_index(drop=True), label[kept]
     sha = table["sha256"] if "sha256" in table else pd.Series([None] * len(table), dtype=object)
-    unit = units(table["group"], sha)
-    used = ~contradicting(sha, label)
+    picture = table["picture"] if "picture" in table else pictures(sha)
+    policy = cfg["duplicates"]
+    alone = pd.Series(np.arange(len(table)))
+    unit = units(table["group"], picture if policy == "group" else alone)
+    used = ~contradicting(sha, label) if policy != "warn" else np.ones(len(table), dtype=bool)
     if not used.all():
         notes.append(
             f"{plural((~used).sum(), 'image')} unused: exact duplicates with contradicting labels"
@@ -152,6 +161,7 @@ def make_plan(table: pd.DataFrame, cfg: SplitRows) -> Plan:
         if (given >= 0).any():
             notes.append("the source's own split is ignored")
         given = np.full(len(table), -1, dtype=np.int64)
+    _copies(table, picture, given, used, policy, dataset, notes)
     keys = random_order(table["path"], int(spec["seed"]))
     grouped = bool(table["group"].notna().any())
     rows = Rows(dataset, classes, label, unit, given, used, keys, grouped)
@@ -188,6 +198,39 @@ def make_plan(table: pd.DataFrame, cfg: SplitRows) -> Plan:
         }
     )
     return Plan(frame, classes, list(places), notes)
+
+
+def _copies(
+    table: pd.DataFrame,
+    picture: pd.Series,
+    given: Ints,
+    used: NDArray[np.bool_],
+    policy: str,
+    dataset: str,
+    notes: list[str],
+) -> None:
+    """Note the copies, and treat them by the policy; `used` is changed in place."""
+    second = picture.duplicated()
+    if not second.any():
+        return
+    n = int(second.sum())
+    counted = f"{plural(n, 'image')} {'shows' if n == 1 else 'show'} the same picture as another"
+    if policy == "fail":
+        last = second[second].index[0]
+        path, of = table["path"][last], table["path"][picture == picture[last]].iloc[0]
+        raise UserError(
+            f"{dataset}: {counted}, for example {path} and {of}, and datasets.{dataset}.duplicates is "
+            "fail: copies.csv in its results lists all; remove them, or set duplicates: group, which "
+            "keeps each set in one part, or drop"
+        )
+    if policy == "drop":
+        lost = spare(picture, given) & used
+        used &= ~lost
+        notes.append(f"{plural(lost.sum(), 'image')} unused: copies of others (duplicates: drop)")
+    elif policy == "warn":
+        notes.append(f"{counted}; they are split like different ones (duplicates: warn)")
+    else:
+        notes.append(f"{counted}: each set of copies stays in one part")
 
 
 def _classes(

@@ -41,7 +41,7 @@ class Rows:
     label : (N,) class of each row.
     unit : (N,) unit of each row, 0 … U-1; rows of a unit stay together.
     given : (N,) index into PARTS, -1 where the source gives none.
-    used : (N,) False for exact duplicates whose classes differ.
+    used : (N,) False for exact duplicates whose classes differ, and for copies that are dropped.
     key : (N,) random order.
     grouped : whether there are groups.
     """
@@ -63,7 +63,7 @@ def have(rows: Rows, images: Any, units: Any) -> str:
         return count
     if rows.grouped:
         return f"{count} in {plural(units, 'group')}"
-    return f"{count} ({int(units):,} without exact duplicates)"
+    return f"{count} ({int(units):,} without copies)"
 
 
 def no_part(part: int) -> str:

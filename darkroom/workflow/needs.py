@@ -58,6 +58,7 @@ FETCHED = 5e6  # bytes a second from the network: assumed
 MAPS = (
     4  # of the largest maps of a batch, held at once: VGG16 held 2.8, ResNet50 3.9, DenseNet121 4.2
 )
+THUMBNAIL_MB = 1.03e-3  # 32 × 32 gray pixels of a file
 TABLE_MB = (
     1.2e-3  # of a file's line in the manifest while it is made, or split (benchmarks/scale.py)
 )
@@ -160,9 +161,9 @@ def index(job: Job) -> Need:
     data = job.data
     reading = data.files * 3e-4 + data.bytes / 1e7
     return Need(
-        PLAIN_MB + 100 * job.cores + data.files * TABLE_MB,
+        PLAIN_MB + 100 * job.cores + data.files * (TABLE_MB + THUMBNAIL_MB),
         START + reading / job.cores,
-        data.files * 3e-4,
+        data.files * (3e-4 + THUMBNAIL_MB),
     )
 
 
@@ -176,6 +177,23 @@ def join(job: Job) -> Need:
     """The columns of all shards at once; pixels stay where they are."""
     data = job.data
     return Need(PLAIN_MB + data.files * TABLE_MB, START + data.files * 2e-5, data.files * 3e-4)
+
+
+def join_index(job: Job) -> Need:
+    """The columns of all shards, and their thumbnails."""
+    need, more = join(job), job.data.files * THUMBNAIL_MB
+    return need._replace(memory=need.memory + more, disk=need.disk + more)
+
+
+def copies(job: Job) -> Need:
+    """Every image is compared with every other, and some pairs by their pixels."""
+    data = job.data
+    n = data.files
+    return Need(
+        CLASSIC_MB + 100 * job.cores + n * (TABLE_MB + 3 * THUMBNAIL_MB),
+        CLASSIC_START + (n * 5e-4 + n * n * 1e-8) / job.cores,
+        n * 2e-4,
+    )
 
 
 def of_a_shard(of: Callable[[Job], Need]) -> Callable[[Job], Need]:

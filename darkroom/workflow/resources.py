@@ -148,7 +148,7 @@ def small(settings: Settings, folder: Path = Path()) -> bool:
     for dataset in settings.run.datasets:
         if size_of(settings, dataset, folder).known == "assumed":
             return False
-        for stage in ("split_rows", "evaluate_dataset", "write_report"):
+        for stage in ("find_copies", "split_rows", "evaluate_dataset", "write_report"):
             needed = need(settings, stage, {"dataset": dataset}, folder=folder)
             if needed.seconds > 60 or needed.memory > 2000:
                 return False

@@ -12,6 +12,7 @@ from darkroom.audit.sample import Sample, draw
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
 from darkroom.images.prepare import prepare_images
+from darkroom.index.copies import find_copies
 from darkroom.index.manifest import index_files
 from darkroom.sources.download import download_source
 from darkroom.split.plan import split_rows
@@ -98,8 +99,10 @@ def sample(root: Path, plant: str, *, n: int = 120, seed: int = 0) -> Sample:
 
     source, manifest, splits = paths
     download_source(source, cfg=cfg("download_source"))  # type: ignore[arg-type]
-    index_files(source, manifest, cfg=cfg("index_files"), threads=1)  # type: ignore[arg-type]
-    split_rows(manifest, splits, indices=str(root / "c.json"), cfg=cfg("split_rows"))  # type: ignore[arg-type]
+    thumbnails, copies, table = (str(root / n) for n in ("t.npy", "copies.parquet", "copies.csv"))
+    index_files(source, manifest, thumbnails, cfg=cfg("index_files"), threads=1)  # type: ignore[arg-type]
+    find_copies(manifest, thumbnails, copies, table=table, cfg=cfg("find_copies"), threads=1)  # type: ignore[arg-type]
+    split_rows(manifest, copies, splits, indices=str(root / "c.json"), cfg=cfg("split_rows"))  # type: ignore[arg-type]
     images = str(root / "images.h5")
     prepare_images(source, manifest, images, cfg=cfg("prepare_images"))  # type: ignore[arg-type]
     return draw(manifest, splits, images, source)

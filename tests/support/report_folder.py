@@ -99,6 +99,7 @@ class Folder:
             "source": str(self.root / "data" / "source.json"),
             "manifest": self.path("manifest.parquet"),
             "unusable": self.path("unusable.csv"),
+            "copies": self.path("copies.parquet"),
             "splits": self.path("splits.parquet"),
             "metrics": self.path("metrics.parquet"),
             "summary": self.path("summary.parquet"),
@@ -170,8 +171,6 @@ class Folder:
         ]
         total = n + plan.unusable
         good = np.arange(total) < n
-        hashes = self.random.integers(0, 2**63, total, dtype=np.int64).astype(np.uint64)
-        text = [f"{h:016x}" if ok else None for h, ok in zip(hashes, good, strict=True)]
         status = np.where(good, "ok", "unusable").astype(object)
         reason = np.where(good, "", "truncated: the file ends early").astype(object)
         status[3:9] = "converted"
@@ -186,7 +185,6 @@ class Folder:
                 "split": pd.Series([None] * total, dtype=object),
                 "bytes": 1000,
                 "sha256": [f"{i:064x}" for i in range(total)],
-                "phash": text,
                 "duplicate_of": pd.array([None] * total, dtype="Int64"),
                 "status": status,
                 "reason": reason,
@@ -194,7 +192,14 @@ class Folder:
         )
         self.table = table
         self.write_manifest()
+        self.write_copies([])
         table.loc[~good, ["path", "reason"]].to_csv(self.path("unusable.csv"), index=False)
+
+    def write_copies(self, found: Sequence[tuple[int, int, str, str]]) -> None:
+        """Copies as (row, row of the first, kind, how)."""
+        table = pd.DataFrame(found, columns=["row", "of", "kind", "how"]).assign(likeness=0.9)
+        types = {"row": "int64", "of": "int64"}
+        table.astype(types).to_parquet(self.path("copies.parquet"))
 
     def write_manifest(self) -> None:
         about = {

@@ -19,6 +19,7 @@ from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.features.describe import describe_images
 from darkroom.features.network import extract_features
 from darkroom.images.prepare import prepare_images
+from darkroom.index.copies import find_copies
 from darkroom.index.manifest import index_files
 from darkroom.sources.download import download_source
 from darkroom.split import plan
@@ -64,10 +65,14 @@ class Chain:
         Path("data/shapes").mkdir(parents=True)
         download_source(source, cfg=self.cfg("download_source"))
         Path(self.results()).mkdir(parents=True)
-        index_files(source, manifest, cfg=self.cfg("index_files"), threads=1)
+        thumbnails, copies = self.results("thumbnails.npy"), self.results("copies.parquet")
+        index_files(source, manifest, thumbnails, cfg=self.cfg("index_files"), threads=1)
+        table = self.results("copies.csv")
+        cfg = self.cfg("find_copies")
+        find_copies(manifest, thumbnails, copies, table=table, cfg=cfg, threads=1)
         indices = self.results("class_indices.json")
         splits = self.results("splits.parquet")
-        plan.split_rows(manifest, splits, indices=indices, cfg=self.cfg("split_rows"))
+        plan.split_rows(manifest, copies, splits, indices=indices, cfg=self.cfg("split_rows"))
         for view in self.settings.views_of("shapes"):
             cfg = self.cfg("prepare_images", view=view)
             prepare_images(source, manifest, self.pixels(view), cfg=cfg)

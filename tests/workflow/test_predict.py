@@ -79,7 +79,7 @@ def test_a_named_classifier_needs_no_other(workspace: Workspace) -> None:
     """Nothing is trained but what was asked for."""
     workspace.config["predict"] = {"new": {"source": "pictures", "model": "pixels/svm"}}
     assert workspace.pending(TARGET) == {
-        "download_source": 1, "index_files": 1, "check_files": 1, "split_rows": 1,
+        "download_source": 1, "index_files": 1, "check_files": 1, "find_copies": 1, "split_rows": 1,
         "prepare_images": 1, "augment_images": 1, "describe_images": 1, "fit_classifier": 1,
         "predict_images": 1,
     }  # fmt: skip

@@ -18,10 +18,11 @@ REPORTED = {"evaluate_dataset", "write_report"}
 FITTED = {"fit_classifier"} | REPORTED
 TRAINED = {"train_model", "extract_features"} | FITTED
 SPLIT = {"split_rows", "audit_dataset", "check_labels"} | TRAINED
+COPIED = {"find_copies"} | SPLIT
 DESCRIBED = {"describe_images", "check_labels"} | FITTED
 VARIED = {"augment_images", "describe_images", "check_labels"} | TRAINED
 PREPARED = {"prepare_images", "audit_dataset"} | VARIED
-INDEXED = {"index_files", "check_files", "split_rows"} | PREPARED
+INDEXED = {"index_files", "check_files"} | COPIED | PREPARED
 EVERYTHING = {"download_source"} | INDEXED
 
 
@@ -78,6 +79,8 @@ def test_a_comment_and_a_docstring_rerun_nothing(done: Workspace) -> None:
         ("darkroom.sources.download", EVERYTHING),
         ("darkroom.index.layout", INDEXED),
         ("darkroom.index.tables", INDEXED),
+        ("darkroom.index.copies", COPIED),
+        ("darkroom.index.alike", COPIED),
         ("darkroom.images.prepare", PREPARED),
         ("darkroom.images.variants", VARIED),
         ("darkroom.train.augment", TRAINED),
@@ -140,6 +143,11 @@ def test_the_order_of_layers(done: Workspace) -> None:
 
 def test_a_changed_split_decodes_nothing_again(done: Workspace) -> None:
     done.config["datasets"]["shapes"]["split"] = {"seed": 5}
+    assert set(done.pending()) == SPLIT
+
+
+def test_another_treatment_of_copies(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["duplicates"] = "drop"
     assert set(done.pending()) == SPLIT
 
 
@@ -306,14 +314,14 @@ def test_what_cannot_change_a_result(done: Workspace) -> None:
         ("download", {"download_source"}),
         ("prepare", {"download_source", "index_files", "check_files", "prepare_images",
                      "augment_images"}),
-        ("train", {"download_source", "index_files", "check_files", "split_rows",
+        ("train", {"download_source", "index_files", "check_files", "find_copies", "split_rows",
                    "prepare_images", "augment_images", "train_model"}),
         ("classify", EVERYTHING - REPORTED - AUDITED - {"check_labels"}),
         ("report", EVERYTHING),
         ("results/shapes/report.html", EVERYTHING),
         ("results/shapes/holdout/tiny-seed7/model.keras",
-         {"download_source", "index_files", "check_files", "split_rows", "prepare_images",
-          "augment_images", "train_model"}),
+         {"download_source", "index_files", "check_files", "find_copies", "split_rows",
+          "prepare_images", "augment_images", "train_model"}),
     ],
 )  # fmt: skip
 def test_targets_run_part_of_the_way(workspace: Workspace, target: str, rules: set[str]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from tests.support.workspace import Workspace
-from tests.workflow.test_reruns import PREPARED, SPLIT, VARIED
+from tests.workflow.test_reruns import COPIED, PREPARED, SPLIT, VARIED
 
 INDEX = {"list_files", "index_shard", "join_index"}
 PIXELS = {"prepare_shard", "join_images"}
-AFTER = {"check_files"} | SPLIT | VARIED
+AFTER = {"check_files"} | COPIED | VARIED
 SHARDED = INDEX | PIXELS | AFTER
 
 
@@ -40,7 +40,7 @@ def test_shards_change_jobs_and_no_result(workspace: Workspace, finished: Worksp
     shapes["shards"] = 4
     assert set(workspace.pending()) == SHARDED - {"list_files"}
     shapes["shards"] = 1
-    whole = {"index_files", "check_files"} | SPLIT | PREPARED
+    whole = {"index_files", "check_files"} | COPIED | PREPARED
     assert set(workspace.pending()) == whole
     shapes["shards"] = 3
 

@@ -58,8 +58,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[jobs.Job]:
 def test_a_run_of_every_stage_needs_no_lock(recorded: list[jobs.Job]) -> None:
     """It was recorded where the system refuses all; the tests below compare with what it made."""
     assert {job.script.stem for job in recorded} == {
-        "download_source", "download_weights", "index_files", "check_files", "split_rows",
-        "prepare_images", "augment_images", "embed_images", "try_model", "try_classifier",
+        "download_source", "download_weights", "index_files", "check_files", "find_copies",
+        "split_rows", "prepare_images", "augment_images", "embed_images", "try_model", "try_classifier",
         "choose_setting", "choose_classifier_setting", "train_model", "extract_features",
         "describe_images", "fit_classifier", "evaluate_dataset", "audit_dataset", "check_labels", "write_report",
         "predict_images", "list_files", "index_shard", "join_index", "prepare_shard", "join_images",

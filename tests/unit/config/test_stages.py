@@ -32,6 +32,7 @@ def test_a_stage_reads_its_own_settings_and_no_other() -> None:
         ("datasets.pets.split", {"test": 0.3}, {"split_rows"}),
         ("datasets.pets.split", {"given": "ignore"}, {"split_rows", "augment_images"}),
         ("datasets.pets.classes", {"x": "a", "y": "b"}, {"split_rows"}),
+        ("datasets.pets.duplicates", "drop", {"split_rows"}),
         ("datasets.pets.max_unusable", 0.5, set()),
         ("datasets.pets.decode", {"alpha": "black"}, {"index_files", "prepare_images"}),
         ("datasets.pets.layout", {"kind": "folders"}, {"index_files"}),

@@ -47,6 +47,7 @@ class Study:
         self.cfg = {
             "dataset": "d",
             "classes": None,
+            "duplicates": "group",
             "split": {
                 "given": "use",
                 "validation": 0.15,
@@ -64,7 +65,9 @@ class Study:
         self.table.to_parquet(self.folder / "manifest.parquet")
         manifest, output = self.folder / "manifest.parquet", self.folder / "splits.parquet"
         indices = str(self.folder / "class_indices.json")
-        plan.split_rows(str(manifest), str(output), indices=indices, cfg=self.cfg)
+        copies = self.folder / "copies.parquet"
+        pd.DataFrame({"row": [], "of": []}, dtype="int64").to_parquet(copies)
+        plan.split_rows(str(manifest), str(copies), str(output), indices=indices, cfg=self.cfg)
         self.splits = splits.read_splits(str(output))
         return self.splits
 

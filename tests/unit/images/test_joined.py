@@ -105,22 +105,30 @@ def test_an_index_in_shards_is_the_whole_one_to_the_byte(tmp_path: Path, count: 
     source.write_text(f'{{"root": "{root}"}}')
     whole, joined = tmp_path / "whole.parquet", tmp_path / "joined.parquet"
     cfg = index_cfg()
-    index_files(str(source), str(whole), cfg=cfg, threads=1)
-    listing = tmp_path / "index/listing.parquet"
+    index_files(str(source), str(whole), str(tmp_path / "whole.npy"), cfg=cfg, threads=1)
+    listing, thumbnails = tmp_path / "index/listing.parquet", str(tmp_path / "joined.npy")
     list_files(str(source), str(listing), cfg=cfg)
     parts = []
     for shard in range(1, count + 1):
         parts.append(str(tmp_path / f"index/{shard}.parquet"))
         own = {"decode": cfg["decode"], "shard": shard, "shards": count}
         index_shard(str(source), str(listing), parts[-1], cfg=own, threads=2)
-    join_index(str(source), str(listing), parts, str(joined), cfg={"dataset": "pets"})
+    join_index(str(source), str(listing), parts, str(joined), thumbnails, cfg={"dataset": "pets"})
     table = pq.read_table(whole)
     assert len(set(table["status"].to_pylist())) == 3 and any(table["duplicate_of"].to_pylist())
     assert any("duplicate path: a link" in r for r in table["reason"].to_pylist())
     assert joined.read_bytes() == whole.read_bytes()
+    assert Path(thumbnails).read_bytes() == (tmp_path / "whole.npy").read_bytes()
     if count > 1:
         with pytest.raises(UserError, match="its shards"):
-            join_index(str(source), str(listing), parts[:-1], str(joined), cfg={"dataset": "pets"})
+            join_index(
+                str(source),
+                str(listing),
+                parts[:-1],
+                str(joined),
+                thumbnails,
+                cfg={"dataset": "pets"},
+            )
 
 
 def test_a_shard_reads_its_own_files_alone(tmp_path: Path) -> None:

@@ -322,7 +322,7 @@ def test_16_bit_images_and_new_pictures_have_one_recorded_scale(tmp_path: Path) 
     source, manifest = str(tmp_path / "source.json"), str(tmp_path / "manifest.parquet")
     Path(source).write_text(json.dumps({"root": str(tmp_path / "d")}))
     cfg = {"dataset": "d", "layout": Layout().model_dump(), "group": None, "decode": POLICY}
-    index_files(source, manifest, cfg=cfg, threads=1)
+    index_files(source, manifest, str(tmp_path / "t.npy"), cfg=cfg, threads=1)
     view = {"size": 16, "color": "gray", "resize": "squash", "filter": "auto"}
     made = str(tmp_path / "images.h5")
     prepare_images(source, manifest, made, cfg={"dataset": "d", "view": view, "decode": POLICY})

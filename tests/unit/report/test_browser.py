@@ -42,10 +42,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Folder(tmp_path_factory.mktemp("report"), plan)
     place = folder.split_table.set_index("row")["holdout"]
     test, train = (place.index[place == part] for part in ("test", "train"))
-    folder.table.loc[test[0], "duplicate_of"] = train[0]
-    folder.table.loc[test[-1], "duplicate_of"] = train[0]
-    folder.table.loc[test[1], "phash"] = folder.table.loc[train[1], "phash"]
-    folder.write_manifest()
+    rows = [test[0], test[-1], test[1]]
+    folder.write_copies([(int(row), int(train[0]), "near", "mirrored") for row in rows])
     table = pd.read_parquet(folder.path("summary.parquet"))
     table.attrs["notice"] = "Not for medical use."
     table.to_parquet(folder.path("summary.parquet"), index=False)
@@ -81,7 +79,7 @@ def test_the_first_screen_is_the_answer_and_at_most_five_warnings(
     assert "is right on about" in page.inner_text(".answer")
     assert page.inner_text(".notice") == "Not for medical use."
     titles = page.locator(".warnings li a").all_inner_texts()
-    assert titles[:2] == ["Copies across the split", "Look-alikes across the split"]
+    assert titles[:2] == ["Copies across the split", "Contradicting labels"]
     assert len(titles) == 5
     last = page.locator(".warnings li").last.bounding_box()
     assert last is not None and last["y"] + last["height"] < size[1]

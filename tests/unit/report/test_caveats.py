@@ -13,7 +13,6 @@ from darkroom.evaluate.ranking import Choice
 from darkroom.report import caveats
 from darkroom.report.caveat import Caveat, Weight
 from darkroom.report.caveats import Facts
-from darkroom.report.duplicates import Copies
 
 KEYS = [("cnn", "svm"), ("cnn", "head")]
 
@@ -23,7 +22,6 @@ def facts(**changes: Any) -> Facts:
         {"train": [500.0, 500], "validation": [100.0, 100], "test": [2500.0, 2500], "unused": 0.0},
         index=["cat", "dog"],
     )
-    nothing = Copies(pd.DataFrame(), 0, 0)
     plain: dict[str, Any] = {
         "part": "test",
         "n": 5000,
@@ -40,9 +38,6 @@ def facts(**changes: Any) -> Facts:
         "picked_epoch": True,
         "files": 6200,
         "unusable": 0,
-        "copies": nothing,
-        "near": 0,
-        "near_rest": None,
         "grouped": True,
         "groups": 900,
         "groupless": 0,
@@ -72,10 +67,6 @@ def test_a_clean_result_has_one_thing_to_keep_in_mind() -> None:
         ({"seeds": 1}, "One seed", "trained once"),
         ({"unusable": 62}, "Unusable files", "62 of 6,200 files (1.0 %)"),
         ({"grouped": False}, "No groups", "patient"),
-        ({"near": 3, "near_rest": 0.9}, "Look-alikes across the split", "0.900"),
-        ({"near": 1}, "Look-alikes across the split", "1 test image looks"),
-        ({"copies": Copies(pd.DataFrame(), 0, 4)}, "Copies across the split", "4 test images are"),
-        ({"copies": Copies(pd.DataFrame(), 1, 0)}, "Contradicting labels", "1 file has"),
         ({"groupless": 12, "unusable": 20}, "Images without a group", "12 of 6,180 usable images"),
         ({"groups": 30}, "Few groups", "of 30 groups"),
         (

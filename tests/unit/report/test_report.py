@@ -25,15 +25,13 @@ from tests.support.report_page import Page, write
 
 @pytest.fixture(scope="module")
 def normal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, Page]:
-    """Three classes, two folds, two seeds, stored variants, copies and look-alikes."""
+    """Three classes, two folds, two seeds, stored variants and copies."""
     folder = Folder(tmp_path_factory.mktemp("normal"), Plan(folds=2, variants=("mean 3", "canny")))
-    table, place = folder.table, folder.split_table
+    place = folder.split_table
     test = place.loc[place["fold-1"] == "test", "row"].to_numpy()
     train = place.loc[place["fold-1"] == "train", "row"].to_numpy()
-    table.loc[train[0], "duplicate_of"] = train[0] - 1
-    table.loc[50, "duplicate_of"] = 12
-    table.loc[test[0], "phash"], table.loc[train[1], "phash"] = "00000000000000f0", "0" * 16
-    folder.write_manifest()
+    first, second = sorted((test[0], train[1]))
+    folder.write_copies([(50, 12, "bytes", ""), (second, first, "near", "mirrored")])
     return folder, write(folder)
 
 
@@ -91,9 +89,8 @@ def test_every_part_of_the_report_is_there(normal: tuple[Folder, Page]) -> None:
         "broken/<b>file 1</b>.jpg",
         "palette to rgb 6",
         "frame 1 of 7 1",
-        "2 files are byte for byte a copy of another, 1 of them under another label",
-        "1 of 120 test images have a perceptual hash at most 4 of 64 bits away",
-        "4 bits apart",
+        "2 images show the same picture as another one: 1 the same file, 0 the same pixels, and 1 nearly the same",
+        "mirrored",
         "no given split",
         "kaggle:someone/animals",
         "not stated by the source",
@@ -214,8 +211,7 @@ def test_nothing_augmented_no_network_nothing_broken(tmp_path: Path) -> None:
         "No variants are stored for this data set.",
         "Every file could be used.",
         "The settings ask for none to be shown.",
-        "No two files have the same bytes.",
-        "No test image has a perceptual hash within 4",
+        "No two images show the same picture.",
         "No benchmark files were found.",
         "svm learned from features.",
         "The one classifier, svm on cnn",

@@ -23,7 +23,8 @@ def config(classes: dict[str, list[str]] | None = None, **split: Any) -> dict[st
         "seed": 0,
         "quotas": {},
     }
-    return {"dataset": "d", "classes": classes, "split": {**spec, **split}}
+    policy = split.pop("duplicates", "group")
+    return {"dataset": "d", "classes": classes, "duplicates": policy, "split": {**spec, **split}}
 
 
 def manifest(labels: list[str | None], **columns: Any) -> pd.DataFrame:
@@ -43,7 +44,11 @@ def manifest(labels: list[str | None], **columns: Any) -> pd.DataFrame:
 def run(tmp_path: Path, table: pd.DataFrame, cfg: dict[str, Any]) -> splits.Splits:
     table.to_parquet(tmp_path / "manifest.parquet")
     output, indices = (tmp_path / "out" / n for n in ("splits.parquet", "class_indices.json"))
-    plan.split_rows(str(tmp_path / "manifest.parquet"), str(output), indices=str(indices), cfg=cfg)
+    first = table.groupby("sha256")["row"].transform("first")
+    copies = pd.DataFrame({"row": table["row"], "of": first})[table["row"] != first]
+    copies.to_parquet(tmp_path / "copies.parquet")
+    read = (str(tmp_path / "manifest.parquet"), str(tmp_path / "copies.parquet"))
+    plan.split_rows(*read, str(output), indices=str(indices), cfg=cfg)
     assert {p.name for p in output.parent.iterdir()} == {output.name, indices.name}
     made = splits.read_splits(str(output))
     assert json.loads(indices.read_text()) == {name: i for i, name in enumerate(made.classes)}
@@ -275,6 +280,57 @@ def test_contradicting_duplicates_are_unused(tmp_path: Path) -> None:
     fails(table, config(), "'a'", "contradicting")
 
 
+def with_copies() -> pd.DataFrame:
+    """40 images of two classes; a's first three are one picture, and so are one of a and one of b."""
+    table = manifest(["a"] * 40 + ["b"] * 40)
+    table["picture"] = table["row"].replace({1: 0, 2: 0, 50: 10})
+    return table
+
+
+def test_near_copies_stay_together_whatever_their_labels() -> None:
+    for seed in range(10):
+        for folds in (None, 4):
+            made = plan.make_plan(with_copies(), config(seed=seed, folds=folds))
+            frame = made.frame.set_index("row")
+            for fold in made.folds:
+                assert frame.loc[[0, 1, 2], fold].nunique() == 1
+                assert frame.loc[[10, 50], fold].nunique() == 1
+                assert "unused" not in set(frame[fold])
+            assert frame.loc[[0, 1, 2], "group"].nunique() == 1
+    assert (
+        "3 images show the same picture as another: each set of copies stays in one part"
+        in made.notes
+    )
+
+
+def test_dropped_copies_leave_one_of_each_set() -> None:
+    table = with_copies()
+    made = plan.make_plan(table, config(duplicates="drop"))
+    unused = made.frame.loc[made.frame["holdout"] == "unused", "row"]
+    assert unused.tolist() == [1, 2, 50]
+    assert "3 images unused: copies of others (duplicates: drop)" in made.notes
+    table["split"] = ["train", "validation", "test", *["train", "test"] * 38, "train"]
+    made = plan.make_plan(table, config(duplicates="drop"))
+    place = made.frame.set_index("row")["holdout"]
+    assert place[[0, 1, 2]].tolist() == ["unused", "unused", "test"]
+
+
+def test_copies_may_be_told_only_or_refused() -> None:
+    table = with_copies()
+    alone = table.drop(columns="picture")
+    made = plan.make_plan(table, config(duplicates="warn"))
+    assert (made.frame["holdout"] == plan.make_plan(alone, config()).frame["holdout"]).all()
+    assert any("3 images show the same picture" in n and "warn" in n for n in made.notes)
+    fails(
+        table,
+        config(duplicates="fail"),
+        "3 images show",
+        "a/000001.png and a/000000.png",
+        "copies.csv",
+    )
+    assert plan.make_plan(alone, config(duplicates="fail")).notes == []
+
+
 def test_a_merged_class_is_no_contradiction(tmp_path: Path) -> None:
     table = manifest(["a"] * 10 + ["b"] * 10 + ["c"] * 10)
     table.loc[[0, 10], "sha256"] = "x"
@@ -410,7 +466,7 @@ def test_impossible_parts() -> None:
     fails(table, config(), "class 'a' has 2 images", "train, validation and test", "at least 3")
     plan.check(table, cfg=config(validation=0))
     table["sha256"] = ["x", "x", *map(str, range(30))]
-    fails(table, config(validation=0), "2 images (1 without exact duplicates)", "split.test to 0")
+    fails(table, config(validation=0), "2 images (1 without copies)", "split.test to 0")
 
 
 def test_an_unstratified_draw_may_leave_a_class_untrained() -> None:

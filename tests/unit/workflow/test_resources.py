@@ -91,7 +91,7 @@ def test_a_folder_is_counted_before_it_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["index_files", "split_rows", "prepare_images", "train_model", "extract_features",
+    "rule", ["index_files", "find_copies", "split_rows", "prepare_images", "train_model", "extract_features",
              "fit_classifier", "evaluate_dataset", "audit_dataset", "check_labels", "write_report"],
 )  # fmt: skip
 def test_more_images_need_more(rule: str) -> None:
