@@ -294,7 +294,7 @@ class Dataset(Strict):
     )
     group: str | None = Field(
         None,
-        description="regular expression on the path; rows with an equal group 1 (a patient) stay in one part",
+        description="regular expression on the path; rows with an equal group 1 (a patient) stay in one part; auto takes the groups that file names suggest",
     )
     decode: Decode = Decode()
     duplicates: Literal["group", "drop", "warn", "fail"] = Field(
@@ -388,7 +388,7 @@ class Dataset(Strict):
     @field_validator("group")
     @classmethod
     def _one_group(cls, value: str | None) -> str | None:
-        return one_group(value)
+        return value if value == "auto" else one_group(value)
 
     @field_validator("threshold")
     @classmethod

@@ -37,6 +37,7 @@ from darkroom.index.class_folders import by_folders, refuse_one_class
 from darkroom.index.csv_file import OpenText
 from darkroom.index.expressions import by_pattern, groups_by_pattern, splits_by_pattern
 from darkroom.index.listing import PARTS, Layout, Listing, Rows
+from darkroom.index.proposed import AUTO, propose, sentence
 from darkroom.index.suspicious import suspicious
 from darkroom.index.tables import Tables, by_tables
 from darkroom.sources.folders import printable
@@ -84,7 +85,8 @@ def recognise(
     ----------
     paths : files, relative to the source's root, with `/`.
     cfg : the settings `layout`, every key given.
-    group : regular expression on the path; its group 1 keeps rows together.
+    group : regular expression on the path; its group 1 keeps rows together. `auto`: the groups that
+        names suggest, if any.
     open_text : opens a CSV of the listing by its path; returns text, bytes or an open file.
         None: tables are not read.
 
@@ -126,8 +128,14 @@ def recognise(
     rows.label = [label and unicodedata.normalize("NFC", label) for label in rows.label]
     if cfg["split"] is not None:
         rows.split = splits_by_pattern(rows.path, cfg["split"])
-    if group is not None:
-        rows.group = groups_by_pattern(rows.path, group)
+    if group not in (None, AUTO):
+        rows.group = groups_by_pattern(rows.path, str(group))
+    elif not any(rows.group) and (found := propose(rows.path, len(rows.labels))) is not None:
+        if group == AUTO:
+            rows.group = groups_by_pattern(rows.path, found.expression)
+            rows.sentences.append(f"group: auto takes {found.expression!r}")
+        else:
+            rows.warnings.append(sentence(found))
     return _finish(listing, rows)
 
 
