@@ -96,7 +96,7 @@ def checklist(results: Results) -> list[tuple[str, str]]:
         ("sample size", f"{len(results.split.table):,} images; its choice: {UNKNOWN}"),
         ("division of the data", f"{folds} folds" if folds > 1 else "one split"),
         ("independence of the parts", groups),
-        ("copies across the split", f"{results.copies.across:,} test images"),
+        ("copies across the split", f"{len(results.copies.across):,} test images"),
         ("shortcuts looked for", ", ".join(warned) or "nothing that differs"),
         ("architectures", ", ".join(networks) or "no network"),
         ("training, software and versions", "in the report, under Settings and Origin"),

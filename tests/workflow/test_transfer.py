@@ -101,15 +101,15 @@ def test_a_changed_fine_tuning_concerns_its_network_alone(done: Workspace) -> No
 
 def test_other_weights_embed_and_train_again(done: Workspace) -> None:
     done.config["features"]["small"]["weights"] = f"mirror/{OFFICIAL}"
-    assert set(done.pending()) == {"download_weights", "embed_images"} | TRAINED
+    assert set(done.pending()) == {"download_weights", "embed_images", "check_labels"} | TRAINED
     del done.config["features"]["small"]["weights"]
     done.config["features"]["small"]["pool"] = "max"  # it stands in the ONNX file
-    assert set(done.pending()) == {"download_weights", "embed_images"} | TRAINED
+    assert set(done.pending()) == {"download_weights", "embed_images", "check_labels"} | TRAINED
 
 
 def test_a_changed_split_embeds_nothing_again(done: Workspace) -> None:
     done.config["datasets"]["shapes"]["split"] = {"folds": 2, "seed": 5}
-    assert set(done.pending()) == {"split_rows"} | TRAINED
+    assert set(done.pending()) == {"split_rows", "audit_dataset", "check_labels"} | TRAINED
 
 
 def test_the_weights_are_part_of_what_is_downloaded(done: Workspace) -> None:
