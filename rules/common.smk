@@ -29,7 +29,11 @@ run = start(workflow, config)
 config, settings = run.config, run.settings
 inputs, params = Inputs(settings, run.folder), Params(settings, run.folder)
 resources = JobResources(
-    settings, run.gpus, run.engine.gpus_of_profile("train_model"), run.folder, run.engine.limits_jobs
+    settings,
+    run.gpus,
+    run.engine.gpus_of_profile("train_model"),
+    run.folder,
+    run.engine.limits_jobs,
 )
 threads = Threads(settings, run.engine.cores if run.engine.local else None)
 
