@@ -9,6 +9,7 @@ import pytest
 
 from darkroom.report.caveat import Weight
 from darkroom.report.copies import copies
+from darkroom.report.report import write_report
 from tests.support.report_folder import Folder, Plan
 from tests.support.report_page import write
 from tests.unit.report.test_results import a_split
@@ -55,5 +56,8 @@ def test_the_page_says_what_copies_mean(
     text = write(folder).text
     assert words in text
     assert "mirrored" in text
+    write_report(**folder.arguments(model_card=folder.path("card.md")))
+    card = Path(folder.path("card.md")).read_text(encoding="utf-8")
+    assert f"{int(weight == Weight.WRONG)} test image" in card
     assert ("Without them its accuracy is" in text) == (weight == Weight.WRONG)
     assert ("They stand on both sides of the split" in text) == (weight == Weight.WRONG)
