@@ -28,7 +28,9 @@ def cut(path: str | Path, layer: str, *, embedded: bool) -> bytes:
     """
     model = onnx.load(str(path))
     graph = model.graph
-    about = json.loads(next(p.value for p in model.metadata_props if p.key == PROPERTY))
+    said = next(p for p in model.metadata_props if p.key == PROPERTY)
+    about = json.loads(said.value)
+    said.value = json.dumps(about | {"features": layer}, ensure_ascii=False)
     shape = about["layers"][layer]
     by_output = {node.output[0]: node for node in graph.node}
 

@@ -7,7 +7,6 @@ and a classifier on its features become one graph.
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from darkroom import __version__, decode, errors
+from darkroom import __version__, decode, errors, unlikeness
 from darkroom.decode.policy import FULL
 from darkroom.errors import UserError
 from darkroom.evaluate.tables import read_table
@@ -26,7 +25,7 @@ from darkroom.infer import run as infer_run
 from darkroom.infer.run import Network
 from darkroom.machine import disk, hardware
 from darkroom.machine.installed import version
-from darkroom.predict import exported, picture, trained, unseen
+from darkroom.predict import export_graph, exported, picture, trained, unseen
 from darkroom.predict.trained import Trained
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def export(model: str, output: str, name: str | None = None, kind: str = "onnx")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
-            (part / "model.onnx").write_bytes(_graph(found))
+            export_graph.write(found, part)
             compared = _compared(found, part, held)
             if found.fitted is None and kind != "onnx":
                 compared += _others(found, part, results, kind, held, threshold)
@@ -96,46 +95,6 @@ def export(model: str, output: str, name: str | None = None, kind: str = "onnx")
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return f"{found.name} of {found.dataset}: {compared}"
-
-
-def _graph(found: Trained) -> bytes:
-    """The content of `model.onnx`: pixels in, probabilities out."""
-    if found.fitted is None:
-        assert found.network is not None
-        return Path(found.network).read_bytes()
-    from darkroom.classify import onnx_graph
-    from darkroom.infer.cut import cut
-
-    made = found.fitted.about["made"]
-    if found.network is not None:
-        network = Network(found.network, threads=1, layer=found.layer)
-        layer, shape = network.layer, network.about["layers"][network.layer]
-        features = cut(found.network, layer, embedded=False)
-    elif made["kind"] == "pixels":
-        size = resize.size_of(found.view)
-        layer, shape, features = "pixels", [math.prod(size)], onnx_graph.pixels_model(size)
-    else:
-        raise UserError(
-            f"{found.name} reads features of kind {made['kind']}, which have no form in ONNX: name "
-            "another classifier"
-        )
-    run = found.run
-    about = {
-        "format": 1,
-        "dataset": found.dataset,
-        "model": run.model,
-        "seed": run.seed,
-        "fold": run.fold,
-        "feature_set": run.feature_set,
-        "classifier": run.classifier,
-        "classes": found.classes,
-        "view": found.view,
-        "decode": found.policy,
-        "digest": found.digest(),
-        "features": layer,
-        "layers": {layer: shape},
-    }
-    return bytes(onnx_graph.continued(features, found.fitted, about).SerializeToString())
 
 
 # ---------------------------------------------------------------- held-out images
@@ -230,20 +189,25 @@ def _compared(found: Trained, out: Path, held: _Held) -> str:
     Raises
     ------
     UserError
-        A probability differs by more than `LIMIT`.
+        A probability or the unlikeness differs by more than `LIMIT`.
     """
     if not len(held.table):
         return "compared with nothing, because the data set has no held-out images."
     pixels = held.pixels(found)
     threads = hardware.cores()
-    ours = predictions.as_stored(Network(out / "model.onnx", threads=threads).classified(pixels)[1])
-    theirs = found.open(threads)(pixels)
-    most = float(np.abs(ours - theirs).max())
-    if not most <= LIMIT:
-        raise UserError(
-            f"{found.name}: as ONNX it differs by {most:.3g} in a probability, where {LIMIT:g} is "
-            "allowed: report this with the settings of the classifier"
-        )
+    features, ours = Network(out / "model.onnx", threads=threads).classified(pixels)
+    ours = predictions.as_stored(ours)
+    theirs, distance = found.open(threads).both(pixels)
+    differences = {"a probability": float(np.abs(ours - theirs).max())}
+    if distance is not None and (known := unlikeness.read(out / "unlike.npz")):
+        differences["its unlikeness"] = float(np.abs(known[0].of(features) - distance).max())
+    for what, most in differences.items():
+        if not most <= LIMIT:
+            raise UserError(
+                f"{found.name}: as ONNX it differs by {most:.3g} in {what}, where {LIMIT:g} is "
+                "allowed: report this with the settings of the classifier"
+            )
+    most = differences["a probability"]
     stored = float(np.abs(ours - held.probabilities).max())
     return (
         f"{len(pixels)} held-out images got the probabilities of the classifier within {most:.1g}, "
@@ -302,13 +266,14 @@ def _write(
         "decode": {"white_level": FULL} | found.policy,
         "threshold": threshold,
         "threshold_chosen_for": how or None,
+        "set_from": trained.set_from(found),
         "notice": notice,
         "digest": found.digest(),
     }
     _json(out / "preprocessing.json", said)
     pins = [f"{name}=={version(name)}\n" for name in PACKAGES]
     (out / "requirements.txt").write_text("".join(pins), encoding="utf-8")
-    card = _readme(found, results, chosen, notice or NOTICE, compared)
+    card = _readme(found, results, out, chosen, notice or NOTICE, compared)
     (out / "README.md").write_text(card, encoding="utf-8")
     if (of_data := results / "model_card.md").is_file():
         shutil.copyfile(of_data, out / of_data.name)
@@ -328,15 +293,13 @@ def _file(module: Any) -> Path:
 def _copy_code(out: Path) -> None:
     """The modules that decode, resize and run."""
     package = _file(errors).parent
-    modules = [errors, resize, infer_run]
+    modules = [errors, resize, infer_run, unlikeness, disk]
     files = [_file(module) for module in modules] + sorted(_file(decode).parent.glob("*.py"))
     for file in files:
         to = out / file.relative_to(package)
         to.parent.mkdir(parents=True, exist_ok=True)
         (to.parent / "__init__.py").touch()
         shutil.copyfile(file, to)
-    (out / "machine").mkdir()
-    (out / "machine/__init__.py").touch()
     (out / "machine/workers.py").write_text(WORKERS, encoding="utf-8")
     (out / "__init__.py").write_text(f'"""Of Darkroom {__version__}."""\n', encoding="utf-8")
 
@@ -358,7 +321,7 @@ def _pictures(found: Trained, held: _Held, out: Path, threshold: float) -> None:
 
 
 def _readme(
-    found: Trained, results: Path, chosen: tuple[float, str], notice: str, compared: str
+    found: Trained, results: Path, out: Path, chosen: tuple[float, str], notice: str, compared: str
 ) -> str:
     """What the folder is, and how it is used."""
     own = _of_run(read_table(results / "metrics.parquet"), found)
@@ -370,6 +333,9 @@ def _readme(
             f"Accuracy on {int(row['n']):,} test images that it never saw: {row['accuracy']:.3f}; "
             f"balanced over the classes: {row['balanced_accuracy']:.3f}."
         )
+    marked = ""
+    if (out / "unlike.npz").is_file():
+        marked = "; `predict.py` says where a picture is unlike all that it learned from"
     meaning = re.sub(r"^classes: ", "", picture.in_words(found, *chosen))
     height, width, channels = resize.size_of(found.view)
     return f"""\
@@ -378,7 +344,7 @@ def _readme(
 Classes: {meaning}.
 {score}
 It knows pictures like those that it learned from, and no others: a picture of anything else gets one of
-these classes too. {notice}
+these classes too{marked}. {notice}
 When this folder was written, {compared}
 
     pip install -r requirements.txt
@@ -390,7 +356,7 @@ from predict import Model                     # this folder is on the path, or t
 
 model = Model(threads=1)
 data = open("photo.jpg", "rb").read()
-print(model.predict(data), model.probabilities(data))
+print(model.predict(data), model.probabilities(data), model.unlike(data))
 ```
 
 `model.onnx` takes `image`, (N, {height}, {width}, {channels}) uint8, and gives `probabilities` beside others; its metadata say more.

@@ -372,6 +372,9 @@ def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
 
 def set_from(trained: Trained) -> float | None:
     """The probability from which on a class is in the set of a picture; None where nothing tells."""
+    if said := _exported(trained):
+        least = said.get("set_from")
+        return None if least is None else float(least)
     path = results_of(trained) / "metrics.parquet"
     if not path.is_file():
         return None

@@ -13,6 +13,7 @@ sys.path.insert(0, str(HERE))  # the folder has the code that decodes and runs
 
 from darkroom.images.resize import render, size_of  # noqa: E402
 from darkroom.infer.run import Network  # noqa: E402
+from darkroom.unlikeness import read  # noqa: E402
 
 
 class Model:
@@ -33,6 +34,8 @@ class Model:
         self.how = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
         self.classes: list[str] = self.network.about["classes"]
         self.threshold = float(self.how["threshold"])
+        known = read(HERE / "unlike.npz")
+        self.learned_from = None if known is None else known[0]
 
     def pixels(self, data: bytes) -> np.ndarray:
         """(1, H, W, C) uint8 of a picture's file, as in training; an error where it is none."""
@@ -54,9 +57,24 @@ class Model:
             return self.classes[int(second)]
         return max(found, key=lambda name: found[name])
 
+    def unlikeness(self, data: bytes) -> float | None:
+        """From 0, alike, to 1: to all that the model learned from; None: it cannot tell."""
+        if self.learned_from is None:
+            return None
+        return float(self.learned_from.of(self.network.classified(self.pixels(data))[0])[0])
+
+    def unlike(self, data: bytes) -> bool:
+        """Whether that is beyond the model's limit: its class then means little."""
+        found = self.unlikeness(data)
+        return (
+            found is not None and self.learned_from is not None and found >= self.learned_from.limit
+        )
+
 
 if __name__ == "__main__":
     model = Model()
     for path in sys.argv[1:]:
         content = Path(path).read_bytes()
-        print(path, model.predict(content), json.dumps(model.probabilities(content)), sep="\t")
+        unlike = "unlike all that it learned from" if model.unlike(content) else ""
+        found = json.dumps(model.probabilities(content))
+        print(path, model.predict(content), found, unlike, sep="\t")

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from darkroom import unlikeness
 from darkroom.__main__ import main
 from darkroom.errors import UserError
-from darkroom.predict import trained, unseen
+from darkroom.infer.run import Network
+from darkroom.predict import picture, trained, unseen
 from darkroom.predict.export import export
 from tests.support.small_chain import Chain
 
@@ -50,7 +53,7 @@ def test_it_predicts_by_itself_what_the_tables_say(
     assert "check.py" in capsys.readouterr().out
     assert {p.name for p in out.iterdir()} == {
         "model.onnx", "class_indices.json", "preprocessing.json", "requirements.txt", "README.md",
-        "predict.py", "check.py", "darkroom", "pictures",
+        "predict.py", "check.py", "darkroom", "pictures", "unlike.npz",
     }  # fmt: skip
     checked = alone(out / "check.py")
     assert checked.returncode == 0, checked.stderr
@@ -61,7 +64,7 @@ def test_it_predicts_by_itself_what_the_tables_say(
     said = alone(out / "predict.py", *(str(chain.root / "pictures" / path) for path in paths))
     assert said.returncode == 0, said.stderr
     for line, path in zip(said.stdout.splitlines(), paths, strict=True):
-        _, name, found = line.split("\t")
+        _, name, found, _ = line.split("\t")
         p = json.loads(found)
         assert list(p.values()) == pytest.approx(
             own.loc[path, ["p:cross", "p:disc"]].tolist(), abs=1e-6
@@ -90,7 +93,7 @@ def test_a_classifier_and_its_features_become_one_graph(
     said = alone(out / "predict.py", *(str(chain.root / "pictures" / path) for path in paths))
     assert said.returncode == 0, said.stderr
     for line, path in zip(said.stdout.splitlines(), paths, strict=True):
-        _, predicted, found = line.split("\t")
+        _, predicted, found, _ = line.split("\t")
         p = list(json.loads(found).values())
         assert p == pytest.approx(own.loc[path, ["p:cross", "p:disc"]].tolist(), abs=1e-6)
         assert predicted == ("cross", "disc")[own.loc[path, "predicted"]]
@@ -98,6 +101,50 @@ def test_a_classifier_and_its_features_become_one_graph(
     # served and predicted by Darkroom itself, the folder says the same
     again = trained.find(str(out))
     assert again.fitted is None and again.classes == ["cross", "disc"]
+
+
+@pytest.mark.parametrize("name", ["tiny-seed0", "tiny-seed0/svm", "pixels/svm"])
+def test_it_tells_what_is_unlike_and_the_set_of_classes_as_the_results_do(
+    chain: Chain, tmp_path: Path, name: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    out = tmp_path / "out"
+    export("results/shapes", str(out), f"fold-1/{name}")
+    here, there = (
+        trained.find(trained.named("results/shapes", f"fold-1/{name}")),
+        trained.find(str(out)),
+    )
+    assert trained.set_from(here) is not None and trained.set_from(there) == trained.set_from(here)
+    disc = sorted((chain.root / "pictures/disc").iterdir())[0]
+    found = unseen.Pictures("", [str(disc), str(tmp_path / "noise.png")], [])
+    ours, theirs = (
+        list(picture.predict(model, found, threshold=0.5, threads=1)) for model in (here, there)
+    )
+    said = alone(out / "predict.py", *found.paths).stdout.splitlines()
+    for own, exported, line in zip(ours, theirs, said, strict=True):
+        assert own.unlikeness is not None
+        assert exported.unlikeness == pytest.approx(own.unlikeness, abs=1e-6)
+        assert (exported.unlike, exported.classes) == (own.unlike, own.classes)
+        assert own.classes and line.endswith("\tunlike all that it learned from") == own.unlike
+    if name == "pixels/svm":  # a network of a few epochs does not describe noise
+        assert [one.unlike for one in theirs] == [False, True]
+
+
+def test_another_layer_than_the_last_may_tell_it(chain: Chain, tmp_path: Path) -> None:
+    unlike, layer = Path(f"{NETWORK}/unlike.npz"), "pool_2"
+    plain = unlike.read_bytes()
+    known = unlikeness.Known(np.ones((5, 8 * 8 * 4), np.float16), 0.5)
+    try:
+        unlikeness.write(str(unlike), known, layer)
+        export(NETWORK, str(tmp_path / "out"))
+    finally:
+        unlike.write_bytes(plain)
+    assert alone(tmp_path / "out/check.py").returncode == 0
+    exported = Network(tmp_path / "out/model.onnx", threads=1)
+    pixels = np.arange(768, dtype=np.uint32).astype(np.uint8).reshape(1, 16, 16, 3)
+    features = Network(f"{NETWORK}/model.onnx", threads=1, layer=layer)(pixels).features
+    assert exported.layer == layer and (exported(pixels).features == features).all()
 
 
 def test_a_network_has_its_other_forms_too(chain: Chain, tmp_path: Path) -> None:
@@ -162,7 +209,7 @@ def test_the_threshold_decides(chain: Chain, tmp_path: Path) -> None:
     assert "from a probability of 0.97 on" in (tmp_path / "out/README.md").read_text()
     picture = sorted((chain.root / "pictures/disc").iterdir())[0]
     done = alone(tmp_path / "out/predict.py", str(picture))
-    _, name, found = done.stdout.strip().split("\t")
+    _, name, found, _ = done.stdout.removesuffix("\n").split("\t")
     assert (name == "disc") == (np.float32(json.loads(found)["disc"]) >= np.float32(0.97))
 
 
