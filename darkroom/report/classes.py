@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from darkroom.evaluate.ranking import CHOSEN, Key
 from darkroom.features.predictions import SET_LEVEL
 from darkroom.report import drawing
-from darkroom.report.results import Results, heading
+from darkroom.report.results import MOST_PROBABILITIES, Results, heading
 from darkroom.report.words import count
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def section(results: Results) -> dict[str, Any] | None:
         "name": heading(key),
         "rows": rows,
         "matrix": len(names) <= MOST_CELLS,
+        "curves": len(names) <= MOST_PROBABILITIES,
         "panels": [heading(k) for k in _panels(results)] if side_by_side else [],
         "thresholds": _thresholds(results, key),
         "sets": _sets(results, key),

@@ -10,6 +10,7 @@ FIGURES = (
     "scores.svg",
     "confusion.svg",
     "calibration.svg",
+    "curves.svg",
     "samples.png",
     "augmented.png",
     "misclassified.png",

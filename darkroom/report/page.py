@@ -40,6 +40,7 @@ SVG = {
     "scores": "Accuracy with intervals",
     "confusion": "Confusion matrices",
     "calibration": "Reliability diagrams",
+    "curves": "ROC and precision-recall curves",
 }
 
 

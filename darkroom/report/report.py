@@ -16,6 +16,7 @@ from darkroom.machine import disk, hardware
 from darkroom.report import (
     classes,
     comparison,
+    curves,
     drawing,
     earlier,
     images,
@@ -44,6 +45,7 @@ DRAW: dict[str, Callable[[Results], Figure]] = {
     "scores.svg": scores.figure,
     "confusion.svg": classes.confusion_figure,
     "calibration.svg": classes.calibration_figure,
+    "curves.svg": curves.figure,
     "samples.png": images.samples_figure,
     "augmented.png": images.variants_figure,
     "misclassified.png": misclassified.figure,

@@ -30,6 +30,8 @@ from darkroom.split.splits import Splits, read_splits
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_PROBABILITIES = 10  # classes of which all probabilities are kept, for their curves
+
 
 class Network(TypedDict):
     """What chose a network's epochs, and its seeds."""
@@ -94,7 +96,7 @@ class Results:
     source : `source.json`.
     manifest, unusable, split, metrics, summary, class_metrics, thresholds : as in docs/formats.md.
     predictions : of the data set, with `confidence`, the probability of the predicted class,
-        and `of_truth`, that of the true one, in place of all probabilities.
+        and `of_truth`, that of the true one; all probabilities only of few classes.
     notes : of the split and of the classifiers.
     layout, warnings : where the labels come from, with examples, and what looks like a mistake.
     curves : of all networks.
@@ -362,7 +364,7 @@ def _text(path: str, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _predictions(path: str) -> tuple[pd.DataFrame, list[str]]:
-    """The data set's predictions without a column per class, and the notes beside them.
+    """The data set's predictions, and the notes beside them; of many classes no column per class.
 
     Read in pieces: a thousand classes of many rows would not fit in memory at once.
     """
@@ -375,6 +377,7 @@ def _predictions(path: str) -> tuple[pd.DataFrame, list[str]]:
     meta = json.loads(metadata.get(b"darkroom", b"{}"))
     wide = [n for n in file.schema_arrow.names if n.startswith(PREFIX)]
     narrow = [*KEYS, "row", "part", "class", "predicted"]
+    narrow += wide if len(wide) <= MOST_PROBABILITIES else []
     frames = [file.schema_arrow.empty_table().select(narrow).to_pandas()]
     for batch in file.iter_batches(max(1024, 4_000_000 // max(len(wide), 1))):
         table = pa.Table.from_batches([batch])

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from darkroom.report import classes, comparison, drawing, images, scores, sheets, training
+from darkroom.report import classes, comparison, curves, drawing, images, scores, sheets, training
 from darkroom.report.figure_names import FIGURES
 from darkroom.report.results import Curve
 from tests.support.figures import drawn, history, words
@@ -53,11 +53,16 @@ def some_figure(name: str, names: list[str]) -> Figure:
     if name == "calibration.svg":
         sure = np.linspace(0.3, 1, 50)
         return classes.calibration({names[0]: classes.reliability(sure, sure > 0.5)})
+    if name == "curves.svg":
+        right = np.arange(50) % 3 == 0
+        one = curves.Ranked.of(right, np.linspace(0, 1, 50))
+        shown = names[: curves.MOST_PROBABILITIES]
+        return curves.drawn({n: [one, one] for n in shown}, dict.fromkeys(shown, 0.3))
     image = np.zeros((8, 8, 3), np.uint8)
     return sheets.sheet(sheets.Sheet([(n, [image] * 3) for n in names[:9]]))
 
 
-SOME = FIGURES[:7]
+SOME = FIGURES[:8]
 
 
 @pytest.mark.parametrize("k", [2, 8, 30, 120])
@@ -103,6 +108,7 @@ def test_nothing_to_show_is_said_in_words(tmp_path: Path) -> None:
         "no calibration": classes.calibration(
             {"m": classes.reliability(np.zeros(0), np.zeros(0, bool))}
         ),
+        "there are no curves": curves.drawn({}, {}),
         "no image was taken": classes.confusions({"m": np.eye(50)}, list(map(str, range(50)))),
     }
     for i, (reason, figure) in enumerate(said.items()):
