@@ -40,7 +40,7 @@ def to_json(value: Any, status: int = 200) -> HttpResponse:
 def page(request: Any, template: str, status: int = 200, **shown: Any) -> HttpResponse:
     """A page of `page/`."""
     service = settings.SERVICE
-    served = service.models.get(shown.get("chosen") or service.names[0])
+    served = service.models.get(shown.get("chosen") or next(iter(service.names), ""))
     common = {
         "version": __version__,
         "notice": service.notice(served) if served else service.options.notice,
@@ -59,6 +59,8 @@ def refusal(request: Any, refused: Refused) -> HttpResponse:
     else:
         part = "refused.html" if "part" in request.GET else "refused_page.html"
         response = page(request, part, refused.status, sentence=str(refused))
+        if request.method == "GET" and "Retry-After" in refused.headers:
+            response.headers["Refresh"] = refused.headers["Retry-After"]  # a browser asks again
     for name, value in refused.headers.items():
         response.headers[name] = value
     return response

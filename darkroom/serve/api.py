@@ -125,7 +125,7 @@ def model(request: Any) -> HttpResponse:
     may(request)
     service = settings.SERVICE
     asked = request.GET.get("model", "")
-    names = [asked] if asked else service.names
+    names = [asked] if asked else service.names or [""]
     cards = [service.card(service.model(name)) for name in names]
     return to_json({"version": __version__, "models": cards})
 
@@ -151,8 +151,7 @@ def readyz(request: Any) -> HttpResponse:
     service = settings.SERVICE
     if service.ready:
         return to_json({"status": "ready"})
-    service.model(service.names[-1])  # says why it is not
-    raise Refused(503, "The models are being opened: try again shortly.")
+    raise service.not_open()
 
 
 @csrf_exempt  # type: ignore[untyped-decorator]

@@ -125,10 +125,19 @@ def run(given: argparse.Namespace) -> int:
                 f"{options.host}:{options.port} cannot be listened on: {os.strerror(error.errno or 0)}; "
                 "choose another --port"
             ) from None
-        threading.Thread(target=service.load, name="load", daemon=True).start()
+        serving = threading.Thread(target=server.run, name="serve", daemon=True)
+        serving.start()
         address = f"http://{options.host}:{options.port}"
-        print(f"{', '.join(service.names)} on {address} (Ctrl+C ends it)", file=sys.stderr)
-        server.run()
+        print(f"{address} is there; the models are being opened (Ctrl+C ends it)", file=sys.stderr)
+        try:
+            service.find()  # a mistake in what is named ends the server
+            service.load()
+            if service.ready:
+                print(f"{', '.join(service.names)}: ready on {address}", file=sys.stderr)
+            serving.join()
+            return 1  # nobody stopped it: the log says what did
+        except KeyboardInterrupt:
+            server.task_dispatcher.shutdown()
     finally:
         service.close()
     return 0

@@ -29,8 +29,8 @@ def home(request: Any) -> HttpResponse:
     get_token(request)
     service = settings.SERVICE
     if request.method != "POST":
-        name = request.GET.get("model", "")
-        return page(request, "home.html", chosen=name or service.names[0])
+        served = service.model(request.GET.get("model", ""))
+        return page(request, "home.html", chosen=served.name)
     served, answers = answered(request, request.POST.get("model", ""))
     until = time.monotonic() + HEAT_SECONDS
     looked = "looked" in request.POST

@@ -16,6 +16,7 @@ import numpy as np
 from darkroom.errors import UserError
 from darkroom.predict import trained
 from darkroom.predict.picture import Prediction
+from darkroom.predict.trained import Trained
 from darkroom.serve import heat
 from darkroom.serve.counts import Counts, Rate
 from darkroom.serve.decoder import Decoders
@@ -56,22 +57,40 @@ class Answer:
 class Service:
     """All that answers requests.
 
-    The decoders start at once, before a large library is loaded; models load in a thread, so
-    that the server answers meanwhile.
+    It is there at once, with its decoders; `find` and `load` take the seconds of large libraries,
+    and the server answers meanwhile that the models are being opened.
+
+    Raises
+    ------
+    UserError
+        There is nothing where a model is named.
     """
 
     def __init__(self, folders: Sequence[str], options: Options) -> None:
         self.options = options
+        self.places = [place for folder in folders for place in places(folder)]
         self.decoders = Decoders(options)
         self.threads = ThreadPoolExecutor(options.workers, thread_name_prefix="decode")
         self.counts, self.rate = Counts(), Rate(options.rate)
-        self.found = [trained.find(place) for folder in folders for place in places(folder)]
-        self.names = names_of(self.found)
-        if twice := {name for name in self.names if self.names.count(name) > 1}:
-            raise UserError(f"{', '.join(sorted(twice))} is named twice: name each model once")
+        self.found: list[Trained] = []
+        self.names: list[str] = []  # none until all are found
         self.models: dict[str, Served] = {}
         self.failure = ""
         self.loaded = threading.Event()
+
+    def find(self) -> None:
+        """Find out what the models are.
+
+        Raises
+        ------
+        UserError
+            What is named is no model, or named twice.
+        """
+        self.found = [trained.find(place) for place in self.places]
+        names = names_of(self.found)
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UserError(f"{', '.join(sorted(twice))} is named twice: name each model once")
+        self.names = names
 
     def load(self) -> None:
         """Open the models, in their order; what fails is said by `model`."""
@@ -100,12 +119,18 @@ class Service:
         Refused
             There is none of the name (404), or it is not open yet (503).
         """
-        name = name or self.names[0]
-        if name not in self.names:
+        name = name or next(iter(self.names), "")
+        if self.names and name not in self.names:
             raise Refused(404, f"There is no model {name!r}; there are: {', '.join(self.names)}.")
         if name not in self.models:
-            raise Refused(503, self.failure or "The models are being opened: try again shortly.")
+            raise self.not_open()
         return self.models[name]
+
+    def not_open(self) -> Refused:
+        """What is answered while a model is not open, and where it cannot be opened."""
+        if self.failure:
+            return Refused(503, self.failure)
+        return Refused(503, "The models are being opened: try again shortly.", Retry_After="2")
 
     def predict(self, served: Served, uploads: Sequence[Upload]) -> list[Answer]:
         """Decode and predict pictures, in their order."""

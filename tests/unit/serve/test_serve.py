@@ -362,6 +362,31 @@ def test_health_and_metrics(
     service.loaded.set()
 
 
+def test_until_the_models_are_found_pages_and_programs_are_told_so(
+    service: Service, client: Client, chain: Chain, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(service, "names", [])
+    monkeypatch.setattr(service, "models", {})
+    service.loaded.clear()
+    try:
+        assert client.get("/healthz").status_code == 200
+        for path in (
+            "/readyz",
+            "/api/v1/model",
+            "/api/v1/model?model=shapes",
+            "/",
+            "/model/shapes",
+        ):
+            answer = client.get(path)
+            assert answer.status_code == 503 and answer.headers["Retry-After"] == "2"
+            assert "being opened" in answer.content.decode()
+            assert ("Refresh" in answer.headers) is not path.startswith(("/readyz", "/api/"))
+        assert post(client, some(chain)[0]).status_code == 503
+        assert post(client, some(chain)[0], to="/").headers.get("Refresh") is None
+    finally:
+        service.loaded.set()
+
+
 def test_the_document_of_the_api(client: Client, told: Callable[..., Client]) -> None:
     document = client.get("/api/v1/openapi.json").json()
     assert document["openapi"] == "3.1.0"
@@ -505,6 +530,7 @@ def test_a_model_that_cannot_be_opened_is_said(chain: Chain, monkeypatch: Any) -
     monkeypatch.setattr(Served, "open", broken)
     service = Service([MODEL], command.DEFAULT)
     with contextlib.closing(service):
+        service.find()
         service.load()
         assert not service.ready and service.failure == "model.keras is damaged"
 
