@@ -253,6 +253,17 @@ class Augment(Strict):
     seed: NonNegativeInt = 0
 
 
+class OperatingPoint(OneOf):
+    """What a threshold of two classes must reach on a run's validation rows."""
+
+    sensitivity: float | None = Field(
+        None, gt=0, le=1, description="share found of the second class: most specificity beside it"
+    )
+    specificity: float | None = Field(
+        None, gt=0, le=1, description="share found of the first class: most sensitivity beside it"
+    )
+
+
 SHA256 = r"^[0-9a-fA-F]{64}$"
 
 
@@ -316,6 +327,10 @@ class Dataset(Strict):
     threshold: float | Literal["accuracy", "balanced_accuracy", "f1"] = Field(
         0.5,
         description="two classes: the second is predicted from this probability on; or the score of the validation rows that the threshold maximises",
+    )
+    operating_point: OperatingPoint | None = Field(
+        None,
+        description="two classes: a second threshold is reported, which reaches this on the validation rows, e.g. {sensitivity: 0.95}",
     )
     models: list[Name] | None = Field(None, description="unset: run.models")
     features: list[Name] | None = Field(None, description="unset: run.features")

@@ -340,10 +340,12 @@ def fit_classifier(
 
 
 def evaluate_dataset(settings: Settings, dataset: str) -> EvaluateDataset:
-    """The threshold."""
+    """The threshold, and the operating point."""
+    point = settings.datasets[dataset].operating_point
     return {
         "dataset": dataset,
         "threshold": settings.datasets[dataset].threshold,
+        "operating_point": None if point is None else point.model_dump(exclude_none=True),
         "notice": settings.datasets[dataset].notice,
     }
 

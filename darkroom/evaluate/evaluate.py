@@ -7,8 +7,9 @@ from its threshold on (`thresholds`); every score goes by that prediction (`scor
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
@@ -20,7 +21,7 @@ from darkroom.evaluate.collect import Collected
 from darkroom.evaluate.ranking import CHOSEN
 from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.scores import pooled
-from darkroom.evaluate.thresholds import threshold_of
+from darkroom.evaluate.thresholds import operating_threshold, threshold_of
 from darkroom.features import predictions as stored
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
@@ -47,11 +48,13 @@ class EvaluateDataset(TypedDict):
     ----------
     dataset : its name.
     threshold : of two classes, see `thresholds.threshold_of`.
+    operating_point : of two classes, see `thresholds.operating_threshold`; None: none.
     notice : a sentence above every prediction, kept with `summary`; empty: none.
     """
 
     dataset: str
     threshold: float | Literal["accuracy", "balanced_accuracy", "f1"]
+    operating_point: Mapping[str, float] | None
     notice: str
 
 
@@ -104,6 +107,8 @@ def evaluate_dataset(
             if about["classes"] != split.classes:
                 raise ValueError(f"{path} is of other classes than {splits}")
             threshold = threshold_of(table, about, cfg["threshold"])
+            wanted = cfg["operating_point"]
+            point = None if wanted is None else (operating_threshold(table, about, wanted), wanted)
             p = stored.probabilities(table, about["classes"])
             judged = (table["part"] == "validation").to_numpy()
             least = sets.limit(table["class"].to_numpy(np.int64)[judged], p[judged])
@@ -129,8 +134,16 @@ def evaluate_dataset(
                         **sets.measured(found.truth, p[own], found.group, least),
                     }
                     scores = pooled([found])
-                    parts.append(tables.Part(about["run"], name, found, scores, decisions))
-            lines.append(tables.threshold_line(parts, about, threshold, cfg["threshold"]))
+                    operating = None
+                    if point is not None and not math.isnan(point[0]):
+                        called = stored.decide(p[own], point[0]).astype(np.int64)
+                        there = replace(found, predicted=called)
+                        operating = there, pooled([there])
+                    parts.append(
+                        tables.Part(about["run"], name, found, scores, decisions, operating)
+                    )
+            told = threshold, cfg["threshold"]
+            lines.append(tables.threshold_line(parts, about, told, point))
             tested += parts
             bar.update(1)
     runs = tables.by_run(tested)

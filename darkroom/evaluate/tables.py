@@ -27,10 +27,20 @@ TWO_CLASSES = {
     "sensitivity": ("recall", 1),
     "specificity": ("recall", 0),
     "precision": ("precision", 1),
+    "npv": ("precision", 0),
 }
-RATES = [
-    f"{part}_{rate}{end}" for part in PARTS for rate in TWO_CLASSES for end in ("", "_low", "_high")
-]
+
+
+def _rate_columns(prefix: str = "") -> list[str]:
+    return [
+        f"{part}_{prefix}{rate}{end}"
+        for part in PARTS
+        for rate in TWO_CLASSES
+        for end in ("", "_low", "_high")
+    ]
+
+
+RATES, POINT_RATES = _rate_columns(), _rate_columns("operating_")
 
 
 def write_table(path: str, table: pd.DataFrame) -> None:
@@ -44,7 +54,7 @@ def write_table(path: str, table: pd.DataFrame) -> None:
     table = table.assign(**{name: table[name].map(_cell) for name in texts})
     with disk.whole(Path(path).with_suffix(".csv")) as part:
         if "threshold" in table:
-            table.round(dict.fromkeys(RATES, 6)).to_csv(part, index=False)
+            table.round(dict.fromkeys(RATES + POINT_RATES, 6)).to_csv(part, index=False)
         else:
             table.to_csv(part, index=False, float_format="%.6f")
 
@@ -73,13 +83,18 @@ def read_table(path: str | Path, columns: Iterable[str] = KEYS) -> pd.DataFrame:
 
 
 class Part(NamedTuple):
-    """What a run predicted of a part, its scores, and of `DECISIONS` a number each."""
+    """What a run predicted of a part, its scores, and of `DECISIONS` a number each.
+
+    `operating` has what it predicts at the operating point, and the scores of that; None where
+    there is none.
+    """
 
     run: Run
     part: str
     tested: RunRows
     scores: Scores
     decisions: dict[str, float]
+    operating: tuple[RunRows, Scores] | None
 
 
 def by_run(tested: Sequence[Part]) -> pd.DataFrame:
@@ -178,22 +193,43 @@ def _deviation(values: Sequence[float]) -> float:
 
 
 def threshold_line(
-    parts: Sequence[Part], about: About, threshold: float, asked: float | str
+    parts: Sequence[Part],
+    about: About,
+    threshold: tuple[float, float | str],
+    point: tuple[float, Mapping[str, float]] | None,
 ) -> dict[str, Any]:
-    """A row of `thresholds`: what a run's threshold is, and the rates that follow."""
+    """A row of `thresholds`: what a run's threshold is, and the rates that follow.
+
+    Parameters
+    ----------
+    threshold : and what was asked for.
+    point : the threshold of the operating point, and what was asked for; None: none was.
+    """
+    value, asked = threshold
     line: dict[str, Any] = {
         **about["run"]._asdict(),
         "positive": about["classes"][-1],
-        "threshold": threshold,
+        "threshold": value,
         "how": asked if isinstance(asked, str) else "given",
     }
+    if point is not None:
+        wanted = ", ".join(f"{rate} {least:g}" for rate, least in point[1].items())
+        line |= {"operating_point": wanted, "operating_threshold": point[0]}
     if len(about["classes"]) == 2:
         for one in parts:
-            found = two_class_rates(one.tested.truth, one.tested.predicted)
-            for rate, (metric, c) in TWO_CLASSES.items():
-                _, low, high = one.scores.by_class[metric]
-                name = f"{one.part}_{rate}"
-                line |= {name: found[rate], f"{name}_low": low[c], f"{name}_high": high[c]}
+            line |= _two_class_rates(f"{one.part}_", one.tested, one.scores)
+            if one.operating is not None:
+                line |= _two_class_rates(f"{one.part}_operating_", *one.operating)
+    return line
+
+
+def _two_class_rates(prefix: str, rows: RunRows, scores: Scores) -> dict[str, float]:
+    line: dict[str, float] = {}
+    found = two_class_rates(rows.truth, rows.predicted)
+    for rate, (metric, c) in TWO_CLASSES.items():
+        _, low, high = scores.by_class[metric]
+        name = f"{prefix}{rate}"
+        line |= {name: found[rate], f"{name}_low": low[c], f"{name}_high": high[c]}
     return line
 
 
@@ -201,6 +237,9 @@ def thresholds(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """`thresholds`: a row a run; none with more than two classes."""
     import pandas as pd
 
-    columns = [*KEYS, "positive", "threshold", "how", *RATES]
-    types = {"seed": "Int64"} | dict.fromkeys(["threshold", *RATES], "float64")
+    columns, rates = [*KEYS, "positive", "threshold", "how", *RATES], ["threshold", *RATES]
+    if any("operating_point" in line for line in lines):
+        columns += ["operating_point", "operating_threshold", *POINT_RATES]
+        rates += ["operating_threshold", *POINT_RATES]
+    types = {"seed": "Int64"} | dict.fromkeys(rates, "float64")
     return pd.DataFrame(lines, columns=columns).astype(types)

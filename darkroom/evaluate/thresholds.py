@@ -1,11 +1,13 @@
 """The probability of the second of two classes from which on a run predicts it.
 
-It is given, or it is the one that serves the run's own validation rows best. No test row
-has a say in it.
+It is given, or it is the one that serves the run's own validation rows best. Beside it stands
+that of an operating point, where a sensitivity or specificity is wanted. No test row has a say
+in either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,19 +44,49 @@ def threshold_of(table: pd.DataFrame, about: About, asked: float | str) -> float
         raise UserError(f"{where}: a threshold is for two classes, and there are {len(classes)}")
     if not isinstance(asked, str):
         return float(asked)
+    return best_threshold(*_judged(table, about, f"{where}: {asked}", "give a probability"), asked)
+
+
+def operating_threshold(table: pd.DataFrame, about: About, wanted: Mapping[str, float]) -> float:
+    """The threshold of an operating point.
+
+    Parameters
+    ----------
+    table, about : a run's predictions, as `predictions.read_predictions` gives them.
+    wanted : `sensitivity` or `specificity`, and what it must reach on the run's validation rows.
+
+    Returns
+    -------
+    float; NaN where no threshold reaches it.
+
+    Raises
+    ------
+    UserError
+        More than two classes; no validation rows of both classes.
+    """
+    where = f"datasets.{about['dataset']}.operating_point"
+    if len(about["classes"]) != 2:
+        raise UserError(f"{where} is for two classes, and there are {len(about['classes'])}")
+    return best_threshold(*_judged(table, about, where, "leave it out"), wanted)
+
+
+def _judged(
+    table: pd.DataFrame, about: About, what: str, instead: str
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Of the validation rows whether they are of the second class, and its probability."""
+    classes = about["classes"]
     rows = table[table["part"] == "validation"]
     truth = rows["class"].to_numpy()
     if len(set(truth.tolist())) < 2:
         raise UserError(
-            f"{where}: {asked} needs validation rows of both classes, and {about['run'].fold} has "
+            f"{what} needs validation rows of both classes, and {about['run'].fold} has "
             f"{f'only {classes[truth[0]]!r}' if len(truth) else 'none'}; raise split.validation, "
-            "or give a probability"
+            f"or {instead}"
         )
-    score = probabilities(rows, classes)[:, 1]
-    return best_threshold(truth == 1, score, asked)
+    return truth == 1, probabilities(rows, classes)[:, 1]
 
 
-def best_threshold(positive: ArrayLike, score: ArrayLike, how: str) -> float:
+def best_threshold(positive: ArrayLike, score: ArrayLike, how: str | Mapping[str, float]) -> float:
     """The threshold on a score, from which on a row is predicted as positive, that serves best.
 
     All thresholds between two neighbouring scores predict the same, so the middle between
@@ -67,11 +99,13 @@ def best_threshold(positive: ArrayLike, score: ArrayLike, how: str) -> float:
     positive : (N,) bool, at least one of each kind.
     score : (N,) in 0..1.
     how : what is made as large as can be: `accuracy`, `balanced_accuracy` (the mean of
-        sensitivity and specificity, Youden 1950, Cancer 3:32) or `f1` (of the positives).
+        sensitivity and specificity, Youden 1950, Cancer 3:32) or `f1` (of the positives); or
+        `sensitivity` or `specificity` and the least that it must be: then the other of the two
+        is made as large as can be, and of equals the one that is given.
 
     Returns
     -------
-    float, between 0 and 1.
+    float, between 0 and 1; NaN where the least cannot be reached.
     """
     truth = np.asarray(positive, dtype=bool)
     level, at = np.unique(np.asarray(score, dtype=np.float64), return_inverse=True)
@@ -79,16 +113,29 @@ def best_threshold(positive: ArrayLike, score: ArrayLike, how: str) -> float:
     hits = _from_the_end(np.bincount(at, weights=truth, minlength=len(level)))
     false = _from_the_end(np.bincount(at, weights=~truth, minlength=len(level)))
     p, n = hits[0], false[0]
-    value = {
-        "accuracy": (hits + n - false) / (p + n),
-        "balanced_accuracy": (hits / p + (n - false) / n) / 2,
-        "f1": 2 * hits / (p + hits + false),
-    }[how]
+    sensitivity, specificity = hits / p, (n - false) / n
+    if isinstance(how, str):
+        value = {
+            "accuracy": (hits + n - false) / (p + n),
+            "balanced_accuracy": (sensitivity + specificity) / 2,
+            "f1": 2 * hits / (p + hits + false),
+        }[how]
+    else:
+        ((name, least),) = how.items()
+        given, other, rows = (
+            (sensitivity, specificity, n)
+            if name == "sensitivity"
+            else (specificity, sensitivity, p)
+        )
+        # one row more of the other counts more than all rows of the one that is given
+        value = np.where(given >= least - 1e-12, other + given / (2 * rows), -1.0)
     low, high = np.r_[0.0, level], np.r_[level, 1.0]
     # no threshold lies below 0, none beyond 1, and float32 has none between 1 - 1e-7 and 1
     inside = np.append(high[:-1] > low[:-1], low[-1] < 1 - 1e-6)
     held = (low < 0.5) & (high >= 0.5)
     middle = np.where(held, 0.5, (low + high) / 2)
+    if value[inside].max() < 0:
+        return float("nan")
     best = inside & (value >= value[inside].max() - 1e-12)
     gap = int(np.flatnonzero(best)[np.abs(middle[best] - 0.5).argmin()])
     for digits in range(1, 17):
@@ -105,7 +152,7 @@ def _from_the_end(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def two_class_rates(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """Sensitivity, specificity and precision of the second of two classes.
+    """Sensitivity, specificity and predictive values of the second of two classes.
 
     Parameters
     ----------
@@ -114,8 +161,9 @@ def two_class_rates(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     Returns
     -------
     `sensitivity` (share of class 1 that is predicted so), `specificity` (share of class 0
-    that is predicted so), `precision` (share right of what is predicted as 1); NaN where
-    there is nothing to take a share of.
+    that is predicted so), `precision` (share right of what is predicted as 1: the positive
+    predictive value), `npv` (the negative one: share right of what is predicted as 0); NaN
+    where there is nothing to take a share of.
     """
     (tn, fp), (fn, tp) = confusion(truth, predicted, 2).tolist()
 
@@ -126,4 +174,5 @@ def two_class_rates(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
         "sensitivity": share(tp, tp + fn),
         "specificity": share(tn, tn + fp),
         "precision": share(tp, tp + fp),
+        "npv": share(tn, tn + fn),
     }

@@ -13,7 +13,7 @@ from darkroom.evaluate.ranking import CHOSEN, Key
 from darkroom.features.predictions import SET_LEVEL
 from darkroom.report import drawing
 from darkroom.report.results import MOST_PROBABILITIES, Results, heading
-from darkroom.report.words import count
+from darkroom.report.words import count, share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,6 +59,7 @@ def section(results: Results) -> dict[str, Any] | None:
         "curves": len(names) <= MOST_PROBABILITIES,
         "panels": [heading(k) for k in _panels(results)] if side_by_side else [],
         "thresholds": _thresholds(results, key),
+        "prevalence": _prevalence(results, key),
         "sets": _sets(results, key),
         "set_level": round(100 * SET_LEVEL),
     }
@@ -79,32 +80,73 @@ def _sets(results: Results, key: Key) -> list[dict[str, Any]]:
 
 
 def _thresholds(results: Results, key: Key) -> dict[str, Any] | None:
-    """The threshold of each run, and the rates that follow; None with more than two classes."""
+    """Thresholds of each run, and the rates that follow; None with more than two classes.
+
+    `tables` has the threshold that decides, and that of the operating point where one is wanted.
+    """
     t = results.thresholds
     t = t[results.of(t, key)]
     if t.empty:
         return None
-    rates = ("sensitivity", "specificity", "precision")
+
+    def rows(kind: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "run": row["feature_set"],
+                "fold": row["fold"],
+                "threshold": f"{row[f'{kind}threshold']:.4g}".replace("nan", "–"),
+                "rates": [
+                    {
+                        s or "value": float(row[f"{results.part}_{kind}{rate}{s}"])
+                        for s in ("", "_low", "_high")
+                    }
+                    for rate in ("sensitivity", "specificity", "precision", "npv")
+                ],
+            }
+            for _, row in t.iterrows()
+        ]
+
+    wanted = t["operating_point"].iloc[0] if "operating_point" in t else ""
     return {
         "positive": t["positive"].iloc[0],
         "negative": results.split.classes[0],
         "how": t["how"].iloc[0].replace("_", " "),
-        "rows": [
-            {
-                "run": row["feature_set"],
-                "fold": row["fold"],
-                "threshold": f"{row['threshold']:.4g}",
-                "rates": [
-                    {
-                        s or "value": float(row[f"{results.part}_{rate}{s}"])
-                        for s in ("", "_low", "_high")
-                    }
-                    for rate in rates
-                ],
-            }
-            for _, row in t.iterrows()
-        ],
+        "tables": [("", rows("")), *([(wanted, rows("operating_"))] if wanted else [])],
     }
+
+
+def _prevalence(results: Results, key: Key) -> dict[str, Any] | None:
+    """How frequent a class is where precision was measured, and in all the data.
+
+    Of two classes the second; of more the one whose shares differ most, and None where they
+    differ by less than a percent point and training weighed no class.
+    """
+    shares = results.counts / results.counts.sum()
+    own = shares[results.part].to_numpy()
+    every = (results.counts.sum(axis=1) / results.counts.to_numpy().sum()).to_numpy()
+    weighed = _weighed(results, key)
+    two = len(own) == 2
+    k = 1 if two else int(abs(own - every).argmax())
+    if not two and abs(own[k] - every[k]) < 0.01 and not weighed:
+        return None
+    return {
+        "name": results.split.classes[k],
+        "part": share(own[k], 1),
+        "data": share(every[k], 1),
+        "weighed": weighed,
+    }
+
+
+def _weighed(results: Results, key: Key) -> bool:
+    """Whether training balanced the classes, or weighed them."""
+    settings = results.cfg["settings"]
+    if settings["dataset"].get("augment", {}).get("balance"):
+        return True
+    return any(
+        settings["models"].get(model, {}).get("class_weights", "none") != "none"
+        or settings["classifiers"].get(classifier, {}).get("settings", {}).get("class_weight")
+        for model, classifier in (results.ranking if key == CHOSEN else [key])
+    )
 
 
 def _panels(results: Results) -> list[Key]:
@@ -257,10 +299,10 @@ def _worst_pairs(
         f"{drawing.plain(classes[i], 26)} → {drawing.plain(classes[j], 26)}" for i, j, _, _ in pairs
     ]
     axis.set_yticks(range(len(pairs)), names)
-    for y, (_, _, number, share) in enumerate(pairs):
+    for y, (_, _, taken, part) in enumerate(pairs):
         axis.annotate(
-            f"{count(number)}  ({share:.0%})",
-            (number, y),
+            f"{count(taken)}  ({part:.0%})",
+            (taken, y),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",

@@ -175,7 +175,7 @@ def check(settings: Settings, say: Callable[[str], Any] = print, folder: Path = 
     ------
     UserError
         A backend that is not installed, a mirror that is not there, a source of an unknown kind or that is not there, a split that the data cannot give,
-        a backbone that Keras does not have, weights that are not there, a threshold or a sigmoid for more than two classes.
+        a backbone that Keras does not have, weights that are not there, a threshold, an operating point or a sigmoid for more than two classes.
     """
     if settings.backend != "tensorflow":  # which alone is in the lock
         from darkroom.train import devices, keras_backend
@@ -282,11 +282,12 @@ def _check_tuning(settings: Settings, dataset: str, parts: dict[str, list[str]])
 
 
 def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | None) -> None:
-    """Refuse what two classes alone can have: a threshold, a sigmoid."""
+    """Refuse what two classes alone can have: a threshold, an operating point, a sigmoid."""
     chosen = settings.datasets[dataset].classes
     sigmoid = [n for n in settings.models_of(dataset) if settings.models[n].head == "sigmoid"]
-    threshold = settings.datasets[dataset].threshold
-    if not sigmoid and threshold == 0.5:
+    threshold = settings.datasets[dataset].threshold != 0.5
+    point = settings.datasets[dataset].operating_point is not None
+    if not (sigmoid or threshold or point):
         return
     if chosen is not None:
         classes = list(chosen)
@@ -297,11 +298,15 @@ def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | Non
     if len(classes) == 2:
         return
     told = f"{len(classes)} ({', '.join(classes[:5])}{', …' if len(classes) > 5 else ''})"
-    if threshold != 0.5:
-        raise UserError(
-            f"datasets.{dataset}.threshold: a threshold is for two classes, and there are {told}: "
-            "choose two of them by classes, or leave it out"
-        )
+    for asked, key, what in (
+        (threshold, "threshold", "a threshold"),
+        (point, "operating_point", "an operating point"),
+    ):
+        if asked:
+            raise UserError(
+                f"datasets.{dataset}.{key}: {what} is for two classes, and there are {told}: "
+                "choose two of them by classes, or leave it out"
+            )
     raise UserError(
         f"models.{sigmoid[0]}.head: a sigmoid unit distinguishes two classes, and {dataset} has {told}: "
         "set head: softmax or auto"

@@ -391,7 +391,7 @@ class Folder:
         rates = [
             f"{p}_{r}{end}"
             for p in ("validation", "test")
-            for r in ("sensitivity", "specificity", "precision")
+            for r in ("sensitivity", "specificity", "precision", "npv")
             for end in ("", "_low", "_high")
         ]
         columns = [*head, "positive", "threshold", "how", *rates]

@@ -105,7 +105,9 @@ class Study:
         )
         self.files.append(path)
 
-    def evaluate(self, threshold: float | str = 0.5) -> dict[str, pd.DataFrame]:
+    def evaluate(
+        self, threshold: float | str = 0.5, point: dict[str, float] | None = None
+    ) -> dict[str, pd.DataFrame]:
         out = self.folder / "out"
         evaluate_dataset(
             self.files,
@@ -113,7 +115,7 @@ class Study:
             str(self.folder / "splits.parquet"),
             **{name: str(out / f"{name}.parquet") for name in TABLES},
             collected=str(out / "predictions.parquet"),
-            cfg={"dataset": "d", "threshold": threshold, "notice": ""},
+            cfg={"dataset": "d", "threshold": threshold, "operating_point": point, "notice": ""},
         )
         made = {p.name for p in out.iterdir()}
         assert made == {f"{n}.{s}" for n in TABLES for s in ("csv", "parquet")} | {
@@ -460,6 +462,7 @@ def test_a_given_threshold_decides_every_table(tmp_path: Path) -> None:
                 assert dog.recall == pytest.approx(line[f"{part}_sensitivity"], abs=1e-6)
                 assert cat.recall == pytest.approx(line[f"{part}_specificity"], abs=1e-6)
                 assert dog.precision == pytest.approx(line[f"{part}_precision"], abs=1e-6)
+                assert cat.precision == pytest.approx(line[f"{part}_npv"], abs=1e-6)
                 metrics = tables["metrics.csv"].query(
                     f"feature_set == '{line['feature_set']}' and part == '{part}'"
                 )
@@ -503,6 +506,46 @@ def test_a_threshold_raises_what_it_was_chosen_for(tmp_path: Path) -> None:
     for how in ("accuracy", "balanced_accuracy"):
         best = study.evaluate(threshold=how)["metrics.csv"].query("part == 'validation'")
         assert (best[how].to_numpy() > usual[how].to_numpy() + 0.02).all()
+
+
+@pytest.mark.parametrize("wanted", ["sensitivity", "specificity"])
+def test_an_operating_point_reaches_on_validation_what_is_wanted(
+    tmp_path: Path, wanted: str
+) -> None:
+    """And its rates on the test rows are those of its threshold, as if that were given."""
+    study = two_classes(tmp_path)
+    usual = study.evaluate()["thresholds.csv"]
+    told = study.evaluate(point={wanted: 0.9})["thresholds.csv"]
+    assert (told["operating_point"] == f"{wanted} 0.9").all()
+    pd.testing.assert_frame_equal(told[list(usual)], usual)  # beside it, nothing changes
+    for i, threshold in enumerate(told["operating_threshold"]):
+        given = study.evaluate(threshold=threshold)["thresholds.csv"].loc[i]
+        for name in usual.columns[list(usual).index("how") + 1 :]:
+            part, rate = name.split("_", 1)
+            assert told.loc[i, f"{part}_operating_{rate}"] == pytest.approx(given[name], abs=1e-9)
+        assert given[f"validation_{wanted}"] >= 0.9
+        # no threshold of a validation row reaches it with more of the other
+        other = "specificity" if wanted == "sensitivity" else "sensitivity"
+        table, _ = predictions.read_predictions(study.files[i])
+        rows = table[table["part"] == "validation"]
+        dog, p = rows["class"].to_numpy() == 1, rows["p:dog"].to_numpy()
+        rates = [
+            {"sensitivity": (p[dog] >= t).mean(), "specificity": (p[~dog] < t).mean()} for t in p
+        ]
+        best = max(r[other] for r in rates if r[wanted] >= 0.9)
+        assert given[f"validation_{other}"] == pytest.approx(best, abs=1e-6)
+
+
+def test_operating_points_that_cannot_be(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.split()
+    study.predict("pixels", "svm")
+    with pytest.raises(UserError, match=r"d\.operating_point is for two classes.*are 3"):
+        study.evaluate(point={"sensitivity": 0.9})
+    (tmp_path / "two").mkdir()
+    study = two_classes(tmp_path / "two", validation=0)
+    with pytest.raises(UserError, match=r"operating_point needs validation rows of both"):
+        study.evaluate(point={"sensitivity": 0.9})
 
 
 def test_thresholds_that_cannot_be(tmp_path: Path) -> None:

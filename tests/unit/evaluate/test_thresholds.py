@@ -52,6 +52,26 @@ def test_a_threshold_lies_well(positive: list[int], score: list[float], expected
     assert found == pytest.approx(expected, abs=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ({"sensitivity": 1.0}, 0.25),
+        ({"sensitivity": 0.5}, 0.75),
+        ({"specificity": 0.5}, 0.25),
+        ({"specificity": 0.6}, 0.75),  # as sensitive as 0.65, and more specific
+    ],
+)
+def test_an_operating_point_lies_well(how: dict[str, float], expected: float) -> None:
+    score = [0.1, 0.2, 0.3, 0.6, 0.7, 0.8]
+    positive = [False, False, True, False, False, True]
+    assert best_threshold(positive, score, how) == expected
+
+
+def test_what_no_threshold_reaches() -> None:
+    """A negative row of probability 1 is called at any threshold."""
+    assert np.isnan(best_threshold([True, False], [0.5, 1.0], {"specificity": 1.0}))
+
+
 def test_a_threshold_between_neighbours_of_float32_tells_them_apart() -> None:
     low = np.float32(0.7)
     high = np.nextafter(low, np.float32(1))
@@ -65,5 +85,6 @@ def test_rates_of_two_classes() -> None:
         "sensitivity": 1,
         "specificity": pytest.approx(2 / 3),
         "precision": pytest.approx(2 / 3),
+        "npv": 1,
     }
     assert np.isnan(two_class_rates([0], [0])["precision"])

@@ -389,5 +389,46 @@ def test_two_classes_have_their_thresholds_told(
     assert "the positive one" not in normal[1].text
 
 
+def test_an_operating_point_stands_beside_the_threshold(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, Plan(classes=("cat", "dog"), per_class=(60, 20), seeds=(0,)))
+    path = folder.path("thresholds.parquet")
+    told = pd.read_parquet(path).assign(operating_point="sensitivity 0.95", operating_threshold=0.1)
+    rates = [name for name in told if name.startswith(("validation_", "test_"))]
+    for name in rates:
+        part, rate = name.split("_", 1)
+        told[f"{part}_operating_{rate}"] = 0.625
+    told.loc[told["classifier"] == "svm", "operating_threshold"] = np.nan
+    told.to_parquet(path)
+    page = write(folder)
+    for words in (
+        "chosen on its validation images to reach sensitivity 0.95 there, and no test image had a say",
+        "threshold sensitivity specificity PPV NPV",
+        "0.625 0.625–0.625",
+        "dog is 25 % of the test images, and 25 % of the data.",
+    ):
+        assert words in page.text, words
+    assert "Training weighed" not in page.text
+
+
+def test_the_prevalence_in_the_data_stands_beside_that_of_the_test(
+    tmp_path: Path, normal: tuple[Folder, Page]
+) -> None:
+    """As quotas leave it: of 60 cats, 20 dogs and 20 foxes 5 of each are tested."""
+    folder = Folder(tmp_path, Plan(per_class=(60, 20, 20), seeds=(0,)))
+    table = folder.split_table
+    extra = table.index[(table["class"] == 0) & (table["holdout"] == "test")][5:]
+    table.loc[extra, "holdout"] = "unused"
+    folder.write_splits()
+    cfg = folder.arguments()["cfg"]
+    cfg["settings"]["models"]["cnn"]["class_weights"] = "balanced"
+    cfg["settings"]["classifiers"] = {
+        name: {"settings": {"class_weight": "balanced"}} for name in ("svm", "random_forest")
+    }
+    page = write(folder, cfg=cfg)
+    assert "cat is 33 % of the test images, and 60 % of the data." in page.text
+    assert "Training weighed or balanced the classes" in page.text
+    assert "of the data." not in normal[1].text
+
+
 def test_the_number_of_each_class_stands_beside_it(normal: tuple[Folder, Page]) -> None:
     assert re.search(r"number class train .* 0 cat .* 1 dog .* 2 fox ", normal[1].text)

@@ -256,6 +256,8 @@ def test_what_two_classes_alone_can_have(folder: Path) -> None:
     for asked in ({"threshold": "f1"}, {"threshold": 0.3}):
         with pytest.raises(UserError, match=r"pets\.threshold.*there are 3 \(cat, dog, fox\)"):
             said(settings(**asked))
+    with pytest.raises(UserError, match=r"pets\.operating_point: an operating point is for two"):
+        said(settings(operating_point={"specificity": 0.9}))
     said(settings(threshold=0.3, classes=["cat", "dog"]))
     with pytest.raises(UserError, match="there are 3"):  # known without a look at the files
         said(settings(source="kaggle:owner/name", threshold=0.3, classes=["a", "b", "c"]))
