@@ -184,6 +184,8 @@ class Folder:
                 "group": [f"p{i // 3}" if plan.groups else None for i in range(total)],
                 "split": pd.Series([None] * total, dtype=object),
                 "bytes": 1000,
+                "width": 24,
+                "height": 24,
                 "sha256": [f"{i:064x}" for i in range(total)],
                 "duplicate_of": pd.array([None] * total, dtype="Int64"),
                 "status": status,
