@@ -30,7 +30,7 @@ def caveats(results: Results) -> list[Caveat]:
         Caveat(
             Weight.LIMIT,
             "Worse on some images",
-            f"Of 100 {results.part} images with {plain(_name(one), 60)} {100 * one.accuracy:.0f} are called "
+            f"{100 * one.accuracy:.0f} of 100 {results.part} images with {plain(_name(one), 60)} are called "
             f"rightly, {100 * one.less:.0f} fewer than of the others of the same classes.",
             "slices",
             "" if len(worse) == 1 else f"So it is with {len(worse) - 1} more of the slices.",
