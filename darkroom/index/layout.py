@@ -178,6 +178,8 @@ def _better(listing: Listing, folders: Rows | None, tables: Tables) -> Rows | No
     """
     if not tables.readings:
         rival = tables.likely and 2 * tables.named >= 1
+        if folders is not None and rival:
+            rival = not any(_says_the_same(_labelled(folders), cells) for cells in tables.cells)
         meant = folders is None or folders.doubt or (folders.weak and rival)
         if tables.why and meant:
             also = ""
@@ -243,6 +245,12 @@ def _labelled(rows: Rows) -> dict[str, str]:
     """The label of each file that has one."""
     columns = zip(rows.path, rows.label, rows.trouble, strict=True)
     return {path: label for path, label, trouble in columns if label is not None and not trouble}
+
+
+def _says_the_same(labels: dict[str, str], cells: dict[str, str]) -> bool:
+    """Whether a column repeats the names of the class folders."""
+    both = [(labels[path], cell) for path, cell in cells.items() if path in labels]
+    return bool(both) and all(label == cell for label, cell in both)
 
 
 def _agree(one: dict[str, str], other: dict[str, str]) -> bool:

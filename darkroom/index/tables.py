@@ -50,17 +50,25 @@ class Tables:
     why : why the best of the other tables cannot be used, and what to set; empty without any.
     named : share of that table's rows that name a file.
     likely : some column of that table may be the label.
+    cells : of that table's first rows: the cell of each file, a mapping for each column.
     """
 
     readings: list[Rows] = field(default_factory=list)
     why: str = ""
     named: float = -1.0
     likely: bool = False
+    cells: list[dict[str, str]] = field(default_factory=list)
 
-    def refuse(self, why: str, named: float, likely: bool = False) -> None:
+    def refuse(
+        self,
+        why: str,
+        named: float,
+        likely: bool = False,
+        cells: list[dict[str, str]] | None = None,
+    ) -> None:
         """Note why a table cannot be used; the one that names most files counts."""
         if named > self.named:
-            self.why, self.named, self.likely = why, named, likely
+            self.why, self.named, self.likely, self.cells = why, named, likely, cells or []
 
 
 def by_tables(
@@ -108,7 +116,7 @@ def by_tables(
                 f"nearly every row of {name} has a label of its own in column "
                 f"{table.header[table.label]!r}; set layout.label_column"
             )
-            found.refuse(why, table.named, table.likely)
+            found.refuse(why, table.named, table.likely, _cells(table, finder))
         else:
             tables.append(table)
     together = [tables] if cfg["table"] and tables else _together(tables)
@@ -125,6 +133,19 @@ def by_tables(
             f"layout: {found.why or f'no CSV of path and label was found among {few(names)}'}"
         )
     return found
+
+
+def _cells(table: Table, finder: Finder) -> list[dict[str, str]]:
+    if not table.likely or table.path < 0:
+        return []
+    rows = table.rows[:_SAMPLE]
+    files = [finder.find(row[table.path], table, None) for row in rows]
+    there = [
+        (finder.files[i], row) for i, row in zip(files, rows, strict=True) if isinstance(i, int)
+    ]
+    return [
+        {path: row[i] for path, row in there} for i in range(len(table.header)) if i != table.path
+    ]
 
 
 def _covered(rows: Rows) -> int:

@@ -491,6 +491,18 @@ def test_a_table_of_parts_alone_gives_no_labels() -> None:
         read(FLAT, {"split.csv": listed("file,split", "train", "test", files=FLAT)})
 
 
+def test_a_table_that_repeats_the_class_folders_in_one_of_its_columns_is_no_question() -> None:
+    files = [f"set/{part}/n0{i % 2}/{i}.png" for part in ("train", "val") for i in range(40)]
+    text = "path,clean,noisy\n" + "".join(
+        f"{f[4:]},{f.split('/')[2]},n0{n // 2 % 2}\n" for n, f in enumerate(files)
+    )
+    found = read(files, {"set/noisy.csv": text})
+    assert found.labels == ["n00", "n01"]
+    assert dict(zip(found.path, found.label, strict=True))["set/val/n01/1.png"] == "n01"
+    with pytest.raises(UserError, match=r"set layout.label_column: .*; or take 2 class folders"):
+        read(files, {"set/noisy.csv": text.replace(",n00,", ",n01,", 1)})
+
+
 @pytest.mark.parametrize("above", ["My pictures;;\n;;\n", "My pictures\n", "# me\n# 1; 2\n"])
 def test_titles_above_the_header(above: str) -> None:
     text = above + listed("file,label,remark", "x,1", "y,2", files=FLAT).replace(",", ";")
