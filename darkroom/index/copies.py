@@ -55,8 +55,7 @@ def find_copies(
     import pyarrow.parquet as parquet
 
     names = ["path", "label", "split", "width", "height", "duplicate_of", "status"]
-    with parquet.ParquetFile(manifest) as read:  # `read_table` would import pandas
-        columns = read.read(columns=names)
+    columns = parquet.read_table(manifest, columns=names)
     usable = np.array([s != "unusable" for s in columns["status"].to_pylist()], bool)
     number = {k: columns[k].fill_null(-1).to_numpy().astype(np.int64) for k in names[3:6]}
     sizes = np.stack([number["width"], number["height"]], axis=1)

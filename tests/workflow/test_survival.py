@@ -70,7 +70,7 @@ NETWORKS = {"download_weights", "try_model", "train_model"}
 RUNNING = {"embed_images", "extract_features", "predict_images"}  # of networks, without Keras
 CLASSIC = {"try_classifier", "fit_classifier", "predict_images", "audit_dataset", "check_labels"}
 INDEX = {"index_files", "list_files", "index_shard", "join_index"}
-TABLES = INDEX | {"check_files", "split_rows", "evaluate_dataset", "write_report"}
+TABLES = INDEX | {"find_copies", "check_files", "split_rows", "evaluate_dataset", "write_report"}
 PIXELS = {"prepare_images", "prepare_shard", "join_images", "augment_images", "describe_images"}
 PICTURES = INDEX | PIXELS | RUNNING
 # Of the packages that take long to load, the rules whose jobs may. Keras brings many of them along.

@@ -82,14 +82,14 @@ def test_a_classifier_on_a_network_that_knows_its_rows_by_heart(tmp_path):
         assert 0.68 < right.mean() < 0.82, kind
         assert abs(sure.mean() - right.mean()) < 0.05, kind
         assert -np.log(p[np.arange(500), truth]).mean() < 0.62, kind  # 2.2 without
-        assert "temperature learned from the validation rows" in result.notes
+        assert "the validation images set how sure its probabilities are" in result.notes
 
 
 def test_without_validation_rows_the_report_says_so(tmp_path):
     x, label = digits()
     part = np.where(np.arange(300) < 200, "train", "test")
     result = Case(tmp_path, x[:300], label[:300], part).fit("logistic_regression")
-    assert "no validation rows: its probabilities are as training left them" in result.notes
+    assert "no validation images: its probabilities are as training left them" in result.notes
 
 
 def test_held_out_rows_without_a_mistake_do_not_make_it_certain(tmp_path):
