@@ -219,7 +219,8 @@ class Inputs:
     def predictors(self, wildcards: Wildcards) -> dict[str, Files]:
         """The files that new pictures are predicted by: of the named classifier, or of all.
 
-        models: the files of classifiers. makers: the networks that make their features.
+        models: the files of classifiers. makers: the networks that make their features, and what
+        a network tells unlike pictures by.
         predictions: theirs, where the best fold or a threshold is still to be found. tables: the
         scores that tell the best, where no classifier is named.
         """
@@ -235,6 +236,7 @@ class Inputs:
                 predictions.append(f"{run}/{classifier}/predictions.parquet")
                 if classifier == "head":
                     models.append(f"{run}/model.onnx")
+                    makers.append(f"{run}/unlike.npz")
                     continue
                 models.append(f"{run}/{classifier}/model.skops")
                 if features in settings.backbones:

@@ -133,6 +133,7 @@ def test_the_best_of_all_predicts_new_pictures() -> None:
     assert f"{PETS}/holdout/cnn-seed0/model.onnx" in found["models"]
     assert f"{PETS}/holdout/pixels/svm/model.skops" in found["models"]
     assert "data/weights/net.onnx" in found["makers"]
+    assert f"{PETS}/holdout/cnn-seed0/unlike.npz" in found["makers"], "a head tells unlike pictures"
     assert not any("pixels" in maker for maker in found["makers"])
 
 
