@@ -10,7 +10,6 @@ BACKENDS := .venv-backends
 ARGS ?=
 # Tests side by side, each with about 2 GB; 0: one after the other, in this process
 JOBS ?= 2
-SHARED_OUT = -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 # A folder, archive or kaggle:owner/name to run by itself: make run DATA=~/photos
 DATA ?=
 # Single settings beside it: make run DATA=~/photos CONFIG='recipe=both budget=good'
@@ -64,7 +63,7 @@ doctor: $(VENV)/.run ## what will work here, and what to do about the rest (ARGS
 
 .PHONY: test
 test: $(VENV)/.dev ## all tests, with coverage of darkroom/ (ARGS=… for pytest)
-	@$(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 # A virtual environment that sees the packages of $(VENV) behind its own.
 where := import sysconfig; print(sysconfig.get_path("purelib"))
@@ -78,7 +77,7 @@ $(BACKENDS)/.done: envs/backends.in $(VENV)/.dev
 
 .PHONY: test-backends
 test-backends: $(BACKENDS)/.done ## the same networks on TensorFlow, JAX and PyTorch (installs the latter: PyPI's has CUDA, a few GB)
-	@$(BACKENDS)/bin/python -m pytest --no-cov $(SHARED_OUT) tests/backends $(ARGS)
+	@$(BACKENDS)/bin/python -m pytest --no-cov tests/backends $(ARGS)
 
 # Snakemake with the plugins of a cluster, beside $(VENV): each start of it imports what is installed.
 .venv-%/.done: envs/%.lock $(VENV)/.run
