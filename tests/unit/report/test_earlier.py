@@ -21,7 +21,9 @@ def folder(tmp_path: Path) -> Folder:
 def written(folder: Folder, **settings: Any) -> str:
     """The report of a run with these settings."""
     arguments = folder.arguments()
-    cfg = arguments["cfg"] | {"settings": {"dataset": {}, "models": {}, "classifiers": {}, **settings}}
+    cfg = arguments["cfg"] | {
+        "settings": {"dataset": {}, "models": {}, "classifiers": {}, **settings}
+    }
     write_report(**arguments | {"cfg": cfg, "histories": [], "benchmarks": "nowhere"})
     return Path(arguments["output"]).read_text(encoding="utf-8")
 
