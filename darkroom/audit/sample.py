@@ -74,9 +74,11 @@ def draw(manifest: str, splits: str, images: str, source: str, seed: int = 0) ->
     part = "test" if "test" in parts else "validation"
     random = np.random.default_rng(seed)
     chosen = [
-        [_some(np.flatnonzero((table[fold] == name).to_numpy()), table, random) for name in names]
+        [
+            _some(np.flatnonzero((table[fold] == name).to_numpy()), table, random)
+            for name in ("train", part)
+        ]
         for fold in split.folds
-        for names in [("train", part)]
     ]
     taken = np.unique(np.concatenate([rows for pair in chosen for rows in pair]))
     own = table.iloc[taken]

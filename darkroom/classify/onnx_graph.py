@@ -19,7 +19,6 @@ from darkroom.classify.coupling import LEAST as LEAST_OF_PAIR
 from darkroom.classify.model_file import LEAST, Fitted
 from darkroom.classify.svm_pairs import KERNELS
 from darkroom.errors import UserError
-from darkroom.infer.export import IR_VERSION, OPSET
 from darkroom.infer.graph import Graph
 from darkroom.infer.run import PROPERTY
 
@@ -32,7 +31,9 @@ def pixels_model(shape: tuple[int, int, int]) -> bytes:
     scaled = graph.op("Div", graph.op("Cast", "image", to=TensorProto.FLOAT), graph.constant(255.0))
     graph.op("Flatten", scaled, name="features", axis=1)
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *shape])
-    return bytes(_model(graph, image, {"features": int(np.prod(shape))}).SerializeToString())
+    return bytes(
+        graph.model("classifier", image, {"features": int(np.prod(shape))}).SerializeToString()
+    )
 
 
 def continued(features: bytes, fitted: Fitted, about: Mapping[str, Any]) -> ModelProto:
@@ -60,7 +61,7 @@ def continued(features: bytes, fitted: Fitted, about: Mapping[str, Any]) -> Mode
     _classifier(graph, fitted)
     width = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
     given = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", width])
-    own = _model(graph, given, {"probabilities": len(fitted.classes)}).graph
+    own = graph.model("classifier", given, {"probabilities": len(fitted.classes)}).graph
     compose.add_prefix_graph(
         own, "classifier/", rename_inputs=False, rename_outputs=False, inplace=True
     )
@@ -70,24 +71,6 @@ def continued(features: bytes, fitted: Fitted, about: Mapping[str, Any]) -> Mode
     model.opset_import.append(helper.make_opsetid("ai.onnx.ml", TREES))
     helper.set_model_props(model, {PROPERTY: json.dumps(about, ensure_ascii=False)})
     return model
-
-
-def _model(graph: Graph, given: Any, outputs: Mapping[str, int]) -> ModelProto:
-    return helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "classifier",
-            [given],
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width])
-                for name, width in outputs.items()
-            ],
-            list(graph.constants.values()),
-        ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="darkroom",
-    )
 
 
 # ---------------------------------------------------------------- the classifier

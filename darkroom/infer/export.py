@@ -15,8 +15,6 @@ from darkroom.infer.graph import Graph, Value
 from darkroom.infer.run import PROPERTY
 from darkroom.machine import disk
 
-OPSET, IR_VERSION = 17, 8  # read by ONNX Runtime from 1.12 on
-
 
 def write(network: Any, path: str, about: Mapping[str, Any], pixels: np.ndarray) -> None:
     """Write a network whole or not at all, compared with Keras.
@@ -79,21 +77,8 @@ def convert(network: Any, about: Mapping[str, Any]) -> ModelProto:
         "layers": {name: list(value.shape) for name, value in values.items()},
     }
     kind = TensorProto.UINT8 if taken else TensorProto.FLOAT
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "network",
-            [helper.make_tensor_value_info("image", kind, ["N", *shape])],
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width])
-                for name, width in outputs.items()
-            ],
-            list(graph.constants.values()),
-        ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="darkroom",
-    )
+    image = helper.make_tensor_value_info("image", kind, ["N", *shape])
+    model = graph.model("network", image, outputs)
     helper.set_model_props(model, {PROPERTY: json.dumps(said, ensure_ascii=False)})
     return model
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+OPSET, IR_VERSION = 17, 8  # read by ONNX Runtime from 1.12 on
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,23 @@ class Graph:
             self.nodes[-1].output[0] = self.nodes[-1].name = name
             return name
         return self.op("Identity", output, name=name)
+
+    def model(self, name: str, given: ValueInfoProto, outputs: Mapping[str, int]) -> ModelProto:
+        """The whole graph as a model.
+
+        Parameters
+        ----------
+        name : of the graph.
+        given : its input.
+        outputs : width of each, (N, width) float32.
+        """
+        made = [
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", width])
+            for output, width in outputs.items()
+        ]
+        return helper.make_model(
+            helper.make_graph(self.nodes, name, [given], made, list(self.constants.values())),
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="darkroom",
+        )

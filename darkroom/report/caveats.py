@@ -49,15 +49,20 @@ def collected(results: Results) -> list[Caveat]:
 
 def first(results: Results) -> list[Caveat]:
     """The caveats of the first screen."""
-    return [caveat for caveat in collected(results) if caveat.weight > Weight.NOTE][:MOST]
+    return _first(collected(results))
+
+
+def _first(found: list[Caveat]) -> list[Caveat]:
+    return [caveat for caveat in found if caveat.weight > Weight.NOTE][:MOST]
 
 
 def section(results: Results) -> dict[str, Any]:
     """All caveats, and the notes of the stages."""
+    found = collected(results)
     return {
         "notice": str(results.summary.attrs.get("notice", "")),
-        "first": first(results),
-        "list": collected(results),
+        "first": _first(found),
+        "list": found,
         "notes": results.notes,
     }
 

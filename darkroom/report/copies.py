@@ -114,14 +114,15 @@ def caveats(results: Results) -> list[Caveat]:
     if n and not c.across:
         images = int((results.manifest["status"] != "unusable").sum())
         fate = [f"{c.left_out:,} of them were left out"] if c.left_out else []
-        fate += ["the others stay in one part of the split"] if c.left_out < n else []
+        if c.left_out < n:
+            fate.append(f"{'the others' if fate else 'they'} stay in one part of the split")
         verb = "shows" if n == 1 else "show"
         out.append(
             Caveat(
                 Weight.LIMIT if n > MANY * images else Weight.NOTE,
                 "Copies in the data",
                 f"{n:,} of {images:,} images ({share(n, images)}) {verb} the same picture as another; "
-                f"{' and '.join(fate).replace('the others', 'they' if not c.left_out else 'the others')}.",
+                f"{' and '.join(fate)}.",
                 "copies",
             )
         )

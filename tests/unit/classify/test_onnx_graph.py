@@ -18,7 +18,7 @@ def converted(fitted, x):
     graph = Graph()
     graph.op("Identity", "image", name="features")
     given = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", x.shape[1]])
-    model = onnx_graph._model(graph, given, {"features": x.shape[1]})
+    model = graph.model("classifier", given, {"features": x.shape[1]})
     whole = onnx_graph.continued(model.SerializeToString(), fitted, {})
     session = open_session("model.onnx", 1, whole.SerializeToString())
     return session.run(["probabilities"], {"image": x})[0]
@@ -80,7 +80,7 @@ def test_coupling_is_solved_as_exactly_where_pairs_agree_or_leave_no_doubt(k):
     found = onnx_graph._coupled(graph, "values", sigmoid, k)
     graph.op("Cast", found, name="p", to=TensorProto.DOUBLE)
     given = helper.make_tensor_value_info("values", TensorProto.DOUBLE, ["N", len(couples)])
-    model = onnx_graph._model(graph, given, {})
+    model = graph.model("classifier", given, {})
     model.graph.output.append(helper.make_tensor_value_info("p", TensorProto.DOUBLE, ["N", k]))
     (ours,) = open_session("p", 1, model.SerializeToString()).run(None, {"values": values})
     ours /= ours.sum(axis=1, keepdims=True)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.support.chromium import browser, needs_chromium
 from tests.support.report_folder import Folder, Plan
 from tests.support.report_page import write
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="There is no Chromium here: apt-get install chromium."
-)
+__all__ = ["browser"]
+
+pytestmark = needs_chromium
 
 # Contrast of text with the paper behind it, by WCAG 2.1 (relative luminance).
 CONTRAST = """selector => {
@@ -49,14 +47,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table.to_parquet(folder.path("summary.parquet"), index=False)
     write(folder)
     return Path(folder.path("report.html"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 def opened(browser: Browser, report: Path, **context: Any) -> tuple[Page, list[str]]:

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.support.chromium import browser, needs_chromium
 from tests.support.small_chain import Chain
 from tests.unit.serve.test_serve import some
 from tests.unit.serve.test_server import address, server
 
-__all__ = ["server"]
+__all__ = ["browser", "server"]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="There is no Chromium here: apt-get install chromium."
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
