@@ -50,4 +50,4 @@ def sentence(results: Results) -> str:
 
 def _percent(share: float) -> str:
     """A share of 100, with a digit behind the point where it is nearly all."""
-    return f"{100 * share:.1f}" if 0.99 < share < 1 else f"{100 * share:.0f}"
+    return f"{100 * share:.1f}" if 0.98 < share < 1 else f"{100 * share:.0f}"
