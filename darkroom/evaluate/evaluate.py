@@ -9,23 +9,21 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from darkroom.errors import UserError
 from darkroom.evaluate import sets, tables
 from darkroom.evaluate.collect import Collected
+from darkroom.evaluate.judged import Groups, judge
 from darkroom.evaluate.ranking import CHOSEN
-from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.scores import pooled
 from darkroom.evaluate.thresholds import operating_threshold, threshold_of
 from darkroom.features import predictions as stored
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
-from darkroom.metrics import calibration_error
 from darkroom.split import splits as places
 
 if TYPE_CHECKING:
@@ -94,7 +92,7 @@ def evaluate_dataset(
             "classifier; name some in run or in the data set"
         )
     split = places.read_splits(splits)
-    groups = _Groups.of(split)
+    groups = Groups.of(split)
     tested: list[tables.Part] = []
     lines: list[dict[str, Any]] = []
     with (
@@ -120,27 +118,22 @@ def evaluate_dataset(
                 own = (table["part"] == name).to_numpy()
                 if own.any():
                     rows = table[own]
-                    found = RunRows.of(
+                    found = judge(
                         rows["class"].to_numpy(np.int64),
                         rows["predicted"].to_numpy(np.int64),
                         p[own],
                         groups.of_rows(rows["row"].to_numpy(np.int64), name, about["run"].fold),
+                        least,
                     )
-                    decisions = {
-                        "calibration_error": calibration_error(
-                            p[own][np.arange(own.sum()), found.predicted],
-                            found.truth == found.predicted,
-                        ),
-                        **sets.measured(found.truth, p[own], found.group, least),
-                    }
-                    scores = pooled([found])
                     operating = None
                     if point is not None and not math.isnan(point[0]):
                         called = stored.decide(p[own], point[0]).astype(np.int64)
-                        there = replace(found, predicted=called)
+                        there = replace(found.rows, predicted=called)
                         operating = there, pooled([there])
                     parts.append(
-                        tables.Part(about["run"], name, found, scores, decisions, operating)
+                        tables.Part(
+                            about["run"], name, found.rows, found.scores, found.decisions, operating
+                        )
                     )
             told = threshold, cfg["threshold"]
             lines.append(tables.threshold_line(parts, about, told, point))
@@ -155,30 +148,6 @@ def evaluate_dataset(
     two = len(split.classes) == 2
     tables.write_table(thresholds, tables.thresholds(lines if two else []))
     _log_summary(means, dataset)
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """The group of each row of the split; `row` ascends."""
-
-    row: NDArray[np.int64]
-    code: NDArray[np.int64]
-    folds: pd.DataFrame
-
-    @classmethod
-    def of(cls, split: places.Splits) -> _Groups:
-        import pandas as pd
-
-        table = split.table.sort_values("row")
-        code, _ = pd.factorize(table["group"])
-        return cls(table["row"].to_numpy(np.int64), code.astype(np.int64), table[split.folds])
-
-    def of_rows(self, rows: NDArray[np.int64], part: str, fold: str) -> NDArray[np.int64]:
-        """The group of each row of a part of a fold."""
-        at = np.minimum(np.searchsorted(self.row, rows), len(self.row) - 1)
-        if (self.row[at] != rows).any() or (self.folds[fold].to_numpy()[at] != part).any():
-            raise ValueError(f"predictions of rows that are not {part} rows of the split")
-        return self.code[at]
 
 
 def _log_summary(summary: pd.DataFrame, dataset: str) -> None:
