@@ -67,7 +67,7 @@ class Results:
         Parameters
         ----------
         name : `cnn-seed0`, or on features `mobilenet/svm`; None: the best by the validation images.
-        fold : of a cross-validation, `fold-2`; None: the best by the validation images.
+        fold : of a cross-validation, `fold-2`; None: the mean of all folds' models.
 
         Raises
         ------
@@ -77,8 +77,9 @@ class Results:
         from darkroom.predict import trained
 
         results = str(self.folder)
-        file = trained.best(results, fold) if name is None else trained.named(results, name, fold)
-        return Model(trained.find(file))
+        if name is None:
+            return Model(trained.best(results, fold))
+        return Model(trained.named(results, name, fold))
 
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd
@@ -104,9 +105,9 @@ class Model:
     @cached_property
     def threshold(self) -> float:
         """Of two classes: the probability of the second from which it is predicted."""
-        from darkroom.predict import trained
+        from darkroom.predict import beside
 
-        return trained.threshold_beside(self.trained)[0]
+        return beside.threshold_beside(self.trained)[0]
 
     def predict(self, images: str | Path | Sequence[str | Path]) -> pd.DataFrame:
         """Predict pictures.

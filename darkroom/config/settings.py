@@ -60,7 +60,9 @@ class Predict(Strict):
         None,
         description="cnn-seed0, or a classifier on features: cnn-seed0/svm; unset: the best by validation",
     )
-    fold: str | None = Field(None, description="of cross-validation; unset: the best by validation")
+    fold: str | None = Field(
+        None, description="of cross-validation; unset: the mean of all folds' models"
+    )
 
     @model_validator(mode="before")
     @classmethod

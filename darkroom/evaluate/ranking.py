@@ -70,17 +70,17 @@ def choose(summary: pd.DataFrame) -> Choice | None:
     return Choice(ranking[0], ranking, by)
 
 
-def best_run(metrics: pd.DataFrame, key: Key, fold: str | None = None) -> pd.Series | None:
-    """Of the seeds and folds of a model and classifier the best one.
+def best_runs(metrics: pd.DataFrame, key: Key, fold: str | None = None) -> list[pd.Series]:
+    """Of each fold the best seed of a model and classifier, the best fold first.
 
     Parameters
     ----------
     metrics : the table of this name.
-    fold : the only one to be taken; None: any.
+    fold : the only one to be taken; None: all.
 
     Returns
     -------
-    Its row, of the first run where there are no validation rows; None where there is no run.
+    Their rows, of the first seed where there are no validation rows; none where there is no run.
     """
     runs = metrics[(metrics["model"] == key[0]) & (metrics["classifier"] == key[1])]
     if fold is not None:
@@ -88,4 +88,7 @@ def best_run(metrics: pd.DataFrame, key: Key, fold: str | None = None) -> pd.Ser
     judged = runs[runs["part"] == "validation"]
     runs = judged if len(judged) else runs
     ranks = [rank(*pair) for pair in zip(runs["balanced_accuracy"], runs["log_loss"], strict=True)]
-    return runs.iloc[min(range(len(ranks)), key=ranks.__getitem__)] if ranks else None
+    found: dict[str, pd.Series] = {}
+    for i in sorted(range(len(ranks)), key=ranks.__getitem__):
+        found.setdefault(runs.iloc[i]["fold"], runs.iloc[i])
+    return list(found.values())

@@ -22,7 +22,8 @@ WIDEST = 60  # characters of a file's name that the table makes room for
 FEW = 200  # pictures, from which on a bar shows how far it is
 
 MODEL = """model.onnx (wherever it is), model.skops (in its place in results), the folder of
-either, or results/DATASET: the best of that data set by its validation images"""
+either, or results/DATASET: the best of that data set by its validation images, with folds the
+mean of all folds' models"""
 STATUS = """exit status: 0 when every picture was predicted, 1 when some cannot be used (each is
 listed with its reason), 2 for a mistake in the command"""
 
@@ -53,16 +54,16 @@ def run(given: argparse.Namespace) -> int:
     """Predict pictures and print what comes out; returns the exit status."""
     from darkroom.machine import hardware
     from darkroom.machine.progress import progress
-    from darkroom.predict import picture, trained
+    from darkroom.predict import beside, picture, trained
 
     model = trained.find(given.model)
     threshold, how = given.threshold, ""
     if threshold is None:
-        threshold, how = trained.threshold_beside(model)
+        threshold, how = beside.threshold_beside(model)
     picture.check_threshold(model, threshold, "--threshold")
     found = pictures(given.images)
     meaning = picture.in_words(model, threshold, how)
-    print(printable(f"{model.name} of {model.dataset}; {meaning}"), file=sys.stderr)
+    print(printable(f"{picture.in_full(model)} of {model.dataset}; {meaning}"), file=sys.stderr)
     show = picture.Table(sys.stdout, model).write if given.csv else _Lines(model, found).write
     # the table itself tells on a terminal how far it is
     quiet = sys.stdout.isatty() or len(found.paths) < FEW

@@ -25,7 +25,7 @@ from darkroom.infer import run as infer_run
 from darkroom.infer.run import Network
 from darkroom.machine import disk, hardware
 from darkroom.machine.installed import version
-from darkroom.predict import export_graph, exported, picture, trained, unseen
+from darkroom.predict import beside, export_graph, exported, picture, trained, unseen
 from darkroom.predict.trained import Trained
 
 if TYPE_CHECKING:
@@ -72,14 +72,21 @@ def export(model: str, output: str, name: str | None = None, kind: str = "onnx")
     place = Path(output).expanduser()
     if place.exists():
         raise UserError(f"{output} is there already: name a new folder, or remove it")
-    found = trained.find(model if name is None else trained.named(model, name))
+    found = trained.find(model) if name is None else trained.named(model, name)
+    alone = ""
+    if found.members:
+        alone = (
+            f" An export holds one model, that of one of {len(found.members)} folds; "
+            "python -m darkroom predict takes the mean of all."
+        )
+        found = found.members[0]
     if kind in ("keras", "tflite") and found.fitted is not None:
         raise UserError(
             f"{found.name} is a classifier on features, and --kind {kind} is of networks: name a "
             "network, or leave --kind out"
         )
-    results = trained.results_of(found)
-    threshold, how = trained.threshold(str(results / "thresholds.parquet"), found) or (0.5, "")
+    results = beside.results_of(found)
+    threshold, how = beside.threshold(str(results / "thresholds.parquet"), found) or (0.5, "")
     held = _Held.out(found, results)
     with disk.full_disk_in_words(str(place.absolute().parent)):
         part = place.with_name(f".{place.name}.part")
@@ -94,7 +101,7 @@ def export(model: str, output: str, name: str | None = None, kind: str = "onnx")
             part.rename(place)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    return f"{found.name} of {found.dataset}: {compared}"
+    return f"{found.name} of {found.dataset}: {compared}{alone}"
 
 
 # ---------------------------------------------------------------- held-out images
@@ -257,7 +264,7 @@ def _write(
     if found.fitted is not None:
         shutil.copyfile(found.files[0], out / "classifier.skops")
     _json(out / "class_indices.json", {name: at for at, name in enumerate(found.classes)})
-    notice = trained.notice(found)
+    notice = beside.notice(found)
     said = {
         "format": FORMAT,
         "darkroom": __version__,
@@ -266,7 +273,7 @@ def _write(
         "decode": {"white_level": FULL} | found.policy,
         "threshold": threshold,
         "threshold_chosen_for": how or None,
-        "set_from": trained.set_from(found),
+        "set_from": beside.set_from(found),
         "notice": notice,
         "digest": found.digest(),
     }

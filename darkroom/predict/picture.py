@@ -164,6 +164,12 @@ def check_threshold(model: Trained, threshold: float, where: str) -> None:
         raise UserError(f"{where}: {threshold} is no probability between 0 and 1")
 
 
+def in_full(model: Trained) -> str:
+    """The name of a classifier, and that of several folds it is the mean."""
+    folds = len(model.members)
+    return f"{model.name} (mean of the probabilities of {folds} folds)" if folds else model.name
+
+
 def in_words(model: Trained, threshold: float, how: str = "") -> str:
     """Which class each number, column and probability means."""
     classes = [f"{number} {name}" for number, name in enumerate(model.classes[:20])]

@@ -10,14 +10,12 @@ from typing import TypedDict
 
 import numpy as np
 
-from darkroom import metrics
-from darkroom.evaluate.ranking import rank
 from darkroom.evaluate.thresholds import threshold_of
-from darkroom.features.predictions import decide, probabilities, read_predictions
+from darkroom.features.predictions import read_predictions
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
-from darkroom.predict import picture, trained, unseen
-from darkroom.predict.picture import Table, check_threshold, in_words
+from darkroom.predict import beside, picture, trained, unseen
+from darkroom.predict.picture import Table, check_threshold, in_full, in_words
 from darkroom.sources.folders import printable
 
 log = logging.getLogger(__name__)
@@ -32,7 +30,7 @@ class PredictImages(TypedDict):
     name : of these predictions.
     source : a folder, or a picture.
     model : a classifier; None: the best by validation.
-    fold : None: the best by validation.
+    fold : None: all folds together.
     threshold : of the data set, see `thresholds.threshold_of`; None where no model is named:
         the threshold is then that of the evaluation.
     """
@@ -64,8 +62,8 @@ def predict_images(
     ----------
     output : `results/{dataset}/predictions/{name}.csv`; see docs/formats.md.
     models : of a named classifier its files, one a fold; unset else.
-    predictions : of a named classifier its `predictions.parquet`, where its best fold or its
-        threshold has to be found; in the order of `models`.
+    predictions : of a named classifier its `predictions.parquet`, where its threshold has to be
+        chosen; in the order of `models`.
     thresholds : `thresholds.parquet`, beside `summary` and `metrics`, where none is named.
     cfg : settings.
     threads : cores to use.
@@ -79,23 +77,24 @@ def predict_images(
     found = unseen.find(cfg["source"])
     if cfg["model"] is None:
         assert thresholds is not None
-        path = trained.best(str(Path(thresholds).parent), cfg["fold"])
-        model = trained.find(path)
-        threshold, how = trained.threshold(thresholds, model) or (0.5, "")
+        model = trained.best(str(Path(thresholds).parent), cfg["fold"])
+        threshold, how = beside.threshold(thresholds, model) or (0.5, "")
         why = "the best by the validation images"
     else:
         asked = cfg["threshold"]
         assert asked is not None
-        path, threshold = _named(models, predictions, asked)
-        model = trained.find(path)
-        how = asked if isinstance(asked, str) else ""
+        model = trained.of_folds(models)
         why = "as named in the settings"
-        if not isinstance(asked, str):  # the run itself was not read
+        if isinstance(asked, str):
+            chosen = [threshold_of(*read_predictions(file), asked) for file in predictions]
+            threshold, how = float(np.mean(chosen)), asked
+        else:
+            threshold, how = asked, ""
             check_threshold(model, threshold, f"datasets.{cfg['dataset']}.threshold")
     name = cfg["name"]
     count = "one picture" if len(found.paths) == 1 else f"{len(found.paths):,} pictures"
     log.info("%s: %s in %s%s", name, count, found.root, _left(found))
-    log.info("by %s, %s; %s", model.name, why, in_words(model, threshold, how))
+    log.info("by %s, %s; %s", in_full(model), why, in_words(model, threshold, how))
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     predicted = picture.predict(model, found, threshold=threshold, threads=threads)
@@ -108,25 +107,6 @@ def predict_images(
                 reasons[one.reason.split(":")[0]] += not one.predicted
                 bar.update(1)
     _log_counts(name, counts, reasons, model.classes)
-
-
-def _named(models: Sequence[str], files: Sequence[str], asked: float | str) -> tuple[str, float]:
-    """The file of a named classifier, of its best fold, and its threshold."""
-    if not files:
-        return models[0], float(asked)
-    judged = []
-    for path, file in zip(models, files, strict=True):
-        rows, about = read_predictions(file)
-        threshold = threshold_of(rows, about, asked)
-        own = rows[rows["part"] == "validation"]
-        place = rank(np.nan, np.nan)
-        if len(own):
-            p = probabilities(own, about["classes"])
-            overall, _ = metrics.scores(own["class"], decide(p, threshold), p)
-            place = rank(overall["balanced_accuracy"], overall["log_loss"])
-        judged.append((place, path, threshold))
-    _, path, threshold = min(judged, key=lambda one: one[0])
-    return path, threshold
 
 
 def _left(found: unseen.Pictures) -> str:

@@ -2,15 +2,15 @@
 
 A network's file says by itself what its classes are and how a picture becomes its input. A
 classifier on features says what the features are of; their network, or the weights of
-their backbone, stand beside it in `results` and `data`.
+their backbone, stand beside it in `results` and `data`. In a cross-validation the classifiers of
+all folds predict together: the mean of their probabilities.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,19 @@ from darkroom.features import predictions
 from darkroom.features.predictions import Run
 from darkroom.infer.run import Network, read_about
 from darkroom.names import HEAD, run_name
+from darkroom.predict import beside
 from darkroom.sources.addresses import local_path
 
 if TYPE_CHECKING:
     from darkroom.classify.model_file import Fitted
     from darkroom.decode.policy import Policy
     from darkroom.images.resize import View
+    from darkroom.unlikeness import Known
 
 
-Ask = Callable[[np.ndarray], tuple[np.ndarray, "np.ndarray | None"]]
+Seen = tuple[np.ndarray, "np.ndarray | None"]  # features, and the probabilities of a network
+Look = Callable[[np.ndarray], Seen]
+FOLDS = "folds"  # in the name of a classifier of all folds
 LONGEST_SIDE = 16384  # pixels of a view
 REQUIRED = {"dataset", "model", "seed", "fold", "classes", "view", "decode"}  # of a network's file
 
@@ -70,6 +74,7 @@ class Trained:
     network : `model.onnx`, of a network or of a backbone; None where there is neither.
     layer : of the network, whose output the classifier reads.
     fitted : the classifier, None for `head`.
+    members : of a classifier of all folds, that of each; the best by its validation images first.
     """
 
     dataset: str
@@ -81,10 +86,16 @@ class Trained:
     network: str | None = None
     layer: str | None = None
     fitted: Fitted | None = None
+    members: tuple[Trained, ...] = ()
+
+    @property
+    def each(self) -> tuple[Trained, ...]:
+        """The classifier of each fold, or this one."""
+        return self.members or (self,)
 
     @property
     def name(self) -> str:
-        """`cnn-seed0`, `cnn-seed0/svm`, and in a cross-validation `fold-2/cnn-seed0/svm`."""
+        """`cnn-seed0/svm`; in a cross-validation `fold-2/cnn-seed0/svm`, of all folds `folds/cnn-seed0/svm`."""
         run = self.run
         parts = [run.fold] if run.fold != "holdout" else []
         parts += [run.feature_set] + ([run.classifier] if run.classifier != HEAD else [])
@@ -106,56 +117,55 @@ class Trained:
         UserError
             A file that is damaged; probabilities that are no numbers.
         """
-        ask, limit = self._network(threads) if self.fitted is None else self._classifier(threads)
+        parts = [(member, *member._learned_from()) for member in self.each]
+        looks: dict[tuple[str | None, str | None], Look] = {}  # one for folds on the same features
+        for member, _, layer in parts:
+            if (member.network, layer) not in looks:
+                looks[member.network, layer] = member._look(layer, threads)
 
         def both(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            found, unlike = ask(pixels)
-            if not np.isfinite(found).all():
-                raise UserError(
-                    f"{self.files[0]}: what it says is no number: its training diverged; lower "
-                    "its learning_rate or set clip_norm"
-                )
-            return predictions.as_stored(found), unlike
+            seen = {key: look(pixels) for key, look in looks.items()}
+            p = [m._judged(seen[m.network, layer], threads) for m, _, layer in parts]
+            unlike = [k.of(seen[m.network, layer][0]) for m, k, layer in parts if k is not None]
+            whole = len(unlike) == len(parts)
+            return np.mean(p, axis=0), np.mean(unlike, axis=0) if whole else None
 
-        return Opened(both, limit, set_from(self))
+        limits = [np.inf if known is None else known.limit for _, known, _ in parts]
+        return Opened(both, float(np.mean(limits)), beside.set_from(self))
 
-    def _network(self, threads: int) -> tuple[Ask, float]:
+    def _learned_from(self) -> tuple[Known | None, str | None]:
+        """What tells unlike pictures, and the layer of the network whose output that reads."""
+        if self.fitted is not None:
+            return self.fitted.learned_from, self.layer
         assert self.network is not None
-        if (found := unlikeness.read(Path(self.network).with_name("unlike.npz"))) is not None:
-            known, layer = found
-            layered = Network(self.network, threads=threads, layer=layer)
+        return unlikeness.read(Path(self.network).with_name("unlike.npz")) or (None, None)
 
-            def ask(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-                features, probabilities = layered.classified(pixels)
-                return probabilities, known.of(features)
-
-            return ask, known.limit
-        network = Network(self.network, threads=threads)
-        return lambda pixels: (network.classified(pixels)[1], None), np.inf
-
-    def _classifier(self, threads: int) -> tuple[Ask, float]:
-        assert self.fitted is not None
-        fitted, describe = self.fitted, self._features(threads)
-        known = fitted.learned_from
-
-        def ask(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            features = describe(pixels)
-            unlike = None if known is None else known.of(features)
-            return fitted.probabilities(features, threads), unlike
-
-        return ask, np.inf if known is None else known.limit
-
-    def _features(self, threads: int) -> Callable[[np.ndarray], np.ndarray]:
-        """From (B, H, W, C) uint8 to (B, D) features, as the stage that made the feature set does it."""
+    def _look(self, layer: str | None, threads: int) -> Look:
+        """From (B, H, W, C) uint8 to features, as their stage makes them, and a network's probabilities."""
+        if self.network is not None:
+            network = Network(self.network, threads=threads, layer=layer)
+            if self.fitted is None:
+                return network.classified
+            return lambda pixels: (network(pixels).features, None)
         from darkroom.features.describe import describer
         from darkroom.images.resize import size_of
 
-        if self.network is not None:
-            network = Network(self.network, threads=threads, layer=self.layer)
-            return lambda pixels: network(pixels).features
         assert self.fitted is not None
         made = self.fitted.about["made"]
-        return describer(made["kind"], size_of(self.view), self.run.feature_set)[0]
+        describe = describer(made["kind"], size_of(self.view), self.run.feature_set)[0]
+        return lambda pixels: (describe(pixels), None)
+
+    def _judged(self, seen: Seen, threads: int) -> np.ndarray:
+        """(B, K) float32 probabilities by what `_look` gave."""
+        features, own = seen
+        probabilities = own if self.fitted is None else self.fitted.probabilities(features, threads)
+        assert probabilities is not None
+        if not np.isfinite(probabilities).all():
+            raise UserError(
+                f"{self.files[0]}: what it says is no number: its training diverged; lower "
+                "its learning_rate or set clip_norm"
+            )
+        return predictions.as_stored(probabilities)
 
 
 def _sha256(path: str) -> str:
@@ -172,7 +182,7 @@ def find(path: str) -> Trained:
     Parameters
     ----------
     path : `model.onnx`, wherever it is, or `model.keras` beside it; `model.skops` in its place in
-        `results`; the folder of either; or `results/{dataset}`: the best by its validation images.
+        `results`; the folder of either; or `results/{dataset}`: see `best`.
 
     Raises
     ------
@@ -185,7 +195,7 @@ def find(path: str) -> Trained:
             if (place / name).is_file():
                 return find(str(place / name))
         if (place / "summary.parquet").is_file():
-            return find(best(str(place)))
+            return best(str(place))
         inside = sorted(str(p.parent.relative_to(place)) for p in place.rglob("model.[os]*"))
         few = ", ".join(inside[:4]) + (", …" if len(inside) > 4 else "")
         raise UserError(
@@ -295,17 +305,28 @@ def file_of(results: str, fold: str, features: str, classifier: str) -> str:
     return f"{results}/{fold}/{features}/{own}"
 
 
-def best(results: str, fold: str | None = None) -> str:
+def of_folds(files: Sequence[str]) -> Trained:
+    """A classifier by its files, one a fold: the mean of their probabilities.
+
+    Parameters
+    ----------
+    files : as `find` takes them, at least one.
+    """
+    members = tuple(find(file) for file in files)
+    if len(members) == 1:
+        return members[0]
+    run = members[0].run._replace(fold=FOLDS)
+    together = list(dict.fromkeys(file for member in members for file in member.files))
+    return replace(members[0], run=run, files=together, members=members)
+
+
+def best(results: str, fold: str | None = None) -> Trained:
     """The best classifier of a data set by its validation images, as its report names it.
 
     Parameters
     ----------
     results : folder with `summary.parquet` and `metrics.parquet`.
-    fold : the only one to be taken; None: any.
-
-    Returns
-    -------
-    Path of its file.
+    fold : the only one to be taken; None: all folds together, of each its best seed.
 
     Raises
     ------
@@ -319,100 +340,45 @@ def best(results: str, fold: str | None = None) -> str:
     choice = ranking.choose(read_table(folder / "summary.parquet", ("model", "classifier", "part")))
     if choice is None:
         raise UserError(f"{folder}: nothing was evaluated there")
-    run = ranking.best_run(read_table(folder / "metrics.parquet"), choice.key, fold)
-    if run is None:
+    runs = ranking.best_runs(read_table(folder / "metrics.parquet"), choice.key, fold)
+    if not runs:
         raise UserError(f"{folder}: {' on '.join(choice.key[::-1])} has no run in {fold}")
-    return file_of(str(folder), run["fold"], run["feature_set"], run["classifier"])
+    return of_folds(
+        [file_of(str(folder), run["fold"], run["feature_set"], run["classifier"]) for run in runs]
+    )
 
 
-def named(results: str, name: str, fold: str | None = None) -> str:
-    """The file of a classifier of a data set's results, by its name.
+def named(results: str, name: str, fold: str | None = None) -> Trained:
+    """A classifier of a data set's results, by its name.
 
     Parameters
     ----------
     results : folder of the data set.
-    name : `cnn-seed0`, or on features `mobilenet/svm`; with its fold in front of it or not.
-    fold : the only one to be looked in; None: the first that has it.
+    name : `cnn-seed0`, or on features `mobilenet/svm`; with its fold, or `folds`, in front of it or not.
+    fold : the only one to be taken; None: all folds together.
 
     Raises
     ------
     UserError
         There is none of this name.
     """
-    folder = local_path(results)
-    files = [*sorted(folder.glob("*/*/model.onnx")), *sorted(folder.glob("*/*/*/model.skops"))]
-    runs = {str(file.parent.relative_to(folder)): file for file in files}
-    for run, file in runs.items():
-        first, _, rest = run.partition("/")
-        if name == run or (name == rest and fold in (None, first)):
-            return str(file)
-    known = sorted({run.partition("/")[2] for run in runs})
-    raise UserError(f"{folder}: there is no model {name!r}{nearest(name, known)}")
-
-
-def threshold(path: str, trained: Trained) -> tuple[float, str] | None:
-    """The threshold of a run and how it was chosen, from a data set's `thresholds.parquet`.
-
-    Returns
-    -------
-    None where the file is not there or does not name the run.
-    """
-    if not Path(path).is_file():
-        return None
-    from darkroom.evaluate.tables import read_table  # a model that stands alone needs no SciPy
-
-    table = read_table(path)
-    own = table[
-        (table["feature_set"] == trained.run.feature_set)
-        & (table["classifier"] == trained.run.classifier)
-        & (table["fold"] == trained.run.fold)
-    ]
-    return None if own.empty else (float(own["threshold"].iloc[0]), str(own["how"].iloc[0]))
-
-
-def set_from(trained: Trained) -> float | None:
-    """The probability from which on a class is in the set of a picture; None where nothing tells."""
-    if said := _exported(trained):
-        least = said.get("set_from")
-        return None if least is None else float(least)
-    path = results_of(trained) / "metrics.parquet"
-    if not path.is_file():
-        return None
     from darkroom.evaluate.tables import read_table
 
-    table, run = read_table(path), trained.run
-    own = (table["feature_set"] == run.feature_set) & (table["classifier"] == run.classifier)
-    own &= (table["fold"] == run.fold) & (table["part"] == "validation")
-    return float(table.loc[own, "set_from"].iloc[0]) if own.any() and "set_from" in table else None
-
-
-def results_of(trained: Trained) -> Path:
-    """The results that a classifier stands in: `results/{dataset}`, where it has its place there."""
-    above = Path(trained.files[0]).absolute().parents
-    return above[min(2 if trained.run.classifier == HEAD else 3, len(above) - 1)]
-
-
-def threshold_beside(trained: Trained) -> tuple[float, str]:
-    """The threshold of a run by its own results or export, and how it was chosen; else 0.5."""
-    if said := _exported(trained):
-        return float(said["threshold"]), said["threshold_chosen_for"] or ""
-    return threshold(str(results_of(trained) / "thresholds.parquet"), trained) or (0.5, "")
-
-
-def notice(trained: Trained) -> str:
-    """The sentence that its data set wants above every prediction; empty where it wants none."""
-    if said := _exported(trained):
-        return str(said.get("notice", ""))
-    summary = results_of(trained) / "summary.parquet"
-    if not summary.is_file():
-        return ""
-    import pandas as pd
-
-    return str(pd.read_parquet(summary).attrs.get("notice", ""))
-
-
-def _exported(trained: Trained) -> dict[str, Any]:
-    """What the folder of an export says; empty of another."""
-    file = Path(trained.files[0]).with_name("preprocessing.json")
-    said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return said
+    folder = local_path(results)
+    table = folder / "metrics.parquet"
+    today = (
+        set(read_table(table)["fold"]) if table.is_file() else None
+    )  # others are of an earlier split
+    files = [*sorted(folder.glob("*/*/model.onnx")), *sorted(folder.glob("*/*/*/model.skops"))]
+    runs = {str(file.parent.relative_to(folder)): file for file in files}
+    runs = {run: file for run, file in runs.items() if not today or run.partition("/")[0] in today}
+    bare = name.removeprefix(f"{FOLDS}/")
+    own = [
+        str(file)
+        for run, file in runs.items()
+        if name == run or (run.partition("/")[2] == bare and fold in (None, run.partition("/")[0]))
+    ]
+    if own:
+        return of_folds(own)
+    known = sorted({run.partition("/")[2] for run in runs})
+    raise UserError(f"{folder}: there is no model {name!r}{nearest(name, known)}")

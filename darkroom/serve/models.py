@@ -12,7 +12,7 @@ import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.images.resize import size_of
-from darkroom.predict import picture, trained
+from darkroom.predict import beside, picture, trained
 from darkroom.predict.picture import Prediction
 from darkroom.predict.trained import Trained
 
@@ -56,9 +56,9 @@ class Served:
         UserError
             A file that is damaged.
         """
-        threshold, how = trained.threshold_beside(model)
+        threshold, how = beside.threshold_beside(model)
         ask = model.open(1)
-        served = cls(name, model, threshold, how, model.digest(), trained.notice(model), ask)
+        served = cls(name, model, threshold, how, model.digest(), beside.notice(model), ask)
         blank = np.zeros((1, *size_of(model.view)), np.uint8)
         ask(blank)  # what is built at the first call is built here
         began = time.perf_counter()
@@ -128,16 +128,20 @@ def card(served: Served) -> dict[str, Any]:
     alone.
     """
     model = served.model
-    results = trained.results_of(model)
+    results = beside.results_of(model)
     run = model.run
     own = {"classifier": run.classifier, "part": "test"}
-    one = {**own, "feature_set": run.feature_set, "fold": run.fold}
-    scores = _rows(results / "metrics.parquet", one)
+    of_all = {**own, "model": run.model}
+    if model.members:  # each image by the fold that did not learn from it
+        scores = _rows(results / "summary.parquet", of_all)
+    else:
+        one = {**own, "feature_set": run.feature_set, "fold": run.fold}
+        scores = _rows(results / "metrics.parquet", one)
     height, width, channels = size_of(model.view)
     return {
         "name": served.name,
         "dataset": model.dataset,
-        "model": model.name,
+        "model": picture.in_full(model),
         "digest": served.digest,
         "classes": model.classes,
         "threshold": served.threshold if len(model.classes) == 2 else None,
@@ -150,7 +154,7 @@ def card(served: Served) -> dict[str, Any]:
             "filter": model.view["filter"],
         },
         "decode": dict(model.policy),
-        "test_images": int(scores[0]["n"]) if scores else None,
+        "test_images": int(scores[0]["images" if model.members else "n"]) if scores else None,
         "scores": {
             name: _interval(scores[0], name) for name in SCORES if scores and name in scores[0]
         },
@@ -161,7 +165,7 @@ def card(served: Served) -> dict[str, Any]:
                 "precision": _interval(row, "precision"),
                 "recall": _interval(row, "recall"),
             }
-            for row in _rows(results / "class_metrics.parquet", {**own, "model": run.model})
+            for row in _rows(results / "class_metrics.parquet", of_all)
         ],
     }
 

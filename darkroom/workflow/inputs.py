@@ -221,7 +221,7 @@ class Inputs:
 
         models: the files of classifiers. makers: the networks that make their features, and what
         a network tells unlike pictures by.
-        predictions: theirs, where the best fold or a threshold is still to be found. tables: the
+        predictions: theirs, where a threshold is still to be chosen. tables: the
         scores that tell the best, where no classifier is named.
         """
         settings = self.settings
@@ -247,7 +247,7 @@ class Inputs:
         if asked.model is not None:
             tables = []
         threshold = settings.datasets[wildcards.dataset].threshold
-        if tables or (len(predictions) == 1 and not isinstance(threshold, str)):
+        if tables or not isinstance(threshold, str):
             predictions = []
         makers = list(dict.fromkeys(makers))
         return {"models": models, "makers": makers, "predictions": predictions, "tables": tables}

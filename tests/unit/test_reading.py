@@ -10,7 +10,7 @@ import pytest
 
 import darkroom
 from darkroom.errors import UserError
-from darkroom.predict import picture, trained
+from darkroom.predict import beside, picture
 from darkroom.reading import Model
 from tests.support.report_folder import Folder, Plan
 
@@ -54,7 +54,7 @@ def test_a_model_is_loaded_once_and_gives_a_row_a_picture(
             )  # fmt: skip
 
     monkeypatch.setattr(picture, "predict", predict)
-    monkeypatch.setattr(trained, "threshold_beside", lambda model: (0.5, ""))
+    monkeypatch.setattr(beside, "threshold_beside", lambda model: (0.5, ""))
     stub = Stub()
     model = Model(stub)
     told = model.predict("a.png")

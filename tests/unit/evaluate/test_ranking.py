@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from darkroom.evaluate.ranking import Choice, best_run, choose
+from darkroom.evaluate.ranking import Choice, best_runs, choose
 
 
 def summary(*rows: tuple[str, str, str, float, float]) -> pd.DataFrame:
@@ -74,11 +74,10 @@ def test_of_the_runs_of_a_classifier_the_best_by_validation() -> None:
     ]
     table = pd.DataFrame(rows, columns=columns)
 
-    def fold(*key: str, of: str | None = None) -> str | None:
-        run = best_run(table, (key[0], key[1]), of)
-        return None if run is None else str(run["fold"])
+    def folds(*key: str, of: str | None = None) -> list[str]:
+        return [run["fold"] for run in best_runs(table, (key[0], key[1]), of)]
 
-    assert fold("cnn", "svm") == "fold-3"
-    assert fold("cnn", "svm", of="fold-1") == "fold-1"
-    assert fold("hog", "svm") == "fold-1"
-    assert fold("hog", "svm", of="fold-2") is None
+    assert folds("cnn", "svm") == ["fold-3", "fold-2", "fold-1"]
+    assert folds("cnn", "svm", of="fold-1") == ["fold-1"]
+    assert folds("hog", "svm") == ["fold-1"]
+    assert folds("hog", "svm", of="fold-2") == []

@@ -16,7 +16,7 @@ from darkroom import unlikeness
 from darkroom.__main__ import main
 from darkroom.errors import UserError
 from darkroom.infer.run import Network
-from darkroom.predict import picture, trained, unseen
+from darkroom.predict import beside, picture, trained, unseen
 from darkroom.predict.export import export
 from tests.support.small_chain import Chain
 
@@ -112,10 +112,10 @@ def test_it_tells_what_is_unlike_and_the_set_of_classes_as_the_results_do(
     out = tmp_path / "out"
     export("results/shapes", str(out), f"fold-1/{name}")
     here, there = (
-        trained.find(trained.named("results/shapes", f"fold-1/{name}")),
+        trained.named("results/shapes", f"fold-1/{name}"),
         trained.find(str(out)),
     )
-    assert trained.set_from(here) is not None and trained.set_from(there) == trained.set_from(here)
+    assert beside.set_from(here) is not None and beside.set_from(there) == beside.set_from(here)
     disc = sorted((chain.root / "pictures/disc").iterdir())[0]
     found = unseen.Pictures("", [str(disc), str(tmp_path / "noise.png")], [])
     ours, theirs = (
@@ -178,9 +178,11 @@ def test_a_network_has_its_other_forms_too(chain: Chain, tmp_path: Path) -> None
 def test_without_a_name_the_best_is_exported(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    best = chain.results("fold-1/pixels/svm/model.skops")
-    monkeypatch.setattr(trained, "best", lambda results: best)
-    assert export("results/shapes", str(tmp_path / "out")).startswith("fold-1/pixels/svm of shapes")
+    best = [chain.results(f"fold-{n}/pixels/svm/model.skops") for n in (2, 1)]
+    monkeypatch.setattr(trained, "best", lambda results: trained.of_folds(best))
+    told = export("results/shapes", str(tmp_path / "out"))
+    assert told.startswith("fold-2/pixels/svm of shapes")
+    assert "holds one model, that of one of 2 folds" in told
 
 
 def test_another_graph_than_the_classifier_is_not_written(

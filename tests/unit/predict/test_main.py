@@ -48,7 +48,6 @@ def test_one_picture(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
         "results/shapes/fold-2/tiny-seed0",
         "results/shapes/fold-2/tiny-seed0/svm",
         "results/shapes/fold-2/pixels/svm/model.skops",
-        "results/shapes",
     ],
 )
 def test_what_may_be_named(chain: Chain, capsys: pytest.CaptureFixture[str], model: str) -> None:
@@ -65,6 +64,22 @@ def test_what_may_be_named(chain: Chain, capsys: pytest.CaptureFixture[str], mod
     assert len(here) > 5
     paths = here["file"].str.removeprefix("pictures/")
     assert here["p:disc"].to_numpy() == pytest.approx(own.loc[paths, "p:disc"].to_numpy(), abs=2e-6)
+
+
+def test_of_results_with_folds_all_predict_together(
+    chain: Chain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = predict(capsys, "results/shapes", "pictures/cross", "--csv")
+    table = pandas.read_csv(io.StringIO(out))
+    (name,) = table["model"].unique()
+    assert status == 0 and name.startswith("folds/")
+    assert err.startswith(f"{name} (mean of the probabilities of 2 folds) of shapes; ")
+    alone = []
+    for fold in ("fold-1", "fold-2"):
+        place = f"results/shapes/{name.replace('folds', fold)}"
+        said = predict(capsys, place, "pictures/cross", "--csv")[1]
+        alone.append(pandas.read_csv(io.StringIO(said))["p:disc"])
+    assert table["p:disc"].to_numpy() == pytest.approx(sum(alone) / 2, abs=2e-6)
 
 
 def test_bad_pictures_are_listed_and_the_others_go_on(

@@ -198,12 +198,14 @@ def test_unset_it_is_the_best_by_validation(chain: Chain, caplog: pytest.LogCapt
     ).sort_values(["balanced_accuracy", "log_loss"], ascending=[False, True])
     head = first["classifier"] == "head"
     name = runs.iloc[0]["feature_set"] + ("" if head else f"/{first['classifier']}")
-    assert set(table["model"]) == {f"{runs.iloc[0]['fold']}/{name}"}
-    assert "the best by the validation images" in caplog.text
+    assert set(table["model"]) == {f"folds/{name}"}
+    assert f"by folds/{name} (mean of the probabilities of 2 folds), the best by the" in caplog.text
     assert "classes: 0 cross, 1 disc; disc is predicted from a probability of 0.5 on" in caplog.text
 
 
-def test_the_best_follows_the_tables(chain: Chain, tmp_path: Path) -> None:
+def test_the_best_follows_the_tables(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("summary.parquet", "metrics.parquet"):
         shutil.copy(chain.results(name), tmp_path / name)
     metrics = pandas.read_parquet(tmp_path / "metrics.parquet")
@@ -216,17 +218,34 @@ def test_the_best_follows_the_tables(chain: Chain, tmp_path: Path) -> None:
     metrics["balanced_accuracy"] = np.where(better, 0.95, 0.85)
     summary.to_parquet(tmp_path / "summary.parquet", index=False)
     metrics.to_parquet(tmp_path / "metrics.parquet", index=False)
-    assert trained.best(str(tmp_path)) == f"{tmp_path}/fold-2/hog/svm/model.skops"
-    assert trained.best(str(tmp_path), "fold-1") == f"{tmp_path}/fold-1/hog/svm/model.skops"
+    monkeypatch.setattr(trained, "of_folds", lambda files: files)
+    both = [f"{tmp_path}/fold-{n}/hog/svm/model.skops" for n in (2, 1)]
+    assert trained.best(str(tmp_path)) == both
+    assert trained.best(str(tmp_path), "fold-1") == both[1:]
 
 
-def test_of_a_named_one_the_best_fold_is_taken(chain: Chain) -> None:
-    metrics = pandas.read_parquet(chain.results("metrics.parquet")).query(
-        "feature_set == 'pixels' and classifier == 'forest' and part == 'validation'"
-    )
-    best = metrics.sort_values(["balanced_accuracy", "log_loss"], ascending=[False, True])
-    table = run(chain, "pixels/forest")
-    assert set(table["model"]) == {f"{best.iloc[0]['fold']}/pixels/forest"}
+@pytest.mark.parametrize("model", ["pixels/forest", "tiny-seed0", "tiny-seed0/svm"])
+def test_folds_predict_together(chain: Chain, model: str) -> None:
+    folds = [run(chain, model, fold=fold) for fold in ("fold-1", "fold-2")]
+    table = run(chain, model)
+    assert set(table["model"]) == {f"folds/{model}"}
+    mean = np.mean([probabilities(one) for one in folds], axis=0)
+    assert probabilities(table) == pytest.approx(mean, abs=2e-6)
+    unlike = [pandas.to_numeric(one["unlikeness"], errors="coerce").to_numpy() for one in folds]
+    told = pandas.to_numeric(table["unlikeness"], errors="coerce").to_numpy()
+    assert told == pytest.approx(np.mean(unlike, axis=0), rel=1e-3, nan_ok=True)
+    digests = [set("+".join(one["digest"].unique()).split("+")) for one in folds]
+    assert set(table["digest"][0].split("+")) == set.union(*digests)
+
+
+def test_folds_of_an_earlier_split_do_not_predict(chain: Chain, tmp_path: Path) -> None:
+    results = tmp_path / "results/shapes"
+    shutil.copytree(chain.results(), results)
+    shutil.copytree(results / "fold-1", results / "fold-3")
+    found = trained.named(str(results), "pixels/svm")
+    assert [member.run.fold for member in found.members] == ["fold-1", "fold-2"]
+    assert trained.named(str(results), "folds/pixels/svm").files == found.files
+    assert trained.named(str(results), "fold-2/pixels/svm").name == "fold-2/pixels/svm"
 
 
 # ---------------------------------------------------------------- thresholds
@@ -247,17 +266,17 @@ def test_a_chosen_threshold_is_that_of_the_run(chain: Chain) -> None:
         fold, name = table["model"][0].split("/", 1)
         features, _, classifier = name.partition("/")
         own = told[
-            (told["fold"] == fold)
-            & (told["feature_set"] == features)
-            & (told["classifier"] == (classifier or "head"))
-        ]["threshold"].item()
+            (told["feature_set"] == features) & (told["classifier"] == (classifier or "head"))
+        ].set_index("fold")["threshold"]
+        assert fold == "folds" and len(own) == 2
         p = probabilities(table)[:, 1]
-        assert ((table["predicted"] == "disc") == (p.astype(np.float32) >= own)).all()
+        assert ((table["predicted"] == "disc") == (p.astype(np.float32) >= own.mean())).all()
         # and a named one finds the same by itself, the evaluation not being there
-        named = run(chain, name, fold=fold, threshold="f1")
+        named = run(chain, name, threshold="f1")
         assert named["predicted"].tolist() == table["predicted"].tolist()
-        said = chain.said(fold, features, classifier or "head")
-        again = named.set_index("file").loc[said.index]["predicted"]
+        said = chain.said("fold-1", features, classifier or "head")
+        alone = run(chain, name, fold="fold-1", threshold="f1").set_index("file")
+        again = alone.loc[said.index]["predicted"]
         assert (again == np.array(["cross", "disc"])[said["predicted"]]).all()
     finally:
         chain.evaluate()

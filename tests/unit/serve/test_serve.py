@@ -29,12 +29,12 @@ from PIL import Image
 from darkroom.__main__ import main
 from darkroom.errors import UserError
 from darkroom.features.predictions import read_predictions
-from darkroom.predict import unseen
+from darkroom.predict import trained, unseen
 from darkroom.serve import command, heat, pages, site
 from darkroom.serve import service as serving
 from darkroom.serve.counts import Rate
 from darkroom.serve.middleware import POLICY
-from darkroom.serve.models import Served, names_of, places
+from darkroom.serve.models import Served, card, names_of, places
 from darkroom.serve.service import Service
 from tests.support.small_chain import Chain
 from tests.unit.serve.conftest import MODEL
@@ -227,6 +227,17 @@ def test_the_card(client: Client, service: Service, chain: Chain) -> None:
     assert card["classes"] == ["cross", "disc"]
     assert card["days"][0]["pictures"] >= 4
     assert client.get("/model/other").status_code == 404
+
+
+def test_the_card_of_all_folds_has_their_scores_together(chain: Chain) -> None:
+    served = Served.open(trained.named(chain.results(), "pixels/svm"), "shapes")
+    assert served.model.name == "folds/pixels/svm"
+    told = card(served)
+    summary = pandas.read_parquet(chain.results("summary.parquet"))
+    own = summary.query("model == 'pixels' and classifier == 'svm' and part == 'test'").iloc[0]
+    assert told["scores"]["accuracy"]["value"] == own["accuracy"]
+    assert told["test_images"] == own["images"]
+    assert told["by_class"] and "mean of the probabilities of 2 folds" in told["model"]
 
 
 def test_several_models_are_chosen_by_name(client: Client, service: Service, chain: Chain) -> None:

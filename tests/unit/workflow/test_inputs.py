@@ -144,7 +144,7 @@ def test_a_named_classifier_predicts_new_pictures() -> None:
     assert found == {
         "models": [f"results/cars/{run.format(k)}/svm/model.skops" for k in (1, 2)],
         "makers": [f"results/cars/{run.format(k)}/model.onnx" for k in (1, 2)],
-        "predictions": [f"results/cars/{run.format(k)}/svm/predictions.parquet" for k in (1, 2)],
+        "predictions": [],
         "tables": [],
     }
     one = named.predictors(of(name="new"))
