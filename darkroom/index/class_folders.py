@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from darkroom.errors import UserError
 from darkroom.index import folder_names
-from darkroom.index.folder_names import MASKS, plain
+from darkroom.index.folder_names import MASKS, beside_pictures, plain
 from darkroom.index.listing import Listing, Rows, few, given_part, joined, left_out, part_and_rest
 from darkroom.index.tree import Node, skip_wrappers, tree
 
@@ -95,8 +95,9 @@ def by_folders(listing: Listing, required: bool, level: str = "auto") -> Rows | 
     -------
     The rows. `Rows.doubt` is set where the names allow another reading.
     """
+    masks = set[str]() if required else beside_pictures(listing.images)
     reader = _Reader(level, required)
-    reading = reader.read(tree(listing))
+    reading = reader.read(tree(listing, masks))
     if reading is None:
         return None
     rows = Rows("folders", doubt=reading.doubt, warnings=reading.warnings)
@@ -111,12 +112,18 @@ def by_folders(listing: Listing, required: bool, level: str = "auto") -> Rows | 
     _unknown_in_classes(listing, rows, reading)
     rows.ignored += sum(node.total for node in skip)
     out = {path for node in skip for path in node.files()}
-    for path in set(listing.images) - out - set(rows.path):
+    for path in set(listing.images) - out - masks - set(rows.path):
         rows.add(path, None)  # beside the class folders
+    rows.ignored += len(masks)
     rows.sentences.append(f"{_what(reading, rows.labels)} ({len(rows.path):,} files)")
     rows.sentences += reading.notes
     for why in dict.fromkeys(why for _, why in reading.out):
         rows.sentences += left_out([(n.path, n.total) for n, w in reading.out if w == why], why)
+    if masks:
+        rows.sentences.append(
+            f"left out: {len(masks):,} images that are by their names masks of the pictures beside them "
+            f"(such as {min(masks)}; layout: {{kind: folders}} takes them)"
+        )
     return rows
 
 

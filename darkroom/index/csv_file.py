@@ -1,20 +1,24 @@
-"""A CSV file of a data set: any usual dialect and encoding."""
+"""A table of a data set: a CSV in any usual dialect and encoding, or JSON lines."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from darkroom.errors import UserError
 from darkroom.index.listing import part_and_rest
 
 Opened = str | bytes | IO[str] | IO[bytes]
 OpenText = Callable[[str], Opened]
+
+JSON_LINES = (".jsonl", ".ndjson")
+"""Suffixes of files with a JSON object in each line, such as Hugging Face's metadata.jsonl."""
 
 _SAMPLE_BYTES = 200_000
 TITLES = 5  # lines above a header, at most
@@ -63,7 +67,7 @@ class Table:
 
 
 def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
-    """Header and rows (at most `limit`) of a CSV in any common dialect and encoding.
+    """Header and rows (at most `limit`) of a CSV in any common dialect and encoding, or of JSON lines.
 
     An unmatched quote ends a sample; without a limit, or in the first rows, it is an error.
     """
@@ -75,6 +79,10 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
         text, encoding = _text(block)
         if limit is not None and len(block) == _SAMPLE_BYTES:
             text = text.rpartition("\n")[0]
+    part = part_and_rest(PurePosixPath(name).stem)[0]
+    if name.lower().endswith(JSON_LINES):
+        rows = _json_lines(name, text)[: limit and limit + 1]
+        return Table(name, rows[0], rows[1:], part, first_line=1) if len(rows) > 1 else None
     text, line = _without_comments(text)
     first = text.split("\n", 1)[0]
     if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's hint
@@ -91,7 +99,7 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
         delimiter = max(",;\t|", key=first.count)
     if delimiter not in first:
         return None
-    rows: list[list[str]] = []
+    rows = []
     reader = csv.reader(chain(io.StringIO(text, newline=""), [_END]), delimiter=delimiter)
     before = 1
     for row in reader:
@@ -118,8 +126,33 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
     width = max(map(len, rows[: TITLES + 1]))
     rows = [r + [""] * (width - len(r)) for r in rows]
     rows[0][0] = rows[0][0].removeprefix("#").lstrip()  # a header that is written as a comment
-    part = part_and_rest(PurePosixPath(name).stem)[0]
     return Table(name, rows[0], rows[1:], part, first_line=2 + line, encoding=encoding)
+
+
+def _json_lines(name: str, text: str) -> list[list[str]]:
+    """The keys of all objects as a header, and a row of values for each object."""
+    objects: list[dict[str, Any]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            value = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError):
+            value = line
+        if value is not None and not isinstance(value, dict):
+            raise UserError(
+                f"layout: {name}, line {number}: not a JSON object; correct the line or remove the file"
+            )
+        objects.append(value or {})
+    header = list(dict.fromkeys(key for one in objects for key in one))
+    return [header, *([_cell(one.get(key)) for key in header] for one in objects)] if header else []
+
+
+def _cell(value: Any) -> str:
+    """A value as a cell of a CSV has it: `true` is 1, and a missing one is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    return value.strip() if isinstance(value, str) else json.dumps(value)
 
 
 def _without_comments(text: str) -> tuple[str, int]:

@@ -32,6 +32,11 @@ MASKS = frozenset(
 )
 """Names of folders with masks or the like: no images to classify."""
 
+_MASK = re.compile(
+    r"[-_. ]+(?:mask|seg|segmentation|annotation|annotated|ground[-_ ]?truth|gt|trimap)s?(?:[-_ ]?\d+)?\.\w+$",
+    re.I,
+)
+
 _VERSIONS = frozenset(
     words(
         """
@@ -93,6 +98,13 @@ def storage(names: Collection[str]) -> bool:
 def generic(name: str) -> bool:
     """Whether a name says only that it is a picture: `IMG`, `DSC_`, `WhatsApp Image`."""
     return all(word in GENERIC | _CAMERAS for word in re.split(r"[^a-z]+", name.casefold()) if word)
+
+
+def beside_pictures(paths: Collection[str]) -> set[str]:
+    """The images that are masks of others beside them: `benign (1)_mask.png` of `benign (1).png`."""
+    masks = [(path, found) for path in paths if (found := _MASK.search(path))]
+    pictures = {path.rpartition(".")[0] for path in paths} if masks else set()
+    return {path for path, found in masks if path[: found.start()] in pictures}
 
 
 def versions(names: Collection[str]) -> bool:

@@ -103,7 +103,9 @@ def recognise(
     kind = _kind(cfg, group)
     listing = Listing(paths, cfg["root"], cfg["ignore"])
     if not listing.images and kind != "table":
-        raise UserError(f"layout: no image files were found{listing.seen()}")
+        raise UserError(
+            f"layout: no image files were found{listing.seen()}{listing.unread_files()}"
+        )
     rows: Rows | None
     level = cfg["class_level"]
     if cfg["label"] is not None:

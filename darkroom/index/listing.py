@@ -55,7 +55,11 @@ _COMPANIONS = frozenset(
         """
     )
 )
-_UNREAD = (".mat", ".json", ".jsonl", ".xml", ".xlsx", ".xls", ".ods", ".npy", ".parquet", ".pkl")
+_UNREAD = (".mat", ".json", ".xml", ".xlsx", ".xls", ".ods", ".npy", ".parquet", ".pkl")
+_ARCHIVES = frozenset(words("zip tar gz tgz bz2 xz zst 7z rar"))
+_ARRAYS = frozenset(
+    words("mat npy npz h5 hdf5 pkl pickle pt tfrecord tfrecords parquet feather arrow")
+)
 _COMPANION_NAMES = frozenset(
     words(
         """
@@ -164,6 +168,18 @@ class Listing:
             counts += f", {others:,} other files"
         below = f" below {self.root}" if self.root else ""
         return f"{below} (seen: {counts}{'; ' + where if where else ''}{'; such as ' + some if some else ''})"
+
+    def unread_files(self) -> str:
+        """For error messages: what to do with files that are no images."""
+        suffixes = {path.lower().rpartition(".")[2] for path in self.companions}
+        if suffixes & _ARCHIVES:
+            return "; unpack the archives in it, or give one of them as source"
+        if suffixes & _ARRAYS:
+            return (
+                "; images are read as files (JPEG, PNG, TIFF, …), and from IDX, CIFAR's, .npz and .parquet files"
+                " of images and labels: write these as one of them"
+            )
+        return ""
 
     def unread(self) -> str:
         """For error messages: a file that may have the labels in a form that is not read."""

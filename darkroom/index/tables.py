@@ -1,4 +1,4 @@
-"""Labels, splits and groups from CSV tables of a data set.
+"""Labels, splits and groups from the tables of a data set: CSV, or JSON lines.
 
 A table has a path column and a label column, or one column of 0 and 1 per label; split and
 group are optional. Tables that divide the images are read together: train.csv and test.csv, or
@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 
 from darkroom.errors import UserError, nearest
 from darkroom.index.columns import are_labels, find_columns, ones, part_of_flags
-from darkroom.index.csv_file import OpenText, Table, read_table
+from darkroom.index.csv_file import JSON_LINES, OpenText, Table, read_table
 from darkroom.index.finder import Finder, clean
 from darkroom.index.folder_names import MASKS, unlabelled
 from darkroom.index.listing import (
@@ -33,7 +33,7 @@ from darkroom.index.listing import (
     part_and_rest,
 )
 
-_SUFFIXES = (".csv", ".tsv")
+_SUFFIXES = (".csv", ".tsv", *JSON_LINES)
 _SAMPLE = 300  # rows that decide whether a CSV is a table of images and labels
 _MOST = 200  # tables looked at
 _MISSING = {"nan", "<na>", "#n/a", "n/a", "nat"}  # as pandas and spreadsheets write no value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from darkroom.errors import UserError
 from darkroom.index.listing import Listing
@@ -41,8 +41,13 @@ class Node:
         return [path for node in self.below() for path in node.direct]
 
 
-def tree(listing: Listing) -> Node:
+def tree(listing: Listing, but: Collection[str] = ()) -> Node:
     """The top folder of a listing.
+
+    Parameters
+    ----------
+    listing : the files.
+    but : a set of images that are left out.
 
     Raises
     ------
@@ -51,6 +56,8 @@ def tree(listing: Listing) -> Node:
     """
     by_folder: dict[str, list[str]] = defaultdict(list)
     for path in listing.images:
+        if path in but:
+            continue
         by_folder[path.rpartition("/")[0]].append(path)
     top = Node("", listing.root.rstrip("/"))
     for folder, files in by_folder.items():

@@ -1,7 +1,7 @@
 """Images published as arrays in a few large files, written as PNG class folders.
 
-`idx` and `cifar` read the formats, `published` recognises them. `write` writes
-`train/<class>/<number>.png` and `test/<class>/<number>.png`; the number is the position of the
+`idx`, `cifar`, `npz` and `parquet` read the formats, `published` recognises them. `write` writes
+`train/<class>/<number>.png` (images that are encoded already: as they are) and `test/<class>/<number>.png`; the number is the position of the
 image in its file (in all training batches, in order). A class has the name given in the files, or
 else its label: `0`, `1`, …
 """
@@ -12,8 +12,9 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +24,31 @@ from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
 from darkroom.sources.formats import Damaged
+from darkroom.sources.names import safe_name
 from darkroom.sources.unpack import Unpacked
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Batch = tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]
+    Batch = tuple[NDArray[np.uint8] | list[bytes], NDArray[np.integer[Any]]]
     Read = Callable[[], Iterator[Batch]]
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
 """Version of the output of `write`: folders of another version are written again."""
+
+PARTS = {
+    "train": "train", "training": "train", "validation": "validation", "valid": "validation",
+    "val": "validation", "dev": "validation", "test": "test", "testing": "test",
+}  # fmt: skip
+
+SUFFIXES = {
+    b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp", b"RIFF": ".webp",
+    b"II*\0": ".tif", b"MM\0*": ".tif",
+}  # fmt: skip
+"""How encoded images begin, and the suffix of their file."""
 
 BATCH = 1 << 22
 """Bytes read at a time."""
@@ -48,7 +61,8 @@ DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
 class Part:
     """Training or test images: their number, and a function that reads them.
 
-    `read` yields batches: (n, height, width) grey or (n, height, width, 3) RGB uint8, and n labels.
+    `read` yields batches: (n, height, width) grey or (n, height, width, 3) RGB uint8, or n encoded
+    images; and n labels.
     """
 
     count: int
@@ -75,6 +89,29 @@ class Arrays:
         """Format, files and image counts, for source.json and the log."""
         counts = ", ".join(f"{part} {self.parts[part].count:,}" for part in self.parts)
         return "; ".join([f"{self.form}: {', '.join(self.files)} ({counts})", *self.notes])
+
+
+def part_of(word: str) -> str | None:
+    """`train`, `validation` or `test` of a usual word for it; else None."""
+    return PARTS.get(word.lower())
+
+
+def folder_names(classes: Iterable[object]) -> tuple[str, ...]:
+    """The names of classes as names of folders.
+
+    Raises
+    ------
+    UserError
+        Two would be the same folder.
+    """
+    names = [re.sub(r"[/\\]", "-", str(name)).strip().lstrip(".") for name in classes]
+    names = [safe_name(name) or "" for name in names]
+    if not all(names) or len({name.casefold() for name in names}) < len(names):
+        raise UserError(
+            f"the classes {', '.join(map(repr, classes))} cannot all be folders of their own: rename those "
+            "that are empty or differ in their case alone"
+        )
+    return tuple(names)
 
 
 @contextmanager
@@ -117,7 +154,7 @@ def wrong_length(path: str, short: bool, why: str) -> Damaged:
 
 
 def write(data: Arrays, target: str, *, max_bytes: int, max_files: int) -> Unpacked:
-    """Write each image of a data set as a PNG file, `<part>/<class>/<number>.png`.
+    """Write each image of a data set as a file, `<part>/<class>/<number>.png`.
 
     PNG compression is at its fastest level: each file is read once more, and takes whole disk
     blocks anyway.
@@ -156,19 +193,28 @@ def write(data: Arrays, target: str, *, max_bytes: int, max_files: int) -> Unpac
             number, digits = 0, max(5, len(str(part.count - 1)))
             folders: dict[int, str] = {}
             for images, labels in part.read():
-                if images.ndim == 4:
-                    images = images[..., ::-1]  # OpenCV has blue first
-                images = np.ascontiguousarray(images)
+                if not isinstance(images, list):
+                    images = (
+                        images[..., ::-1] if images.ndim == 4 else images
+                    )  # OpenCV has blue first
+                    images = np.ascontiguousarray(images)
                 for image, label in zip(images, labels.tolist(), strict=True):
                     folder = folders.get(label)
                     if folder is None:
                         folder = os.path.join(target, name, _class_of(data, name, label))
                         folders[label] = folder
                         Path(folder).mkdir(parents=True, exist_ok=True)
-                    png = cv2.imencode(".png", image, settings)[1]
-                    with open(f"{folder}/{number:0{digits}d}.png", "wb") as file:
-                        file.write(png.tobytes())
-                    size += len(png)
+                    suffix = ".png"
+                    if isinstance(image, bytes):
+                        content = image
+                        suffix = next(
+                            (s for start, s in SUFFIXES.items() if image.startswith(start)), ""
+                        )
+                    else:
+                        content = cv2.imencode(".png", image, settings)[1].tobytes()
+                    with open(f"{folder}/{number:0{digits}d}{suffix}", "wb") as file:
+                        file.write(content)
+                    size += len(content)
                     number += 1
                 bar.update(len(images))
                 if size > max_bytes:
@@ -179,7 +225,7 @@ def write(data: Arrays, target: str, *, max_bytes: int, max_files: int) -> Unpac
 def _class_of(data: Arrays, part: str, label: int) -> str:
     if data.classes is None:
         return str(label)
-    if label >= len(data.classes):
+    if not 0 <= label < len(data.classes):
         raise Damaged(
             f"the {part} images of {data.form} have the label {label}, and {data.files[-1]} names"
             f" {len(data.classes)} classes: download both again"

@@ -295,16 +295,16 @@ class _DataFolder:
         """Unpack one file; of several, each archive into a folder of its name."""
         target = self.partial
         max_bytes, max_files = self._limits()
-        if not alone:
-            packed = formats.recognise(str(path))
-            plain = published.is_array_file(name) or PLAIN.search(name)
-            if packed is None and plain and not formats.is_web_page(str(path)):
-                target.mkdir(exist_ok=True)
-                with disk.full_disk_in_words(str(self.folder)):
-                    shutil.copyfile(path, target / name)
-                return unpack.Unpacked(1, path.stat().st_size, {})
-            if packed == "zip" or (packed and packed.startswith("tar")):
-                target = target / stem(name)
+        kept = published.is_packed(name)  # an .npz is a zip, but one file
+        packed = None if kept else formats.recognise(str(path))
+        plain = not alone and (published.is_array_file(name) or PLAIN.search(name))
+        if packed is None and (kept or plain) and not formats.is_web_page(str(path)):
+            target.mkdir(exist_ok=True)
+            with disk.full_disk_in_words(str(self.folder)):
+                shutil.copyfile(path, target / name)
+            return unpack.Unpacked(1, path.stat().st_size, {})
+        if not alone and (packed == "zip" or (packed and packed.startswith("tar"))):
+            target = target / stem(name)
         return unpack.unpack(
             str(path),
             str(target),

@@ -33,7 +33,7 @@ def listing(source: str, limit: int = 200_000) -> list[str] | None:
     """
     what = kind(source)
     paths: list[str] = []
-    if what == "archive":
+    if what == "archive" and not published.is_packed(source):
         paths = unpack.listing(str(local_path(source)), limit) or []
     elif what == "folder":
         for path, _, _ in files(str(folder(source))):

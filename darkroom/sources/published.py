@@ -1,4 +1,4 @@
-"""Recognition of data sets in array files: MNIST, CIFAR and similar.
+"""Recognition of data sets in array files: MNIST, CIFAR, NumPy archives, Parquet files of images.
 
 `claimed` examines names only and imports the standard library only: it is called while the
 Snakefile is read. `find` reads the files.
@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from darkroom.errors import UserError, nearest
-from darkroom.sources import cifar, idx
+from darkroom.sources import cifar, idx, npz, parquet
 from darkroom.sources.arrays import Arrays
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+PACKED = (npz.SUFFIX, parquet.SUFFIX)
 CIFAR_FILES = {
     *("test_batch", "test_batch.bin", "batches.meta", "batches.meta.txt"),
     *("train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt"),
@@ -22,7 +23,14 @@ CIFAR_FILES = {
 
 def is_array_file(name: str) -> bool:
     """Whether a file's name is that of an array file."""
-    return bool(idx.NAME.match(name) or cifar.TRAINING.match(name) or name in CIFAR_FILES)
+    return bool(
+        idx.NAME.match(name) or cifar.TRAINING.match(name) or name in CIFAR_FILES or is_packed(name)
+    )
+
+
+def is_packed(name: str) -> bool:
+    """Whether a name is that of one file with many images: a NumPy archive or a Parquet file."""
+    return name.lower().endswith(PACKED)
 
 
 def claimed(paths: Iterable[str]) -> bool:
@@ -36,7 +44,7 @@ def claimed(paths: Iterable[str]) -> bool:
 def _folders(paths: list[str]) -> dict[str, dict[str, str]]:
     """Folder -> name -> path, of all files in folders that hold array files."""
     text = "\n".join(paths).lower()
-    if not any(word in text for word in ("image", "label", "data_batch", "meta")):
+    if not any(word in text for word in ("image", "label", "data_batch", "meta", *PACKED)):
         return {}  # the usual case, decided by one search
     folders: dict[str, dict[str, str]] = defaultdict(dict)
     pictures = count = 0
@@ -48,7 +56,7 @@ def _folders(paths: list[str]) -> dict[str, dict[str, str]]:
             folders[folder][name] = path
     out = {}
     for folder, names in folders.items():
-        hits = [*filter(idx.NAME.match, names), *cifar.members(names)]
+        hits = [*filter(idx.NAME.match, names), *cifar.members(names), *filter(is_packed, names)]
         if hits:
             out[folder] = names
             count += len(hits)
@@ -75,6 +83,10 @@ def find(root: str, paths: Iterable[str], *, chosen: str | None = None) -> Array
     data_sets = idx.find(root, folders) if folders else []
     for folder, files in folders.items():
         data_sets += cifar.find(root, folder, files)
+    every = [path for files in folders.values() for path in files.values()]
+    data_sets += parquet.find(root, [p for p in every if p.lower().endswith(parquet.SUFFIX)])
+    archives = [npz.find(root, p) for p in sorted(every) if p.lower().endswith(npz.SUFFIX)]
+    data_sets += [data for data in archives if data is not None]
     names = sorted(data.name or "." for data in data_sets)
     if chosen and data_sets:
         inside = f"/{chosen.strip('/')}/"

@@ -6,11 +6,12 @@ import contextlib
 import itertools
 import statistics
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from darkroom.decode import header
+from darkroom.errors import UserError
 from darkroom.sources import addresses, cifar, folders, formats, local, published, unpack
 
 LOOKED_AT = 24  # images, from the whole listing: classes lie side by side in it
@@ -47,11 +48,17 @@ def sample(source: str) -> Sample | None:
         return None
     paths = _paths(source, kind)
     if published.claimed(paths):
+        if any(map(published.is_packed, paths)):
+            return _first_of_arrays(source, kind, paths)
         color = any(cifar.members([Path(path).name for path in paths]))
         return Sample(0, 32, 32, False) if color else Sample(0, 28, 28, True)
     pictures = [path for path in paths if path.lower().endswith(published.PICTURES)]
+    return _of_headers(_contents(source, kind, spread(pictures, LOOKED_AT)))
+
+
+def _of_headers(files: Iterable[tuple[str, bytes]]) -> Sample | None:
     found = []
-    for name, data in _contents(source, kind, spread(pictures, LOOKED_AT)):
+    for name, data in files:
         with contextlib.suppress(header.DecodeError):
             found.append(header.read_header(data, name))
     if not found:
@@ -64,6 +71,23 @@ def sample(source: str) -> Sample | None:
     )
 
 
+def _first_of_arrays(source: str, kind: str, paths: Sequence[str]) -> Sample | None:
+    """Of the first images in NumPy archives or Parquet files; their stage says what is wrong in them."""
+    place = addresses.local_path(source)
+    if kind == "archive" and not published.is_packed(source):
+        return None  # to be unpacked first
+    with contextlib.suppress(UserError):
+        data = published.find(str(place if kind == "folder" else place.parent), paths)
+        for part in data.parts.values() if data else ():
+            images, _ = next(part.read())
+            if isinstance(images, list):
+                return _of_headers(
+                    (f"image {i}", image) for i, image in enumerate(images[:LOOKED_AT])
+                )
+            return Sample(0, images.shape[2], images.shape[1], images.ndim == 3)
+    return None
+
+
 def spread(paths: Sequence[str], count: int) -> list[str]:
     """So many paths of a listing, at equal distances."""
     step = max(1, len(paths) / count)
@@ -71,6 +95,8 @@ def spread(paths: Sequence[str], count: int) -> list[str]:
 
 
 def _paths(source: str, kind: str) -> list[str]:
+    if kind == "archive" and published.is_packed(source):
+        return [addresses.local_path(source).name]
     if kind == "archive":
         return sorted(unpack.listing(str(addresses.local_path(source))) or [])
     return sorted(path for path, _, _ in folders.files(str(local.folder(source))))

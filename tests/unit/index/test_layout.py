@@ -131,6 +131,17 @@ def test_masks_beside_images_are_left_out() -> None:
     assert "masks/" in found.sentence and found.ignored == 8
 
 
+def test_masks_that_lie_beside_their_pictures_are_left_out() -> None:
+    pictures = [f"D/{c}/{c} ({i}).png" for c in ("benign", "malignant") for i in range(4)]
+    masks = [p.replace(".png", s) for p in pictures for s in ("_mask.png", "_mask_1.png")]
+    found = read(pictures + masks)
+    assert sorted(found.path) == sorted(pictures) and found.ignored == 16
+    assert "16 images that are by their names masks" in found.sentence
+    assert len(read(pictures + masks, kind="folders").path) == 24
+    worn = [p.replace(".png", "_mask.png") for p in pictures[:4]]  # no picture of that name
+    assert len(read(worn + pictures[4:]).path) == 8
+
+
 def test_tiny_imagenet() -> None:
     paths = many("t/train/n01/images", "t/train/n02/images", suffix="JPEG")
     paths += [f"t/val/images/val_{i}.JPEG" for i in range(6)]
@@ -220,6 +231,9 @@ def test_nothing_recognised_shows_what_was_seen_and_what_to_set() -> None:
         UserError, match=r"no image files were found \(seen: 0 image files, 1 other"
     ):
         read(["notes.txt"])
+    for file, advice in (("a.zip", "unpack the archives"), ("a.mat", "write these as one of them")):
+        with pytest.raises(UserError, match=advice):
+            read([file])
 
 
 # ---------------------------------------------------------------- expressions

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -71,6 +73,26 @@ def test_a_column_that_is_no_split_is_not_taken_for_one() -> None:
         UserError, match="'0' in column 'fold' is none of train, validation and test"
     ):
         read(IMAGES, {"l.csv": text}, split_column="fold")
+
+
+def json_lines(paths: list[str], **more: Any) -> str:
+    return "\n".join(
+        json.dumps({"file_name": p, "label": "ab"[i % 2], **more}) for i, p in enumerate(paths)
+    )
+
+
+def test_json_lines_are_tables() -> None:
+    images = {s: [f"{s}/{i}.png" for i in range(6)] for s in ("train", "test")}
+    tables: dict[str, str | bytes] = {
+        f"{s}/metadata.jsonl": json_lines([f"{i}.png" for i in range(6)], boxes=[[1, 2]], note=None)
+        for s in images
+    }
+    found = read(images["train"] + images["test"], tables)
+    assert counted(found) == {(s, c): 3 for s in images for c in "ab"}
+    damaged = tables["train/metadata.jsonl"]
+    assert isinstance(damaged, str)
+    with pytest.raises(UserError, match=r"m\.jsonl, line 6: not a JSON object"):
+        read(images["train"], {"m.jsonl": damaged[:-1]}, table="m.jsonl")
 
 
 def test_pair_of_tables() -> None:
