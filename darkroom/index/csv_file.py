@@ -188,6 +188,14 @@ def _unmatched(row: list[str], delimiter: str, usual: int) -> bool:
     return False
 
 
+def text_of(opened: Opened) -> str:
+    """The text of a file, whatever its encoding."""
+    if isinstance(opened, (str, bytes)):
+        return _text(opened)[0]
+    with opened:
+        return _text(opened.read())[0]
+
+
 def _text(data: str | bytes) -> tuple[str, str]:
     """The text of a block, and its encoding where it was not told by the bytes."""
     if isinstance(data, str):

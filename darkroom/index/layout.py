@@ -38,6 +38,7 @@ from darkroom.index.csv_file import OpenText
 from darkroom.index.expressions import by_pattern, groups_by_pattern, splits_by_pattern
 from darkroom.index.listing import PARTS, Layout, Listing, Rows
 from darkroom.index.proposed import AUTO, propose, sentence
+from darkroom.index.split_lists import by_lists
 from darkroom.index.suspicious import suspicious
 from darkroom.index.tables import Tables, by_tables
 from darkroom.sources.folders import printable
@@ -130,6 +131,8 @@ def recognise(
     rows.label = [label and unicodedata.normalize("NFC", label) for label in rows.label]
     if cfg["split"] is not None:
         rows.split = splits_by_pattern(rows.path, cfg["split"])
+    elif open_text is not None and not any(rows.split):
+        by_lists(listing, rows, open_text)
     if group not in (None, AUTO):
         rows.group = groups_by_pattern(rows.path, str(group))
     elif not any(rows.group) and (found := propose(rows.path, len(rows.labels))) is not None:

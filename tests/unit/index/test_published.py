@@ -127,10 +127,13 @@ def oxford_pets() -> Listing:
 
 def food_101() -> Listing:
     paths = files("food-101/images/apple_pie", "food-101/images/waffles", name="{i}34.jpg")
-    train = "\n".join(p[len("food-101/images/") : -4] for p in paths[::2])
+    train, test = (
+        "\n".join(p[len("food-101/images/") : -4] for p in paths[i::2]) for i in range(2)
+    )
     return paths, {
         "food-101/meta/classes.txt": "apple_pie\nwaffles\n",
         "food-101/meta/train.txt": train,
+        "food-101/meta/test.txt": test,
     }
 
 
@@ -238,12 +241,14 @@ RECOGNISED = {
     kaggle_competition: {(None, "pug"): 6, (None, "boxer"): 6},
     cassava: {(None, str(k)): 4 for k in range(3)},
     tiny_imagenet: {(None, "n01443537"): 6, (None, "n01629819"): 6},
-    cub_200: {(None, "001.Black_footed_Albatross"): 6, (None, "002.Laysan_Albatross"): 6},
+    cub_200: {(p, c): 3 for p in ("train", "test")
+              for c in ("001.Black_footed_Albatross", "002.Laysan_Albatross")},
     isic_2019: {(None, "MEL"): 4, (None, "NV"): 4, (None, "BCC"): 4},
     ham10000: {(None, "bkl"): 6, (None, "nv"): 6},
-    nih: {(None, c): 4 for c in ("No Finding", "Mass", "Effusion", "Mass|Effusion")},
+    nih: {("train", "No Finding"): 4, ("train", "Mass"): 4,
+          **{(p, c): 2 for p in ("train", "test") for c in ("Effusion", "Mass|Effusion")}},
     oxford_pets: {(None, "Abyssinian"): 6, (None, "american_bulldog"): 6},
-    food_101: {(None, "apple_pie"): 6, (None, "waffles"): 6},
+    food_101: {(p, c): 3 for p in ("train", "test") for c in ("apple_pie", "waffles")},
     plantvillage: {(None, "Apple___Apple_scab"): 18, (None, "Corn_(maize)___healthy"): 18},
     gtsrb: {**{("train", str(c)): 20 for c in range(3)}, **{("test", str(c)): 4 for c in range(3)},
             (None, None): 1},

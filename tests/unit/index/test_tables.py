@@ -150,6 +150,40 @@ def test_missing_and_repeated_rows_are_told() -> None:
     assert all(t for p, t in by_path if p == "images/001.png")  # a label in doubt: neither
 
 
+def split_lists(**parts: range) -> dict[str, str | bytes]:
+    paths = [f"i/{'ab'[i % 2]}/{i:03d}.jpg" for i in range(20)]
+    return {
+        f"lists/{name}.txt": "\n".join(f"{paths[i][2:]} {i % 2}" for i in places)
+        for name, places in parts.items()
+    }
+
+
+def test_lists_of_files_give_the_split() -> None:
+    paths = [f"i/{'ab'[i % 2]}/{i:03d}.jpg" for i in range(20)]
+    lists = split_lists(train=range(10), val=range(10, 14), trainval=range(14), test=range(14, 20))
+    found = read(paths, lists)
+    split = dict(zip(found.path, found.split, strict=True))
+    assert [split[p] for p in paths] == ["train"] * 10 + ["validation"] * 4 + ["test"] * 6
+    assert "splits from lists/test.txt, lists/train.txt and lists/val.txt" in found.sentence
+    found = read(paths, split_lists(train1=range(10), test1=range(10, 20), train2=range(5, 15)))
+    assert Counter(found.split) == {"train": 10, "test": 10}
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"train": range(12), "test": range(10, 20)}, "name files twice, in several parts"),
+        ({"train": range(6), "test": range(6, 12)}, "name 12 of the 20 images"),
+        ({"train": range(20)}, ""),
+    ],
+)
+def test_lists_that_are_no_split_are_told(parts: dict[str, range], said: str) -> None:
+    paths = [f"i/{'ab'[i % 2]}/{i:03d}.jpg" for i in range(20)]
+    found = read(paths, split_lists(**parts))
+    assert set(found.split) == {None} and said in found.sentence
+    assert ("not used as a split" in found.sentence) == bool(said)
+
+
 def test_a_named_folder_is_never_another_one() -> None:
     images = [f"train/{i}.jpg" for i in range(8)]
     text = "path,label\n" + "".join(f"train/{i}.jpg,{'xy'[i % 2]}\n" for i in range(8))
