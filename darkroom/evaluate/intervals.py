@@ -235,3 +235,17 @@ def widened(value: Floats, bounds: Bounds, others: Sequence[Variance]) -> tuple[
             freedom = np.where(doubt > 0, total**2 / doubt, np.inf)
         ends.append(np.asarray(value + sign * quantile(freedom) * np.sqrt(total)))
     return ends[0], ends[1]
+
+
+def apart(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
+    """The difference of two scores of different images, with its bounds by those of the two.
+
+    Bounds as uneven as those of a rate near 1 stay so: MOVER for a difference (Zou & Donner 2008).
+
+    Parameters
+    ----------
+    first, second : value, low, high.
+    """
+    (a, low_a, high_a), (b, low_b, high_b) = first, second
+    below, above = np.hypot(a - low_a, high_b - b), np.hypot(high_a - a, b - low_b)
+    return a - b, float(a - b - below), float(a - b + above)

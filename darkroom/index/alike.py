@@ -53,13 +53,16 @@ class Pairs:
     cropped: NDArray[np.bool_]
 
 
-def near_copies(thumbnails: NDArray[np.uint8], threads: int = 1) -> Pairs:
+def near_copies(
+    thumbnails: NDArray[np.uint8], threads: int = 1, first_of: int | None = None
+) -> Pairs:
     """Find pairs of near copies.
 
     Parameters
     ----------
     thumbnails : (N, 32, 32) uint8. Images without fine structure are never near copies.
     threads : of the comparison.
+    first_of : only pairs with one of the first so many images; None: all.
     """
     places = np.flatnonzero(detail(thumbnails) >= LEAST_DETAIL)
     if len(places) < 2:
@@ -68,7 +71,8 @@ def near_copies(thumbnails: NDArray[np.uint8], threads: int = 1) -> Pairs:
     with threadpool_limits(1):  # threads of the library's own would wait for each other
         described = _describe(own)
         limit, usual = _limits(own, described)
-        first, second, turn = _candidates(described, limit, threads)
+        asked = len(places) if first_of is None else int(np.searchsorted(places, first_of))
+        first, second, turn = _candidates(described, limit, threads, asked)
         whole, fine, cropped = _verify(own, first, second, turn, threads)
     same = (whole >= WHOLE) & (fine >= 1 - min(1 - FINE, UNUSUAL * usual))
     return Pairs(places[first[same]], places[second[same]], turn[same], fine[same], cropped[same])
@@ -198,13 +202,18 @@ def _limits(thumbnails: NDArray[np.uint8], described: _Described) -> tuple[float
     return limit, float(1 - np.median(nearest))
 
 
-def _candidates(described: _Described, limit: float, threads: int) -> tuple[Ints, Ints, Ints]:
-    """Pairs at least as similar as `limit`, at most some of an image: first, second, turn."""
+def _candidates(
+    described: _Described, limit: float, threads: int, asked: int
+) -> tuple[Ints, Ints, Ints]:
+    """Pairs at least as similar as `limit`, at most some of an image: first, second, turn.
+
+    The first of a pair is one of the first `asked` images.
+    """
     n = len(described[0])
     ways = (described, described.transposed())
 
     def compare(start: int) -> tuple[Ints, Ints]:
-        own = described.part(slice(start, start + ROWS))
+        own = described.part(slice(start, min(start + ROWS, asked)))
         found = []
         for left in range(start, n, COLUMNS):
             there = slice(left, left + COLUMNS)
@@ -221,7 +230,9 @@ def _candidates(described: _Described, limit: float, threads: int) -> tuple[Ints
         return i[few], j[few]
 
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(compare, range(0, n, ROWS)))
+        parts = list(pool.map(compare, range(0, asked, ROWS)))
+    if not parts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
     first, second = (np.concatenate(part) for part in zip(*parts, strict=True))
     turn = _turns(described.part(first), described.part(second))
     return first, second, turn

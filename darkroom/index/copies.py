@@ -90,6 +90,7 @@ def copies(
     duplicate_of: Ints,
     usable: NDArray[np.bool_],
     threads: int = 1,
+    first_of: int | None = None,
 ) -> tuple[Ints, Ints, list[str], list[str], list[float]]:
     """The copies among some images.
 
@@ -100,6 +101,7 @@ def copies(
     duplicate_of : (N,) int64, first image of the same bytes, or -1.
     usable : (N,) bool, images that count.
     threads : of the comparison.
+    first_of : near copies are looked for only of the first so many images; None: of all.
 
     Returns
     -------
@@ -122,7 +124,8 @@ def copies(
     short = sizes.min(axis=1)
     near = np.flatnonzero(usable & clear & (of == np.arange(n)) & (short >= LEAST_SIDE // 2))
     if len(near) and short[near].max() >= LEAST_SIDE:
-        pairs = alike.near_copies(thumbnails[near], threads)
+        asked = None if first_of is None else int(np.searchsorted(near, first_of))
+        pairs = alike.near_copies(thumbnails[near], threads, asked)
         a, b = near[pairs.first], near[pairs.second]
         large = np.maximum(short[a], short[b]) >= LEAST_SIDE
         parent = _united(of, a[large], b[large], max(CHAIN, SHARE * usable.sum()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,13 +130,15 @@ class Table:
     Parameters
     ----------
     file : open text file; the header is written at once.
+    truth : class of each file, empty where it is not known: a last column `label`; None: no such column.
     """
 
-    def __init__(self, file: Any, model: Trained) -> None:
-        self.model, self.digest = model, model.digest()
+    def __init__(self, file: Any, model: Trained, truth: Mapping[str, str] | None = None) -> None:
+        self.model, self.digest, self.truth = model, model.digest(), truth
         self.writer = csv.writer(file, lineterminator="\n")
         columns = [f"{predictions.PREFIX}{name}" for name in model.classes]
-        self.writer.writerow([*FRONT, *columns, *BACK])
+        label = [] if truth is None else ["label"]
+        self.writer.writerow([*FRONT, *columns, *BACK, *label])
 
     def write(self, one: Prediction) -> None:
         """Write the row of a picture."""
@@ -144,7 +146,8 @@ class Table:
         unlike = ("", "") if one.unlikeness is None else (f"{one.unlikeness:.4g}", YES[one.unlike])
         classes = cell("|".join(map(printable, one.classes)))
         back = (classes, *unlike, self.model.name, self.digest, one.status, printable(one.reason))
-        self.writer.writerow([cell(one.file), cell(one.predicted), *numbers, *back])
+        label = [] if self.truth is None else [cell(self.truth.get(one.file, ""))]
+        self.writer.writerow([cell(one.file), cell(one.predicted), *numbers, *back, *label])
 
 
 def check_threshold(model: Trained, threshold: float, where: str) -> None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from darkroom import ROOT
 from darkroom.machine import hardware
@@ -31,6 +31,9 @@ from darkroom.report import (
     words,
 )
 from darkroom.report.results import Results
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATES = ROOT / "report" / "page"
 SVG = {
@@ -59,6 +62,41 @@ def page(
     costs : time and memory of each stage.
     earlier : runs with other settings, as `earlier.section` gives them.
     """
+    from markupsafe import Markup
+
+    environment, common = environment_of_pages()
+    sections: dict[str, Any] = {
+        "summary": summary.section(results),
+        "caveats": caveats.section(results),
+        "scores": scores.section(results),
+        "classes": classes.section(results),
+        "shortcuts": shortcuts.section(results),
+        "slices": slices.section(results),
+        "comparison": comparison.section(results),
+        "training": training.section(results),
+        "tuning": tuning.section(results),
+        "images": images.section(results),
+        "misclassified": misclassified.section(results),
+        "labels": labels.section(results),
+        "files": files.section(results),
+        "earlier": earlier,
+        "settings": origin.settings(results),
+        "origin": origin.section(results, costs),
+    }
+    return environment.get_template("page.html").render(
+        sections,
+        title=f"{results.cfg['dataset']}: Darkroom report",
+        dataset=results.cfg["dataset"],
+        answer=answer.sentence(results),
+        part=results.part,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        svg={n: Markup(drawing.inline(figures[f"{n}.svg"], title)) for n, title in SVG.items()},
+        **common,
+    )
+
+
+def environment_of_pages() -> tuple[Environment, dict[str, Any]]:
+    """What renders a page of Darkroom's: the templates, and the values that every page needs."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup, escape
 
@@ -80,32 +118,9 @@ def page(
     }
     script = f"\n{(TEMPLATES / 'page.js').read_text(encoding='utf-8')}"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    sections: dict[str, Any] = {
-        "summary": summary.section(results),
-        "caveats": caveats.section(results),
-        "scores": scores.section(results),
-        "classes": classes.section(results),
-        "shortcuts": shortcuts.section(results),
-        "slices": slices.section(results),
-        "comparison": comparison.section(results),
-        "training": training.section(results),
-        "tuning": tuning.section(results),
-        "images": images.section(results),
-        "misclassified": misclassified.section(results),
-        "labels": labels.section(results),
-        "files": files.section(results),
-        "earlier": earlier,
-        "settings": origin.settings(results),
-        "origin": origin.section(results, costs),
+    common = {
+        "numbers": {"Figure": 0, "Table": 0},
+        "script": Markup(script),
+        "script_digest": f"sha256-{digest}",
     }
-    return environment.get_template("page.html").render(
-        sections,
-        dataset=results.cfg["dataset"],
-        answer=answer.sentence(results),
-        part=results.part,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        numbers={"Figure": 0, "Table": 0},
-        svg={n: Markup(drawing.inline(figures[f"{n}.svg"], title)) for n, title in SVG.items()},
-        script=Markup(script),
-        script_digest=f"sha256-{digest}",
-    )
+    return environment, common

@@ -168,3 +168,14 @@ def test_a_loss_of_few_rows_has_no_bounds() -> None:
 def test_bounds_with_no_other_variance_stay() -> None:
     bounds = intervals.rate(np.array([0.9]), np.array([50.0]), np.array([np.inf]))
     assert intervals.widened(np.array([0.9]), bounds, [])[0] == pytest.approx(bounds.low)
+
+
+def test_a_difference_of_two_samples_has_newcombes_bounds() -> None:
+    def wilson(hits: int, n: int) -> tuple[float, float, float]:
+        found = stats.binomtest(hits, n).proportion_ci(method="wilson")
+        return hits / n, found.low, found.high
+
+    # Newcombe 1998, Statistics in Medicine 17:873, table II: 56/70 less 48/80, method 10
+    assert intervals.apart(wilson(56, 70), wilson(48, 80)) == pytest.approx(
+        (0.2, 0.0524, 0.3339), abs=5e-5
+    )

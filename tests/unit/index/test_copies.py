@@ -95,6 +95,14 @@ def test_two_threads_find_the_same() -> None:
     assert one.second.tolist() == two.second.tolist() == list(range(300, 340))
 
 
+def test_copies_of_the_first_images_alone_may_be_asked_for() -> None:
+    own = [picture(i) for i in range(120)]
+    mine = [as_jpeg(own[3], 60), np.ascontiguousarray(own[7][:, ::-1]), picture(999)]
+    theirs = [*own, as_jpeg(own[50], 60)]
+    assert found([*mine, *theirs])["of"].to_dict() == {6: 0, 10: 1, 123: 53}
+    assert found([*mine, *theirs], first_of=3)["of"].to_dict() == {6: 0, 10: 1}
+
+
 def test_handwritten_digits_are_no_copies_of_each_other() -> None:
     digits = [(image * 15.9375).astype(np.uint8) for image in load_digits().images]
     assert found(digits).empty
