@@ -20,6 +20,8 @@ TINY = 32  # pixels: smaller images have no more for a network that learned from
 # The whole picture, in its own proportions. Five folds of 500 and of 1,000 photographs, three times, SVM on
 # MobileNet 0.25: pad 0.946 and 0.950, crop 0.943 and 0.951, squash 0.939 and 0.951.
 PRETRAINED_RESIZE = "pad"
+FEW = 200  # images, below which the test part of one split would be a handful
+FOLDS = 5
 SVM_ROWS = 20_000  # a minute or two; the time grows with the square of the rows
 HOST = "https://storage.googleapis.com"
 
@@ -119,6 +121,7 @@ class Chosen:
     why : the reason, in words.
     network : name of the feature set of the pretrained network; None: there is none.
     view : size and colour of tiny images; None: those of the data set.
+    folds : of a small data set; None: the split is that of the data set.
     """
 
     recipe: Name
@@ -126,6 +129,7 @@ class Chosen:
     why: str
     network: str | None = None
     view: dict[str, Any] | None = None
+    folds: int | None = None
 
     @property
     def pretrained(self) -> Pretrained | None:
@@ -181,8 +185,11 @@ class Chosen:
         view = dict(self.view or {})
         if self.pretrained is not None:
             view["resize"] = PRETRAINED_RESIZE
-        if view:
-            found["datasets"] = {dataset: {"view": view}}
+        own = {"view": view} if view else {}
+        if self.folds:
+            own["split"] = {"folds": self.folds}
+        if own:
+            found["datasets"] = {dataset: own}
         return found
 
 

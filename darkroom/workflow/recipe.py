@@ -11,11 +11,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from darkroom.config.compare import heads_alone
+from darkroom.config.dataset import Split
 from darkroom.config.recipe import (
     BUDGETS,
+    FEW,
+    FOLDS,
     LEAST_SIDE,
     RECIPES,
     TINY,
@@ -24,11 +27,16 @@ from darkroom.config.recipe import (
     in_place_of_defaults,
 )
 from darkroom.config.settings import Settings, data_name
+from darkroom.config.stages import stage_settings
 from darkroom.errors import UserError
 from darkroom.machine import disk
 from darkroom.workflow.forecast import forecast
+from darkroom.workflow.known import listed_rows
 from darkroom.workflow.plan import Job
 from darkroom.workflow.resources import gpus_of_a_job
+
+if TYPE_CHECKING:
+    from darkroom.workflow.sample import Sample
 
 LISTS = ("models", "features", "classifiers")
 
@@ -81,10 +89,12 @@ def choose(
     if kept is not None:
         return kept
     gpus = config.get("gpus", "auto")
+    seen = _sample(asked["data"]) if look else None
     if not minutes:
-        return _new(asked, gpus, look)
+        return _in_folds(config, defaults, _new(asked, gpus, seen), seen)
     for word in reversed(BUDGETS):
-        chosen = _new({**asked, "budget": word}, gpus, look)
+        chosen = _new({**asked, "budget": word}, gpus, seen)
+        chosen = _in_folds(config, defaults, chosen, seen)
         takes = _minutes(config, defaults, chosen, folder)
         if takes <= budget:
             break
@@ -162,14 +172,38 @@ def _kept(file: Path, asked: Mapping[str, Any]) -> Chosen | None:
         return None
 
 
-def _new(asked: Mapping[str, Any], gpus: Any, look: bool) -> Chosen:
+def _sample(source: str) -> Sample | None:
+    from darkroom.workflow.sample import sample
+
+    return sample(source)
+
+
+def _in_folds(
+    config: Mapping[str, Any], defaults: Mapping[str, Any], chosen: Chosen, seen: Sample | None
+) -> Chosen:
+    """The recipe in folds, where a set is small and has no split; as it is, where it cannot be divided so."""
+    if chosen.recipe != "transfer" or seen is None or not 0 < (seen.count or 0) < FEW:
+        return chosen
+    from darkroom.split import plan
+
+    why = f"{chosen.why}; there are only {seen.count}, so each is tested in one of {FOLDS} folds"
+    found, dataset = replace(chosen, why=why, folds=FOLDS), data_name(config)
+    try:
+        settings = Settings.load(applied(config, defaults, found), chosen=found)
+        if settings.datasets[dataset].split != Split(folds=FOLDS):
+            return chosen
+        table = listed_rows(settings, dataset)
+        if table is None or table["split"].notna().any():
+            return chosen
+        plan.check(table, cfg=stage_settings(settings, "split_rows", {"dataset": dataset}))
+    except UserError:  # too few images, or groups, of a class; other mistakes are told later
+        return chosen
+    return found
+
+
+def _new(asked: Mapping[str, Any], gpus: Any, seen: Sample | None) -> Chosen:
     recipe: Any = asked["recipe"]
     budget: Any = asked["budget"]
-    seen = None
-    if look:
-        from darkroom.workflow.sample import sample
-
-        seen = sample(asked["data"])
     view = None
     if seen is None:
         why = "the images are not here yet to be looked at"

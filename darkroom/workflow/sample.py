@@ -26,12 +26,14 @@ class Sample(NamedTuple):
     looked_at : how many; 0: array files, whose names tell.
     width, height : medians, in pixels.
     gray : whether none has colour.
+    count : images of the source, by their names; None: array files.
     """
 
     looked_at: int
     width: int
     height: int
     gray: bool
+    count: int | None = None
 
 
 def sample(source: str) -> Sample | None:
@@ -68,6 +70,7 @@ def _of_headers(files: Iterable[tuple[str, bytes]]) -> Sample | None:
         round(statistics.median(one.width for one in found)),
         round(statistics.median(one.height for one in found)),
         all(one.mode in ("gray", "bilevel") for one in found),
+        len(pictures),
     )
 
 

@@ -27,12 +27,22 @@ from darkroom.workflow.sample import Sample, sample, spread
 DEFAULTS = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
-def pictures(folder: Path, width: int, height: int, *, color: bool = True) -> str:
+def pictures(
+    folder: Path,
+    width: int,
+    height: int,
+    *,
+    color: bool = True,
+    each: int = 3,
+    name: str = "{}.png",
+) -> str:
     for kind in ("cats", "dogs"):
         (folder / kind).mkdir(parents=True)
-        for i in range(3):
-            pixels = np.full((height, width, 3) if color else (height, width), 9 * i, np.uint8)
-            cv2.imwrite(str(folder / kind / f"{i}.png"), pixels)
+        for i in range(each):
+            pixels = np.full(
+                (height, width, 3) if color else (height, width), 9 * i % 256, np.uint8
+            )
+            cv2.imwrite(str(folder / kind / name.format(i)), pixels)
     return str(folder)
 
 
@@ -104,6 +114,34 @@ class TestChoice:
         """The same minutes are enough for less with a set of unknown, that is 20,000, images."""
         found = settled(tmp_path, data="https://host/flowers.zip", gpus=0, budget=20).chosen
         assert found is not None and found.budget in ("quick", "good")
+
+    def test_few_photographs_are_tested_in_folds(self, tmp_path: Path) -> None:
+        def folds(name: str, each: int = 20, **given: Any) -> list[str]:
+            if not (tmp_path / name).exists():
+                pictures(tmp_path / name, 40, 40, each=each, **given)
+                given = {}
+            found = settled(tmp_path, data=str(tmp_path / name), gpus=0, **given)
+            assert found.chosen is not None and ("only 40" in found.chosen.why) == (each == 20)
+            return found.folds_of(name)
+
+        five = [f"fold-{i}" for i in range(1, 6)]
+        assert folds("few") == folds("few", budget="good") == five
+        assert folds("too_few", 4) == folds("enough", 100) == ["holdout"]
+
+    def test_folds_of_few_photographs_keep_what_belongs_together(self, tmp_path: Path) -> None:
+        def folds(source: str, **given: Any) -> list[str]:
+            name = Path(source).name
+            return settled(tmp_path, data=source, gpus=0, **given).folds_of(name)
+
+        patients = pictures(tmp_path / "two", 40, 40, each=20, name="p{0}_a.png")
+        grouped = {"datasets": {"two": {"group": r"p\d*(\d)_"}}}
+        assert len(folds(patients, **grouped)) == 5
+        assert folds(patients, datasets={"two": {"group": "(cats|dogs)"}}) == ["holdout"]
+        assert folds(patients, datasets={"two": {"split": {"test": 0.3}}}) == ["holdout"]
+        for part in ("train", "test"):
+            pictures(tmp_path / "given" / part, 40, 40, each=20)
+        assert folds(str(tmp_path / "given")) == ["holdout"]
+        assert folds(str(tmp_path / "two"), recipe="scratch") == ["holdout"]
 
     def test_a_source_that_is_not_here(self, tmp_path: Path) -> None:
         settings = settled(tmp_path, data="https://host/flowers.zip", gpus=0)
@@ -201,11 +239,11 @@ class TestSample:
     def test_a_folder_an_archive_and_array_files(self, tmp_path: Path) -> None:
         folder = Path(pictures(tmp_path / "a", 50, 40))
         (folder / "cats/broken.png").write_bytes(b"no image")
-        assert sample(str(folder)) == Sample(6, 50, 40, False)
+        assert sample(str(folder)) == Sample(6, 50, 40, False, 7)
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
             for path in sorted(folder.rglob("*.png")):
                 archive.write(path, path.relative_to(folder))
-        assert sample(str(tmp_path / "a.zip")) == Sample(6, 50, 40, False)
+        assert sample(str(tmp_path / "a.zip")) == Sample(6, 50, 40, False, 7)
         arrays = tmp_path / "mnist"
         arrays.mkdir()
         for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
@@ -218,7 +256,7 @@ class TestSample:
         pictures(tmp_path / "a", 50, 40)
         with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
             archive.add(tmp_path / "a", "a")
-        assert sample(str(tmp_path / "a.tar.gz")) == Sample(6, 50, 40, False)
+        assert sample(str(tmp_path / "a.tar.gz")) == Sample(6, 50, 40, False, 6)
 
     def test_nothing_to_look_at(self, tmp_path: Path) -> None:
         assert sample("https://host/a.zip") is None
