@@ -29,9 +29,10 @@ from darkroom.config.recipe import (
 from darkroom.config.settings import Settings, data_name
 from darkroom.config.stages import stage_settings
 from darkroom.errors import UserError
-from darkroom.machine import disk
+from darkroom.machine import disk, hardware
 from darkroom.workflow.forecast import forecast
 from darkroom.workflow.known import listed_rows
+from darkroom.workflow.needs import CORE
 from darkroom.workflow.plan import Job
 from darkroom.workflow.resources import gpus_of_a_job
 
@@ -98,7 +99,7 @@ def choose(
         takes = _minutes(config, defaults, chosen, folder)
         if takes <= budget:
             break
-    why = f"{chosen.why}; budget {word}: about {takes:.0f} of {budget:g} minutes"
+    why = f"{chosen.why}; budget {word}: about {takes:.1f} of {budget:g} minutes"
     return replace(chosen, why=why)
 
 
@@ -153,7 +154,10 @@ def _minutes(
         for stage, wildcards in stages
     ]
     told = forecast(settings, jobs, cores, gpus, folder, ask=False)
-    return sum(told.seconds.values()) / 60
+    # The rates of `needs` are those of one processor; another's are as its products of matrices.
+    slower = 1.0 if gpus else max(1.0, CORE / hardware.multiplications())
+    factors = dict.fromkeys(("embed_images", "train_model", "extract_features"), slower)
+    return sum(took * factors.get(stage, 1.0) for stage, took in told.seconds.items()) / 60
 
 
 def _asked(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,10 @@ def bench(folder: Path, name: str, seconds: str, memory: str) -> None:
     path.write_text(f"{HEAD}{seconds}\t0:00:01\t{memory}\t1\t1\t1\t-\t-\t50.0\t1.0\n")
 
 
+def test_what_a_core_multiplies() -> None:
+    assert 1e9 < hardware.multiplications() < 1e12
+
+
 def test_costs_by_stage_in_the_order_of_the_data(tmp_path: Path) -> None:
     bench(tmp_path, "fold-1/train_model-cnn-seed0.tsv", "10.5", "700")
     bench(tmp_path, "fold-2/train_model-cnn-seed0.tsv", "20", "650.5")

@@ -21,7 +21,9 @@ from darkroom.config.recipe import (
 )
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
+from darkroom.machine import hardware
 from darkroom.workflow import recipe
+from darkroom.workflow.needs import CORE
 from darkroom.workflow.sample import Sample, sample, spread
 
 DEFAULTS = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -109,6 +111,18 @@ class TestChoice:
         assert "; budget best: about " in chosen(600).why and " of 600 minutes" in chosen(600).why
         with pytest.raises(UserError, match="budget"):
             settled(tmp_path, data=photos, budget=-1)
+
+    def test_a_slower_processor_gets_less_into_its_minutes(
+        self, tmp_path: Path, photos: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def minutes(speed: float) -> float:
+            monkeypatch.setattr(hardware, "multiplications", lambda: speed)
+            found = settled(tmp_path, data=photos, gpus=0, budget=600).chosen
+            assert found is not None
+            return float(found.why.split("about ")[2].split(" of")[0])
+
+        assert minutes(CORE / 100) > 20 * minutes(CORE)
+        assert minutes(2 * CORE) == minutes(CORE)
 
     def test_more_images_take_more_of_the_minutes(self, tmp_path: Path) -> None:
         """The same minutes are enough for less with a set of unknown, that is 20,000, images."""
