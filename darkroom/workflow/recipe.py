@@ -186,11 +186,11 @@ def _in_folds(
     config: Mapping[str, Any], defaults: Mapping[str, Any], chosen: Chosen, seen: Sample | None
 ) -> Chosen:
     """The recipe in folds, where a set is small and has no split; as it is, where it cannot be divided so."""
-    if chosen.recipe != "transfer" or seen is None or not 0 < (seen.count or 0) < FEW:
+    if chosen.recipe != "transfer" or seen is None or not 0 < (seen.images or 0) < FEW:
         return chosen
     from darkroom.split import plan
 
-    why = f"{chosen.why}; there are only {seen.count}, so each is tested in one of {FOLDS} folds"
+    why = f"{chosen.why}; there are only {seen.images}, so each is tested in one of {FOLDS} folds"
     found, dataset = replace(chosen, why=why, folds=FOLDS), data_name(config)
     try:
         settings = Settings.load(applied(config, defaults, found), chosen=found)
@@ -199,7 +199,8 @@ def _in_folds(
         table = listed_rows(settings, dataset)
         if table is None or table["split"].notna().any():
             return chosen
-        plan.check(table, cfg=stage_settings(settings, "split_rows", {"dataset": dataset}))
+        cfg: Any = stage_settings(settings, "split_rows", {"dataset": dataset})
+        plan.check(table, cfg=cfg)
     except UserError:  # too few images, or groups, of a class; other mistakes are told later
         return chosen
     return found

@@ -26,14 +26,14 @@ class Sample(NamedTuple):
     looked_at : how many; 0: array files, whose names tell.
     width, height : medians, in pixels.
     gray : whether none has colour.
-    count : images of the source, by their names; None: array files.
+    images : of the source, by their names; None: array files.
     """
 
     looked_at: int
     width: int
     height: int
     gray: bool
-    count: int | None = None
+    images: int | None = None
 
 
 def sample(source: str) -> Sample | None:
@@ -55,7 +55,8 @@ def sample(source: str) -> Sample | None:
         color = any(cifar.members([Path(path).name for path in paths]))
         return Sample(0, 32, 32, False) if color else Sample(0, 28, 28, True)
     pictures = [path for path in paths if path.lower().endswith(published.PICTURES)]
-    return _of_headers(_contents(source, kind, spread(pictures, LOOKED_AT)))
+    found = _of_headers(_contents(source, kind, spread(pictures, LOOKED_AT)))
+    return found and found._replace(images=len(pictures))
 
 
 def _of_headers(files: Iterable[tuple[str, bytes]]) -> Sample | None:
@@ -70,7 +71,6 @@ def _of_headers(files: Iterable[tuple[str, bytes]]) -> Sample | None:
         round(statistics.median(one.width for one in found)),
         round(statistics.median(one.height for one in found)),
         all(one.mode in ("gray", "bilevel") for one in found),
-        len(pictures),
     )
 
 
