@@ -18,7 +18,7 @@ from darkroom.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from darkroom.predict.trained import Opened, Trained
+    from darkroom.models.trained import Opened, Trained
 
 MOST_THREADS = 8
 
@@ -74,7 +74,7 @@ class Results:
         UserError
             There is none of this name.
         """
-        from darkroom.predict import trained
+        from darkroom.models import trained
 
         results = str(self.folder)
         if name is None:
@@ -105,7 +105,7 @@ class Model:
     @cached_property
     def threshold(self) -> float:
         """Of two classes: the probability of the second from which it is predicted."""
-        from darkroom.predict import beside
+        from darkroom.models import beside
 
         return beside.threshold_beside(self.trained)[0]
 

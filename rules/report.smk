@@ -118,7 +118,8 @@ rule check_labels:
 rule write_report:
     """One self-contained page, and its figures for Snakemake's own report.
 
-    in   the tables, audit, labels, histories, searches, prepared images and variants of a data set
+    in   the tables, audit, labels, histories, searches, prepared images and variants of a data set; a feature set,
+         for a map of the images; all models, of which the best shows where it looked
     out  report.html, figures/; answer.txt, the lines that end a run; model_card.md
     """
     input:
@@ -139,6 +140,15 @@ rule write_report:
         images=inputs.images,
         shards=inputs.shards,
         augmented=inputs.augmented,
+        features=inputs.labelled,
+        models=inputs.each(
+            "results/{dataset}/{fold}/{run}/model.onnx",
+            "results/{dataset}/{fold}/{run}/unlike.npz",
+            "results/{dataset}/{fold}/{fit}/model.skops",
+            "data/weights/{backbone}.onnx",
+        ),
+        views=inputs.each("results/{dataset}/images/{view}.h5"),
+        parts=inputs.each("results/{dataset}/images/{view}.shards/{shard}.h5"),
     output:
         page=report(
             "results/{dataset}/report.html",

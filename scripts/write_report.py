@@ -7,7 +7,7 @@ from darkroom.report.report import write_report
 
 with stage(snakemake):
     write_report(
-        **{k: v for k, v in snakemake.input.items() if k != "shards"},
+        **{k: v for k, v in snakemake.input.items() if k not in ("shards", "parts")},
         output=snakemake.output.page,
         answer=snakemake.output.answer,
         model_card=snakemake.output.model_card,

@@ -2,8 +2,7 @@
 
 Entries: `predict.predict_images` for the workflow, `command` (`python -m darkroom predict`) for a
 person; `picture` has what they share. `unseen` finds and decodes the pictures; its `digest` is
-called while the Snakefile is read. `trained` opens a classifier by its files in `results`, the
-best one by the tables of the evaluation; `export` writes it as a folder. `labelled` finds the true
-classes of pictures, `external` scores these beside the model's own test, and `external_page` shows
-that. Written is `predictions/{name}.csv` (docs/formats.md).
+called while the Snakefile is read. `darkroom.models` opens a classifier; `export` writes it as a
+folder. `labelled` finds the true classes of pictures, `external` scores these beside the model's own
+test, and `external_page` shows that. Written is `predictions/{name}.csv` (docs/formats.md).
 """

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from darkroom.sources.folders import printable
 
 if TYPE_CHECKING:
+    from darkroom.models.trained import Trained
     from darkroom.predict.labelled import Labels
     from darkroom.predict.picture import Prediction
-    from darkroom.predict.trained import Trained
     from darkroom.predict.unseen import Pictures
 
 MOST_THREADS = 8
@@ -76,7 +76,8 @@ def run(given: argparse.Namespace) -> int:
     """Predict pictures and print what comes out; returns the exit status."""
     from darkroom.machine import hardware
     from darkroom.machine.progress import progress
-    from darkroom.predict import beside, picture, trained
+    from darkroom.models import beside, trained
+    from darkroom.predict import picture
 
     model = trained.find(given.model)
     threshold, how = given.threshold, ""

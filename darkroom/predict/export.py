@@ -25,8 +25,9 @@ from darkroom.infer import run as infer_run
 from darkroom.infer.run import Network
 from darkroom.machine import disk, hardware
 from darkroom.machine.installed import version
-from darkroom.predict import beside, export_graph, exported, picture, trained, unseen
-from darkroom.predict.trained import Trained
+from darkroom.models import beside, trained
+from darkroom.models.trained import Trained
+from darkroom.predict import export_graph, exported, picture, unseen
 
 if TYPE_CHECKING:
     import pandas as pd

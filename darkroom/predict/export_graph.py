@@ -13,7 +13,7 @@ from darkroom.errors import UserError
 from darkroom.images import resize
 from darkroom.infer.cut import cut
 from darkroom.infer.run import Network, read_about
-from darkroom.predict.trained import Trained
+from darkroom.models.trained import Trained
 from darkroom.unlikeness import Known
 
 

@@ -22,11 +22,11 @@ from darkroom.evaluate.scores import pooled
 from darkroom.evaluate.tables import TWO_CLASSES
 from darkroom.evaluate.thresholds import two_class_rates
 from darkroom.features import predictions as stored
+from darkroom.models.beside import results_of, set_from
+from darkroom.models.trained import Trained
 from darkroom.names import HEAD
-from darkroom.predict.beside import results_of, set_from
 from darkroom.predict.labelled import Labels, unlabelled
 from darkroom.predict.picture import Prediction
-from darkroom.predict.trained import Trained
 from darkroom.predict.unseen import Pictures
 from darkroom.split.splits import Splits, read_splits
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.features import predictions
+from darkroom.models.trained import Opened, Trained
 from darkroom.names import cell
 from darkroom.predict import unseen
-from darkroom.predict.trained import Opened, Trained
 from darkroom.sources.folders import printable
 
 FRONT = ("file", "predicted")

@@ -14,7 +14,8 @@ from darkroom.evaluate.thresholds import threshold_of
 from darkroom.features.predictions import read_predictions
 from darkroom.machine import disk
 from darkroom.machine.progress import progress
-from darkroom.predict import beside, picture, trained, unseen
+from darkroom.models import beside, trained
+from darkroom.predict import picture, unseen
 from darkroom.predict.picture import Table, check_threshold, in_full, in_words
 from darkroom.sources.folders import printable
 

@@ -14,4 +14,6 @@ FIGURES = (
     "samples.png",
     "augmented.png",
     "misclassified.png",
+    "looked.png",
+    "feature_map.svg",
 )

@@ -17,9 +17,11 @@ from darkroom.report import (
     classes,
     comparison,
     drawing,
+    feature_map,
     files,
     images,
     labels,
+    looked,
     misclassified,
     origin,
     scores,
@@ -45,6 +47,7 @@ SVG = {
     "confusion": "Confusion matrices",
     "calibration": "Reliability diagrams",
     "curves": "ROC and precision-recall curves",
+    "feature_map": "Map of the images by their features; the text below describes it",
 }
 
 
@@ -77,6 +80,8 @@ def page(
         "tuning": tuning.section(results),
         "images": images.section(results),
         "misclassified": misclassified.section(results),
+        "looked": looked.section(results),
+        "feature_map": feature_map.section(results),
         "labels": labels.section(results),
         "files": files.section(results),
         "earlier": earlier,

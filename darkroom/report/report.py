@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,9 @@ from darkroom.report import (
     curves,
     drawing,
     earlier,
+    feature_map,
     images,
+    looked,
     misclassified,
     scores,
     training,
@@ -49,6 +52,8 @@ DRAW: dict[str, Callable[[Results], Figure]] = {
     "samples.png": images.samples_figure,
     "augmented.png": images.variants_figure,
     "misclassified.png": misclassified.figure,
+    "looked.png": looked.figure,
+    "feature_map.svg": feature_map.figure,
 }
 
 
@@ -75,6 +80,9 @@ def write_report(
     histories: Sequence[str] = (),
     tuning: Sequence[str] = (),
     augmented: str | Sequence[str] | None = None,
+    models: str | Sequence[str] = (),
+    views: str | Sequence[str] = (),
+    features: str | None = None,
     answer: str | None = None,
     model_card: str | None = None,
 ) -> None:
@@ -94,6 +102,9 @@ def write_report(
     histories : every `history.csv`.
     tuning : every `best.json` of a search for settings; `trials.csv` stands beside each.
     augmented : the variants in the same view; None or empty where none are stored.
+    models : the files of all models, and of what makes their features; none: no heat maps.
+    views : image files in every view that a model reads.
+    features : a feature set, for the map of its images; None: no map.
     answer : text file to write, the lines that end a run; None: none.
     model_card : Markdown file to write; None: none.
 
@@ -120,11 +131,16 @@ def write_report(
         predictions=predictions,
         audit=audit,
         labels=labels,
-        histories=[histories] if isinstance(histories, str) else histories,
-        searches=[tuning] if isinstance(tuning, str) else tuning,
+        histories=_all(histories),
+        searches=_all(tuning),
         images=images,
         augmented=augmented if augmented and isinstance(augmented, str) else None,
         cfg=cfg,
+    )
+    results = replace(
+        results,
+        looked=looked.look(results, output, _all(models), _all(views)) if models else None,
+        feature_map=feature_map.feature_map(results, features) if features else None,
     )
     for name in FIGURES:
         with drawing.drawing(name):
@@ -141,3 +157,8 @@ def write_report(
             part.write_bytes(card(results).encode("utf-8", "replace"))
     earlier.keep(results, output)
     log.info("report: %s (%.1f MB)", output, len(html) / 1e6)
+
+
+def _all(files: str | Sequence[str]) -> Sequence[str]:
+    """Snakemake gives one file as a string."""
+    return [files] if isinstance(files, str) else files

@@ -30,6 +30,9 @@ from darkroom.split.splits import Splits, read_splits
 if TYPE_CHECKING:
     import pandas as pd
 
+    from darkroom.report.feature_map import FeatureMap
+    from darkroom.report.looked import Looked
+
 MOST_PROBABILITIES = 10  # classes of which all probabilities are kept, for their curves
 
 
@@ -111,6 +114,8 @@ class Results:
     audited : how many rows they looked at (`rows`) of how many (`of`).
     doubtful : rows whose labels are in doubt.
     checked : how many labels were checked (`rows`), of how many (`of`), by which `features`.
+    looked : where the model looked; None where no model was given.
+    feature_map : where the images lie by their features; None where there is no map.
     """
 
     cfg: WriteReport
@@ -139,6 +144,8 @@ class Results:
     audited: dict[str, int]
     doubtful: pd.DataFrame
     checked: dict[str, Any]
+    looked: Looked | None = None
+    feature_map: FeatureMap | None = None
 
     @property
     def ranking(self) -> list[Key]:

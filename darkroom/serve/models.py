@@ -12,9 +12,10 @@ import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.images.resize import size_of
-from darkroom.predict import beside, picture, trained
+from darkroom.models import beside, trained
+from darkroom.models.trained import Trained
+from darkroom.predict import picture
 from darkroom.predict.picture import Prediction
-from darkroom.predict.trained import Trained
 
 
 @dataclass

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from darkroom.errors import UserError
-from darkroom.predict import trained
+from darkroom.models import heat, trained
+from darkroom.models.trained import Trained
 from darkroom.predict.picture import Prediction
-from darkroom.predict.trained import Trained
-from darkroom.serve import heat
 from darkroom.serve.counts import Counts, Rate
 from darkroom.serve.decoder import Decoders
 from darkroom.serve.models import Served, card, names_of, places

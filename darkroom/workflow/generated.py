@@ -62,6 +62,8 @@ PARTS = {
     "classic": [
         *EVERY,
         "pillow",
+        "onnx",
+        "onnxruntime",
         "scikit-learn",
         "scipy",
         "skops",

@@ -41,7 +41,7 @@ class Inputs:
         Parameters
         ----------
         patterns : with `dataset`, `fold`, `run`, `view`, `fit`, `backbone`, `name` (in `predict`)
-            or `stored` (views of which variants are stored) in braces.
+            `shard` (of several) or `stored` (views of which variants are stored) in braces.
         """
 
         def files(wildcards: Wildcards) -> Files:
@@ -56,12 +56,13 @@ class Inputs:
 
     def _names(self, dataset: str) -> dict[str, Any]:
         settings = self.settings
-        views = list(settings.views_of(dataset))
+        views, shards = list(settings.views_of(dataset)), settings.datasets[dataset].shards
         return {
             "dataset": dataset,
             "fold": settings.folds_of(dataset),
             "run": settings.runs_of(dataset),
             "view": views,
+            "shard": range(1, shards + 1) if shards > 1 else [],
             "stored": views if settings.datasets[dataset].augment.variants else [],
             "fit": ["/".join(fit) for fit in settings.fits_of(dataset)],
             "backbone": settings.backbones_of(dataset),

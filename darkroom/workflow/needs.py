@@ -418,13 +418,14 @@ def labels(job: Job) -> Need:
 
 
 def report(job: Job) -> Need:
-    """The tables of all runs, and the figures."""
+    """The tables of all runs, the figures, and the best model, which may read a backbone."""
     data = job.data
     runs = _runs(job)
     table = data.evaluated * (data.classes * 8 + 200) * runs / MB
+    model = 2000 if job.settings.backbones_of(data.dataset) else 300
     return Need(
-        2 * CLASSIC_MB + data.files * 2e-3 + 2 * table,
-        REPORT_START + runs * 0.1 + table / 20 + data.files * 5e-5,
+        2 * CLASSIC_MB + model + data.files * 2e-3 + 2 * table,
+        REPORT_START + 10 + runs * 0.1 + table / 20 + data.files * 5e-5,
         20,
     )
 

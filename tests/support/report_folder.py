@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from darkroom.audit.audit import write_audit
 from darkroom.audit.check import Found
+from darkroom.images.features_file import write_features
 
 METRICS = (
     "accuracy",
@@ -148,6 +149,21 @@ class Folder:
         table = pa.Table.from_pandas(frame, preserve_index=False)
         table = table.replace_schema_metadata({"darkroom": json.dumps(about)})
         pq.write_table(table, self.path("labels.parquet"))
+
+    def features(self) -> str:
+        """A feature set in which the classes are apart."""
+        path = self.path("features.h5")
+        middle = np.eye(len(self.plan.classes))[self.label]
+        x = np.tile(middle, 4) + self.random.normal(0, 0.1, (self.n, 4 * middle.shape[1]))
+        write_features(
+            path,
+            x.astype(np.float32),
+            np.arange(self.n),
+            np.zeros(self.n),
+            name="cnn",
+            layer="dense",
+        )
+        return path
 
     def source(self) -> None:
         told = {

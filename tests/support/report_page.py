@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from darkroom.report.report import write_report
+from darkroom.report.results import Results, load
 from tests.support.report_folder import Folder
 
 VOID = {"meta", "img", "br", "wbr", "hr", "link", "input"}
@@ -47,6 +49,13 @@ class Page(HTMLParser):
 
     def count(self, tag: str) -> int:
         return sum(1 for name, _ in self.tags if name == tag)
+
+
+def loaded(folder: Folder) -> Results:
+    """What the sections of the page are made from."""
+    given = folder.arguments()
+    names = inspect.signature(load).parameters
+    return load(**({"searches": []} | {name: given[name] for name in names if name in given}))
 
 
 def write(folder: Folder, **changes: Any) -> Page:

@@ -10,7 +10,8 @@ import pytest
 
 import darkroom
 from darkroom.errors import UserError
-from darkroom.predict import beside, picture
+from darkroom.models import beside
+from darkroom.predict import picture
 from darkroom.reading import Model
 from tests.support.report_folder import Folder, Plan
 

@@ -16,7 +16,8 @@ from darkroom import unlikeness
 from darkroom.__main__ import main
 from darkroom.errors import UserError
 from darkroom.infer.run import Network
-from darkroom.predict import beside, picture, trained, unseen
+from darkroom.models import beside, trained
+from darkroom.predict import picture, unseen
 from darkroom.predict.export import export
 from tests.support.small_chain import Chain
 

@@ -21,7 +21,8 @@ from darkroom.evaluate import ranking
 from darkroom.features import predictions
 from darkroom.images import resize
 from darkroom.images.prepare import prepare_images
-from darkroom.predict import predict, trained, unseen
+from darkroom.models import trained
+from darkroom.predict import predict, unseen
 from darkroom.predict.picture import check_threshold
 from tests.support.awful import awful_folder, kind_of
 from tests.support.backbone_weights import MOBILENET, mobilenet_onnx, mobilenet_weights

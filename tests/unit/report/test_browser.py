@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.support.chromium import browser, needs_chromium
+from tests.support.looking import arguments as looking
 from tests.support.report_folder import Folder, Plan
 from tests.support.report_page import write
 
@@ -35,7 +36,7 @@ CONTRAST = """selector => {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with more than five warnings and a notice."""
+    """A page with more than five warnings, a notice, heat maps and a map."""
     plan = Plan(classes=("normal", "ill"), per_class=(30, 120), unusable=20, seeds=(0,))
     folder = Folder(tmp_path_factory.mktemp("report"), plan)
     place = folder.split_table.set_index("row")["holdout"]
@@ -45,7 +46,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = pd.read_parquet(folder.path("summary.parquet"))
     table.attrs["notice"] = "Not for medical use."
     table.to_parquet(folder.path("summary.parquet"), index=False)
-    write(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        write(folder, **looking(folder, patch))
     return Path(folder.path("report.html"))
 
 
@@ -99,4 +101,46 @@ def test_it_prints_with_its_warnings(browser: Browser, report: Path) -> None:
     page.emulate_media(media="print")
     assert page.is_visible(".warnings") and not page.is_visible("nav")
     assert len(page.pdf()) > 20_000
+    assert not complaints
+
+
+def test_the_map_shows_its_images_by_keyboard_pointer_and_touch(
+    browser: Browser, report: Path
+) -> None:
+    page, complaints = opened(
+        browser, report, viewport={"width": 390, "height": 900}, has_touch=True
+    )
+    figure, tip = page.locator("figure.map"), page.locator("figure.map .tip")
+    assert not tip.is_visible()
+    figure.focus()
+    page.keyboard.press("ArrowRight")
+    first = tip.inner_text()
+    assert "predicted" in first and tip.locator("img").is_visible()
+    page.keyboard.press("ArrowLeft")
+    assert tip.inner_text() != first
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    page.locator("figure.map .drawn").scroll_into_view_if_needed()
+    x, y = page.evaluate(
+        """() => {
+            const box = document.querySelector('figure.map .drawn').getBoundingClientRect();
+            const points = [...document.querySelectorAll('figure.map li')].map(li =>
+                [box.left + li.dataset.x * box.width, box.top + li.dataset.y * box.height]);
+            return points.find(([x, y]) => x > 0 && x < innerWidth && y > 0 && y < innerHeight);
+        }"""
+    )
+    page.touchscreen.tap(x, y)
+    assert tip.is_visible() and ": " in tip.inner_text()
+    assert not complaints
+
+
+def test_every_image_and_figure_has_a_name(browser: Browser, report: Path) -> None:
+    page, complaints = opened(browser, report)
+    nameless = page.evaluate(
+        """[...document.querySelectorAll('img, [role=img], [role=group], section, nav')].filter(e =>
+            !(e.alt || e.getAttribute('aria-label') || e.querySelector('h2') || e.closest('[hidden]')))
+            .map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert nameless == []
+    assert page.locator("#looked img").count() >= 4
     assert not complaints

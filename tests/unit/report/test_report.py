@@ -339,7 +339,7 @@ def test_a_table_of_another_form_is_told(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(folder.path("summary.parquet"))
     with pytest.raises(UserError, match=r"summary\.parquet has no column 'model'"):
         write_report(**folder.arguments())
-    with pytest.raises(ValueError, match=r"misclassified\.png"):
+    with pytest.raises(ValueError, match=r"feature_map\.svg"):
         write_report(**folder.arguments(figures=[f"x/{n}" for n in FIGURES[:-1]]))
 
 

@@ -11,7 +11,7 @@ from darkroom.names import HEAD
 if TYPE_CHECKING:
     import pandas as pd
 
-    from darkroom.predict.trained import Trained
+    from darkroom.models.trained import Trained
 
 
 def threshold(path: str, trained: Trained) -> tuple[float, str] | None:

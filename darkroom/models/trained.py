@@ -21,8 +21,8 @@ from darkroom.errors import UserError, nearest
 from darkroom.features import predictions
 from darkroom.features.predictions import Run
 from darkroom.infer.run import Network, read_about
+from darkroom.models import beside
 from darkroom.names import HEAD, run_name
-from darkroom.predict import beside
 from darkroom.sources.addresses import local_path
 
 if TYPE_CHECKING:

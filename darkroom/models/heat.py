@@ -11,16 +11,17 @@ SIDES = (12, 10, 8, 7, 6, 5, 4)
 """Parts along a side, the finest first that the time allows."""
 
 
-def grid(seconds: float, limit: float, shape: tuple[int, ...]) -> int:
+def grid(seconds: float, limit: float, shape: tuple[int, ...], finest: int = SIDES[0]) -> int:
     """Parts along a side whose covering stays within the time; 0: not even the coarsest.
 
     Parameters
     ----------
     seconds : of the model for one picture. limit : seconds for the map.
     shape : (H, W, C) of the picture.
+    finest : most parts along a side.
     """
-    fits = (n for n in SIDES if n * n * seconds <= limit and n <= min(shape[:2]))
-    return next(fits, 0)
+    allowed = min(finest, *shape[:2])
+    return next((n for n in SIDES if n * n * seconds <= limit and n <= allowed), 0)
 
 
 def occlusion(
@@ -29,6 +30,7 @@ def occlusion(
     number: int,
     side: int,
     until: float,
+    rows: int = 1,
 ) -> np.ndarray | None:
     """The fall of a class's probability by covered part.
 
@@ -42,22 +44,26 @@ def occlusion(
     number : of the class.
     side : parts along a side.
     until : time (`time.monotonic`) when it is given up.
+    rows : of parts that are asked about at a time.
 
     Returns
     -------
     (side, side) float32, from 0 to 1; None where the time is up.
     """
     height, width = pixels.shape[:2]
-    rows = np.linspace(0, height, side + 1).round().astype(int)
-    columns = np.linspace(0, width, side + 1).round().astype(int)
+    y = np.linspace(0, height, side + 1).round().astype(int)
+    x = np.linspace(0, width, side + 1).round().astype(int)
     mean = pixels.mean(axis=(0, 1)).round().astype(np.uint8)
+    parts = [(i, j) for i in range(side) for j in range(side)]
+    after = []
     before = ask(pixels[None])[0, number]
-    fall = np.zeros((side, side), np.float32)
-    for i in range(side):
+    for start in range(0, len(parts), rows * side):
         if time.monotonic() > until:
             return None
-        covered = np.repeat(pixels[None], side, axis=0)
-        for j in range(side):
-            covered[j, rows[i] : rows[i + 1], columns[j] : columns[j + 1]] = mean
-        fall[i] = before - ask(covered)[:, number]
-    return np.maximum(fall, 0)
+        some = parts[start : start + rows * side]
+        covered = np.repeat(pixels[None], len(some), axis=0)
+        for image, (i, j) in zip(covered, some, strict=True):
+            image[y[i] : y[i + 1], x[j] : x[j + 1]] = mean
+        after.append(ask(covered)[:, number])
+    fall = before - np.concatenate(after)
+    return np.asarray(np.maximum(fall, 0), np.float32).reshape(side, side)
