@@ -8,6 +8,14 @@ TABLES = {
     "thresholds": "thresholds of two classes",
 }
 
+# What the best model may be, and what makes its features.
+MODELS = (
+    "results/{dataset}/{fold}/{run}/model.onnx",
+    "results/{dataset}/{fold}/{run}/unlike.npz",
+    "results/{dataset}/{fold}/{fit}/model.skops",
+    "data/weights/{backbone}.onnx",
+)
+
 
 rule report:
     """Target: the reports of all data sets in `run`."""
@@ -115,6 +123,44 @@ rule check_labels:
         "../scripts/check_labels.py"
 
 
+rule measure_robustness:
+    """The best model on test images with noise, blur, less contrast, JPEG, rotation and occlusion.
+
+    in   the files of all classifiers, the tables of the evaluation, splits.parquet, images/{view}.h5
+    out  robustness, as Parquet and as CSV: six kinds in five strengths, a row each
+    """
+    input:
+        models=inputs.each(*MODELS),
+        thresholds="results/{dataset}/thresholds.parquet",
+        summary="results/{dataset}/summary.parquet",
+        metrics="results/{dataset}/metrics.parquet",
+        splits="results/{dataset}/splits.parquet",
+        images=inputs.each("results/{dataset}/images/{view}.h5"),
+        parts=inputs.each("results/{dataset}/images/{view}.shards/{shard}.h5"),
+    output:
+        table="results/{dataset}/robustness.parquet",
+        csv=report(
+            "results/{dataset}/robustness.csv",
+            caption="../report/robustness.rst",
+            category="{dataset}",
+            labels={"table": "robustness"},
+        ),
+    log:
+        "logs/{dataset}/measure_robustness.log",
+    benchmark:
+        "results/{dataset}/benchmarks/measure_robustness.tsv"
+    conda:
+        STAGES["measure_robustness"].conda
+    threads: settings.threads
+    resources:
+        **resources("measure_robustness"),
+    params:
+        cfg=params.cfg("measure_robustness"),
+        code=code("measure_robustness"),
+    script:
+        "../scripts/measure_robustness.py"
+
+
 rule write_report:
     """One self-contained page, and its figures for Snakemake's own report.
 
@@ -135,18 +181,14 @@ rule write_report:
         predictions="results/{dataset}/predictions.parquet",
         audit="results/{dataset}/audit.parquet",
         labels="results/{dataset}/labels.parquet",
+        robustness=inputs.robustness,
         histories=inputs.each("results/{dataset}/{fold}/{run}/history.csv"),
         tuning=inputs.searches,
         images=inputs.images,
         shards=inputs.shards,
         augmented=inputs.augmented,
         features=inputs.labelled,
-        models=inputs.each(
-            "results/{dataset}/{fold}/{run}/model.onnx",
-            "results/{dataset}/{fold}/{run}/unlike.npz",
-            "results/{dataset}/{fold}/{fit}/model.skops",
-            "data/weights/{backbone}.onnx",
-        ),
+        models=inputs.each(*MODELS),
         views=inputs.each("results/{dataset}/images/{view}.h5"),
         parts=inputs.each("results/{dataset}/images/{view}.shards/{shard}.h5"),
     output:

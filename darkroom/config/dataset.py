@@ -332,6 +332,10 @@ class Dataset(Strict):
         None,
         description="two classes: a second threshold is reported, which reaches this on the validation rows, e.g. {sensitivity: 0.95}",
     )
+    robustness: bool = Field(
+        False,
+        description="true measures the best model on test images with noise, blur, less contrast, JPEG, rotation and occlusion too",
+    )
     models: list[Name] | None = Field(None, description="unset: run.models")
     features: list[Name] | None = Field(None, description="unset: run.features")
     classifiers: list[Name] | None = Field(None, description="unset: run.classifiers")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from darkroom.index.manifest import IndexFiles
     from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
     from darkroom.predict.predict import PredictImages
+    from darkroom.predict.robustness import MeasureRobustness
     from darkroom.report.results import WriteReport
     from darkroom.sources.download import DownloadSource
     from darkroom.split.plan import SplitRows
@@ -357,6 +358,11 @@ def audit_dataset(_settings: Settings, dataset: str) -> AuditDataset:
 
 def check_labels(_settings: Settings, dataset: str) -> CheckLabels:
     """Its name: which feature set is read stands in the rule."""
+    return {"dataset": dataset}
+
+
+def measure_robustness(settings: Settings, dataset: str) -> MeasureRobustness:
+    """Its name: which model, images and rows follow from the files."""
     return {"dataset": dataset}
 
 

@@ -15,7 +15,7 @@ from darkroom.evaluate.comparisons import Difference, verdicts
 from darkroom.evaluate.intervals import LEAST_GROUPS
 from darkroom.evaluate.ranking import Choice
 from darkroom.machine.units import plural
-from darkroom.report import copies, labels, proposed, shortcuts, slices
+from darkroom.report import copies, labels, proposed, robustness, shortcuts, slices
 from darkroom.report.caveat import MOST, Caveat, Weight
 from darkroom.report.results import Curve, Results, heading
 from darkroom.report.words import number, share, signed
@@ -36,6 +36,7 @@ SOURCES: list[Callable[[Results], list[Caveat]]] = [
     shortcuts.caveats,
     labels.caveats,
     slices.caveats,
+    robustness.caveats,
     proposed.caveats,
     lambda results: caveats(found) if (found := facts(results)) else [],
 ]

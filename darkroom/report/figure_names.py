@@ -11,6 +11,7 @@ FIGURES = (
     "confusion.svg",
     "calibration.svg",
     "curves.svg",
+    "robustness.svg",
     "samples.png",
     "augmented.png",
     "misclassified.png",

@@ -24,6 +24,7 @@ from darkroom.report import (
     looked,
     misclassified,
     origin,
+    robustness,
     scores,
     shortcuts,
     slices,
@@ -48,6 +49,7 @@ SVG = {
     "calibration": "Reliability diagrams",
     "curves": "ROC and precision-recall curves",
     "feature_map": "Map of the images by their features; the text below describes it",
+    "robustness": "Accuracy on images that were made worse, by strength",
 }
 
 
@@ -75,6 +77,7 @@ def page(
         "classes": classes.section(results),
         "shortcuts": shortcuts.section(results),
         "slices": slices.section(results),
+        "robustness": robustness.section(results),
         "comparison": comparison.section(results),
         "training": training.section(results),
         "tuning": tuning.section(results),

@@ -24,6 +24,7 @@ from darkroom.report import (
     images,
     looked,
     misclassified,
+    robustness,
     scores,
     training,
     tuning,
@@ -49,6 +50,7 @@ DRAW: dict[str, Callable[[Results], Figure]] = {
     "confusion.svg": classes.confusion_figure,
     "calibration.svg": classes.calibration_figure,
     "curves.svg": curves.figure,
+    "robustness.svg": robustness.figure,
     "samples.png": images.samples_figure,
     "augmented.png": images.variants_figure,
     "misclassified.png": misclassified.figure,
@@ -77,6 +79,7 @@ def write_report(
     benchmarks: str,
     stages: Sequence[str],
     cfg: WriteReport,
+    robustness: str | Sequence[str] | None = None,
     histories: Sequence[str] = (),
     tuning: Sequence[str] = (),
     augmented: str | Sequence[str] | None = None,
@@ -99,6 +102,7 @@ def write_report(
     benchmarks : folder of Snakemake's benchmark files; whichever exist are read.
     stages : rules in the order that their times are listed in.
     cfg : settings.
+    robustness : `robustness.parquet`; None or empty where it was not measured.
     histories : every `history.csv`.
     tuning : every `best.json` of a search for settings; `trials.csv` stands beside each.
     augmented : the variants in the same view; None or empty where none are stored.
@@ -131,6 +135,7 @@ def write_report(
         predictions=predictions,
         audit=audit,
         labels=labels,
+        robustness=robustness if robustness and isinstance(robustness, str) else None,
         histories=_all(histories),
         searches=_all(tuning),
         images=images,

@@ -113,6 +113,7 @@ class Results:
     audit : what the checks for shortcuts found.
     audited : how many rows they looked at (`rows`) of how many (`of`).
     doubtful : rows whose labels are in doubt.
+    robustness : scores on images that were made worse; None where it was not measured.
     checked : how many labels were checked (`rows`), of how many (`of`), by which `features`.
     looked : where the model looked; None where no model was given.
     feature_map : where the images lie by their features; None where there is no map.
@@ -146,6 +147,7 @@ class Results:
     checked: dict[str, Any]
     looked: Looked | None = None
     feature_map: FeatureMap | None = None
+    robustness: pd.DataFrame | None = None
 
     @property
     def ranking(self) -> list[Key]:
@@ -276,6 +278,7 @@ def load(
     predictions: str,
     audit: str,
     labels: str,
+    robustness: str | None,
     histories: Sequence[str],
     searches: Sequence[str],
     images: str,
@@ -327,6 +330,7 @@ def load(
         audited=audited,
         doubtful=doubtful,
         checked=checked,
+        robustness=None if robustness is None else read_table(robustness, ("kind", "strength")),
     )
 
 

@@ -129,6 +129,12 @@ class Inputs:
             return []
         return f"results/{wildcards.dataset}/augmented/{self._view(wildcards)}.h5"
 
+    def robustness(self, wildcards: Wildcards) -> str | Files:
+        """How the best model does on images that were made worse, where that is asked for."""
+        if not self.settings.datasets[wildcards.dataset].robustness:
+            return []
+        return f"results/{wildcards.dataset}/robustness.parquet"
+
     # -- of networks and classifiers
 
     def features(self, wildcards: Wildcards) -> str:

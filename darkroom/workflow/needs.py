@@ -417,6 +417,16 @@ def labels(job: Job) -> Need:
     )
 
 
+def robustness(job: Job) -> Need:
+    """31 times the test images, at most a thousand, by any backbone where there is one."""
+    data = job.data
+    settings = job.settings
+    rows = min(1000, data.rows)  # `predict.robustness.MOST`
+    once = UNKNOWN_BACKBONE if settings.backbones_of(data.dataset) else Work(1e8, 1e6, 0)
+    each = 31 * (3e-3 + _inferred(once, job))
+    return Need(2 * CLASSIC_MB + 2500 + data.files * TABLE_MB, 60 + rows * each, 1)
+
+
 def report(job: Job) -> Need:
     """The tables of all runs, the figures, and the best model, which may read a backbone."""
     data = job.data

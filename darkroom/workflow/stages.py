@@ -61,6 +61,7 @@ STAGES = {
     "evaluate_dataset": Stage("classic", needs.evaluate),
     "audit_dataset": Stage("classic", needs.audit),
     "check_labels": Stage("classic", needs.labels),
+    "measure_robustness": Stage("predict", needs.robustness),
     "write_report": Stage("classic", needs.report),
     "predict_images": Stage("predict", needs.predict),
 }

@@ -72,7 +72,7 @@ def every_rule(root: Path, wide: bool = False) -> Workspace:
     rate = {"optimizer.learning_rate": {"low": "1e-3", "high": "1e-1", "log": True}}
     space = {"settings.C": {"low": 0.1, "high": 100, "log": True}}
     made.config["datasets"]["sharded"] = made.config["datasets"]["shapes"] | {"shards": 2}
-    made.config["datasets"]["shapes"]["source"] = "pictures.zip"
+    made.config["datasets"]["shapes"] |= {"source": "pictures.zip", "robustness": True}
     made.config["models"]["tiny"] |= {"epochs": 5, "early_stopping": 2}
     made.config["models"]["tuned"] = {
         "backbone": "small", "layers": [{"dense": 4}, {"dropout": 0.3}], "epochs": 3, "batch": 8,

@@ -295,6 +295,11 @@ def test_another_backend_runs_every_network_again(done: Workspace) -> None:
         (done.root / "torch").rmdir()
 
 
+def test_images_made_worse_are_measured_beside_the_rest(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["robustness"] = True
+    assert set(done.pending()) == {"measure_robustness", "write_report"}
+
+
 def test_words_of_the_report(done: Workspace) -> None:
     done.config["report"] = {"samples": 2}
     done.config["datasets"]["shapes"]["license"] = "CC0"

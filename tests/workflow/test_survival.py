@@ -62,13 +62,14 @@ def test_a_run_of_every_stage_needs_no_lock(recorded: list[jobs.Job]) -> None:
         "split_rows", "prepare_images", "augment_images", "embed_images", "try_model", "try_classifier",
         "choose_setting", "choose_classifier_setting", "train_model", "extract_features",
         "describe_images", "fit_classifier", "evaluate_dataset", "audit_dataset", "check_labels", "write_report",
-        "predict_images", "list_files", "index_shard", "join_index", "prepare_shard", "join_images",
+        "measure_robustness", "predict_images", "list_files", "index_shard", "join_index", "prepare_shard", "join_images",
     }  # fmt: skip
 
 
 NETWORKS = {"download_weights", "try_model", "train_model"}
-RUNNING = {"embed_images", "extract_features", "predict_images"}  # of networks, without Keras
-CLASSIC = {"try_classifier", "fit_classifier", "predict_images", "audit_dataset", "check_labels"}
+BEST = {"measure_robustness", "predict_images"}  # by the best model, of whatever kind
+RUNNING = {"embed_images", "extract_features"} | BEST  # of networks, without Keras
+CLASSIC = {"try_classifier", "fit_classifier", "audit_dataset", "check_labels"} | BEST
 INDEX = {"index_files", "list_files", "index_shard", "join_index"}
 TABLES = INDEX | {"find_copies", "check_files", "split_rows", "evaluate_dataset", "write_report"}
 PIXELS = {"prepare_images", "prepare_shard", "join_images", "augment_images", "describe_images"}
@@ -85,7 +86,7 @@ LOADED_BY = {
     "pandas": NETWORKS | CLASSIC | TABLES - {"check_files"} | {"extract_features"},
     "cv2": NETWORKS | PICTURES | {"audit_dataset", "write_report"},
     "optuna": {"try_model", "try_classifier"},
-    "skops": {"fit_classifier", "predict_images", "write_report"},
+    "skops": {"fit_classifier", "write_report"} | BEST,
     "requests": NETWORKS | {"download_source"},
     "kaggle": set(),
     "kagglesdk": set(),
@@ -103,7 +104,7 @@ def test_a_job_loads_no_package_that_it_does_not_use(recorded: list[jobs.Job]) -
 
 # Those that load TensorFlow take most of a minute each when killed: one stands for them here,
 # benchmarks/kills.py has all of them. So for rules that do what another does.
-SLOW = {"download_weights", "embed_images", "try_model", "extract_features", "predict_images"}
+SLOW = {"download_weights", "embed_images", "try_model", "extract_features"} | BEST
 REST = SLOW | {"choose_classifier_setting", "prepare_shard"}
 # Those that leave more behind than files cut short are killed at any moment too, not only at the
 # one when they begin to write.

@@ -45,6 +45,7 @@ def test_a_stage_reads_its_own_settings_and_no_other() -> None:
         ("datasets.pets.license", "CC0", set()),
         ("datasets.pets.notice", "No toys.", {"evaluate_dataset"}),
         ("datasets.pets.operating_point", {"sensitivity": 0.9}, {"evaluate_dataset"}),
+        ("datasets.pets.robustness", True, set()),
         ("datasets.pets.sha256", "0" * 64, {"download_source"}),
         ("classifiers.svm.settings", {"C": 3}, {"fit_classifier"}),
         ("report.samples", 2, set()),

@@ -1,0 +1,14 @@
+"""Measure the best model on images that were made worse."""
+
+from darkroom.machine.stage import stage
+from darkroom.predict.robustness import measure_robustness
+
+with stage(snakemake):
+    measure_robustness(
+        snakemake.output.table,
+        thresholds=snakemake.input.thresholds,
+        splits=snakemake.input.splits,
+        images=list(snakemake.input.images),
+        cfg=snakemake.params.cfg,
+        threads=snakemake.threads,
+    )
