@@ -8,7 +8,7 @@ with stage(snakemake):
         snakemake.output.table,
         thresholds=snakemake.input.thresholds,
         splits=snakemake.input.splits,
-        images=list(snakemake.input.images),
+        images=snakemake.input.images,
         cfg=snakemake.params.cfg,
         threads=snakemake.threads,
     )

@@ -45,7 +45,7 @@ def measure_robustness(
     *,
     thresholds: str,
     splits: str,
-    images: Sequence[str],
+    images: str | Sequence[str],
     cfg: MeasureRobustness,
     threads: int,
 ) -> None:
@@ -71,7 +71,8 @@ def measure_robustness(
     results = str(Path(thresholds).parent)
     model = trained.best(results).each[0]
     threshold, _ = beside.threshold(thresholds, model) or (0.5, "")
-    opened = next(one for one in map(open_images, images) if one.view == model.view)
+    views = [images] if isinstance(images, str) else images  # Snakemake gives one file as a string
+    opened = next(one for one in map(open_images, views) if one.view == model.view)
     split = read_splits(splits)
     at, truth, group = _rows(opened, split, model.run.fold)
     if not len(at):
