@@ -36,15 +36,16 @@ $(VENV)/bin/python:
 	elif "$$py" -m virtualenv --version >/dev/null 2>&1; then "$$py" -m virtualenv --quiet $(VENV); \
 	else echo "$$py has no venv module. Install it (apt install python3-venv), or uv, or virtualenv, and try again." >&2; exit 1; fi
 
+# Quiet twice: errors alone, and no warning of a package index.
 # --no-deps: a lock is whole, and where pip resolves, it takes a newer release that has no hash there.
 # The stamps hold the lock they were made from, so a changed lock installs anew and a new checkout does not.
 $(VENV)/.run: envs/run.lock | $(VENV)/bin/python
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: installing the locked packages (about 3 GB, once)"; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; cp $< $@; }
+	  $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; cp $< $@; }
 
 $(VENV)/.dev: envs/dev.lock $(VENV)/.run
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: installing the locked packages of the tests"; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; cp $< $@; }
+	  $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; cp $< $@; }
 
 .PHONY: setup
 setup: $(VENV)/.run ## the environment alone (.venv)
@@ -73,7 +74,7 @@ beside = $(BIN)/python -m venv --without-pip $(1); \
 $(BACKENDS)/.done: envs/backends.in $(VENV)/.dev
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: JAX and PyTorch beside $(VENV) (the latter with CUDA: a few GB, once)"; \
 	  $(call beside,$(BACKENDS)); \
-	  $(BIN)/python -m pip --python $(BACKENDS)/bin/python install --quiet --disable-pip-version-check -r $<; cp $< $@; }
+	  $(BIN)/python -m pip --python $(BACKENDS)/bin/python install --quiet --quiet --disable-pip-version-check -r $<; cp $< $@; }
 
 .PHONY: test-backends
 test-backends: $(BACKENDS)/.done ## the same networks on TensorFlow, JAX and PyTorch (installs the latter: PyPI's has CUDA, a few GB)
@@ -83,7 +84,7 @@ test-backends: $(BACKENDS)/.done ## the same networks on TensorFlow, JAX and PyT
 .venv-%/.done: envs/%.lock $(VENV)/.run
 	@cmp -s $< $@ && touch $@ || { echo "Setting up: packages of $< in .venv-$*, beside $(VENV)"; \
 	  $(call beside,.venv-$*); \
-	  $(BIN)/python -m pip --python .venv-$*/bin/python install --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; \
+	  $(BIN)/python -m pip --python .venv-$*/bin/python install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps --prefer-binary -r $<; \
 	  printf '#!%s\nfrom snakemake.cli import main\nmain()\n' '$(CURDIR)/.venv-$*/bin/python' > .venv-$*/bin/snakemake; \
 	  chmod +x .venv-$*/bin/snakemake; cp $< $@; }
 

@@ -1,9 +1,10 @@
 """Make the stored variants of prepared images."""
 
-from darkroom.images.variants import augment_images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.images.variants import augment_images
+
     augment_images(
         snakemake.input.images,
         snakemake.input.manifest,

@@ -1,9 +1,10 @@
 """Find labels that are likely wrong."""
 
-from darkroom.audit.labels import check_labels
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.audit.labels import check_labels
+
     check_labels(
         snakemake.input.features,
         snakemake.input.splits,

@@ -1,9 +1,10 @@
 """Choose the best of a network's trials."""
 
 from darkroom.machine.stage import stage
-from darkroom.tune import choose
 
 with stage(snakemake):
+    from darkroom.tune import choose
+
     choose.choose_setting(
         list(snakemake.input),
         best=snakemake.output.best,

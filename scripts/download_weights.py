@@ -1,9 +1,10 @@
 """Download and verify the weights of a backbone."""
 
 from darkroom.machine.stage import stage
-from darkroom.train import weights
 
 with stage(snakemake):
+    from darkroom.train import weights
+
     weights.download_weights(
         snakemake.output.weights,
         snakemake.output.onnx,

@@ -1,9 +1,10 @@
 """Score all predictions of a data set."""
 
-from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.evaluate.evaluate import evaluate_dataset
+
     evaluate_dataset(
         list(snakemake.input.predictions),
         snakemake.input.manifest,

@@ -1,9 +1,10 @@
 """Read features and predictions of a trained network in one pass."""
 
-from darkroom.features.network import extract_features
 from darkroom.machine.stage import stage
 
 with stage(snakemake) as gpus:
+    from darkroom.features.network import extract_features
+
     extract_features(
         *(snakemake.input[key] for key in ("onnx", "images", "splits")),
         snakemake.input.get("augmented") or None,

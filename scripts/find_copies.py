@@ -1,9 +1,10 @@
 """Find images that show the same picture."""
 
-from darkroom.index.copies import find_copies
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.index.copies import find_copies
+
     find_copies(
         snakemake.input.manifest,
         snakemake.input.thumbnails,

@@ -1,9 +1,10 @@
 """Fit a classifier to the training rows of a feature set and predict the others."""
 
-from darkroom.classify.fitting import fit_classifier
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.classify.fitting import fit_classifier
+
     fit_classifier(
         snakemake.input.features,
         snakemake.input.splits,

@@ -1,9 +1,10 @@
 """Index every file of a source: format, label and usability."""
 
-from darkroom.index.manifest import index_files
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.index.manifest import index_files
+
     index_files(
         snakemake.input.source,
         snakemake.output.manifest,

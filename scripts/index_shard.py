@@ -1,9 +1,10 @@
 """Index the files of one shard."""
 
-from darkroom.index.sharded import index_shard
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.index.sharded import index_shard
+
     index_shard(
         snakemake.input.source,
         snakemake.input.listing,

@@ -1,9 +1,10 @@
 """Join the shards of an index."""
 
-from darkroom.index.sharded import join_index
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.index.sharded import join_index
+
     join_index(
         snakemake.input.source,
         snakemake.input.listing,

@@ -1,9 +1,10 @@
 """Predict new pictures."""
 
 from darkroom.machine.stage import stage
-from darkroom.predict.predict import predict_images
 
 with stage(snakemake):
+    from darkroom.predict.predict import predict_images
+
     predict_images(
         snakemake.output[0],
         models=list(snakemake.input.models),

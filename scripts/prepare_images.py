@@ -1,9 +1,10 @@
 """Decode and resize every usable image once per view."""
 
-from darkroom.images.prepare import prepare_images
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.images.prepare import prepare_images
+
     prepare_images(
         snakemake.input.source,
         snakemake.input.manifest,

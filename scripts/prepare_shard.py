@@ -1,9 +1,10 @@
 """Decode and resize the usable images of one shard."""
 
-from darkroom.images.prepare import prepare_shard
 from darkroom.machine.stage import stage
 
 with stage(snakemake):
+    from darkroom.images.prepare import prepare_shard
+
     prepare_shard(
         snakemake.input.source,
         snakemake.input.manifest,

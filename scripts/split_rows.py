@@ -1,9 +1,10 @@
 """Assign each row to training, validation or test."""
 
 from darkroom.machine.stage import stage
-from darkroom.split import plan
 
 with stage(snakemake):
+    from darkroom.split import plan
+
     plan.split_rows(
         snakemake.input.manifest,
         snakemake.input.copies,

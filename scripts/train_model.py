@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from darkroom.machine.stage import stage
-from darkroom.train import training
 
 with stage(snakemake) as gpus:
+    from darkroom.train import training
+
     training.train_model(
         snakemake.input.images,
         snakemake.input.splits,

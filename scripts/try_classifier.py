@@ -1,9 +1,10 @@
 """Make one trial of a classifier's tuning."""
 
 from darkroom.machine.stage import stage
-from darkroom.tune import classifier_trials
 
 with stage(snakemake):
+    from darkroom.tune import classifier_trials
+
     classifier_trials.try_classifier(
         snakemake.input.features,
         snakemake.input.splits,

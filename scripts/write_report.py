@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from darkroom.machine.stage import stage
-from darkroom.report.report import write_report
 
 with stage(snakemake):
+    from darkroom.report.report import write_report
+
     write_report(
         **{k: v for k, v in snakemake.input.items() if k not in ("shards", "parts")},
         output=snakemake.output.page,

@@ -14,6 +14,7 @@ from typing import Any
 from darkroom.errors import UserError
 
 SUFFIXES = (".yaml", ".yml", ".json")
+LAUNCH = "darkroom.workflow.launch"
 TARGET = "if it is a target, put it before {}, which takes all words that follow"
 
 
@@ -51,7 +52,7 @@ def run(words: Sequence[str]) -> int:
     for value in taken(words, "--config", "-C"):
         if "=" not in value:
             raise UserError(f"{value}: --config takes KEY=VALUE; {TARGET.format('--config')}")
-    os.execv(sys.executable, [sys.executable, "-m", "snakemake", "--cores", "all", *words])
+    os.execv(sys.executable, [sys.executable, "-m", LAUNCH, "--cores", "all", *words])
 
 
 def taken(words: Sequence[str], *options: str) -> list[str]:

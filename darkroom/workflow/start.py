@@ -27,6 +27,7 @@ from darkroom.workflow import checks, pretrained, recipe, stale_locks, terminal
 from darkroom.workflow.engine import Engine
 from darkroom.workflow.plan import PLANNING
 from darkroom.workflow.resources import gpu_slots, gpus_of_a_job
+from darkroom.workflow.terminal import STOPPED
 
 
 @dataclass
@@ -70,9 +71,6 @@ class Run:
         """Cancel the jobs that a killed run left with Slurm."""
         if self.alone and (ended := stale_locks.end_leftover_jobs(Path.cwd())):
             say(f"Jobs of that run were still with Slurm, and are cancelled: {', '.join(ended)}")
-
-
-STOPPED = "stopped; run the same command to go on"
 
 
 def say(text: object) -> None:

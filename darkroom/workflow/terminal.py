@@ -34,6 +34,7 @@ OPENINGS = (
     "Select jobs",
     "Using shell",
 )
+STOPPED = "stopped; run the same command to go on"
 APART = 5  # seconds between two lines of progress
 
 

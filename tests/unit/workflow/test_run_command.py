@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 
 from darkroom.__main__ import main
+from darkroom.workflow import run_command
 
 
 @pytest.fixture
@@ -24,7 +26,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
 def test_snakemake_gets_the_words_as_they_are(started: list[list[str]]) -> None:
     words = ["-n", "all", "--configfile", "mine.yaml", "--config", "data=x", "--cores", "1"]
     main(["run", *words])
-    assert started == [[sys.executable, "-m", "snakemake", "--cores", "all", *words]]
+    assert started == [[sys.executable, "-m", run_command.LAUNCH, "--cores", "all", *words]]
+    assert importlib.util.find_spec(run_command.LAUNCH)
 
 
 WRONG = {

@@ -59,6 +59,15 @@ def test_a_script_calls_the_function_of_its_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(STAGES))
+def test_a_script_imports_its_stage_within_stage(name: str) -> None:
+    """Imports take a second or two, in which Ctrl-C would bring a traceback."""
+    text = (ROOT / f"scripts/{name}.py").read_text()
+    assert re.findall(r"^from darkroom\S* import .*", text, re.M) == [
+        "from darkroom.machine.stage import stage"
+    ]
+
+
+@pytest.mark.parametrize("name", list(STAGES))
 def test_a_stage_that_loads_a_framework_says_how_many_gpus(name: str) -> None:
     """One that says nothing would see all of them, those that other jobs have locked too."""
     framework = code._file("darkroom.train.keras_backend")
