@@ -74,13 +74,19 @@ def reached(path: Path) -> list[str]:
         if facts.relative:
             where = f"{path.relative_to(ROOT)}, line {facts.relative}"
             raise UserError(f"{where}: imports must be absolute: the code digest follows no others")
-        names = {name for name in facts.imports if _file(name).exists()}
+        names = {name for name in facts.imports if _exists(name)}
         for module in names - PRESENTATION - found:
             found.add(module)
             todo.append(_file(module))
     return sorted(found)
 
 
+@cache  # of a few hundred names, each of which most stages reach
+def _exists(module: str) -> bool:
+    return _file(module).exists()
+
+
+@cache
 def _file(module: str) -> Path:
     path = ROOT.joinpath(*module.split("."))
     package = path / "__init__.py"

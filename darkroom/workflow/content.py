@@ -19,7 +19,7 @@ from darkroom.sources import contents, local
 from darkroom.sources.addresses import kind, local_path, shown
 from darkroom.sources.folders import survey
 from darkroom.workflow import remembered
-from darkroom.workflow.known import by_index, manifest_of
+from darkroom.workflow.known import by_index, listing_digest, manifest_of
 
 STATES = Path(".snakemake/darkroom-sources")
 WEIGHTS = Path(".snakemake/darkroom-weights")
@@ -66,7 +66,7 @@ def content(settings: Settings, dataset: str, folder: Path) -> Content | None:
         mark = disk.read_json(str(place / ".receipt.json")).get("mark") if made else None
         return _of_archive(local_path(source), mark, made.get("sha256"))
     root = str(local.folder(source))
-    now, rows = survey(root)
+    now = listing_digest(root)
     before = made.get("sha256")
     if before is None or now == before:
         return Content(now, before)
@@ -76,8 +76,9 @@ def content(settings: Settings, dataset: str, folder: Path) -> Content | None:
         return Content(now, before)  # not all images were read since
     alike = remembered.recall(key)
     if alike is None:
-        listing = place / contents.LISTING
-        alike = contents.same(listing, root, before, rows, lambda: _hashes(manifest))
+        rows = survey(root)[1]
+        kept = place / contents.LISTING
+        alike = contents.same(kept, root, before, rows, lambda: _hashes(manifest))
         remembered.keep(key, alike)
     return Content(before if alike else now, before)
 

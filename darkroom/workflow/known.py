@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,18 @@ def told_by_index(manifest: Path) -> list[str]:
     return list(found)
 
 
+@lru_cache(maxsize=64)
+def listing_digest(root: str) -> str:
+    """Digest of a folder's listing as it was when this run began: several functions ask for it.
+
+    Raises
+    ------
+    UserError
+        The folder is empty, or cannot be read.
+    """
+    return survey(root)[0]
+
+
 def told_by_names(settings: Settings, dataset: str) -> list[str]:
     """The same of the files that are there now; empty where only a download would tell.
 
@@ -89,9 +102,9 @@ def told_by_names(settings: Settings, dataset: str) -> list[str]:
     what = kind(source)
     if what not in ("folder", "archive"):
         return []
-    now = (
-        survey(str(local.folder(source)))[0] if what == "folder" else local.mark(local_path(source))
-    )
+    now: Any = local.mark(local_path(source)) if what == "archive" else None
+    if what == "folder":
+        now = listing_digest(str(local.folder(source)))
     cfg = stage_settings(settings, "index_files", {"dataset": dataset})
     key = remembered.key("labels", source, now, cfg["layout"], cfg["group"], code("index_files"))
     found = remembered.recall(key)

@@ -37,13 +37,16 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(code, "ROOT", tmp_path)
     monkeypatch.setattr(code, "PRESENTATION", {"darkroom", "darkroom.machine.stage"})
     yield tmp_path
-    for cached in (code.code, code._facts, code._remembered):
+    forget()
+
+
+def forget() -> None:
+    for cached in (code.code, code._facts, code._remembered, code._exists, code._file):
         cached.cache_clear()
 
 
 def digest() -> str:
-    for cached in (code.code, code._facts, code._remembered):
-        cached.cache_clear()
+    forget()
     return code.code("fit")
 
 
