@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from darkroom import overrides, temperature, unlikeness
-from darkroom.classify import cost, kinds, model_file
+from darkroom.classify import cost, graph_file, kinds, model_file, onnx_graph
 from darkroom.classify.calibration import calibrated
 from darkroom.classify.estimators import Recipe, in_words, where
 from darkroom.classify.rows import MappedRows, TrainingRows, stratified_sample
@@ -25,6 +25,8 @@ from darkroom.machine.units import rough_duration
 from darkroom.split import splits
 
 log = logging.getLogger(__name__)
+
+CHECKED, ALIKE = 64, 1e-6  # rows by which a graph is compared, and the most it may be apart
 
 
 class FitClassifier(splits.Balance):
@@ -121,7 +123,9 @@ def fit_classifier(
         )
     notes = told + notes
     fitted.about["notes"] = notes
-    replace(fitted, learned_from=learned_from).save(model_path)
+    some = np.asarray(data.features.features[data.held[:CHECKED]], np.float32)
+    graph = _checked(fitted, some, model_path)
+    replace(fitted, learned_from=learned_from).save(model_path, graph)
     predictions.write_predictions(
         predictions_path,
         data.features.row[data.held],
@@ -280,6 +284,18 @@ def _fitted(
         "versions": model_file.versions(),
     }
     return model_file.Fitted(pipeline, data.known, data.classes, about, pairs)
+
+
+def _checked(fitted: model_file.Fitted, rows: np.ndarray, path: str) -> bytes | None:
+    """The graph of a classifier, which gives its probabilities on these rows; None: it has none."""
+    graph = onnx_graph.alone(fitted)
+    if graph is None or not len(rows):
+        return graph
+    predictor = graph_file.Predictor(path, fitted.classes, {}, None, graph)
+    apart = float(np.abs(predictor.probabilities(rows) - fitted.probabilities(rows)).max())
+    if not apart < ALIKE:
+        raise RuntimeError(f"{path}: its graph is {apart:.2g} apart from the classifier")
+    return graph
 
 
 def _predicted(

@@ -1,4 +1,7 @@
-"""A fitted classifier and its file: skops, a zip of arrays and a schema with no pickle in it."""
+"""A fitted classifier and its file: skops, a zip of arrays and a schema with no pickle in it.
+
+`graph_file` has what lies beside these in the zip, to predict without scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ from typing import Any
 import numpy as np
 import sklearn
 from joblib import Parallel, delayed
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import ThreadpoolController
 
 from darkroom import __version__, temperature
-from darkroom.classify import svm_pairs
+from darkroom.classify import graph_file, svm_pairs
 from darkroom.classify.calibration import DecisionValues
 from darkroom.classify.coupling import coupled
 from darkroom.classify.rows import MappedRows
@@ -27,8 +32,6 @@ from darkroom.unlikeness import Known
 
 log = logging.getLogger(__name__)
 
-# Most that a file unpacks to: the largest ratios are those of the schemas of random forests, 25.
-MOST_RATIO, MOST_BYTES = 60, 10**8
 LEAST = 1e-3  # probability at which logarithms are bounded: a forest's vote in hundreds
 CHUNK = 1024  # rows per prediction; fixed, so that results do not depend on the threads
 
@@ -121,7 +124,7 @@ class Fitted:
         out /= out.sum(axis=1, keepdims=True)  # some estimators sum in float32
         return out
 
-    def save(self, path: str) -> None:
+    def save(self, path: str, graph: bytes | None = None) -> None:
         """Write the file atomically.
 
         Its bytes differ from run to run (dates within the zip); its content does not.
@@ -129,6 +132,7 @@ class Fitted:
         Parameters
         ----------
         path : `model.skops`.
+        graph : the classifier as `onnx_graph.alone` gives it; None: it has no such form.
 
         Raises
         ------
@@ -144,8 +148,6 @@ class Fitted:
             "about": self.about,
             "pairs": self.pairs,
             "temperature": self.temperature,
-            "learned_from": None if self.learned_from is None else self.learned_from.sample,
-            "unlike_from": None if self.learned_from is None else self.learned_from.limit,
         }
         with disk.whole(path) as part:
             skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
@@ -155,6 +157,7 @@ class Fitted:
                     f"{path}: these settings make a model with parts that may be unsafe "
                     f"to load ({', '.join(sorted(strange))}): change metric or algorithm"
                 )
+            graph_file.write(part, self.classes, self.about, self.learned_from, graph)
 
 
 def load(path: str) -> Fitted:
@@ -180,8 +183,10 @@ def load(path: str) -> Fitted:
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such model; run the workflow to make it")
     try:
-        _check_unpacked(path)
+        graph_file.check_unpacked(path)
         content = skops.io.load(path, trusted=TRUSTED)
+        with zipfile.ZipFile(path) as file:
+            known = graph_file.learned_from(file)
         fitted = Fitted(
             content["pipeline"],
             [int(k) for k in content["known"]],
@@ -189,9 +194,7 @@ def load(path: str) -> Fitted:
             dict(content["about"]),
             content["pairs"],
             float(content["temperature"]),
-            None
-            if content["learned_from"] is None
-            else Known(content["learned_from"], float(content["unlike_from"])),
+            known,
         )
         made = fitted.about["versions"].get("scikit-learn")
     except UserError:
@@ -215,17 +218,6 @@ def load(path: str) -> Fitted:
     return fitted
 
 
-def _check_unpacked(path: str) -> None:
-    """Refuse a file of which a small part unpacks to much memory."""
-    with zipfile.ZipFile(path) as file:
-        unpacked = sum(member.file_size for member in file.infolist())
-    if unpacked > MOST_BYTES + MOST_RATIO * Path(path).stat().st_size:
-        raise UserError(
-            f"{path} is refused: it unpacks to {disk.size_text(unpacked)}, more than any "
-            "classifier of this size"
-        )
-
-
 def versions() -> dict[str, str]:
     """Versions of the packages that write a model file, for its `about`."""
     return {
@@ -237,28 +229,50 @@ def versions() -> dict[str, str]:
 
 
 def _predict_proba(pipeline: Any, pairs: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:
-    """The pipeline's `predict_proba`; an SVM's uses our much faster decision function."""
-    svm = pipeline.steps[-1][1]
+    """The pipeline's `predict_proba`, in float64 wherever the classifier's graph is.
+
+    An SVM's uses our much faster decision function.
+    """
+    *steps, (_, last) = pipeline.steps
 
     def prepared(x: np.ndarray) -> np.ndarray:
-        for _, step in pipeline.steps[:-1]:
-            x = step.transform(x)
+        for name, step in steps:
+            x = step.transform(x) if name == "scale" else _components(x, step)
         return x
 
     if pairs is not None:
-        return lambda x: coupled(svm_pairs.pair_values(svm, prepared(x)), pairs, len(svm.classes_))
-    calibrated = getattr(pipeline.steps[-1][1], "calibrated_classifiers_", None)
+        return lambda x: coupled(
+            svm_pairs.pair_values(last, prepared(x)), pairs, len(last.classes_)
+        )
+    if isinstance(last, LogisticRegression):
+        return lambda x: _logistic(last, np.asarray(prepared(x), np.float64))
+    calibrated = getattr(last, "calibrated_classifiers_", None)
     if not calibrated:
-        plain: Callable[[np.ndarray], np.ndarray] = pipeline.predict_proba
-        return plain
+        return lambda x: np.asarray(last.predict_proba(prepared(x)))
     svm = calibrated[0].estimator
     calibration = copy.copy(calibrated[0])
     calibration.estimator = DecisionValues()
     calibration.estimator.classes_ = svm.classes_
 
     def predict(x: np.ndarray) -> np.ndarray:
-        values = svm_pairs.decision_function(svm, prepared(x))
+        values = svm_pairs.decision_function(svm, np.asarray(prepared(x), np.float64))
         probabilities: np.ndarray = calibration.predict_proba(values.reshape(len(x), -1))
         return probabilities
 
     return predict
+
+
+def _components(x: np.ndarray, pca: Any) -> np.ndarray:
+    """(N, components) float64, as a PCA without whitening gives them."""
+    turn = pca.components_.T.astype(np.float64)
+    found: np.ndarray = x.astype(np.float64) @ turn - pca.mean_ @ turn
+    return found
+
+
+def _logistic(estimator: LogisticRegression, x: np.ndarray) -> np.ndarray:
+    """Its `predict_proba`: the softmax of the linear values, or the sigmoid of the only one."""
+    values = x @ estimator.coef_.T.astype(np.float64) + estimator.intercept_
+    if values.shape[1] > 1:
+        return temperature.applied(values, 1.0)
+    second = expit(values)
+    return np.concatenate([1 - second, second], axis=1)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from onnx import ModelProto, TensorProto, compose, helper, load_from_string, numpy_helper, utils
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.svm import SVC
 
 from darkroom.classify.coupling import LEAST as LEAST_OF_PAIR
@@ -73,11 +74,36 @@ def continued(features: bytes, fitted: Fitted, about: Mapping[str, Any]) -> Mode
     return model
 
 
+def alone(fitted: Fitted) -> bytes | None:
+    """A classifier as a model of its own: (N, D) float32 `features` in, `probabilities` out.
+
+    Returns
+    -------
+    None of a classifier that has no such form, or gives other bits in it: a random forest, whose
+    trees are summed in float32 there.
+    """
+    if isinstance(fitted.pipeline.steps[-1][1], RandomForestClassifier):
+        return None
+    graph = Graph()
+    try:
+        _classifier(graph, fitted, TensorProto.DOUBLE)
+    except UserError:
+        return None
+    given = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", None])
+    model = graph.model("classifier", given, {})
+    model.graph.output.append(
+        helper.make_tensor_value_info(
+            "probabilities", TensorProto.DOUBLE, ["N", len(fitted.classes)]
+        )
+    )
+    return bytes(model.SerializeToString())
+
+
 # ---------------------------------------------------------------- the classifier
 
 
-def _classifier(graph: Graph, fitted: Fitted) -> None:
-    """From `features` to `probabilities`: `Fitted.probabilities`, in float32."""
+def _classifier(graph: Graph, fitted: Fitted, to: int = TensorProto.FLOAT) -> None:
+    """From `features` to `probabilities`: `Fitted.probabilities`, of the type `to`."""
     x = "features"
     for name, step in fitted.pipeline.steps[:-1]:
         x = (_scaled if name == "scale" else _components)(graph, x, step)
@@ -88,7 +114,7 @@ def _classifier(graph: Graph, fitted: Fitted) -> None:
         p = _softmax(graph, graph.op("Div", logs, _double(graph, fitted.temperature)))
     if len(fitted.known) < len(fitted.classes):  # a class without training rows has 0
         p = graph.op("MatMul", p, _double(graph, np.eye(len(fitted.classes))[fitted.known]))
-    graph.op("Cast", p, name="probabilities", to=TensorProto.FLOAT)
+    graph.op("Cast", p, name="probabilities", to=to)
 
 
 def _scaled(graph: Graph, x: str, step: Any) -> str:
@@ -97,8 +123,9 @@ def _scaled(graph: Graph, x: str, step: Any) -> str:
 
 
 def _components(graph: Graph, x: str, step: Any) -> str:
-    found = graph.op("MatMul", x, graph.constant(step.components_.T))
-    return graph.op("Sub", found, graph.constant(step.mean_ @ step.components_.T))
+    turn = step.components_.T.astype(np.float64)
+    found = graph.op("MatMul", graph.op("Cast", x, to=TensorProto.DOUBLE), _double(graph, turn))
+    return graph.op("Sub", found, _double(graph, step.mean_ @ turn))
 
 
 def _probabilities(graph: Graph, x: str, fitted: Fitted) -> str:

@@ -26,6 +26,7 @@ from darkroom.names import HEAD, run_name
 from darkroom.sources.addresses import local_path
 
 if TYPE_CHECKING:
+    from darkroom.classify.graph_file import Predictor
     from darkroom.classify.model_file import Fitted
     from darkroom.decode.policy import Policy
     from darkroom.images.resize import View
@@ -85,7 +86,7 @@ class Trained:
     files: list[str]
     network: str | None = None
     layer: str | None = None
-    fitted: Fitted | None = None
+    fitted: Fitted | Predictor | None = None
     members: tuple[Trained, ...] = ()
 
     @property
@@ -252,9 +253,7 @@ def _facts(place: Path, because: str = "") -> dict[str, Any]:
 
 
 def _of_classifier(place: Path) -> Trained:
-    from darkroom.classify import model_file
-
-    fitted = model_file.load(str(place))
+    fitted = _classifier(str(place))
     about = fitted.about
     made = about.get("made") or {}
     kind = made.get("kind")
@@ -294,6 +293,17 @@ def _of_classifier(place: Path) -> Trained:
             f"{place} does not say what its features are: fit it with this version of Darkroom"
         )
     return Trained(**common, view=made["view"], policy=made["decode"], files=[str(place)])
+
+
+def _classifier(path: str) -> Fitted | Predictor:
+    """By its graph, where it has one; else scikit-learn is loaded."""
+    from darkroom.classify import graph_file
+
+    if (predictor := graph_file.read(path)) is not None:
+        return predictor
+    from darkroom.classify import model_file
+
+    return model_file.load(path)
 
 
 # ---------------------------------------------------------------- the best one

@@ -53,7 +53,7 @@ def _graph(found: Trained, layer: str | None) -> bytes:
         if layer is None or layer == read_about(found.network)["features"]:
             return Path(found.network).read_bytes()
         return cut(found.network, layer, embedded=False)
-    from darkroom.classify import onnx_graph
+    from darkroom.classify import model_file, onnx_graph
 
     made = found.fitted.about["made"]
     if found.network is not None:
@@ -84,4 +84,5 @@ def _graph(found: Trained, layer: str | None) -> bytes:
         "features": name,
         "layers": {name: shape},
     }
-    return bytes(onnx_graph.continued(features, found.fitted, about).SerializeToString())
+    fitted = model_file.load(found.files[0])
+    return bytes(onnx_graph.continued(features, fitted, about).SerializeToString())

@@ -1,13 +1,16 @@
 """A model file: loaded as it was saved, refused where it is forged or damaged."""
 
 import logging
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
-from darkroom.classify import model_file
+from darkroom.classify import graph_file, model_file
 from darkroom.errors import UserError
+from darkroom.features import predictions
 from tests.support.feature_case import KINDS
 
 
@@ -29,8 +32,39 @@ def test_a_saved_model_predicts_the_same(case, kind):
     with zipfile.ZipFile(result.model) as file:
         names = file.namelist()
     assert "schema.json" in names
-    assert all(name.endswith((".json", ".npy")) for name in names)
+    assert all(name.endswith((".json", ".npy", ".npz", ".onnx")) for name in names)
     assert not list(case.folder.rglob("*.part"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_graph_predicts_what_the_table_has_without_scikit_learn(case, kind):
+    result = case.fit(kind, pca=20)
+    predictor = graph_file.read(result.model)
+    assert (predictor is None) == (kind in ("knn", "random_forest"))
+    if predictor is None:
+        return
+    place = {row: i for i, row in enumerate(case.row)}
+    x = case.x[[place[r] for r in result.table["row"]]]
+    assert np.array_equal(predictions.as_stored(predictor.probabilities(x)), result.p)
+    one = np.concatenate([predictor.probabilities(x[i : i + 1]) for i in range(20)])
+    assert np.array_equal(predictions.as_stored(one), result.p[:20])  # in any batch
+    fitted = model_file.load(result.model)
+    assert predictor.classes == fitted.classes and predictor.about == fitted.about
+    assert np.array_equal(predictor.learned_from.sample, fitted.learned_from.sample)
+    code = f"""import sys
+from darkroom.classify import graph_file
+graph_file.read({result.model!r}).probabilities(__import__("numpy").zeros((1, {x.shape[1]}), "f4"))
+assert not {{"sklearn", "scipy", "onnx", "pandas"}} & set(sys.modules)"""
+    if kind == "svm":
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_file_without_a_graph_is_read_otherwise(case, tmp_path):
+    result = case.fit("svm")
+    model_file.load(result.model).save(str(tmp_path / "plain.skops"))
+    assert graph_file.read(str(tmp_path / "plain.skops")) is None
+    (tmp_path / "broken.skops").write_bytes(b"PK\x03\x04 cut short")
+    assert graph_file.read(str(tmp_path / "broken.skops")) is None
 
 
 @pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
