@@ -23,6 +23,12 @@ rule report:
         inputs.each("results/{dataset}/report.html"),
 
 
+rule paper:
+    """Target: tables, methods and figures for a paper, of all data sets in `run`."""
+    input:
+        inputs.each("results/{dataset}/paper/tables.tex"),
+
+
 rule evaluate_dataset:
     """Scores with intervals of all networks and classifiers, on the same rows.
 
@@ -222,3 +228,52 @@ rule write_report:
         code=code("write_report", "report/page"),
     script:
         "../scripts/write_report.py"
+
+
+rule write_paper:
+    """What goes into a paper: tables and the paragraph on methods as LaTeX, figures with their fonts as PDF.
+
+    in   what the report's tables and drawings are made from
+    out  paper/
+    """
+    input:
+        source="data/{dataset}/source.json",
+        manifest="results/{dataset}/manifest.parquet",
+        unusable="results/{dataset}/unusable.csv",
+        copies="results/{dataset}/copies.parquet",
+        splits="results/{dataset}/splits.parquet",
+        metrics="results/{dataset}/metrics.parquet",
+        summary="results/{dataset}/summary.parquet",
+        class_metrics="results/{dataset}/class_metrics.parquet",
+        thresholds="results/{dataset}/thresholds.parquet",
+        predictions="results/{dataset}/predictions.parquet",
+        audit="results/{dataset}/audit.parquet",
+        labels="results/{dataset}/labels.parquet",
+        robustness=inputs.robustness,
+        histories=inputs.each("results/{dataset}/{fold}/{run}/history.csv"),
+        tuning=inputs.searches,
+        images=inputs.images,
+        shards=inputs.shards,
+        features=inputs.labelled,
+    output:
+        tables="results/{dataset}/paper/tables.tex",
+        methods="results/{dataset}/paper/methods.tex",
+        figures=[
+            f"results/{{dataset}}/paper/{Path(name).stem}.pdf"
+            for name in FIGURES
+            if Path(name).suffix == ".svg"
+        ],
+    log:
+        "logs/{dataset}/write_paper.log",
+    benchmark:
+        "results/{dataset}/benchmarks/write_paper.tsv"
+    localrule: SMALL
+    conda:
+        STAGES["write_paper"].conda
+    resources:
+        **resources("write_paper"),
+    params:
+        cfg=params.cfg("write_paper"),
+        code=code("write_paper"),
+    script:
+        "../scripts/write_paper.py"

@@ -366,6 +366,11 @@ def measure_robustness(settings: Settings, dataset: str) -> MeasureRobustness:
     return {"dataset": dataset}
 
 
+def write_paper(settings: Settings, dataset: str) -> WriteReport:
+    """Those of the report."""
+    return write_report(settings, dataset)
+
+
 def predict_images(settings: Settings, dataset: str, name: str) -> PredictImages:
     """The pictures, the model that is named, and its threshold."""
     p = settings.predict[name]

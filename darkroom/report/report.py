@@ -136,15 +136,15 @@ def write_report(
         audit=audit,
         labels=labels,
         robustness=robustness if robustness and isinstance(robustness, str) else None,
-        histories=_all(histories),
-        searches=_all(tuning),
+        histories=listed(histories),
+        searches=listed(tuning),
         images=images,
         augmented=augmented if augmented and isinstance(augmented, str) else None,
         cfg=cfg,
     )
     results = replace(
         results,
-        looked=looked.look(results, output, _all(models), _all(views)) if models else None,
+        looked=looked.look(results, output, listed(models), listed(views)) if models else None,
         feature_map=feature_map.feature_map(results, features) if features else None,
     )
     for name in FIGURES:
@@ -164,6 +164,6 @@ def write_report(
     log.info("report: %s (%.1f MB)", output, len(html) / 1e6)
 
 
-def _all(files: str | Sequence[str]) -> Sequence[str]:
-    """Snakemake gives one file as a string."""
+def listed(files: str | Sequence[str]) -> Sequence[str]:
+    """Files as a list: Snakemake gives one file as a string."""
     return [files] if isinstance(files, str) else files

@@ -63,5 +63,6 @@ STAGES = {
     "check_labels": Stage("classic", needs.labels),
     "measure_robustness": Stage("predict", needs.robustness),
     "write_report": Stage("classic", needs.report),
+    "write_paper": Stage("classic", needs.report),
     "predict_images": Stage("predict", needs.predict),
 }

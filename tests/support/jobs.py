@@ -54,6 +54,7 @@ RUN = (
 TARGETS = [
     "all",
     "results/shapes/predictions/new.csv",
+    "results/shapes/paper/tables.tex",
     "results/sharded/images/32x32-rgb-squash.h5",
 ]
 

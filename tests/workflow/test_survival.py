@@ -61,7 +61,7 @@ def test_a_run_of_every_stage_needs_no_lock(recorded: list[jobs.Job]) -> None:
         "download_source", "download_weights", "index_files", "check_files", "find_copies",
         "split_rows", "prepare_images", "augment_images", "embed_images", "try_model", "try_classifier",
         "choose_setting", "choose_classifier_setting", "train_model", "extract_features",
-        "describe_images", "fit_classifier", "evaluate_dataset", "audit_dataset", "check_labels", "write_report",
+        "describe_images", "fit_classifier", "evaluate_dataset", "audit_dataset", "check_labels", "write_report", "write_paper",
         "measure_robustness", "predict_images", "list_files", "index_shard", "join_index", "prepare_shard", "join_images",
     }  # fmt: skip
 
@@ -71,7 +71,14 @@ BEST = {"measure_robustness", "predict_images"}  # by the best model, of whateve
 RUNNING = {"embed_images", "extract_features"} | BEST  # of networks, without Keras
 CLASSIC = {"try_classifier", "fit_classifier", "audit_dataset", "check_labels"} | BEST
 INDEX = {"index_files", "list_files", "index_shard", "join_index"}
-TABLES = INDEX | {"find_copies", "check_files", "split_rows", "evaluate_dataset", "write_report"}
+TABLES = INDEX | {
+    "find_copies",
+    "check_files",
+    "split_rows",
+    "evaluate_dataset",
+    "write_report",
+    "write_paper",
+}
 PIXELS = {"prepare_images", "prepare_shard", "join_images", "augment_images", "describe_images"}
 PICTURES = INDEX | PIXELS | RUNNING
 # Of the packages that take long to load, the rules whose jobs may. Keras brings many of them along.
@@ -80,9 +87,9 @@ LOADED_BY = {
     "keras": NETWORKS,
     "onnx": {"download_weights", "train_model", "extract_features"},
     "onnxruntime": {"download_weights", "train_model", "write_report"} | RUNNING,
-    "sklearn": NETWORKS | CLASSIC | {"write_report"},
-    "matplotlib": NETWORKS | {"write_report"},
-    "scipy": NETWORKS | CLASSIC | {"evaluate_dataset", "write_report"},
+    "sklearn": NETWORKS | CLASSIC | {"write_report", "write_paper"},
+    "matplotlib": NETWORKS | {"write_report", "write_paper"},
+    "scipy": NETWORKS | CLASSIC | {"evaluate_dataset", "write_report", "write_paper"},
     "pandas": NETWORKS | CLASSIC | TABLES - {"check_files"} | {"extract_features"},
     "cv2": NETWORKS | PICTURES | {"audit_dataset", "write_report"},
     "optuna": {"try_model", "try_classifier"},
@@ -105,7 +112,7 @@ def test_a_job_loads_no_package_that_it_does_not_use(recorded: list[jobs.Job]) -
 # Those that load TensorFlow take most of a minute each when killed: one stands for them here,
 # benchmarks/kills.py has all of them. So for rules that do what another does.
 SLOW = {"download_weights", "embed_images", "try_model", "extract_features"} | BEST
-REST = SLOW | {"choose_classifier_setting", "prepare_shard"}
+REST = SLOW | {"choose_classifier_setting", "prepare_shard", "write_paper"}
 # Those that leave more behind than files cut short are killed at any moment too, not only at the
 # one when they begin to write.
 GO_ON = {"download_source", "train_model", "try_classifier"}
