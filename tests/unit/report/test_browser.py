@@ -77,6 +77,11 @@ def test_the_first_screen_is_the_answer_and_at_most_five_warnings(
     assert last is not None and last["y"] + last["height"] < size[1]
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= size[0], "the page scrolls sideways"
+    if size[0] == 1200:
+        cut = page.evaluate(
+            "[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+        )
+        assert not cut, "a table or figure does not fit"
     selector = ".answer, .notice, .warnings li, .warnings a, .abstract, .caption, nav a, dd, footer"
     assert np.min(page.evaluate(CONTRAST, selector)) >= 4.5
     assert not complaints
