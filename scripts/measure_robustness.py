@@ -1,9 +1,10 @@
 """Measure the best model on images that were made worse."""
 
 from darkroom.machine.stage import stage
-from darkroom.predict.robustness import measure_robustness
 
 with stage(snakemake):
+    from darkroom.predict.robustness import measure_robustness
+
     measure_robustness(
         snakemake.output.table,
         thresholds=snakemake.input.thresholds,

@@ -55,7 +55,12 @@ def loaded(folder: Folder) -> Results:
     """What the sections of the page are made from."""
     given = folder.arguments()
     names = inspect.signature(load).parameters
-    return load(**({"searches": [], "robustness": None} | {name: given[name] for name in names if name in given}))
+    return load(
+        **(
+            {"searches": [], "robustness": None}
+            | {name: given[name] for name in names if name in given}
+        )
+    )
 
 
 def write(folder: Folder, **changes: Any) -> Page:
