@@ -2,7 +2,8 @@
 
 `probe` decodes every pixel and reports the format, whether the file is complete, and what must be
 converted. `decode` returns the pixels and is fast: it trusts that `probe` accepted the file. Both
-follow the same policy, so the index describes what later happens.
+follow the same policy, so the index describes what later happens. `probe_and_decode` does both at
+once, for a picture that was never indexed.
 
 Ordinary 8-bit JPEG and PNG files are decoded by OpenCV, everything else by Pillow.
 The rules:
@@ -33,7 +34,7 @@ import numpy as np
 
 from darkroom.decode import damage
 from darkroom.decode.header import DecodeError, read_header
-from darkroom.decode.pixels import Color, pixels_of
+from darkroom.decode.pixels import MAX_SHIFT, Color, pixels_of
 from darkroom.decode.policy import FULL, Policy, conversions, shown_size
 from darkroom.machine.workers import in_turn
 
@@ -96,8 +97,39 @@ def probe(data: bytes, name: str, policy: Policy) -> Probe:
     -------
     Probe. An unusable file raises nothing: the reason is its `trouble`.
     """
-    result = Probe()
     size = (THUMBNAIL, THUMBNAIL)
+    result, pixels = _examined(data, name, "gray", policy, size, shift=1.0)
+    if pixels is None:
+        return result
+    return replace(result, thumbnail=cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+
+
+def probe_and_decode(
+    data: bytes, name: str, *, color: Color, policy: Policy, target: tuple[int, int] | None = None
+) -> tuple[Probe, np.ndarray | None]:
+    """Examine a file as `probe` does and decode it as `decode` does, from one pass over its pixels.
+
+    Parameters
+    ----------
+    data, name, policy : as of `probe`. color, target : as of `decode`.
+
+    Returns
+    -------
+    Probe without a thumbnail, and the pixels; None for an unusable file.
+    """
+    return _examined(data, name, color, policy, target, shift=MAX_SHIFT)
+
+
+def _examined(
+    data: bytes,
+    name: str,
+    color: Color,
+    policy: Policy,
+    target: tuple[int, int] | None,
+    *,
+    shift: float,
+) -> tuple[Probe, np.ndarray | None]:
+    result = Probe()
     try:
         header = read_header(data, name)
         width, height = shown_size(header, policy)
@@ -107,18 +139,22 @@ def probe(data: bytes, name: str, policy: Policy) -> Probe:
         notes = conversions(header, name, policy)
         damage.check(data, header)
         with in_turn(header.decoded_bytes):
-            found = pixels_of(data, header, "gray", policy, size, thorough=True)
-        thumbnail = cv2.resize(found.pixels, size, interpolation=cv2.INTER_AREA)
+            found = pixels_of(data, header, color, policy, target, thorough=True, shift=shift)
     except Exception as error:  # whatever a file makes a decoder raise, it ends no run
-        return replace(result, trouble=trouble_of(error))
+        return replace(result, trouble=trouble_of(error)), None
     notes += found.notes
     level = policy.get("white_level", FULL)
     if policy["sixteen_bit"] == "scale" and found.maximum > level:
         notes.append(f"above the white level: values up to {found.maximum:,} become 255")
-    if notes and found.pixels.min() == found.pixels.max():
+    if notes and _one_color(found.pixels):
         notes.append(ONE_COLOR)
     maximum = None if found.maximum < 0 else found.maximum
-    return replace(result, maximum=maximum, conversions="; ".join(notes), thumbnail=thumbnail)
+    return replace(result, maximum=maximum, conversions="; ".join(notes)), found.pixels
+
+
+def _one_color(pixels: np.ndarray) -> bool:
+    first = pixels[0, 0]
+    return bool((pixels[0] == first).all() and (pixels == first).all())
 
 
 def decode(

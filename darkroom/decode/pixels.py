@@ -48,6 +48,7 @@ def pixels_of(
     target: tuple[int, int] | None,
     *,
     thorough: bool,
+    shift: float = MAX_SHIFT,
 ) -> Decoded:
     """Decode the pixels of an image, as displayed.
 
@@ -60,6 +61,7 @@ def pixels_of(
         own, and any other takes 65,535.
     target : (height, width) that the image will be resized to; None: decode the full size.
     thorough : treat warnings of the decoder as damage; otherwise only its failures.
+    shift : largest shift of an edge, in target pixels, by decoding a JPEG at a reduced scale.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def pixels_of(
     if header.route == "opencv":
         if turn > 4 and target is not None:
             target = (target[1], target[0])
-        found = Decoded(*_by_opencv(data, header, color, target, thorough))
+        found = Decoded(*_by_opencv(data, header, color, target, thorough, shift))
     else:
         if header.route == "opencv16":
             raw = _sixteen_bit_color(data, header, thorough)
@@ -128,11 +130,16 @@ def _reduced(side: int, scale: int) -> int:
 
 
 def _by_opencv(
-    data: bytes, header: Header, color: Color, target: tuple[int, int] | None, thorough: bool
+    data: bytes,
+    header: Header,
+    color: Color,
+    target: tuple[int, int] | None,
+    thorough: bool,
+    shift: float,
 ) -> tuple[np.ndarray, list[str]]:
     # `pixels_of` applies the orientation, as the policy requires.
     flags = cv2.IMREAD_IGNORE_ORIENTATION
-    scale = _scale(header, target, 1.0 if thorough else MAX_SHIFT)
+    scale = _scale(header, target, shift)
     if scale > 1:
         flags |= {
             2: cv2.IMREAD_REDUCED_GRAYSCALE_2,

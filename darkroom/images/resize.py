@@ -7,7 +7,7 @@ from typing import TypedDict
 import cv2
 import numpy as np
 
-from darkroom.decode.file import decode
+from darkroom.decode.file import decode, probe_and_decode
 from darkroom.decode.pixels import Color
 from darkroom.decode.policy import Policy
 
@@ -47,11 +47,36 @@ def render(data: bytes, out: np.ndarray, *, view: View, policy: Policy) -> None:
     DecodeError
         The file cannot be decoded, or the policy refuses it.
     """
-    # The linear filter needs full resolution; for the others the decoder may reduce a JPEG
-    # by averaging first.
-    target = None if view["filter"] == "linear" else (out.shape[0], out.shape[1])
-    image = decode(data, color=view["color"], policy=policy, target=target)
+    image = decode(data, color=view["color"], policy=policy, target=_target(out, view))
     resize_into(image, out, how=view["resize"], kernel=view["filter"])
+
+
+def render_checked(
+    data: bytes, name: str, out: np.ndarray, *, view: View, policy: Policy
+) -> tuple[str, str]:
+    """As `render`, of a file that may be damaged: it is examined as the index does it.
+
+    Parameters
+    ----------
+    name : file name, for its suffix.
+    out : (h, w, C) uint8, filled where the picture can be used.
+
+    Returns
+    -------
+    status (`ok`, `converted`, `unusable`) and the reason in words.
+    """
+    found, image = probe_and_decode(
+        data, name, color=view["color"], policy=policy, target=_target(out, view)
+    )
+    if image is None:
+        return found.status, found.trouble
+    resize_into(image, out, how=view["resize"], kernel=view["filter"])
+    return found.status, found.conversions
+
+
+def _target(out: np.ndarray, view: View) -> tuple[int, int] | None:
+    """The linear filter needs full resolution; for the others a JPEG may be averaged first."""
+    return None if view["filter"] == "linear" else (out.shape[0], out.shape[1])
 
 
 def resize_into(image: np.ndarray, out: np.ndarray, *, how: str, kernel: str) -> None:

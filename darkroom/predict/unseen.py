@@ -196,7 +196,7 @@ def examine(path: str, out: np.ndarray, *, view: View, policy: Policy) -> tuple[
 def examine_bytes(
     data: bytes, name: str, out: np.ndarray, *, view: View, policy: Policy
 ) -> tuple[str, str]:
-    """Check all of a picture, as the index does; then decode it as `prepare` does.
+    """Check all of a picture, as the index does, and decode it as `prepare` does.
 
     Parameters
     ----------
@@ -209,20 +209,17 @@ def examine_bytes(
     status (`ok`, `converted`, `unusable`) and the reason in words. It never raises for what
     is in the file.
     """
-    from darkroom.decode.file import probe, trouble_of
+    from darkroom.decode.file import trouble_of
     from darkroom.decode.policy import FULL
     from darkroom.decode.quiet import quiet
-    from darkroom.images.resize import render
+    from darkroom.images.resize import render_checked
 
     policy = {"white_level": FULL} | policy  # of a data set without 16-bit files
     try:
         with quiet:
-            found = probe(data, name, policy)
-            if not found.trouble:
-                render(data, out, view=view, policy=policy)
-                return found.status, found.conversions
-            reason = found.trouble
+            status, reason = render_checked(data, name, out, view=view, policy=policy)
     except (OSError, ValueError, MemoryError) as error:
-        reason = trouble_of(error)
-    out[:] = 0
-    return "unusable", reason
+        status, reason = "unusable", trouble_of(error)
+    if status == "unusable":
+        out[:] = 0
+    return status, reason

@@ -2,19 +2,23 @@
 
 A decoder that crashes, hangs or takes too much costs its one picture a sentence; the server goes on
 and starts another. The processes are forked from one that has loaded the decoders and nothing else.
-What comes back is JSON and bare pixels, never a pickle.
+Each shares a piece of memory with the server: a file goes there, then its pixels. One short message
+of JSON each way says so, never a pickle: each further one would wake the other process once more.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import multiprocessing
+import os
 import queue
 import signal
+import socket
 import time
-from multiprocessing.connection import Connection
+from multiprocessing import reduction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +34,12 @@ if TYPE_CHECKING:
 
 FORMATS = {"jpeg", "png", "gif", "bmp", "tiff", "webp", "avif"}
 """By content, whatever the name says. Rarer ones of a data set are not worth their decoders' risk."""
+
+MEMORY = 1 << 30
+"""Bytes that a server and a decoder share, at most: the largest view. What is not used takes none."""
+
+KEPT = 1_000_000  # of them, from one picture to the next
+MESSAGE = 100_000  # bytes
 
 LOADED = [
     "PIL.BmpImagePlugin",
@@ -100,30 +110,36 @@ class _Decoder:
 
     def __init__(self, decoders: Decoders) -> None:
         self.options = decoders.options
-        self.connection, theirs = decoders.context.Pipe()
+        self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        file = os.memfd_create("picture")
+        os.ftruncate(file, MEMORY)
+        self.memory = mmap.mmap(file, MEMORY)
         self.process: ForkServerProcess = decoders.context.Process(
-            target=_work, args=(theirs, self.options), daemon=True
+            target=_work, args=(theirs, reduction.DupFd(file), self.options), daemon=True
         )
         self.process.start()
         theirs.close()
+        os.close(file)
 
     def decode(
         self, data: bytes, name: str, view: View, policy: Policy, nothing: np.ndarray
     ) -> tuple[str, str, np.ndarray]:
-        self.connection.send_bytes(json.dumps([name, view, policy]).encode())
-        self.connection.send_bytes(data)
+        self.memory[: len(data)] = data
+        self.connection.send(json.dumps([len(data), name, view, policy]).encode())
         # the process ends itself by its own limit; waiting for memory or a busy machine is more
-        if not self.connection.poll(3 * self.options.seconds + 5):
-            raise EOFError
-        status, reason = json.loads(self.connection.recv_bytes(100_000))
-        if status == "unusable":
-            return status, reason, nothing
-        pixels = self.connection.recv_bytes(nothing.nbytes)
-        return status, reason, np.frombuffer(pixels, np.uint8).reshape(nothing.shape)
+        self.connection.settimeout(3 * self.options.seconds + 5)
+        status, reason = json.loads(self.connection.recv(MESSAGE))
+        pixels = nothing
+        if status != "unusable":
+            pixels = np.frombuffer(self.memory[: nothing.nbytes], np.uint8).reshape(nothing.shape)
+        if max(len(data), nothing.nbytes) > KEPT:
+            self.memory.madvise(mmap.MADV_REMOVE)
+        return status, reason, pixels
 
     def end(self) -> str:
         """End the process; returns how it ended."""
         self.connection.close()
+        self.memory.close()
         self.process.join(1)
         if self.process.is_alive():
             self.process.kill()
@@ -137,28 +153,32 @@ class _Decoder:
 # ---------------------------------------------------------------- in the process
 
 
-def _work(connection: Connection, options: Options) -> None:
+def _work(connection: socket.socket, file: Any, options: Options) -> None:
     """Decode one picture after another until the server closes its end, or is gone."""
     import cv2
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server says when to stop
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    memory = mmap.mmap(file.detach(), MEMORY)
     _limit_memory(options.decoder_bytes)
     cv2.setNumThreads(1)
-    while True:
-        try:
-            name, view, policy = json.loads(connection.recv_bytes())
-            data = connection.recv_bytes()
-        except (EOFError, OSError):
-            return
-        out = np.zeros(size_of(view), np.uint8)
+    while request := _received(connection):
+        length, name, view, policy = json.loads(request)
+        data = memory[:length]
+        shape = size_of(view)
+        out = np.ndarray(shape, np.uint8, memory)
         signal.setitimer(signal.ITIMER_PROF, options.seconds)
         status, reason = examine(data, name, out, view=view, policy=policy, pixels=options.pixels)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        del data
-        connection.send_bytes(json.dumps([status, reason[:1000]]).encode())
-        if status != "unusable":
-            connection.send_bytes(out.tobytes())
+        del data, out
+        connection.send(json.dumps([status, reason[:1000]]).encode())
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(MESSAGE)
+    except OSError:  # the server is gone, with an answer unread
+        return b""
 
 
 def examine(
@@ -175,19 +195,18 @@ def examine(
     from darkroom.decode.quiet import quiet
     from darkroom.predict.unseen import examine_bytes
 
-    try:
-        with quiet:
+    with quiet:
+        try:
             header = read_header(data, name)
-    except (DecodeError, MemoryError) as error:
-        return "unusable", trouble_of(error)
-    if header.format not in FORMATS:
-        known = ", ".join(sorted(FORMATS))
-        return "unusable", f"cannot be used: a file of the format {header.format}; send {known}"
-    if header.width * header.height > pixels:
-        return "unusable", (
-            f"too large: {header.width:,} x {header.height:,} pixels; a picture may have {pixels:,}"
-        )
-    return examine_bytes(data, name, out, view=view, policy=policy)
+        except (DecodeError, MemoryError) as error:
+            return "unusable", trouble_of(error)
+        if header.format not in FORMATS:
+            known = ", ".join(sorted(FORMATS))
+            return "unusable", f"cannot be used: a file of the format {header.format}; send {known}"
+        if header.width * header.height > pixels:
+            size = f"{header.width:,} x {header.height:,}"
+            return "unusable", f"too large: {size} pixels; a picture may have {pixels:,}"
+        return examine_bytes(data, name, out, view=view, policy=policy)
 
 
 def _limit_memory(count: int) -> None:

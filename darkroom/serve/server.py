@@ -73,6 +73,7 @@ def listen(application: Any, options: Options) -> Any:
         channel_timeout=30,
         cleanup_interval=5,
         log_socket_errors=False,
+        asyncore_use_poll=True,  # many connections cost less than by select
         **(
             {
                 "trusted_proxy": options.proxy,

@@ -81,11 +81,18 @@ def settings_of(options: Options, key: str) -> dict[str, Any]:
 def application(service: Service, key: str) -> Any:
     """The application, for a WSGI server. Once in a process."""
     import django
+    from django import db
     from django.conf import settings
+    from django.core import cache
+    from django.core.signals import request_finished, request_started
     from django.core.wsgi import get_wsgi_application
 
     settings.configure(**settings_of(service.options, key), SERVICE=service)
     django.setup(set_prefix=False)
+    request_started.disconnect(db.reset_queries)  # there is no data base and no cache to tidy up
+    request_started.disconnect(db.close_old_connections)
+    request_finished.disconnect(db.close_old_connections)
+    request_finished.disconnect(cache.close_caches)
     return get_wsgi_application()
 
 

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -17,7 +18,7 @@ import pytest
 from PIL import Image
 
 from darkroom.config.dataset import Decode
-from darkroom.decode.file import Probe
+from darkroom.decode.file import Probe, probe_and_decode
 from darkroom.decode.file import decode as decoded
 from darkroom.decode.file import probe as probed
 from darkroom.decode.header import DecodeError
@@ -343,6 +344,24 @@ def test_a_cut_file_is_never_usable(data: bytes) -> None:
         found = probe(data[: int(share * len(data))])
         assert found.status == "unusable", share
         assert found.trouble.startswith(("truncated", "damaged", "not an image")), found.trouble
+
+
+@pytest.mark.parametrize("color", ["rgb", "gray"])
+@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
+def test_one_pass_examines_and_decodes_as_two_do(data: bytes, color: Any) -> None:
+    given = policy() | {"white_level": 65_535}
+    for part in (data, data[: len(data) // 2], padded_jpeg(WHOLE["jpeg"])):
+        for target in (None, (20, 20)):
+            found, pixels = probe_and_decode(
+                part, "a.jpg", color=color, policy=given, target=target
+            )
+            alone = replace(probed(part, "a.jpg", given), thumbnail=None)
+            assert found == alone
+            if pixels is None:
+                assert found.status == "unusable"
+            else:
+                two = decoded(part, color=color, policy=given, target=target)
+                assert np.array_equal(pixels, two)
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "progressive", "png"])

@@ -313,15 +313,15 @@ def test_a_file_that_kills_the_decoder_costs_no_other(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = run(chain, "pixels/svm", fold="fold-1").set_index("file")
-    render = resize.render
+    render = resize.render_checked
     deadly = Path("pictures/disc/003.png").read_bytes()
 
-    def deadly_render(data: bytes, *args: Any, **kwargs: Any) -> None:
+    def deadly_render(data: bytes, *args: Any, **kwargs: Any) -> tuple[str, str]:
         if data == deadly:
             os.kill(os.getpid(), signal.SIGKILL)
-        render(data, *args, **kwargs)
+        return render(data, *args, **kwargs)
 
-    monkeypatch.setattr(resize, "render", deadly_render)
+    monkeypatch.setattr(resize, "render_checked", deadly_render)
     table = run(chain, "pixels/svm", fold="fold-1").set_index("file")
     assert table.loc["disc/003.png", "reason"] == "crashed: the decoder ended by signal SIGKILL"
     others = table.index != "disc/003.png"
