@@ -54,9 +54,18 @@ setup: $(VENV)/.run ## the environment alone (.venv)
 run: $(VENV)/.run ## the whole chain to results/*/report.html (DATA=folder for your own images, ARGS=… for snakemake)
 	@$(BIN)/python -m darkroom run $(ARGS) $(if $(DATA)$(CONFIG),--config $(if $(DATA),data='$(DATA)') $(CONFIG))
 
+.PHONY: export
+export: $(VENV)/.run ## the best model as a folder that predicts elsewhere, results/*/export (DATA=… as for run)
+	@$(BIN)/python -m darkroom run export $(ARGS) $(if $(DATA)$(CONFIG),--config $(if $(DATA),data='$(DATA)') $(CONFIG))
+
 .PHONY: app
 app: $(VENV)/.run ## a web page that predicts pictures by what was trained (DATA=results/mydata, ARGS=… for serve)
 	@$(BIN)/python -m darkroom serve $(or $(DATA),results) $(ARGS)
+
+.PHONY: try-xray
+try-xray: $(VENV)/.run ## the chest X-rays' preset on a small made-up stand-in of its data; `make app` serves it
+	@$(BIN)/python -m tests.support.small_presets data/.stand-in
+	@$(BIN)/python -m darkroom run --configfile presets/chest_xray.yaml data/.stand-in/small.yaml
 
 .PHONY: doctor
 doctor: $(VENV)/.run ## what will work here, and what to do about the rest (ARGS='--configfile mine.yaml')

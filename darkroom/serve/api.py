@@ -50,8 +50,12 @@ def may(request: Any) -> None:
         )
 
 
-def answered(request: Any, model: str) -> tuple[Served, list[Answer]]:
+def answered(request: Any, model: str, wait: float = 0.0) -> tuple[Served, list[Answer]]:
     """Take the pictures of a request and predict them.
+
+    Parameters
+    ----------
+    model : its name. wait : seconds for it to be opened.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def answered(request: Any, model: str) -> tuple[Served, list[Answer]]:
         Nothing is predicted, see `uploads.taken`; or too many pictures a minute (429).
     """
     service = settings.SERVICE
-    served = service.model(model)
+    served = service.model(model, wait)
     uploads = taken(request)
     address = request.META.get("REMOTE_ADDR", "")
     if wait := service.rate.wait(address, len(uploads), time.monotonic()):

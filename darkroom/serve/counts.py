@@ -25,14 +25,18 @@ class Day:
 
     Attributes
     ----------
-    classes : pictures by predicted class. unusable, unsure : pictures.
+    classes : pictures by predicted class. unusable, unsure, unlike : pictures.
     probability : of the predicted classes, summed.
+    unlikeness : of pictures whose model tells it, summed. told : how many these are.
     """
 
     classes: Counter[str] = field(default_factory=Counter)
     unusable: int = 0
     unsure: int = 0
+    unlike: int = 0
     probability: float = 0.0
+    unlikeness: float = 0.0
+    told: int = 0
 
 
 class Counts:
@@ -82,9 +86,13 @@ class Counts:
                 day.classes[one.predicted] += 1
                 day.probability += answer.probability
                 day.unsure += answer.unsure
+                if one.unlikeness is not None:
+                    day.unlike += one.unlike
+                    day.unlikeness += one.unlikeness
+                    day.told += 1
 
     def by_day(self, model: str) -> list[dict[str, Any]]:
-        """Counts of classes and mean probability of a model, the last day first."""
+        """Counts of classes, mean probability and unlikeness of a model, the last day first."""
         with self.lock:
             return [
                 {
@@ -92,6 +100,8 @@ class Counts:
                     "pictures": day.classes.total(),
                     "classes": dict(day.classes),
                     "mean_probability": day.probability / max(1, day.classes.total()),
+                    "mean_unlikeness": day.unlikeness / day.told if day.told else None,
+                    "unlike": day.unlike if day.told else None,
                     "unsure": day.unsure,
                     "unusable": day.unusable,
                 }

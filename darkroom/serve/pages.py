@@ -17,7 +17,7 @@ from darkroom.predict.picture import Table
 from darkroom.serve.answers import KINDS, content, digest_of, page
 from darkroom.serve.api import answered, only
 from darkroom.serve.models import SCORES, Served
-from darkroom.serve.service import HEAT_SECONDS, Answer, shown
+from darkroom.serve.service import HEAT_SECONDS, OPENING_SECONDS, Answer, shown
 from darkroom.serve.uploads import Refused
 
 BARS = 6  # classes whose bars are shown at once
@@ -29,9 +29,9 @@ def home(request: Any) -> HttpResponse:
     get_token(request)
     service = settings.SERVICE
     if request.method != "POST":
-        served = service.model(request.GET.get("model", ""))
-        return page(request, "home.html", chosen=served.name)
-    served, answers = answered(request, request.POST.get("model", ""))
+        # the form is there before the model is: a person takes longer to choose a picture
+        return page(request, "home.html", chosen=service.named(request.GET.get("model", "")))
+    served, answers = answered(request, request.POST.get("model", ""), OPENING_SECONDS)
     until = time.monotonic() + HEAT_SECONDS
     looked = "looked" in request.POST
     pictures = [_shown(served, answer, until if looked else 0.0) for answer in answers]

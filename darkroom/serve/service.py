@@ -26,6 +26,7 @@ from darkroom.serve.uploads import Refused, Upload
 log = logging.getLogger(__name__)
 
 HEAT_SECONDS = 1.0
+OPENING_SECONDS = 30.0  # that a person's pictures wait for a model to be opened
 SHOWN = 224  # pixels of a side of the picture that is shown beside its prediction
 
 
@@ -110,18 +111,39 @@ class Service:
         """Whether all models are open."""
         return self.loaded.is_set() and not self.failure
 
-    def model(self, name: str = "") -> Served:
+    def named(self, name: str = "") -> str:
+        """The name of a model that may still have to be opened; of the first for an empty one.
+
+        Returns
+        -------
+        It is empty as long as the only model's own is not known yet.
+
+        Raises
+        ------
+        Refused
+            There is none of the name (404); of several the names are not known yet (503).
+        """
+        if not self.names and (name or len(self.places) != 1 or self.failure):
+            raise self.not_open()
+        if name and name not in self.names:
+            raise Refused(404, f"There is no model {name!r}; there are: {', '.join(self.names)}.")
+        return name or next(iter(self.names), "")
+
+    def model(self, name: str = "", wait: float = 0.0) -> Served:
         """A model by its name; the first for an empty one.
+
+        Parameters
+        ----------
+        wait : seconds to wait for it to be opened.
 
         Raises
         ------
         Refused
             There is none of the name (404), or it is not open yet (503).
         """
-        name = name or next(iter(self.names), "")
-        if self.names and name not in self.names:
-            raise Refused(404, f"There is no model {name!r}; there are: {', '.join(self.names)}.")
-        if name not in self.models:
+        if wait and self.named(name) not in self.models:
+            self.loaded.wait(wait)
+        if (name := self.named(name)) not in self.models:
             raise self.not_open()
         return self.models[name]
 

@@ -11,27 +11,23 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 import pytest
 import yaml
 
 from darkroom import ROOT
+from darkroom.images.resize import size_of
+from darkroom.predict.unseen import examine_bytes
+from darkroom.serve.models import Served
 from tests.support import published_layouts, published_trees
+from tests.support.small_presets import Published, preset, small
 from tests.support.workspace import Workspace, make_workspace
 
 PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
-
-
-@dataclass
-class Published:
-    """Sources as their hosts have them: `address` serves `folder`, which is a `mirror:` too."""
-
-    folder: Path
-    address: str
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -67,56 +63,6 @@ def clone(tmp_path: Path) -> Workspace:
     shutil.rmtree(tmp_path / "pictures")
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     return made
-
-
-def preset(name: str) -> dict[str, Any]:
-    settings = yaml.safe_load((ROOT / f"presets/{name}.yaml").read_text())
-    assert isinstance(settings, dict)
-    return settings
-
-
-def small(name: str, published: Published) -> dict[str, Any]:
-    """An overlay that leaves a preset what it is and makes it quick."""
-    said = preset(name)
-    overlay: dict[str, Any] = {
-        "mirror": str(published.folder),
-        "datasets": {},
-        "models": {},
-        "features": {},
-        "classifiers": {},
-    }
-    for dataset, settings in said["datasets"].items():
-        source = settings["source"].partition("#")[0]
-        changed: dict[str, Any] = {}
-        if source.startswith("https://"):  # a small file has another hash than the published one
-            changed["source"] = f"{published.address}/{source.rpartition('/')[2]}"
-        elif source.startswith("/"):
-            changed["source"] = str(published.folder / Path(source).name)
-        size = settings.get("view", {}).get("size", 64)
-        changed["view"] = {"size": min(size, 64)}
-        if "folds" in settings.get("split", {}):
-            changed["split"] = {"folds": 2}
-        if "quotas" in settings.get("split", {}):
-            changed["split"] = {
-                "quotas": {
-                    "covid": {"train": 12, "test": "rest"},
-                    "normal": {"train": 20, "test": 6},
-                    "pneumonia": {"train": 24, "test": 8},
-                }
-            }
-        overlay["datasets"][dataset] = changed
-    for kind in ("models", "classifiers"):
-        for member, settings in said.get(kind, {}).items():
-            overlay[kind][member] = changed = {}
-            if kind == "models":
-                changed |= {"epochs": 2, "batch": 16, "seeds": [0]}
-                if "fine_tune" in settings:
-                    changed["fine_tune"] = {"epochs": 1}
-            if "tune" in settings:
-                changed["tune"] = {"trials": 2} | ({"epochs": 1} if kind == "models" else {})
-    for name_ in said.get("features", {}):
-        overlay["features"][name_] = {"view": {"size": 32}}
-    return overlay
 
 
 def run(clone: Workspace, name: str, overlay: dict[str, Any], *targets: str) -> Path:
@@ -174,7 +120,7 @@ def parts(results: Path) -> dict[tuple[str, str], int]:
 
 
 def chest_xray(results: Path) -> bool:
-    """The quotas hold, and only COVID images have the five filters' variants."""
+    """The quotas hold, only COVID images have the five filters' variants, and it can be served."""
     import h5py
 
     counts = parts(results)
@@ -186,6 +132,14 @@ def chest_xray(results: Path) -> bool:
         labels = json.loads(file.attrs["labels"])
         assert {labels[i] for i in file["label"][:]} == {"COVID19"}
     assert classes(results) == ["normal", "covid", "pneumonia"]
+    served = Served.load(str(results))
+    assert served.notice.startswith("Not for medical use.")
+    image = next((results.parents[1] / "data/chest_xray").rglob("COVID19(1).jpg"))
+    pixels = np.zeros((1, *size_of(served.model.view)), np.uint8)
+    view, policy = served.model.view, served.model.policy
+    examined = examine_bytes(image.read_bytes(), image.name, pixels[0], view=view, policy=policy)
+    (one,) = served.predict([image.name], pixels, [examined])
+    assert one.predicted in classes(results) and one.probabilities.sum() == pytest.approx(1)
     return True
 
 

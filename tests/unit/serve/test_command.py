@@ -70,7 +70,7 @@ def test_it_answers_before_its_models_are_open(tmp_path: Path) -> None:
     serve = Held(EXPORT, tmp_path)
     assert serve.status("/healthz", 200) == 200
     assert serve.status("/readyz", 503) == 503
-    assert serve.status("/", 503) == 503
+    assert serve.status("/", 200) == 200  # the form, before the model
     assert serve.process.stdin is not None
     serve.process.stdin.write("\n")
     serve.process.stdin.flush()

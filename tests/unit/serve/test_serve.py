@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -226,7 +227,10 @@ def test_the_card(client: Client, service: Service, chain: Chain) -> None:
     assert card["scores"]["accuracy"]["value"] == own["accuracy"]
     assert card["test_images"] == own["n"]
     assert card["classes"] == ["cross", "disc"]
-    assert card["days"][0]["pictures"] >= 4
+    day = card["days"][0]
+    assert day["pictures"] >= 4
+    assert 0 <= day["mean_unlikeness"] < 0.5 and 0 <= day["unlike"] <= day["pictures"]
+    assert f"<td>{day['mean_unlikeness']:.3f}</td>" in page
     assert client.get("/model/other").status_code == 404
 
 
@@ -372,6 +376,29 @@ def test_health_and_metrics(
     assert loading.status_code == 503 and "being opened" in loading.json()["error"]
     assert post(client, some(chain)[0]).status_code == 503
     service.loaded.set()
+
+
+def test_the_form_of_an_only_model_is_there_before_the_model(
+    service: Service, client: Client, chain: Chain, monkeypatch: Any
+) -> None:
+    names, models = service.names, service.models
+    monkeypatch.setattr(service, "names", [])
+    monkeypatch.setattr(service, "models", {})
+    monkeypatch.setattr(service, "places", ["results/shapes"])
+    service.loaded.clear()
+    try:
+        assert 'id="form"' in client.get("/").content.decode()
+        assert client.get("/?model=shapes").status_code == 503
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(post, client, some(chain)[0], to="/")
+            time.sleep(0.3)
+            assert not waiting.done()
+            service.names, service.models = names, models
+            service.loaded.set()
+            answer = waiting.result(timeout=20)
+        assert answer.status_code == 200 and "About shapes" in answer.content.decode()
+    finally:
+        service.loaded.set()
 
 
 def test_until_the_models_are_found_pages_and_programs_are_told_so(
@@ -541,11 +568,13 @@ def test_an_export_of_the_first_release_is_served_as_it_was() -> None:
 
 
 def test_an_export_is_served_by_the_packages_of_the_container() -> None:
-    """Of `envs/serve.lock`, which the others are not in."""
+    """Of `envs/serve.lock`, which the others are not in, less what the container leaves out."""
     others = {"tensorflow", "keras", "sklearn", "scipy", "pandas", "pyarrow", "h5py", "skops"}
     others |= {"onnx", "snakemake", "matplotlib", "yaml", "tqdm", "psutil", "pydantic", "jinja2"}
     lock = (ROOT / "envs/serve.lock").read_text()
     assert not [name for name in others if f"\n{name}==" in lock]
+    parts = ("backend", "datasets", "quantization", "tools", "transformers")
+    others |= {"django.contrib", *(f"onnxruntime.{part}" for part in parts)}
     script = (
         "import sys\n"
         "class Refuse:\n"
@@ -554,7 +583,14 @@ def test_an_export_is_served_by_the_packages_of_the_container() -> None:
         "sys.meta_path.insert(0, Refuse())\n"
         "from darkroom.serve import server, site\n"
         "from darkroom.serve.models import Served, card\n"
+        "from darkroom.serve.options import Options\n"
+        "from darkroom.serve.service import Service\n"
         f"print(card(Served.load({str(EXPORT)!r}))['classes'])\n"
+        "assert 'libonnxruntime.so' not in open('/proc/self/maps').read()\n"
+        "service = Service([], Options(workers=1))\n"
+        "site.application(service, 50 * 'k')\n"
+        "import darkroom.serve.urls\n"
+        "service.close()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
