@@ -3,10 +3,13 @@
 All three serve the same MobileNet (0.25, 224 pixels, a head of two classes, random weights) with one
 process, and are asked by 1, 8 and 50 clients that each keep a connection and send one picture a
 request: a JPEG of 224 pixels, and a photograph of 12 megapixels. The peers decode with OpenCV,
-resize and predict, without a check of the file, a limit, or a decoder that may die.
+resize and predict, without a check of the file, a limit, or a decoder that may die. CPU milliseconds
+a request, of the server and its children, are what a busy machine does not change.
 
     pip install --target /tmp/peer fastapi uvicorn python-multipart
     python -m benchmarks.serving --peer /tmp/peer
+
+With gunicorn and granian in that folder, `--servers` lets these serve the application in waitress' place.
 """
 
 from __future__ import annotations
@@ -55,6 +58,30 @@ def predict(pictures: UploadFile):
 def ready():
     return {{}}
 """
+
+
+WSGI = """
+from darkroom.serve import site
+from darkroom.serve.options import Options
+from darkroom.serve.service import Service
+service = Service(["{folder}/model.onnx"], Options(workers={workers}, rate=9999999))
+site.log_to()
+application = site.application(service, 50 * "k")
+service.find()
+service.load()
+"""
+# Workers, and decoders of each: two pictures are decoded at a time by all of them.
+SERVERS = {
+    "gunicorn, sync": (1, "gunicorn -w 2 -b 127.0.0.1:{port} wsgi_1:application"),
+    "gunicorn, gthread": (
+        2,
+        "gunicorn -k gthread --threads 4 -b 127.0.0.1:{port} wsgi_2:application",
+    ),
+    "granian": (
+        2,
+        "granian --interface wsgi --blocking-threads 2 --host 127.0.0.1 --port {port} wsgi_2:application",
+    ),
+}
 
 
 def networks(folder: Path) -> None:
@@ -153,6 +180,15 @@ def started(command: list[str], port: int, env: dict[str, str]) -> tuple[Any, fl
         time.sleep(0.1)
 
 
+def computed(process: Any) -> float:
+    """CPU seconds of a process and its children."""
+    import psutil
+
+    own = psutil.Process(process.pid)
+    times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+    return float(sum(time.user + time.system for time in times))
+
+
 def memory(process: Any) -> float:
     """Resident MB of a process and its children, what they share counted once."""
     import psutil
@@ -165,6 +201,8 @@ def memory(process: Any) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--peer", help="folder with fastapi, uvicorn and python-multipart")
+    parser.add_argument("--servers", action="store_true", help="the application by other servers")
+    parser.add_argument("--pictures", nargs="+", default=["224 px", "12 MP"])
     parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
     parser.add_argument("--port", type=int, default=8031)
     given = parser.parse_args()
@@ -196,20 +234,31 @@ def main() -> None:
                 (folder / f"peer_{engine}.py").write_text(PEER.format(engine=engine, folder=name))
                 words = ["uvicorn", f"peer_{engine}:app", "--port", str(port), "--no-access-log"]
                 servers[f"FastAPI, {engine}"] = (words, "/predict")
-        print(f"{'':<16}{'picture':<9}{'clients':>8}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}")
+            if given.servers:
+                for decoders, _ in SERVERS.values():
+                    text = WSGI.format(folder=name, workers=decoders)
+                    (folder / f"wsgi_{decoders}.py").write_text(text)
+                servers |= {
+                    server: (command.format(port=port).split(), "/api/v1/predict")
+                    for server, (_, command) in SERVERS.items()
+                }
+        columns = ("clients", "a second", "CPU ms", "p50 ms", "p99 ms")
+        print(f"{'':<19}{'picture':<9}", *(f"{column:>9}" for column in columns))
         for server, (words, path) in servers.items():
             process, seconds = started([sys.executable, "-m", *words], port, env)
             try:
                 for picture, data in pictures().items():
+                    if picture not in given.pictures:
+                        continue
                     load(port, path, data, 2, 1.0)
                     for clients in CLIENTS:
-                        began = time.perf_counter()
+                        began, before = time.perf_counter(), computed(process)
                         took = np.array(load(port, path, data, clients, given.seconds)) * 1000
                         p50, p99 = np.percentile(took, [50, 99])
                         rate = len(took) / (time.perf_counter() - began)
-                        print(
-                            f"{server:<16}{picture:<9}{clients:>8}{rate:>10.1f}{p50:>9.1f}{p99:>9.1f}"
-                        )
+                        cpu = 1000 * (computed(process) - before) / len(took)
+                        shown = (f"{x:>9.1f}" for x in (clients, rate, cpu, p50, p99))
+                        print(f"{server:<19}{picture:<9}", *shown, flush=True)
                 print(f"{server}: ready after {seconds:.1f} s, {memory(process):.0f} MB")
             finally:
                 process.terminate()
