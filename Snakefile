@@ -28,6 +28,7 @@ include: "rules/train.smk"
 include: "rules/classify.smk"
 include: "rules/report.smk"
 include: "rules/predict.smk"
+include: "rules/export.smk"
 
 
 if not SHARED_DISK:

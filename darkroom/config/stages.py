@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from darkroom.index.copies import FindCopies
     from darkroom.index.manifest import IndexFiles
     from darkroom.index.sharded import IndexShard, JoinIndex, ListFiles
+    from darkroom.predict.export_model import ExportModel
     from darkroom.predict.predict import PredictImages
     from darkroom.predict.robustness import MeasureRobustness
     from darkroom.report.results import WriteReport
@@ -382,6 +383,11 @@ def predict_images(settings: Settings, dataset: str, name: str) -> PredictImages
         "fold": p.fold,
         "threshold": None if p.model is None else settings.datasets[dataset].threshold,
     }
+
+
+def export_model(_settings: Settings, dataset: str) -> ExportModel:
+    """Its name: the best model is found in the tables."""
+    return {"dataset": dataset}
 
 
 def write_report(settings: Settings, dataset: str) -> WriteReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -231,16 +231,37 @@ class Inputs:
         predictions: theirs, where a threshold is still to be chosen. tables: the
         scores that tell the best, where no classifier is named.
         """
-        settings = self.settings
+        settings, dataset = self.settings, wildcards.dataset
         asked = settings.predict[wildcards.name]
-        results = f"results/{wildcards.dataset}"
-        known = settings.predictors_of(wildcards.dataset)
-        folds = [asked.fold] if asked.fold else settings.folds_of(wildcards.dataset)
-        models, makers, predictions = [], [], []
-        for features, classifier in known.values() if asked.model is None else [known[asked.model]]:
+        folds = [asked.fold] if asked.fold else settings.folds_of(dataset)
+        known = settings.predictors_of(dataset)
+        if asked.model is None:
+            return self._trained(dataset, folds, known.values()) | {"predictions": []}
+        features, classifier = known[asked.model]
+        predictions: Files = []
+        if isinstance(settings.datasets[dataset].threshold, str):
+            predictions = [
+                f"results/{dataset}/{fold}/{features}/{classifier}/predictions.parquet"
+                for fold in folds
+            ]
+        found = self._trained(dataset, folds, [(features, classifier)])
+        return found | {"predictions": predictions, "tables": []}
+
+    def exported(self, wildcards: Wildcards) -> dict[str, Files]:
+        """The files of all classifiers, of which the best is exported, and the tables that tell it."""
+        settings, dataset = self.settings, wildcards.dataset
+        known = settings.predictors_of(dataset)
+        return self._trained(dataset, settings.folds_of(dataset), known.values())
+
+    def _trained(
+        self, dataset: str, folds: list[str], names: Iterable[tuple[str, str]]
+    ) -> dict[str, Files]:
+        """The `models`, `makers` and `tables` of classifiers by their features, see `predictors`."""
+        settings, results = self.settings, f"results/{dataset}"
+        models, makers = [], []
+        for features, classifier in names:
             for fold in folds:
                 run = f"{results}/{fold}/{features}"
-                predictions.append(f"{run}/{classifier}/predictions.parquet")
                 if classifier == "head":
                     models.append(f"{run}/model.onnx")
                     makers.append(f"{run}/unlike.npz")
@@ -251,13 +272,7 @@ class Inputs:
                 elif features not in settings.features:
                     makers.append(f"{run}/model.onnx")
         tables = [f"{results}/{name}.parquet" for name in ("thresholds", "summary", "metrics")]
-        if asked.model is not None:
-            tables = []
-        threshold = settings.datasets[wildcards.dataset].threshold
-        if tables or not isinstance(threshold, str):
-            predictions = []
-        makers = list(dict.fromkeys(makers))
-        return {"models": models, "makers": makers, "predictions": predictions, "tables": tables}
+        return {"models": models, "makers": list(dict.fromkeys(makers)), "tables": tables}
 
 
 def _folder(wildcards: Wildcards) -> str:

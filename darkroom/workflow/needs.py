@@ -454,6 +454,13 @@ def predict(job: Job) -> Need:
     )
 
 
+def export(job: Job) -> Need:
+    """Some images are predicted twice; a backbone's graph is written again."""
+    once = UNKNOWN_BACKBONE if job.settings.backbones_of(job.data.dataset) else Work(1e8, 1e6, 0)
+    images = 2 * 128  # `export.IMAGES`, by the model and by what is written of it
+    return Need(2 * CLASSIC_MB + 2500, 120 + images * _inferred(once, job), 1000)
+
+
 @lru_cache(maxsize=16)
 def _pictures(source: str) -> int:
     try:

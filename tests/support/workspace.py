@@ -105,7 +105,7 @@ class Workspace:
             assert "Nothing to be done" in printed, printed
             return {}
         jobs = (line.split() for line in table.group(1).splitlines() if line.strip())
-        targets = {"all", "download", "prepare", "train", "classify", "report", "predict"}
+        targets = {"all", "download", "prepare", "train", "classify", "report", "predict", "export"}
         return {name: int(count) for name, count in jobs if name not in targets}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import cv2
@@ -73,6 +75,26 @@ def test_from_a_folder_to_a_table_and_when_it_is_made_anew(done: Workspace) -> N
     assert set(table["model"]) == {"pixels/svm"}
     done.config["classifiers"]["svm"]["settings"] = {"C": 3}
     assert done.pending(TARGET) == {"fit_classifier": 1, "predict_images": 1}
+
+
+def test_the_best_model_is_exported_and_again_when_it_changes(done: Workspace) -> None:
+    done.run("export")
+    out = done.root / "results/shapes/export"
+    try:
+        checked = [sys.executable, str(out / "check.py")]
+        assert subprocess.run(checked, capture_output=True, check=False).returncode == 0
+        assert (out / "model_card.md").is_file()
+        assert done.pending("export") == {}
+        copied = done.root / "darkroom/predict/exported/check.py"
+        text = copied.read_text()
+        copied.write_text(text.replace("ANOTHER", "another"))
+        assert done.pending("export") == {"export_model": 1}
+        copied.write_text(text)
+        done.config["classifiers"]["svm"]["settings"] = {"C": 3}
+        changed = {"fit_classifier", "evaluate_dataset", "write_report", "export_model"}
+        assert set(done.pending("export")) == changed
+    finally:
+        shutil.rmtree(out)
 
 
 def test_a_named_classifier_needs_no_other(workspace: Workspace) -> None:

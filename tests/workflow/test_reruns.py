@@ -324,6 +324,7 @@ def test_what_cannot_change_a_result(done: Workspace) -> None:
         ("classify", EVERYTHING - REPORTED - AUDITED - {"check_labels"}),
         ("report", EVERYTHING),
         ("results/shapes/report.html", EVERYTHING),
+        ("export", EVERYTHING | {"export_model"}),
         ("results/shapes/holdout/tiny-seed7/model.keras",
          {"download_source", "index_files", "check_files", "find_copies", "split_rows",
           "prepare_images", "augment_images", "train_model"}),

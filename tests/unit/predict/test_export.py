@@ -50,11 +50,17 @@ def test_it_predicts_by_itself_what_the_tables_say(
     chain: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert main(["export", NETWORK, str(out)]) == 0
+    of_data = Path(chain.results("model_card.md"))
+    of_data.write_text("# The card of the data set\n")
+    try:
+        assert main(["export", NETWORK, str(out)]) == 0
+    finally:
+        of_data.unlink()
+    assert (out / "model_card.md").read_text() == "# The card of the data set\n"
     assert "check.py" in capsys.readouterr().out
     assert {p.name for p in out.iterdir()} == {
         "model.onnx", "class_indices.json", "preprocessing.json", "requirements.txt", "README.md",
-        "predict.py", "check.py", "darkroom", "pictures", "unlike.npz",
+        "predict.py", "check.py", "darkroom", "pictures", "unlike.npz", "model_card.md",
     }  # fmt: skip
     checked = alone(out / "check.py")
     assert checked.returncode == 0, checked.stderr

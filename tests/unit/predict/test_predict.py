@@ -6,6 +6,8 @@ import logging
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from darkroom.images import resize
 from darkroom.images.prepare import prepare_images
 from darkroom.models import trained
 from darkroom.predict import predict, unseen
+from darkroom.predict.export import export
 from darkroom.predict.picture import check_threshold
 from tests.support.awful import awful_folder, kind_of
 from tests.support.backbone_weights import MOBILENET, mobilenet_onnx, mobilenet_weights
@@ -129,6 +132,17 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
     paths = pandas.read_parquet(chain.results("manifest.parquet")).set_index("row")["path"]
     table = run(chain, "mobile/svm", fold="fold-1").set_index("file").loc[paths[said["row"]]]
     assert probabilities(table) == pytest.approx(said[["p:cross", "p:disc"]].to_numpy(), abs=1e-5)
+    collected = pandas.read_parquet(chain.results("predictions.parquet"))
+    own = collected["feature_set"].eq("pixels") & collected["classifier"].eq("svm")
+    own = collected[own & collected["fold"].eq("fold-1")].assign(feature_set="mobile")
+    columns = ["p:cross", "p:disc"]
+    own[columns] = said.set_index("row").loc[own["row"], columns].to_numpy()
+    own.to_parquet(chain.results("predictions.parquet"))
+    shipped = export("results/shapes", str(tmp_path / "shipped"), "mobile/svm")
+    assert "got the probabilities of the classifier within" in shipped
+    checked = [sys.executable, str(tmp_path / "shipped/check.py")]
+    assert "predicts as it did" in subprocess.run(checked, capture_output=True, text=True).stdout
+
     model = trained.find(f"{place}/model.skops")
     assert model.files == [f"{place}/model.skops", str(Path(weights).absolute())]
     Path(weights).unlink()
