@@ -1,7 +1,7 @@
 """How far probabilities are from the share that is right, by the stage that fits classifiers.
 
-First on the hidden features of a network that knows its training rows by heart: two classes that
-overlap, 700 rows to train on, 500 validation rows, 500 test rows. Then the log loss of an SVM of
+First on the hidden features of a small convolutional network that knows its training images by
+heart: two classes that overlap, 700 images to train on, 500 validation and 500 test images. Then the log loss of an SVM of
 several classes beside scikit-learn's own probabilities (libsvm: Platt's sigmoids of five folds,
 coupled as by Wu, Lin and Weng 2004) and beside the best that is possible.
 
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import log_loss
-from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
+from darkroom import temperature
 from darkroom.metrics import calibration_error
 
 DRAWS = 5
@@ -35,22 +35,40 @@ def judged(p: Any, truth: Any) -> tuple[float, float, float]:
 
 def by_heart(seed: int) -> dict[str, tuple[float, float, float]]:
     """Of each classifier on the features of a network that learned its training rows by heart."""
+    import keras
+
     random = np.random.default_rng(seed)
+    keras.utils.set_random_seed(seed)
     part = np.repeat(["train", "validation", "test"], [700, 500, 500])
     label = random.integers(0, 2, len(part))
-    x = random.normal(size=(len(part), 20))
-    x[:, 0] += 1.5 * label
-    network = MLPClassifier((64,), alpha=0, max_iter=2000, random_state=seed)
-    train, test = part == "train", part == "test"
-    network.fit(x[train], label[train])
-    hidden = np.maximum(x @ network.coefs_[0] + network.intercepts_[0], 0)
+    x = random.normal(size=(len(part), 8, 8, 1)).astype(np.float32)
+    x[:, 2:4, 2:4, 0] += (0.75 * label)[:, None, None]
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(16, 3, activation="relu"),
+            layers.Flatten(),
+            hidden := layers.Dense(64, activation="relu"),
+            layers.Dense(2),
+        ]
+    )
+    network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    train, validation, test = (part == name for name in ("train", "validation", "test"))
+    network.fit(x[train], label[train], epochs=60, verbose=0)
+    logits = np.asarray(network(x))
+    assert (logits.argmax(axis=1) == label)[train].mean() > 0.99
+    features = np.asarray(keras.Model(network.inputs[0], hidden.output)(x))
+    made = {"kind": "network", "model": "small", "seed": seed}
     out = {}
     with tempfile.TemporaryDirectory() as folder:
-        case = Case(Path(folder), hidden, np.array(["a", "b"])[label], part)
+        case = Case(Path(folder), features, np.array(["a", "b"])[label], part, made=made)
         for kind in ("svm", "random_forest", "logistic_regression"):
             result = case.fit(kind, tag=kind, settings={})
             out[kind] = judged(result.p[result.table["part"] == "test"], label[test])
-    out["the network itself"] = judged(network.predict_proba(x[test]), label[test])
+    heat = temperature.learned(logits[validation], label[validation])
+    for name, at in (("its head", heat), ("its head, uncalibrated", 1.0)):
+        out[name] = judged(temperature.applied(logits[test], at), label[test])
     return out
 
 

@@ -37,7 +37,7 @@ class DecisionValues(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def calibrated(
     recipe: Recipe, rows: TrainingRows, threads: int, notes: list[str]
-) -> tuple[Any, np.ndarray | None]:
+) -> tuple[Any, np.ndarray | None, bool]:
     """Fit an SVM to all rows, and learn its probabilities from held-out rows of folds.
 
     It works as CalibratedClassifierCV(svm, ensemble=False), with three differences: the fits
@@ -62,7 +62,8 @@ def calibrated(
 
     Returns
     -------
-    A fitted CalibratedClassifierCV and None, or the SVC and the sigmoids of `coupling.sigmoids`.
+    A fitted CalibratedClassifierCV and None, or the SVC and the sigmoids of `coupling.sigmoids`;
+    and whether every class had rows to hold out.
     """
     x, y = rows.x, rows.y
     folds, small = calibration_folds(rows, recipe.seed)
@@ -93,7 +94,7 @@ def calibrated(
             "fitted to, so they are overconfident"
         )
     if couples:
-        return svm, coupling.sigmoids(values, truth, len(rows.classes))
+        return svm, coupling.sigmoids(values, truth, len(rows.classes)), not small
     every = np.arange(len(truth))
     fitted = CalibratedClassifierCV(
         DecisionValues(), method=method, ensemble=False, cv=[(every, every)]
@@ -101,7 +102,7 @@ def calibrated(
     fitted.calibrated_classifiers_[0].estimator = svm
     fitted.n_features_in_ = svm.n_features_in_
     fitted.estimator, fitted.cv = clone(svm), CALIBRATION_FOLDS
-    return fitted, None
+    return fitted, None, not small
 
 
 def calibration_folds(

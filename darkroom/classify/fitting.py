@@ -99,22 +99,25 @@ def fit_classifier(
         data.held[validation],
         classifier["seed"],
     )
-    fitted = _fitted(data, cfg, threads, notes, seconds)
+    fitted, held_out = _fitted(data, cfg, threads, notes, seconds)
     probabilities = np.empty((len(data.held), len(data.classes)))
     again = bool(classifier["refit"] and validation.any())
     now = validation if again else np.ones_like(validation)
     plain = _predicted(fitted, data, data.held[now], cfg, threads, seconds)
-    heat = _temperature(fitted, plain[validation[now]], data.label[validation])
-    fitted = replace(fitted, temperature=heat)
+    if not held_out:
+        told.append(
+            "the validation images set how sure its probabilities are; they also choose the best"
+            if validation.any()
+            else "no validation images: its probabilities are as training left them, often too sure"
+        )
+        heat = _temperature(fitted, plain[validation[now]], data.label[validation])
+        fitted = replace(fitted, temperature=heat)
     probabilities[now] = fitted.tempered(plain)
-    told.append(
-        "the validation images set how sure its probabilities are; they also choose the best"
-        if validation.any()
-        else "no validation images: its probabilities are as training left them, often too sure"
-    )
     if again:
         data, notes = _read(features, splits_path, cfg, validation_too=True)
-        fitted = replace(_fitted(data, cfg, threads, notes, seconds), temperature=heat)
+        fitted = replace(
+            _fitted(data, cfg, threads, notes, seconds)[0], temperature=fitted.temperature
+        )
         plain = _predicted(fitted, data, data.held[~now], cfg, threads, seconds)
         probabilities[~now] = fitted.tempered(plain)
         notes.append(
@@ -174,11 +177,12 @@ def validate(
     """
     data, notes = _read(features, splits_path, cfg)
     seconds = {"fit": 0.0, "predict": 0.0}
-    fitted = _fitted(data, cfg, threads, notes, seconds)
+    fitted, held_out = _fitted(data, cfg, threads, notes, seconds)
     own = data.part == "validation"
     plain = _predicted(fitted, data, data.held[own], cfg, threads, seconds)
-    heat = _temperature(fitted, plain, data.label[own])
-    return data.label[own], replace(fitted, temperature=heat).tempered(plain)
+    if not held_out:
+        fitted = replace(fitted, temperature=_temperature(fitted, plain, data.label[own]))
+    return data.label[own], fitted.tempered(plain)
 
 
 @dataclass(frozen=True)
@@ -268,10 +272,16 @@ def _read(
 
 def _fitted(
     data: _Data, cfg: FitClassifier, threads: int, notes: list[str], seconds: dict[str, float]
-) -> model_file.Fitted:
-    """Fit the classifier; adds to `notes` and to the seconds of `fit`."""
+) -> tuple[model_file.Fitted, bool]:
+    """Fit the classifier; adds to `notes` and to the seconds of `fit`.
+
+    Returns
+    -------
+    The classifier, and whether rows that neither it nor its network learned from set its
+    probabilities: then a temperature, of fewer rows, would add nothing but noise.
+    """
     start = time.monotonic()
-    pipeline, pairs = _fit(data, cfg, threads, notes)
+    pipeline, pairs, held_out = _fit(data, cfg, threads, notes)
     seconds["fit"] += time.monotonic() - start
     about = {
         "features": data.features.name,
@@ -283,7 +293,9 @@ def _fitted(
         "notes": notes,
         "versions": model_file.versions(),
     }
-    return model_file.Fitted(pipeline, data.known, data.classes, about, pairs)
+    network = data.features.made.get("kind") == "network"  # it learned from these rows
+    fitted = model_file.Fitted(pipeline, data.known, data.classes, about, pairs)
+    return fitted, held_out and not network
 
 
 def _checked(fitted: model_file.Fitted, rows: np.ndarray, path: str) -> bytes | None:
@@ -327,8 +339,13 @@ def _temperature(fitted: model_file.Fitted, plain: np.ndarray, label: np.ndarray
 
 def _fit(
     data: _Data, cfg: FitClassifier, threads: int, notes: list[str]
-) -> tuple[Pipeline, np.ndarray | None]:
-    """The fitted pipeline of a classifier, with `Fitted.pairs`; scales `data`'s rows in place."""
+) -> tuple[Pipeline, np.ndarray | None, bool]:
+    """The fitted pipeline of a classifier; scales `data`'s rows in place.
+
+    Returns
+    -------
+    The pipeline, `Fitted.pairs`, and whether rows held out of the fit set the probabilities.
+    """
     rows = data.training
     recipe = Recipe.of(cfg["classifier"], rows.classes, cfg["name"])
     # One thread of linear algebra: with more, the order of sums would change. Cores are used
@@ -336,9 +353,9 @@ def _fit(
     with threadpool_limits(1):
         steps = recipe.steps(*rows.x.shape)
         rows.x = _fit_steps(steps, rows.x)
-        pairs = None
+        pairs, held_out = None, False
         if recipe.kind in kinds.CALIBRATED:
-            last, pairs = calibrated(recipe, rows, threads, notes)
+            last, pairs, held_out = calibrated(recipe, rows, threads, notes)
             estimator = last if pairs is not None else last.calibrated_classifiers_[0].estimator
         else:
             last = estimator = recipe.fit(rows.x, rows.y, threads)
@@ -352,7 +369,7 @@ def _fit(
     if recipe.pca is not None:
         pca = steps[-1][1]
         notes.append(f"PCA: {pca.n_components_} components of {len(pca.mean_)} features")
-    return Pipeline([*steps, ("classifier", last)]), pairs
+    return Pipeline([*steps, ("classifier", last)]), pairs, held_out
 
 
 def _fit_steps(steps: Iterable[tuple[str, Any]], x: np.ndarray) -> np.ndarray:

@@ -85,10 +85,11 @@ def write_features(
     *,
     name: str,
     layer: str,
+    made: dict[str, Any] | None = None,
 ) -> None:
     """Write (M, D) features from memory; see `Features`."""
     m, d = features.shape
-    with features_writer(path, m, d, row, variant, name=name, layer=layer) as array:
+    with features_writer(path, m, d, row, variant, name=name, layer=layer, made=made) as array:
         array[:] = features
 
 

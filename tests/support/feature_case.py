@@ -19,7 +19,7 @@ FEW_TREES = {"random_forest": {"n_estimators": 60}}
 class Case:
     """A feature set and a split of its own folder, and fits on them."""
 
-    def __init__(self, folder, x, label, part, *, group=None, row=None, variant=None):
+    def __init__(self, folder, x, label, part, *, group=None, row=None, variant=None, made=None):
         n = len(x)
         self.folder = folder
         self.x = np.asarray(x, np.float32)
@@ -28,7 +28,7 @@ class Case:
         self.features = str(folder / "features.h5")
         self.splits = str(folder / "splits.parquet")
         features_file.write_features(
-            self.features, self.x, self.row, self.variant, name="pixels", layer="pixels"
+            self.features, self.x, self.row, self.variant, name="pixels", layer="pixels", made=made
         )
         first = self.variant == 0
         names = sorted(set(label))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from darkroom.classify import calibration, coupling, svm_pairs
+from darkroom.classify import calibration, coupling, model_file, svm_pairs
 from darkroom.classify.estimators import Recipe
 from darkroom.classify.rows import TrainingRows
 from tests.support.feature_case import Case, digits, parts
@@ -40,7 +40,7 @@ def test_several_classes_are_no_worse_than_coupled_pairs(classes):
         np.arange(700), np.ones(700, bool),
     )  # fmt: skip
     recipe = Recipe("svm", False, None, {}, 0, "svm")
-    fitted, pairs = calibration.calibrated(recipe, rows, 1, [])
+    fitted, pairs, _ = calibration.calibrated(recipe, rows, 1, [])
     assert (fitted.support_ == svm.support_).all()
     p = coupling.coupled(svm_pairs.pair_values(fitted, x[held]), pairs, classes)
     with warnings.catch_warnings():
@@ -73,7 +73,8 @@ def test_a_classifier_on_a_network_that_knows_its_rows_by_heart(tmp_path):
     x = random.normal(size=(n, 6)) * 0.3
     shown = np.where(part == "train", label, np.where(random.random(n) < 0.75, label, 1 - label))
     x[:, 0] += 3 * shown
-    case = Case(tmp_path, x, np.array(["a", "b"])[label], part)
+    made = {"kind": "network", "model": "small", "seed": 0}
+    case = Case(tmp_path, x, np.array(["a", "b"])[label], part, made=made)
     for kind in ("svm", "random_forest", "logistic_regression"):
         result = case.fit(kind)
         test = (result.table["part"] == "test").to_numpy()
@@ -83,6 +84,26 @@ def test_a_classifier_on_a_network_that_knows_its_rows_by_heart(tmp_path):
         assert abs(sure.mean() - right.mean()) < 0.05, kind
         assert -np.log(p[np.arange(500), truth]).mean() < 0.62, kind  # 2.2 without
         assert "the validation images set how sure its probabilities are" in result.notes
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_rows_held_out_of_the_fit_need_no_temperature(tmp_path, classes):
+    """Of features that no network learned, only what is not calibrated yet gets a temperature."""
+    random = np.random.default_rng(0)
+    label = random.integers(0, classes, 300)
+    x = random.normal(size=(300, 6))
+    x[np.arange(300), label] += 2
+    part = np.repeat(["train", "validation", "test"], 100)
+    names = np.array(["a", "b", "c"])[label]
+    case = Case(tmp_path, x, names, part)
+    for kind, plain in (("svm", True), ("linear_svm", True), ("random_forest", False)):
+        result = case.fit(kind, tag=kind)
+        assert (model_file.load(result.model).temperature == 1) is plain, kind
+        assert ("validation images set how sure" in result.notes) is not plain, kind
+    part[label == 0] = "test"  # too few rows of a class to hold any out
+    part[np.flatnonzero(label == 0)[:1]] = "train"
+    few = Case(tmp_path, x, names, part).fit("svm", tag="few")
+    assert model_file.load(few.model).temperature != 1
 
 
 def test_without_validation_rows_the_report_says_so(tmp_path):
