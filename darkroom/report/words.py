@@ -24,13 +24,15 @@ def signed(value: float) -> str:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A score in words: never 1.000 for what is not quite 1, nor a number for nothing."""
+    """A score in words: never 1.000 for what is not quite 1, nor 0.000 for what is not quite 0."""
     value = float(value)
     if not math.isfinite(value):
         return "–"
     text = f"{value:.{digits}f}"
     if text == f"{1:.{digits}f}" and value < 1:
         return f"> {1 - 10**-digits:.{digits}f}" if value < 1 - 1e-12 else text
+    if float(text) == 0 and value > 1e-12:
+        return f"< {10**-digits:.{digits}f}"
     return text
 
 

@@ -10,6 +10,8 @@ from darkroom.report import words
 def test_numbers_in_words() -> None:
     assert words.number(0.9996) == "> 0.999"
     assert words.number(1.0) == "1.000"
+    assert words.number(0.0004) == "< 0.001"
+    assert words.number(0.0) == "0.000"
     assert words.number(0.12345) == "0.123"
     assert words.number(math.nan) == "–"
     assert words.share(1, 10_000) == "below 0.1 %"
