@@ -72,16 +72,30 @@ class Areas:
         every, zero = np.arange(len(influence)), np.zeros(len(influence), np.int64)
         with np.errstate(divide="ignore", invalid="ignore"):  # the jackknife over groups
             left = 1 - np.bincount(layout.group) / len(influence)
-            variance = float(((np.bincount(layout.group, influence) / left) ** 2).sum())
+            variance = np.array([((np.bincount(layout.group, influence) / left) ** 2).sum()])
         there = [1] if k == 2 else np.flatnonzero((self.positives > 0) & (self.negatives > 0))
         m, n, freedom = self.positives[there], self.negatives[there], self.freedom[there]
         together = intervals.welch(1 / m + 1 / n, freedom)
         bounds = intervals.area(
-            np.array([value]), m[None], n[None], np.array([variance]), self.lump, together
+            np.array([value]),
+            m[None],
+            n[None],
+            variance,
+            self.lump,
+            together,
+            self._averaged(float(variance[0])),
         )
-        others = layout.others(every, zero, influence, 1, np.array([variance]))
-        low, high = intervals.widened(np.array([value]), bounds, others)
+        others = layout.others(every, zero, influence, 1, variance)
+        low, high = intervals.widened(np.array([value]), bounds, variance, others)
         return value, (float(low[0]), float(high[0]))
+
+    def _averaged(self, variance: float) -> float:
+        """The part of a run's variance by its test images that a mean over the seeds keeps."""
+        if self.layout.seeds == 1:
+            return 1.0
+        each = [(np.bincount(run.group, run.area_influence) ** 2).sum() for run in self.runs]
+        one = float(np.mean(each)) / self.layout.folds
+        return min(max(variance / one, 1 / self.layout.seeds), 1.0) if one > 0 else 1.0
 
     def by_class(self) -> tuple[Floats, Floats, Floats]:
         """(K,) means of the runs' areas, and their bounds.
@@ -107,12 +121,12 @@ class Areas:
         others = []
         if (s := layout.seeds) > 1:
             found = self._spread(layout.seed_of_run) / s
-            others.append(Variance(found, found**2 / (s - 1)))
+            others.append(Variance(found, 0.0, s - 1))
         if (f := layout.folds) > 1:
             left = np.maximum(self._spread(layout.fold_of_run) - f * variance, 0)
             left *= 1 / f + 1 / (f - 1)
-            others.append(Variance(left, left**2 / (f - 1)))
-        return value, *intervals.widened(value, bounds, others)
+            others.append(Variance(left, 0.0, f - 1))
+        return value, *intervals.widened(value, bounds, variance, others)
 
     def _spread(self, kind: Codes) -> Floats:
         """(K,) variance between means over the runs of a seed, or of a fold."""

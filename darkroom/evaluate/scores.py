@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from darkroom import metrics
-from darkroom.evaluate import intervals
 from darkroom.evaluate.areas import Areas
 from darkroom.evaluate.precision import f1, of_classes, precision
 from darkroom.evaluate.run_rows import RunRows
@@ -24,8 +23,6 @@ from darkroom.evaluate.sums import Layout, Rates
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-# Losses are skewed: with fewer rows or groups no interval held its level in simulation.
-LEAST_FOR_LOSS = 100
 # The mean of F1 scores of few rows each is too low in the mean: it needs so many rows a class.
 LEAST_FOR_F1 = 20
 LOSSES = ("log_loss", "brier")
@@ -64,7 +61,9 @@ def pooled(
     seeds, folds : of each run; nothing: all alike.
     """
     k = runs[0].classes
-    layout = Layout.of(runs, seeds or [0] * len(runs), folds or [0] * len(runs))
+    layout = Layout.of(
+        [run.group for run in runs], seeds or [0] * len(runs), folds or [0] * len(runs)
+    )
     truth = np.concatenate([run.truth for run in runs])
     predicted = np.concatenate([run.predicted for run in runs])
     counts = metrics.confusion(truth, predicted, k)
@@ -88,7 +87,7 @@ def pooled(
     for name in LOSSES:
         loss = np.concatenate([run.losses[name] for run in runs])
         value[name] = float(metrics.mean(loss))
-        ends[name] = _loss(layout, loss)
+        ends[name] = layout.positive(value[name], (loss - loss.mean()) / len(loss))
     areas = Areas.of(layout, runs, support, recall)
     value["roc_auc"], ends["roc_auc"] = areas.overall()
     classes = {
@@ -112,19 +111,3 @@ def _within(metric: str, value: ArrayLike, low: ArrayLike, high: ArrayLike) -> t
     most = {"log_loss": np.inf, "brier": 2.0}.get(metric, 1.0)
     nothing = np.where(np.isnan(value), np.nan, 0.0)
     return np.maximum(low, 0.0) + nothing, np.minimum(high, most) + nothing
-
-
-def _loss(layout: Layout, loss: Floats) -> tuple[float, float]:
-    """Bounds of a mean loss."""
-    if layout.groups < LEAST_FOR_LOSS:
-        return np.nan, np.nan
-    every, zero = np.arange(len(loss)), np.zeros(len(loss), np.int64)
-    influence = (loss - loss.mean()) / len(loss)
-    share = np.bincount(layout.group) / len(loss)
-    pulled = np.bincount(layout.group, influence) / (1 - share)
-    variance = float((pulled**2).sum()) * (1 - 1 / layout.groups)
-    freedom = float(1 / (share**2).sum() - 1)
-    bounds = intervals.positive_mean(float(loss.mean()), variance, freedom)
-    others = layout.others(every, zero, influence, 1, np.array([variance]))
-    low, high = intervals.widened(np.array([loss.mean()]), bounds, others)
-    return float(low[0]), float(high[0])

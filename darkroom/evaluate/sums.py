@@ -12,10 +12,12 @@ from scipy import sparse
 
 from darkroom.evaluate import intervals
 from darkroom.evaluate.intervals import LEAST_GROUPS, Bounds, Variance
-from darkroom.evaluate.run_rows import RunRows
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
+
+# Losses are skewed: with fewer rows or groups no interval held its level in simulation.
+LEAST_FOR_LOSS = 100
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ class Layout:
 
     @classmethod
     def of(
-        cls, runs: Sequence[RunRows], seeds: Sequence[object], folds: Sequence[object]
+        cls, groups: Sequence[Codes], seeds: Sequence[object], folds: Sequence[object]
     ) -> Layout:
-        """The layout of some runs, given the seed and the fold of each."""
-        names, group = np.unique(np.concatenate([r.group for r in runs]), return_inverse=True)
+        """The layout of some runs, given the groups of its rows, the seed and the fold of each."""
+        names, group = np.unique(np.concatenate(groups), return_inverse=True)
         of_seed, of_fold = list(dict.fromkeys(seeds)), list(dict.fromkeys(folds))
-        sizes = [len(r.group) for r in runs]
+        sizes = [len(own) for own in groups]
         return cls(
             group=group,
             seed=np.repeat([of_seed.index(s) for s in seeds], sizes),
@@ -55,7 +57,7 @@ class Layout:
             groups=len(names),
             seeds=len(of_seed),
             folds=len(of_fold),
-            alone=all(len(np.unique(r.group)) == len(r.group) for r in runs),
+            alone=all(len(np.unique(own)) == len(own) for own in groups),
             seed_of_run=np.array([of_seed.index(s) for s in seeds]),
             fold_of_run=np.array([of_fold.index(f) for f in folds]),
         )
@@ -86,16 +88,32 @@ class Layout:
             sums = self.table(at, column, influence, k)
             rows = ((cells**2).sum(axis=0) - (sums**2).sum(axis=0) / s) * s / (s - 1)
             found = moved.var(axis=0, ddof=1) / s
-            left = np.maximum(found - rows, 0)
-            out.append(Variance(left, found * left / (s - 1)))
+            out.append(Variance(found, np.maximum(rows, 0), s - 1))
         if f > 1:
             fold = self.fold[at]
             moved = f * np.bincount(fold * k + column, influence, f * k).reshape(f, k)
             found = moved.var(axis=0, ddof=1)
             shared = 1 / f + 1 / (f - 1)
             left = np.maximum(found - f * test, 0) * shared
-            out.append(Variance(left, left**2 / (f - 1)))
+            out.append(Variance(left, 0.0, f - 1))
         return out
+
+    def positive(self, value: float, influence: Floats) -> tuple[float, float]:
+        """Bounds of a figure that is not negative, as a mean loss, by the influences of all rows.
+
+        There are none of fewer than `LEAST_FOR_LOSS` groups, or where no row differs.
+        """
+        if self.groups < LEAST_FOR_LOSS or not value > 0 or not influence.any():
+            return np.nan, np.nan
+        every, zero = np.arange(len(influence)), np.zeros(len(influence), np.int64)
+        share = np.bincount(self.group) / len(influence)
+        pulled = np.bincount(self.group, influence) / (1 - share)
+        variance = np.array([(pulled**2).sum() * (1 - 1 / self.groups)])
+        freedom = float(1 / (share**2).sum() - 1)
+        bounds = intervals.positive_mean(value, float(variance[0]), freedom)
+        others = self.others(every, zero, influence, 1, variance)
+        low, high = intervals.widened(np.array([value]), bounds, variance, others)
+        return float(low[0]), float(high[0])
 
 
 @dataclass(frozen=True)
@@ -155,7 +173,7 @@ class Rates:
         """(K,) bounds of each."""
         k = len(self.value)
         others = self.layout.others(self.at, self.column, self.influence, k, self.variance)
-        return intervals.widened(self.value, self.bounds, others)
+        return intervals.widened(self.value, self.bounds, self.variance, others)
 
     def mean(self, weight: Floats) -> tuple[float, float]:
         """Bounds of the weighted mean; a proportion of no rows counts as 0."""
@@ -174,7 +192,7 @@ class Rates:
         bounds = intervals.mover(value, w, self.value[used], parts, correlation)
         influence = np.nan_to_num(self.influence * weight[self.column])
         zero = np.zeros_like(self.column)
-        test = float(((pulled @ w) ** 2).sum())
-        others = self.layout.others(self.at, zero, influence, 1, np.array([test]))
-        low, high = intervals.widened(np.array([value]), bounds, others)
+        test = np.array([((pulled @ w) ** 2).sum()])
+        others = self.layout.others(self.at, zero, influence, 1, test)
+        low, high = intervals.widened(np.array([value]), bounds, test, others)
         return float(low[0]), float(high[0])

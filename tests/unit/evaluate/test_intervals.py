@@ -167,7 +167,9 @@ def test_a_loss_of_few_rows_has_no_bounds() -> None:
 
 def test_bounds_with_no_other_variance_stay() -> None:
     bounds = intervals.rate(np.array([0.9]), np.array([50.0]), np.array([np.inf]))
-    assert intervals.widened(np.array([0.9]), bounds, [])[0] == pytest.approx(bounds.low)
+    assert intervals.widened(np.array([0.9]), bounds, np.ones(1), [])[0] == pytest.approx(
+        bounds.low
+    )
 
 
 def test_a_difference_of_two_samples_has_newcombes_bounds() -> None:
