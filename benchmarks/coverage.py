@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.special import log_softmax, ndtr
 
 from darkroom import metrics
-from darkroom.evaluate import tables
+from darkroom.evaluate import doubt, tables
 from darkroom.evaluate.comparisons import difference, verdicts
 from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.scores import Scores, pooled
@@ -39,9 +39,11 @@ SHOWN = (
     "log_loss",
     "brier",
 )
+SURE = ("calibration_error", "aurc")
 RARE = ("recall", "precision", "f1", "roc_auc")  # of the first class
 SKILLS = np.linspace(0.8, 3.4, 14)
 Truth = dict[str, float]
+Tested = tuple[RunRows, doubt.Doubt]
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Case:
 
     def draw(
         self, rng: np.random.Generator, rows: int
-    ) -> tuple[list[RunRows], list[int], list[int], Truth]:
+    ) -> tuple[list[Tested], list[int], list[int], Truth]:
         """Runs with their seeds and folds, and the true scores, from so many rows."""
         k, n = len(self.counts), sum(self.counts)
         skill = float(rng.choice(SKILLS))
@@ -98,11 +100,17 @@ class Case:
         )
 
 
-def tested(truth: Any, z: Any, skill: Any, group: Any) -> RunRows:
+def tested(truth: Any, z: Any, skill: Any, group: Any) -> Tested:
     z = z.copy()
     z[np.arange(len(z)), truth] += skill
     p = np.exp(log_softmax(1.5 * z, axis=1)).astype(np.float32)
-    return RunRows.of(truth, p.argmax(axis=1), p, group)
+    return both(truth, p, group)
+
+
+def both(truth: Any, p: Any, group: Any) -> Tested:
+    """What scores need of predictions, and what says how sure they are."""
+    called = p.argmax(axis=1)
+    return RunRows.of(truth, called, p, group), doubt.Doubt.of(truth, called, p, group, 0.5)
 
 
 @cache
@@ -126,6 +134,9 @@ def true(skill: float, spread: float, counts: tuple[int, ...], rows: int) -> Tru
     area = metrics.area(np.repeat([True, False], rows), pairs)
     truth = np.zeros(rows, np.int64)
     out = overall
+    sure = both(truth, p.astype(np.float32), np.zeros(rows, np.int64))[1]
+    out["calibration_error"] = metrics.calibration_error(sure.confidence, sure.right)
+    out["aurc"] = doubt.risk(sure)[0]
     out |= {f"{m} of the first": float(v[0]) for m, v in by_class.items()}
     out |= {
         "roc_auc": area,
@@ -147,7 +158,7 @@ class Folds:
 
     def draw(
         self, rng: np.random.Generator, rows: int
-    ) -> tuple[list[RunRows], list[int], list[int], Truth]:
+    ) -> tuple[list[Tested], list[int], list[int], Truth]:
         """As `Case.draw`."""
         distance = float(rng.choice(np.linspace(0.9, 2.4, 8)))
         x, y = self.data(rng, distance, self.rows)
@@ -160,7 +171,7 @@ class Folds:
             test = fold == f
             p = 1 / (1 + np.exp(-(x[test] @ w + b)))
             p = np.stack([1 - p, p], axis=1).astype(np.float32)
-            runs.append(RunRows.of(y[test], p.argmax(axis=1), p, np.flatnonzero(test)))
+            runs.append(both(y[test], p, np.flatnonzero(test)))
         return runs, [0] * self.folds, list(range(self.folds)), self.true(distance)
 
     def data(self, rng: np.random.Generator, distance: float, n: int) -> tuple[Any, Any]:
@@ -231,9 +242,13 @@ def coverage(case: Any, repeats: int, rows: int) -> dict[str, tuple[float, float
     for _ in range(repeats):
         runs, seeds, folds, truth = case.draw(rng, rows)
         with np.errstate(all="ignore"):
-            found = pooled(runs, seeds, folds)
+            found = pooled([rows for rows, _ in runs], seeds, folds)
+            sure = doubt.measured([own for _, own in runs], seeds, folds)
         for name, value in truth.items():
-            low, high = ends(found, name)
+            if name in SURE:
+                low, high = sure[f"{name}_low"], sure[f"{name}_high"]
+            else:
+                low, high = ends(found, name)
             if np.isfinite(low):
                 held.setdefault(name, []).append(low <= value <= high)
     return {m: (float(np.mean(h)), len(h) / repeats) for m, h in held.items()}
@@ -361,7 +376,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="lines of coverage whose name has this")
     options = parser.parse_args()
     repeats = options.repeats or (200 if options.quick else 1000)
-    names = [*SHOWN, *(f"{m} of the first" for m in RARE)]
+    names = [*SHOWN, *SURE, *(f"{m} of the first" for m in RARE)]
     short = [n.replace(" of the first", "_1")[:9].rjust(9) for n in names]
     print("|".join(["test set".ljust(34), *short]))
     for case in cases(options.quick):

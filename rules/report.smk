@@ -6,6 +6,7 @@ TABLES = {
     "summary": "over seeds and folds",
     "class_metrics": "by class",
     "thresholds": "thresholds of two classes",
+    "abstention": "the most confident part",
 }
 
 # What the best model may be, and what makes its features.
@@ -33,8 +34,8 @@ rule evaluate_dataset:
     """Scores with intervals of all networks and classifiers, on the same rows.
 
     in   all predictions.parquet of a data set, manifest.parquet, splits.parquet
-    out  metrics (one row per run), summary (over seeds and folds), class_metrics and thresholds, each
-         as Parquet and as CSV; predictions.parquet
+    out  metrics (one row per run), summary (over seeds and folds), class_metrics, thresholds and
+         abstention, each as Parquet and as CSV; predictions.parquet
     """
     input:
         predictions=inputs.each(
@@ -48,6 +49,7 @@ rule evaluate_dataset:
         summary="results/{dataset}/summary.parquet",
         class_metrics="results/{dataset}/class_metrics.parquet",
         thresholds="results/{dataset}/thresholds.parquet",
+        abstention="results/{dataset}/abstention.parquet",
         collected="results/{dataset}/predictions.parquet",
         tables=[
             report(
@@ -184,6 +186,7 @@ rule write_report:
         summary="results/{dataset}/summary.parquet",
         class_metrics="results/{dataset}/class_metrics.parquet",
         thresholds="results/{dataset}/thresholds.parquet",
+        abstention="results/{dataset}/abstention.parquet",
         predictions="results/{dataset}/predictions.parquet",
         audit="results/{dataset}/audit.parquet",
         labels="results/{dataset}/labels.parquet",
@@ -246,6 +249,7 @@ rule write_paper:
         summary="results/{dataset}/summary.parquet",
         class_metrics="results/{dataset}/class_metrics.parquet",
         thresholds="results/{dataset}/thresholds.parquet",
+        abstention="results/{dataset}/abstention.parquet",
         predictions="results/{dataset}/predictions.parquet",
         audit="results/{dataset}/audit.parquet",
         labels="results/{dataset}/labels.parquet",

@@ -65,6 +65,7 @@ def evaluate_dataset(
     summary: str,
     class_metrics: str,
     thresholds: str,
+    abstention: str,
     collected: str,
     cfg: EvaluateDataset,
 ) -> None:
@@ -74,7 +75,7 @@ def evaluate_dataset(
     ----------
     predictions : the classifiers' `predictions.parquet`; their order is the tables' order.
     manifest, splits : `manifest.parquet` (for paths) and `splits.parquet` (for groups).
-    metrics, summary, class_metrics, thresholds : the Parquet files to write; a CSV of the same
+    metrics, summary, class_metrics, thresholds, abstention : the Parquet files to write; a CSV of the same
         name stands beside each. An undefined number is left empty, as are an interval that
         cannot be given and the deviation over one run.
     collected : the data set's own `predictions.parquet` to write.
@@ -130,21 +131,18 @@ def evaluate_dataset(
                         called = stored.decide(p[own], point[0]).astype(np.int64)
                         there = replace(found.rows, predicted=called)
                         operating = there, pooled([there])
-                    parts.append(
-                        tables.Part(
-                            about["run"], name, found.rows, found.scores, found.decisions, operating
-                        )
-                    )
+                    parts.append(tables.Part(about["run"], name, found, operating))
             told = threshold, cfg["threshold"]
             lines.append(tables.threshold_line(parts, about, told, point))
             tested += parts
             bar.update(1)
     runs = tables.by_run(tested)
-    means, by_class = tables.over_runs(tested, split.classes, tables.chosen_by_fold(runs))
+    means, by_class, kept = tables.over_runs(tested, split.classes, tables.chosen_by_fold(runs))
     tables.write_table(metrics, runs)
     means.attrs["notice"] = cfg["notice"]
     tables.write_table(summary, means)
     tables.write_table(class_metrics, by_class)
+    tables.write_table(abstention, kept)
     two = len(split.classes) == 2
     tables.write_table(thresholds, tables.thresholds(lines if two else []))
     _log_summary(means, dataset)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.evaluate import sets
+from darkroom.evaluate import doubt
 from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.scores import Scores, pooled
-from darkroom.metrics import calibration_error
 from darkroom.split.splits import Splits
 
 if TYPE_CHECKING:
@@ -27,11 +26,13 @@ class Judged:
     Attributes
     ----------
     rows : what scores need of them. scores : with their intervals.
-    decisions : calibration, and how often the sets of classes hold the true one.
+    doubt : how sure they are, row by row.
+    decisions : what `doubt.measured` measures of that.
     """
 
     rows: RunRows
     scores: Scores
+    doubt: doubt.Doubt
     decisions: dict[str, float]
 
 
@@ -51,12 +52,8 @@ def judge(
     set_from : probability from which on a class is in the set of a row, see `sets.limit`.
     """
     rows = RunRows.of(truth, predicted, probabilities, group)
-    confidence = probabilities[np.arange(len(truth)), predicted]
-    decisions = {
-        "calibration_error": calibration_error(confidence, truth == predicted),
-        **sets.measured(truth, probabilities, group, set_from),
-    }
-    return Judged(rows, pooled([rows]), decisions)
+    sure = doubt.Doubt.of(truth, predicted, probabilities, group, set_from)
+    return Judged(rows, pooled([rows]), sure, doubt.measured([sure]))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import numpy as np
 
 from darkroom import metrics
 from darkroom.errors import UserError
+from darkroom.evaluate import doubt
+from darkroom.evaluate.judged import Judged
 from darkroom.evaluate.ranking import CHOSEN, Key, choose
 from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.scores import Scores, pooled
@@ -83,7 +85,7 @@ def read_table(path: str | Path, columns: Iterable[str] = KEYS) -> pd.DataFrame:
 
 
 class Part(NamedTuple):
-    """What a run predicted of a part, its scores, and of `DECISIONS` a number each.
+    """What a run predicted of a part, and how good it is.
 
     `operating` has what it predicts at the operating point, and the scores of that; None where
     there is none.
@@ -91,9 +93,7 @@ class Part(NamedTuple):
 
     run: Run
     part: str
-    tested: RunRows
-    scores: Scores
-    decisions: dict[str, float]
+    judged: Judged
     operating: tuple[RunRows, Scores] | None
 
 
@@ -103,9 +103,10 @@ def by_run(tested: Sequence[Part]) -> pd.DataFrame:
 
     lines = []
     for one in tested:
-        sizes = {"n": one.scores.n, "groups": one.scores.groups}
-        lines.append({**one.run._asdict(), "part": one.part, **sizes, **_figures(one.scores)})
-        lines[-1] |= one.decisions
+        scores = one.judged.scores
+        sizes = {"n": scores.n, "groups": scores.groups}
+        lines.append({**one.run._asdict(), "part": one.part, **sizes, **_figures(scores)})
+        lines[-1] |= one.judged.decisions
     return pd.DataFrame(lines).astype({"seed": "Int64"})
 
 
@@ -146,8 +147,8 @@ def chosen_by_fold(runs: pd.DataFrame) -> dict[str, Key]:
 
 def over_runs(
     tested: Sequence[Part], names: Sequence[str], chosen: Mapping[str, Key]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`summary` and `class_metrics`: over the seeds and folds of each model and classifier.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """`summary`, `class_metrics` and `abstention`: over the seeds and folds of each model and classifier.
 
     Models are in the order first met, then their classifiers.
 
@@ -165,26 +166,27 @@ def over_runs(
         alike.setdefault((*key, one.part), []).append(one)
         if chosen.get(one.run.fold) == key:
             alike.setdefault((*CHOSEN, one.part), []).append(one)
-    lines, tables = [], []
+    lines, tables, kept = [], [], []
     for model, classifier, part in sorted(alike, key=lambda key: models.get(key[0], len(models))):
         same = alike[model, classifier, part]
         names_of = {"model": model, "classifier": classifier, "part": part}
-        spread = {m: _deviation([one.scores.value[m] for one in same]) for m in metrics.OVERALL}
+        values = [one.judged.scores.value for one in same]
+        spread = {m: _deviation([value[m] for value in values]) for m in metrics.OVERALL}
         folds = [one.run.fold for one in same]
-        together = pooled(
-            [one.tested for one in same],
-            [one.run.seed if one.run.seed is not None else 0 for one in same],
-            folds,
-        )
-        images = sum(len(f) for f in {one.run.fold: one.tested.truth for one in same}.values())
+        seeds = [one.run.seed if one.run.seed is not None else 0 for one in same]
+        together = pooled([one.judged.rows for one in same], seeds, folds)
+        sure = [one.judged.doubt for one in same]
+        images = sum({one.run.fold: len(one.judged.rows.truth) for one in same}.values())
         sizes = {"runs": len(same), "images": images, "groups": together.groups}
         lines.append({**names_of, **sizes, **_figures(together, spread)})
-        seeds = len(same) / len(set(folds))
-        columns: dict[str, Any] = {**names_of, "class": names, "n": together.support / seeds}
+        lines[-1] |= doubt.measured(sure, seeds, folds)
+        kept += [names_of | point for point in doubt.most_confident(sure, seeds, folds)]
+        starts = len(same) / len(set(folds))
+        columns: dict[str, Any] = {**names_of, "class": names, "n": together.support / starts}
         for m, (value, low, high) in together.by_class.items():
             columns |= {m: value, f"{m}_low": low, f"{m}_high": high}
         tables.append(pd.DataFrame(columns))
-    return pd.DataFrame(lines), pd.concat(tables, ignore_index=True)
+    return pd.DataFrame(lines), pd.concat(tables, ignore_index=True), pd.DataFrame(kept)
 
 
 def _deviation(values: Sequence[float]) -> float:
@@ -217,7 +219,7 @@ def threshold_line(
         line |= {"operating_point": wanted, "operating_threshold": point[0]}
     if len(about["classes"]) == 2:
         for one in parts:
-            line |= _two_class_rates(f"{one.part}_", one.tested, one.scores)
+            line |= _two_class_rates(f"{one.part}_", one.judged.rows, one.judged.scores)
             if one.operating is not None:
                 line |= _two_class_rates(f"{one.part}_operating_", *one.operating)
     return line

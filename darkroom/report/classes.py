@@ -69,12 +69,16 @@ def _sets(results: Results, key: Key) -> list[dict[str, Any]]:
     """Of each run how far its probabilities are off, and its sets of classes."""
     m = results.metrics
     m = m[results.of(m, key) & (m["part"] == results.part)]
-    names = ("calibration_error", "set_from", "set_size")
-    ends = {"value": "set_coverage", "_low": "set_coverage_low", "_high": "set_coverage_high"}
     return [
-        {"run": row["feature_set"], "fold": row["fold"]}
-        | {name: float(row[name]) for name in names}
-        | {"coverage": {key: float(row[name]) for key, name in ends.items()}}
+        {
+            "run": row["feature_set"],
+            "fold": row["fold"],
+            "set_from": float(row["set_from"]),
+            "cells": [
+                {s or "value": float(row[f"{name}{s}"]) for s in ("", "_low", "_high")}
+                for name in ("calibration_error", "set_coverage", "set_size")
+            ],
+        }
         for _, row in m.iterrows()
     ]
 

@@ -11,6 +11,7 @@ FIGURES = (
     "confusion.svg",
     "calibration.svg",
     "curves.svg",
+    "risk.svg",
     "robustness.svg",
     "samples.png",
     "augmented.png",

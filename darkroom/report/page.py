@@ -12,6 +12,7 @@ from darkroom import ROOT
 from darkroom.machine import hardware
 from darkroom.machine.units import duration
 from darkroom.report import (
+    abstention,
     answer,
     caveats,
     classes,
@@ -50,6 +51,7 @@ SVG = {
     "curves": "ROC and precision-recall curves",
     "feature_map": "Map of the images by their features; the text below describes it",
     "robustness": "Accuracy on images that were made worse, by strength",
+    "risk": "Accuracy of the most confident images",
 }
 
 
@@ -75,6 +77,7 @@ def page(
         "caveats": caveats.section(results),
         "scores": scores.section(results),
         "classes": classes.section(results),
+        "abstention": abstention.section(results),
         "shortcuts": shortcuts.section(results),
         "slices": slices.section(results),
         "robustness": robustness.section(results),

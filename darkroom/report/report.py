@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from darkroom.machine import disk, hardware
 from darkroom.report import (
+    abstention,
     classes,
     comparison,
     curves,
@@ -51,6 +52,7 @@ DRAW: dict[str, Callable[[Results], Figure]] = {
     "calibration.svg": classes.calibration_figure,
     "curves.svg": curves.figure,
     "robustness.svg": robustness.figure,
+    "risk.svg": abstention.figure,
     "samples.png": images.samples_figure,
     "augmented.png": images.variants_figure,
     "misclassified.png": misclassified.figure,
@@ -70,6 +72,7 @@ def write_report(
     summary: str,
     class_metrics: str,
     thresholds: str,
+    abstention: str,
     predictions: str,
     audit: str,
     labels: str,
@@ -93,8 +96,8 @@ def write_report(
 
     Parameters
     ----------
-    source, manifest, unusable, copies, splits, metrics, summary, class_metrics, thresholds, predictions,
-    audit, labels :
+    source, manifest, unusable, copies, splits, metrics, summary, class_metrics, thresholds, abstention,
+    predictions, audit, labels :
         paths as in docs/formats.md.
     images : in the view that the report shows.
     output : the page.
@@ -132,6 +135,7 @@ def write_report(
         summary=summary,
         class_metrics=class_metrics,
         thresholds=thresholds,
+        abstention=abstention,
         predictions=predictions,
         audit=audit,
         labels=labels,

@@ -97,7 +97,7 @@ class Results:
     ----------
     cfg : settings of the stage.
     source : `source.json`.
-    manifest, unusable, split, metrics, summary, class_metrics, thresholds : as in docs/formats.md.
+    manifest, unusable, split, metrics, summary, class_metrics, thresholds, abstention : as in docs/formats.md.
     predictions : of the data set, with `confidence`, the probability of the predicted class,
         and `of_truth`, that of the true one; all probabilities only of few classes.
     notes : of the split and of the classifiers.
@@ -128,6 +128,7 @@ class Results:
     summary: pd.DataFrame
     class_metrics: pd.DataFrame
     thresholds: pd.DataFrame
+    abstention: pd.DataFrame
     predictions: pd.DataFrame
     notes: list[str]
     layout: str
@@ -275,6 +276,7 @@ def load(
     summary: str,
     class_metrics: str,
     thresholds: str,
+    abstention: str,
     predictions: str,
     audit: str,
     labels: str,
@@ -313,6 +315,7 @@ def load(
         summary=means,
         class_metrics=read_table(class_metrics, ("model", "classifier", "part", "class")),
         thresholds=read_table(thresholds),
+        abstention=read_table(abstention, ("model", "classifier", "part")),
         predictions=collected,
         notes=list(dict.fromkeys([*split.notes, *notes])),
         layout=str(about.get("layout", "")),

@@ -18,6 +18,17 @@ from darkroom.audit.audit import write_audit
 from darkroom.audit.check import Found
 from darkroom.images.features_file import write_features
 
+ENDS = {"": 0.0, "_low": -0.02, "_high": 0.01}
+DOUBT = {"set_level": 0.95, "set_from": 0.2} | {
+    f"{name}{end}": value + off
+    for name, value in (
+        ("calibration_error", 0.03),
+        ("aurc", 0.04),
+        ("set_coverage", 0.96),
+        ("set_size", 1.2),
+    )
+    for end, off in ENDS.items()
+}
 METRICS = (
     "accuracy",
     "balanced_accuracy",
@@ -106,6 +117,7 @@ class Folder:
             "summary": self.path("summary.parquet"),
             "class_metrics": self.path("class_metrics.parquet"),
             "thresholds": self.path("thresholds.parquet"),
+            "abstention": self.path("abstention.parquet"),
             "predictions": self.path("predictions.parquet"),
             "audit": self.path("audit.parquet"),
             "labels": self.path("labels.parquet"),
@@ -366,11 +378,7 @@ class Folder:
                                 runs.append(
                                     head
                                     | {"part": part, "n": int(own.sum()), "groups": int(own.sum())}
-                                    | {"calibration_error": 0.03, "set_from": 0.2, "set_size": 1.2}
-                                    | {
-                                        f"set_coverage{e}": v
-                                        for e, v in (("", 0.96), ("_low", 0.9), ("_high", 0.99))
-                                    }
+                                    | DOUBT
                                     | scored
                                 )
                                 by_class += self.each_class(
@@ -383,7 +391,7 @@ class Folder:
         lines = []
         for key, own in metrics.groupby(["model", "classifier", "part"], sort=False):
             line: dict[str, Any] = dict(zip(("model", "classifier", "part"), key, strict=True))
-            line |= {"runs": len(own), "images": own["n"].sum(), "groups": own["n"].sum()}
+            line |= {"runs": len(own), "images": own["n"].sum(), "groups": own["n"].sum()} | DOUBT
             for m in METRICS:
                 line[m] = own[m].mean()
                 line[f"{m}_sd"] = own[m].std() if len(own) > 1 else np.nan
@@ -401,6 +409,14 @@ class Folder:
                 if row["classifier"] == first
             ]
         pd.DataFrame(lines).to_parquet(self.path("summary.parquet"), index=False)
+        kept = [
+            {name: line[name] for name in ("model", "classifier", "part")}
+            | {"coverage": share, "images": 10, "confidence": 1 - share / 2}
+            | {f"accuracy{end}": 1 - share / 8 + v for end, v in ENDS.items()}
+            for line in lines
+            for share in (1.0, 0.9, 0.8, 0.5, 0.1)
+        ]
+        pd.DataFrame(kept).to_parquet(self.path("abstention.parquet"), index=False)
         names = ["model", "classifier", "part", "class"]
         classes = pd.DataFrame(by_class).drop(columns=["seed", "fold", "feature_set"])
         classes.groupby(names, sort=False).mean().reset_index().to_parquet(

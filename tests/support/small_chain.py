@@ -138,6 +138,7 @@ class Chain:
             summary=self.results("summary.parquet"),
             class_metrics=self.results("class_metrics.parquet"),
             thresholds=self.results("thresholds.parquet"),
+            abstention=self.results("abstention.parquet"),
             collected=self.results("predictions.parquet"),
             cfg=self.cfg("evaluate_dataset") | changes,
         )

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
 from darkroom.errors import UserError
-from darkroom.evaluate import sets
+from darkroom.evaluate import doubt
 from darkroom.evaluate.evaluate import evaluate_dataset
 from darkroom.evaluate.ranking import CHOSEN, choose
 from darkroom.features import predictions
@@ -20,7 +20,7 @@ from darkroom.names import run_name
 from darkroom.split import plan, splits
 
 CLASSES = ["a", "b", "c"]
-TABLES = ("metrics", "summary", "class_metrics", "thresholds")
+TABLES = ("metrics", "summary", "class_metrics", "thresholds", "abstention")
 TYPES: Any = {"class": str, "seed": "Int64"}
 
 
@@ -156,7 +156,7 @@ def test_the_files(tmp_path: Path) -> None:
 
     metrics = tables["metrics.csv"]
     names = ["model", "seed", "fold", "feature_set", "classifier", "part", "n", "groups"]
-    decisions = ["calibration_error", *sets.COLUMNS]
+    decisions = list(doubt.COLUMNS)
     assert list(metrics.columns) == names + METRICS + decisions
     assert (metrics["groups"] == metrics["n"]).all()
     assert len(metrics) == 5 * 2
@@ -208,9 +208,12 @@ def test_the_files(tmp_path: Path) -> None:
     summary = tables["summary.csv"]
     ends = ("", "_sd", "_low", "_high")
     sizes = ["runs", "images", "groups"]
-    assert list(summary.columns) == ["model", "classifier", "part", *sizes] + [
-        f"{metric}{end}" for metric in METRICS[::3] for end in ends
-    ]
+    assert (
+        list(summary.columns)
+        == ["model", "classifier", "part", *sizes]
+        + [f"{metric}{end}" for metric in METRICS[::3] for end in ends]
+        + decisions
+    )
     assert summary[["model", "classifier"]].drop_duplicates().to_numpy().tolist() == [
         ["cnn", "head"],
         ["cnn", "svm"],

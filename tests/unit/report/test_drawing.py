@@ -12,7 +12,17 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from darkroom.report import classes, comparison, curves, drawing, images, scores, sheets, training
+from darkroom.report import (
+    abstention,
+    classes,
+    comparison,
+    curves,
+    drawing,
+    images,
+    scores,
+    sheets,
+    training,
+)
 from darkroom.report.figure_names import FIGURES
 from darkroom.report.results import Curve
 from tests.support.figures import drawn, history, words
@@ -58,11 +68,16 @@ def some_figure(name: str, names: list[str]) -> Figure:
         one = curves.Ranked.of(right, np.linspace(0, 1, 50))
         shown = names[: curves.MOST_PROBABILITIES]
         return curves.drawn({n: [one, one] for n in shown}, dict.fromkeys(shown, 0.3))
+    if name == "risk.svg":
+        share = np.linspace(1, 0.05, 20)
+        points = {"coverage": share, "accuracy": 1 - share / 9}
+        ends = {"accuracy_low": 0.98 - share / 9, "accuracy_high": 1 - share / 10}
+        return abstention.drawn(pd.DataFrame(points | ends))
     image = np.zeros((8, 8, 3), np.uint8)
     return sheets.sheet(sheets.Sheet([(n, [image] * 3) for n in names[:9]]))
 
 
-SOME = FIGURES[:8]
+SOME = FIGURES[:9]
 
 
 @pytest.mark.parametrize("k", [2, 8, 30, 120])

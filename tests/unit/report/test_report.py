@@ -102,7 +102,7 @@ def test_every_part_of_the_report_is_there(normal: tuple[Folder, Page]) -> None:
         "epochs: 8",
     ):
         assert words in text, words
-    assert page.count("svg") == 6
+    assert page.count("svg") == 7
     best = pd.read_parquet(folder.path("summary.parquet"))
     best = (
         best[(best["part"] == "validation") & (best["model"] != "*")]
