@@ -150,6 +150,7 @@ def timed(command: list[str], folder: Path, **more: str) -> tuple[float, float]:
         return used.ru_utime + used.ru_stime
 
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else each job compiles its modules anew
     if more:
         environment["PYTHONPATH"] = str(folder / "count")
     before, start = cpu(), time.monotonic()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import warnings
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
@@ -18,7 +17,9 @@ from numpy.typing import NDArray
 
 from darkroom.images.features_file import open_features
 from darkroom.machine import disk
+from darkroom.split.assign import deal
 from darkroom.split.splits import read_splits
+from darkroom.temperature import applied
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +51,6 @@ def check_labels(features: str, splits: str, *, labels: str, cfg: CheckLabels) -
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from darkroom.classify.rows import stratified_folds, stratified_sample
-
     split = read_splits(splits)
     table = split.table.sort_values("row")
     opened = open_features(features)
@@ -59,15 +58,14 @@ def check_labels(features: str, splits: str, *, labels: str, cfg: CheckLabels) -
     _, label = split.lookup(opened.row[own], split.folds[0])
     y = label.astype(np.int64)
     if len(own) > MOST:
+        from darkroom.classify.rows import stratified_sample  # with scikit-learn: two seconds
+
         kept = stratified_sample(y, MOST, 0)
         own, y = own[kept], y[kept]
     rows = opened.row[own]
     at = np.searchsorted(table["row"].to_numpy(), rows)
     _, group = np.unique(table["group"].to_numpy().astype(str)[at], return_inverse=True)
-    with warnings.catch_warnings():  # a class of fewer rows than folds
-        warnings.simplefilter("ignore", UserWarning)
-        folds = stratified_folds(y, group, FOLDS, 0) if len(np.unique(y)) > 1 else []
-    p = held_out(opened.features[own], y, folds, len(split.classes))
+    p = held_out(opened.features[own], y, group, len(split.classes))
     suggested, margin = doubtful(p, y)
     order = np.argsort(margin, kind="stable")
     order = order[suggested[order] >= 0]
@@ -89,26 +87,67 @@ def check_labels(features: str, splits: str, *, labels: str, cfg: CheckLabels) -
 
 
 def held_out(
-    x: NDArray[np.float32],
-    y: NDArray[np.int64],
-    folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    k: int,
+    x: NDArray[np.float32], y: NDArray[np.int64], group: NDArray[np.int64], k: int
 ) -> NDArray[np.float64]:
-    """(N, K) probabilities of each row by a classifier that learned from other folds; 0 without any."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    """(N, K) probabilities of each row by a classifier that learned from other folds; 0 without any.
 
+    Parameters
+    ----------
+    x : (N, D) features. y : (N,) classes. group : (N,) codes: a group is in one fold.
+    k : number of classes.
+    """
     p = np.zeros((len(y), k))
-    for train, rest in folds:
-        model = make_pipeline(
-            StandardScaler(), LogisticRegression(C=STRENGTH / len(train), max_iter=300)
-        )
-        if len(np.unique(y[train])) < 2:
+    count = np.bincount(y, minlength=k)
+    folds = min(FOLDS, len(np.unique(group)), int(count.max()))
+    want = count[:, None] // folds + (np.arange(folds) < count[:, None] % folds)
+    order = np.random.default_rng(0).permutation(len(y)).astype(np.uint64)
+    fold = deal(group.astype(np.int64), y, want, order)
+    for i in range(folds):
+        train, rest = fold != i, fold == i
+        known, code = np.unique(y[train], return_inverse=True)
+        if len(known) < 2 or not rest.any():
             continue
-        model.fit(x[train], y[train])
-        p[np.ix_(rest, model.classes_)] = model.predict_proba(x[rest])
+        middle, spread = x[train].mean(axis=0), x[train].std(axis=0)
+        spread[spread == 0] = 1
+        weights = learned((x[train] - middle) / spread, code, len(known))
+        p[np.ix_(rest, known)] = probabilities((x[rest] - middle) / spread, weights)
     return p
+
+
+def learned(x: NDArray[np.float32], y: NDArray[np.int64], k: int) -> NDArray[np.float32]:
+    """Logistic regression, as scikit-learn's of C = `STRENGTH` / N, which takes two seconds to import.
+
+    Parameters
+    ----------
+    x : (N, D) standardised features. y : (N,) classes. k : number of classes, each with a row.
+
+    Returns
+    -------
+    (D + 1, K) weights, the intercepts last.
+    """
+    from scipy.optimize import minimize
+
+    n, share = np.arange(len(y)), STRENGTH / len(y)
+    penalty = 2 if k == 2 else 1  # scikit-learn has one weight for two classes, which are opposite
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        w = flat.reshape(-1, k)
+        p = probabilities(x, w.astype(np.float32))
+        value = -share * np.log(np.maximum(p[n, y], 1e-300)).sum()
+        p[n, y] -= 1
+        slope = np.vstack([x.T @ p.astype(np.float32), p.sum(axis=0)]) * share
+        slope[:-1] += penalty * w[:-1]
+        return float(value + penalty * (w[:-1] ** 2).sum() / 2), slope.ravel()
+
+    start = np.zeros((x.shape[1] + 1) * k)
+    enough = {"maxiter": 300, "gtol": 1e-4 * STRENGTH}  # of the slope, as scikit-learn's
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=enough)
+    return np.asarray(found.x.reshape(-1, k), np.float32)
+
+
+def probabilities(x: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N, K) probabilities by weights that `learned` gave."""
+    return applied(x @ weights[:-1] + weights[-1], 1.0)
 
 
 def doubtful(

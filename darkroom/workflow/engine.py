@@ -19,6 +19,9 @@ from snakemake.io import (
 
 from darkroom import ROOT
 
+BETWEEN_SAMPLES = 2.0
+"""Seconds between two looks at the memory of a job's processes, in its first half minute."""
+
 
 class Engine:
     """The run that reads the Snakefile.
@@ -105,6 +108,16 @@ class Engine:
         """Whether a profile or --set-resources gives a rule GPUs: more memory is asked for then."""
         given = self.workflow.resource_settings.overwrite_resources.get(rule, {})
         return "gpu" in given and str(getattr(given["gpu"], "raw", given["gpu"])) != "0"
+
+    def sample_seldom(self) -> None:
+        """Look at the memory of processes every two seconds for the benchmark files, not every half.
+
+        A look reads the memory maps of Snakemake and of all jobs, 25 ms of CPU: two jobs side by side
+        would take a tenth of a core.
+        """
+        from snakemake import benchmark
+
+        benchmark.BENCHMARK_INTERVAL_SHORT = BETWEEN_SAMPLES
 
     def offer_gpus(self, count: int) -> None:
         """Let so many GPUs be used at once, unless --resources says how many."""

@@ -118,6 +118,7 @@ def _checked(engine: Engine, config: dict[str, Any]) -> Run:
         say(note)
     if engine.works:
         terminal.quieten(say)
+        engine.sample_seldom()
     checks.check_folders(settings, Path.cwd() / run.folder)
     if stale_locks.clear_stale_lock(Path.cwd(), say=say):
         say("The last run here was cut off; going on from what it left.")

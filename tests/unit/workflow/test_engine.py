@@ -35,6 +35,7 @@ def test_the_names_were_looked_at_in_this_version() -> None:
 
 def test_snakemake_has_the_names() -> None:
     import snakemake.api  # noqa: F401 (first, or its modules import each other in a circle)
+    from snakemake import benchmark
     from snakemake.logging import LoggerManager
     from snakemake.path_modifier import PathModifier
     from snakemake.settings.types import OutputSettings, ResourceSettings, StorageSettings
@@ -56,6 +57,20 @@ def test_snakemake_has_the_names() -> None:
     given = ResourceSettings()
     assert given.nodes is given.cores is None and not given.overwrite_resources
     assert StorageSettings().default_storage_provider is None
+    assert benchmark.BENCHMARK_INTERVAL_SHORT < benchmark.BENCHMARK_INTERVAL
+
+
+def test_memory_is_sampled_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    from snakemake import benchmark
+
+    waits: list[float] = []
+    monkeypatch.setattr(benchmark, "BENCHMARK_INTERVAL_SHORT", benchmark.BENCHMARK_INTERVAL_SHORT)
+    timer = SimpleNamespace(start=lambda: None, cancel=lambda: None)
+    monkeypatch.setattr(benchmark, "DaemonTimer", lambda s, _: waits.append(s) or timer)
+    Engine(workflow()).sample_seldom()
+    with benchmark.benchmarked():
+        pass
+    assert waits == [2.0]
 
 
 def test_where_a_run_is() -> None:
