@@ -381,7 +381,7 @@ def test_two_classes_have_their_thresholds_told(
     for words in (
         "Of the two classes, <dog> is the positive one: it is called from this probability on",
         "the one with the best balanced accuracy on its validation images",
-        "cnn-seed0 fold-1 0.3125 0.750 0.750–0.750 0.750",
+        "cnn-seed0 fold-1 0.3125 0.750 0.750 0.750",
         "cnn-seed0 fold-2 0.3125",
     ):
         assert words in page.text, words
@@ -403,7 +403,7 @@ def test_an_operating_point_stands_beside_the_threshold(tmp_path: Path) -> None:
     for words in (
         "chosen on its validation images to reach sensitivity 0.95 there, and no test image had a say",
         "threshold sensitivity specificity PPV NPV",
-        "0.625 0.625–0.625",
+        "0.625 0.625 0.625",
         "dog is 25 % of the test images, and 25 % of the data.",
     ):
         assert words in page.text, words

@@ -52,7 +52,9 @@ def test_with_folds_the_page_looks_at_what_each_fold_chose(tmp_path: Path) -> No
         pd.concat([table, copy]).to_parquet(folder.path(f"{name}.parquet"), index=False)
     unread = ("output", "figures", "benchmarks", "stages")
     found = results.load(
-        **{k: v for k, v in folder.arguments().items() if k not in unread}, searches=[]
+        **{k: v for k, v in folder.arguments().items() if k not in unread},
+        searches=[],
+        robustness=None,
     )
     assert chosen_by_fold(metrics) == {"fold-1": ("cnn", "head"), "fold-2": ("cnn", "svm")}
     said = found.predicted(CHOSEN)
