@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from darkroom import overrides, temperature, unlikeness
-from darkroom.classify import cost, graph_file, kinds, model_file, onnx_graph
+from darkroom.classify import cost, graph_file, kinds, model_file
 from darkroom.classify.calibration import calibrated
 from darkroom.classify.estimators import Recipe, in_words, where
 from darkroom.classify.rows import MappedRows, TrainingRows, stratified_sample
@@ -300,6 +300,8 @@ def _fitted(
 
 def _checked(fitted: model_file.Fitted, rows: np.ndarray, path: str) -> bytes | None:
     """The graph of a classifier, which gives its probabilities on these rows; None: it has none."""
+    from darkroom.classify import onnx_graph  # trials, which write no file, do without ONNX
+
     graph = onnx_graph.alone(fitted)
     if graph is None or not len(rows):
         return graph

@@ -85,8 +85,8 @@ PICTURES = INDEX | PIXELS | RUNNING
 LOADED_BY = {
     "tensorflow": NETWORKS,
     "keras": NETWORKS,
-    "onnx": {"download_weights", "train_model", "extract_features"},
-    "onnxruntime": {"download_weights", "train_model", "write_report"} | RUNNING,
+    "onnx": {"download_weights", "train_model", "extract_features", "fit_classifier"},
+    "onnxruntime": {"download_weights", "train_model", "fit_classifier", "write_report"} | RUNNING,
     "sklearn": NETWORKS | CLASSIC | {"write_report", "write_paper"},
     "matplotlib": NETWORKS | {"write_report", "write_paper"},
     "scipy": NETWORKS | CLASSIC | {"evaluate_dataset", "write_report", "write_paper"},
