@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom.audit.outliers import outliers
 from darkroom.images.features_file import open_features
 from darkroom.machine import disk
 from darkroom.split.assign import deal
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 MOST = 10_000
 """Rows that are checked, of each class its share."""
+MOST_OUTLIERS = 100
+"""Outliers that are listed."""
 FOLDS = 5
 STRENGTH = 10.0
 """Inverse regularisation, over the rows: C of scikit-learn is this divided by their number."""
@@ -40,7 +43,7 @@ class CheckLabels(TypedDict):
 
 
 def check_labels(features: str, splits: str, *, labels: str, cfg: CheckLabels) -> None:
-    """Write the rows whose labels are in doubt, the most doubtful first.
+    """Write the rows whose labels are in doubt, the most doubtful first, and the outliers.
 
     Parameters
     ----------
@@ -65,7 +68,8 @@ def check_labels(features: str, splits: str, *, labels: str, cfg: CheckLabels) -
     rows = opened.row[own]
     at = np.searchsorted(table["row"].to_numpy(), rows)
     _, group = np.unique(table["group"].to_numpy().astype(str)[at], return_inverse=True)
-    p = held_out(opened.features[own], y, group, len(split.classes))
+    x = opened.features[own]
+    p = held_out(x, y, group, len(split.classes))
     suggested, margin = doubtful(p, y)
     order = np.argsort(margin, kind="stable")
     order = order[suggested[order] >= 0]
@@ -79,11 +83,19 @@ def check_labels(features: str, splits: str, *, labels: str, cfg: CheckLabels) -
             "p_suggested": p[n, np.maximum(suggested, 0)][order],
         }
     )
+    far, unlikeness = outliers(x)
+    listed = [
+        {"row": int(rows[i]), "unlikeness": float(unlikeness[i])} for i in far[:MOST_OUTLIERS]
+    ]
     about = json.dumps({"rows": len(rows), "of": len(table), "features": opened.name,
-                        "learned": opened.made.get("kind") == "network"})  # fmt: skip
+                        "learned": opened.made.get("kind") == "network",
+                        "outliers": listed, "far": len(far)})  # fmt: skip
     with disk.whole(labels) as part:
         pq.write_table(out.replace_schema_metadata({"darkroom": about}), part)
-    log.info("%s: %d of %d labels are in doubt", cfg["dataset"], len(order), len(rows))
+    log.info(
+        "%s: %d of %d labels are in doubt; %d images are unlike all others",
+        cfg["dataset"], len(order), len(rows), len(far),
+    )  # fmt: skip
 
 
 def held_out(
@@ -174,7 +186,7 @@ def doubtful(
 
 
 def read_labels(path: str) -> tuple[pd.DataFrame, dict[str, object]]:
-    """The rows in doubt; `rows` that were checked, `of` how many, by which `features`."""
+    """The rows in doubt; `rows` that were checked, `of` how many, by which `features`; `outliers`."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)

@@ -43,9 +43,12 @@ SOURCES: list[Callable[[Results], list[Caveat]]] = [
 
 
 def collected(results: Results) -> list[Caveat]:
-    """The caveats of all sources, the heaviest first."""
-    found = [caveat for source in SOURCES for caveat in source(results)]
-    return sorted(found, key=lambda caveat: -caveat.weight)
+    """The caveats of all sources, the heaviest first; the page, the answer and the card have the same list."""
+    if "caveats" not in results.derived:
+        found = [caveat for source in SOURCES for caveat in source(results)]
+        results.derived["caveats"] = sorted(found, key=lambda caveat: -caveat.weight)
+    kept: list[Caveat] = results.derived["caveats"]
+    return kept
 
 
 def first(results: Results) -> list[Caveat]:

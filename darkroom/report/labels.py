@@ -17,13 +17,19 @@ LEAST = 5
 
 
 def section(results: Results) -> dict[str, Any]:
-    """The most doubtful images, and how many there are."""
-    shown = []
+    """The most doubtful images, how many there are, and the outliers."""
+    label = results.manifest.set_index("row")["label"]
+    shown, far = [], []
+    for one in results.checked["outliers"][:MOST]:
+        image, path = results.image(one["row"]), str(results.paths.get(one["row"], ""))
+        if image is not None:
+            name = str(label.get(one["row"], ""))
+            far.append((one, name, path, thumbnail(image, f"{path}: {name}", shown=112)))
     for line in results.doubtful.head(MOST).to_dict("records"):
         image, path = results.image(line["row"]), str(results.paths.get(line["row"], ""))
         if image is not None:
             shown.append((line, path, thumbnail(image, f"{path}: {line['label']}", shown=112)))
-    return {"shown": shown, "total": len(results.doubtful)} | results.checked
+    return {"shown": shown, "total": len(results.doubtful), "outlying": far} | results.checked
 
 
 def caveats(results: Results) -> list[Caveat]:

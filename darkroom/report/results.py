@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -115,6 +115,7 @@ class Results:
     doubtful : rows whose labels are in doubt.
     robustness : scores on images that were made worse; None where it was not measured.
     checked : how many labels were checked (`rows`), of how many (`of`), by which `features`.
+    derived : what is reckoned once for the page, the answer and the card, by name.
     looked : where the model looked; None where no model was given.
     feature_map : where the images lie by their features; None where there is no map.
     """
@@ -149,6 +150,7 @@ class Results:
     looked: Looked | None = None
     feature_map: FeatureMap | None = None
     robustness: pd.DataFrame | None = None
+    derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def ranking(self) -> list[Key]:

@@ -44,6 +44,13 @@ def _name(one: Slice) -> str:
 
 
 def _found(results: Results) -> list[Slice]:
+    if "slices" not in results.derived:
+        results.derived["slices"] = _reckoned(results)
+    kept: list[Slice] = results.derived["slices"]
+    return kept
+
+
+def _reckoned(results: Results) -> list[Slice]:
     import pandas as pd
 
     if results.reported is None:

@@ -145,8 +145,8 @@ class Folder:
     def audit(self, found: Sequence[Found]) -> None:
         write_audit(self.path("audit.parquet"), found, rows=self.n, of=self.n)
 
-    def doubtful(self, rows: Sequence[int]) -> None:
-        """`labels.parquet` in which the labels of these rows are in doubt."""
+    def doubtful(self, rows: Sequence[int], outliers: Sequence[int] = ()) -> None:
+        """`labels.parquet` in which the labels of these rows are in doubt, and these are outliers."""
         names = list(self.plan.classes)
         frame = pd.DataFrame(
             {
@@ -157,7 +157,9 @@ class Folder:
                 "p_suggested": 0.8,
             }
         )
-        about = {"rows": self.n, "of": self.n, "features": "cnn-seed0", "learned": True}
+        about = {"rows": self.n, "of": self.n, "features": "cnn-seed0", "learned": True,
+                 "outliers": [{"row": row, "unlikeness": 0.75} for row in outliers],
+                 "far": len(outliers)}  # fmt: skip
         table = pa.Table.from_pandas(frame, preserve_index=False)
         table = table.replace_schema_metadata({"darkroom": json.dumps(about)})
         pq.write_table(table, self.path("labels.parquet"))

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from darkroom.audit import labels
+from darkroom.audit.outliers import outliers
 from darkroom.images.features_file import write_features
 from tests.support.report_folder import Folder, Plan
 from tests.support.report_page import write
@@ -49,7 +50,9 @@ def test_flips_are_found_and_clean_labels_left_alone(tmp_path: Path) -> None:
     digits = load_digits()
     x, y = digits.data.astype(np.float32), digits.target
     doubted, _, about = checked(tmp_path, y, x)
-    assert about == {"rows": 1797, "of": 1797, "features": "pixels", "learned": False}
+    told = {name: about[name] for name in ("rows", "of", "features", "learned")}
+    assert told == {"rows": 1797, "of": 1797, "features": "pixels", "learned": False}
+    assert int(str(about["far"])) < 0.01 * len(y)
     assert len(doubted) < 0.005 * len(y)
     random = np.random.default_rng(1)
     flipped = set(np.flatnonzero(random.random(len(y)) < 0.05).tolist())
@@ -97,6 +100,29 @@ def test_a_class_of_one_row_or_only_one_class_is_no_error(tmp_path: Path) -> Non
     x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     assert checked(tmp_path, np.zeros(20, int), x)[0] == set()
     checked(tmp_path, np.array([1] + [0] * 19), x)
+
+
+def test_planted_outliers_come_first(tmp_path: Path) -> None:
+    """Three upside-down negatives and one blot among 400 digits."""
+    digits = load_digits()
+    x, y = digits.data[:400].astype(np.float32), digits.target[:400].copy()
+    strange = [5, 77, 203, 399]
+    x[strange[:3]] = 16 - x[strange[:3], ::-1]
+    x[399] = np.random.default_rng(0).integers(0, 17, 64)
+    _, _, about = checked(tmp_path, y, x)
+    found = [one["row"] // 2 for one in about["outliers"]]  # type: ignore[attr-defined]
+    assert set(found[:4]) == set(strange) and about["far"] == len(found) < 10
+    far, unlikeness = outliers(x)
+    assert far.tolist() == found and unlikeness[far].min() > np.median(unlikeness)
+    assert outliers(x[:10])[0].tolist() == []  # too few to say what is usual
+
+
+def test_the_report_shows_outliers(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, Plan(seeds=(0,)))
+    folder.doubtful([], outliers=[50])
+    page = write(folder)
+    assert "1 of 120 images is unlike all others" in page.text
+    assert "labelled dog unlikeness 0.75 dog/image-00050.png" in page.text
 
 
 def test_the_report_shows_them_and_warns_of_many(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -10,9 +12,11 @@ import pytest
 
 from darkroom.evaluate.comparisons import Difference
 from darkroom.evaluate.ranking import Choice
-from darkroom.report import caveats
+from darkroom.report import caveats, slices
 from darkroom.report.caveat import Caveat, Weight
 from darkroom.report.caveats import Facts
+from tests.support.report_folder import Folder, Plan
+from tests.support.report_page import write
 
 KEYS = [("cnn", "svm"), ("cnn", "head")]
 
@@ -117,10 +121,27 @@ def test_the_first_screen_has_the_five_heaviest_and_no_notes(
     weights = [Weight.LIMIT] * 3 + [Weight.NOTE, Weight.WRONG, Weight.FLATTERS, Weight.LIMIT]
     made = [Caveat(w, str(i), "A sentence.", "results") for i, w in enumerate(weights)]
     monkeypatch.setattr(caveats, "SOURCES", [lambda _: made[:2], lambda _: made[2:]])
-    nothing: Any = None
+    nothing: Any = SimpleNamespace(derived={})
     assert [c.title for c in caveats.first(nothing)] == ["4", "5", "0", "1", "2"]
     assert [c.title for c in caveats.collected(nothing)] == ["4", "5", "0", "1", "2", "6", "3"]
 
 
 def test_a_clean_result_has_no_warning() -> None:
     assert all(c.weight == Weight.NOTE for c in caveats.caveats(facts()))
+
+
+def test_page_answer_and_card_reckon_the_caveats_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[int] = []
+    reckoned = slices._reckoned
+
+    def counted(results: Any) -> Any:
+        times.append(1)
+        return reckoned(results)
+
+    monkeypatch.setattr(slices, "_reckoned", counted)
+    folder = Folder(tmp_path, Plan(seeds=(0,)))
+    answer, card = folder.path("answer.txt"), folder.path("model_card.md")
+    write(folder, answer=answer, model_card=card)
+    assert len(times) == 1 and Path(answer).stat().st_size and Path(card).stat().st_size
