@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from darkroom.predict import export_graph, exported, picture, unseen
 if TYPE_CHECKING:
     import pandas as pd
 
+ToLite = Callable[[str, Path, np.ndarray, np.ndarray], dict[str, np.ndarray]]
 PACKAGES = ("onnxruntime", "numpy", "opencv-python-headless", "pillow")
 PICTURES = 3
 IMAGES = 128  # that the written folder is compared by
@@ -51,7 +53,13 @@ KINDS = ("onnx", "keras", "tflite", "all")
 NOTICE = "It is not made for medical use."
 
 
-def export(model: str, output: str, name: str | None = None, kind: str = "onnx") -> str:
+def export(
+    model: str,
+    output: str,
+    name: str | None = None,
+    kind: str = "onnx",
+    to_lite: ToLite | None = None,
+) -> str:
     """Write the folder, whole or not at all.
 
     Parameters
@@ -60,6 +68,8 @@ def export(model: str, output: str, name: str | None = None, kind: str = "onnx")
     output : the folder to write, see docs/formats.md.
     name : of a classifier, where `model` is a data set's results; None: as `trained.find`.
     kind : of `KINDS`: what is written beside `model.onnx`, of a network.
+    to_lite : `lite.write`, for the kinds `tflite` and `all`. It loads TensorFlow, which the stage
+        must not reach.
 
     Returns
     -------
@@ -97,7 +107,7 @@ def export(model: str, output: str, name: str | None = None, kind: str = "onnx")
             export_graph.write(found, part)
             compared = _compared(found, part, held)
             if found.fitted is None and kind != "onnx":
-                compared += _others(found, part, results, kind, held, threshold)
+                compared += _others(found, part, results, kind, held, threshold, to_lite)
             _write(found, results, part, held, (threshold, how), compared)
             part.rename(place)
         finally:
@@ -224,23 +234,26 @@ def _compared(found: Trained, out: Path, held: _Held) -> str:
 
 
 def _others(
-    found: Trained, out: Path, results: Path, kind: str, held: _Held, threshold: float
+    found: Trained,
+    out: Path,
+    results: Path,
+    kind: str,
+    held: _Held,
+    threshold: float,
+    to_lite: ToLite | None,
 ) -> str:
     """Write the network's other forms; returns sentences on what they cost."""
-    from darkroom.predict import lite
-
     assert found.network is not None
     keras = Path(found.network).with_name("model.keras")
     if not keras.is_file():
         raise UserError(f"{keras} is not there: keep the files together as they stand in results")
     if kind in ("keras", "all"):
         shutil.copyfile(keras, out / keras.name)
-    if kind == "keras" or not len(held.table):
+    if to_lite is None or kind == "keras" or not len(held.table):
         return ""
     ranges = _Held.out(found, results, "validation").pixels(found)
     forms = {"model.onnx": held.probabilities}
-    made = lite.write(str(keras), out, ranges, held.pixels(found))
-    forms |= {lite.FILES[form]: p for form, p in made.items()}
+    forms |= to_lite(str(keras), out, ranges, held.pixels(found))
     truth = held.table["class"].to_numpy()
     shares = [
         f"{name} {(predictions.decide(p, threshold) == truth).mean():.3f}"

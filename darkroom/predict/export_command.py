@@ -31,8 +31,13 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Export a model; returns the exit status."""
-    from darkroom.predict.export import export
+    from darkroom.predict.export import ToLite, export
 
-    print(export(given.results, given.output, given.model, given.kind))
+    to_lite: ToLite | None = None
+    if given.kind in ("tflite", "all"):
+        from darkroom.predict import lite  # with TensorFlow
+
+        to_lite = lite.write
+    print(export(given.results, given.output, given.model, given.kind, to_lite))
     print(f"{given.output} is written. That it predicts as here: python {given.output}/check.py")
     return 0

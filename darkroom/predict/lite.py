@@ -33,7 +33,7 @@ def write(path: str, out: Path, ranges: np.ndarray, pixels: np.ndarray) -> dict[
 
     Returns
     -------
-    By kind the (N, K) float32 probabilities of `pixels`.
+    By file name the (N, K) float32 probabilities of `pixels`.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def write(path: str, out: Path, ranges: np.ndarray, pixels: np.ndarray) -> dict[
             silent = contextlib.redirect_stdout(io.StringIO())
             with quiet, silent, warnings.catch_warnings(action="ignore"):
                 data = converter.convert()
-                found[kind] = np.concatenate(list(_predicted(tf, data, pixels)))
+                found[name] = np.concatenate(list(_predicted(tf, data, pixels)))
         except Exception as error:  # the converter has many kinds
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"{path} has no form in LiteRT: {reason}") from error

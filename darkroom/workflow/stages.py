@@ -65,5 +65,5 @@ STAGES = {
     "write_report": Stage("classic", needs.report),
     "write_paper": Stage("classic", needs.report),
     "predict_images": Stage("predict", needs.predict),
-    "export_model": Stage("predict", needs.export, "hidden"),
+    "export_model": Stage("predict", needs.export),
 }

@@ -17,7 +17,7 @@ from darkroom.__main__ import main
 from darkroom.errors import UserError
 from darkroom.infer.run import Network
 from darkroom.models import beside, trained
-from darkroom.predict import picture, unseen
+from darkroom.predict import lite, picture, unseen
 from darkroom.predict.export import export
 from tests.support.small_chain import Chain
 
@@ -157,7 +157,7 @@ def test_another_layer_than_the_last_may_tell_it(chain: Chain, tmp_path: Path) -
 def test_a_network_has_its_other_forms_too(chain: Chain, tmp_path: Path) -> None:
     import tensorflow as tf
 
-    said = export("results/shapes", str(tmp_path / "out"), "fold-1/tiny-seed0", "all")
+    said = export("results/shapes", str(tmp_path / "out"), "fold-1/tiny-seed0", "all", lite.write)
     names = ("model.onnx", "model.tflite", "model-int8.tflite")
     shares = [float(re.search(rf"{name} ([01]\.\d+)", said)[1]) for name in names]  # type: ignore[index]
     assert shares[0] == shares[1] and said in (tmp_path / "out/README.md").read_text().replace(
@@ -172,11 +172,11 @@ def test_a_network_has_its_other_forms_too(chain: Chain, tmp_path: Path) -> None
     picture = (tmp_path / "out/pictures/1.png").read_bytes()
     unseen.examine_bytes(picture, "1.png", out[0], view=model.view, policy=model.policy)
     for name, limit in (("model.tflite", 1e-5), ("model-int8.tflite", 0.1)):
-        lite = tf.lite.Interpreter(str(tmp_path / "out" / name))
-        lite.allocate_tensors()
-        lite.set_tensor(lite.get_input_details()[0]["index"], out)
-        lite.invoke()
-        (p,) = lite.get_tensor(lite.get_output_details()[0]["index"])[0]  # one sigmoid unit
+        opened = tf.lite.Interpreter(str(tmp_path / "out" / name))
+        opened.allocate_tensors()
+        opened.set_tensor(opened.get_input_details()[0]["index"], out)
+        opened.invoke()
+        (p,) = opened.get_tensor(opened.get_output_details()[0]["index"])[0]  # one sigmoid unit
         assert p == pytest.approx(expected["probabilities"]["disc"], abs=limit)
     with pytest.raises(UserError, match="--kind tflite is of networks"):
         export("results/shapes", str(tmp_path / "other"), "pixels/svm", "tflite")
