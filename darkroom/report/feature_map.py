@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.images.features_file import open_features
-from darkroom.report import drawing
+from darkroom.report import drawing, tsne
 from darkroom.report.curves import COLORS
 from darkroom.report.results import Results
 from darkroom.report.sheets import fit
@@ -98,7 +98,6 @@ def _predicted(results: Results, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def projected(features: NDArray[np.float32]) -> NDArray[np.float64]:
     """(N, 2) places in 0..1 of (N, D) features; alike ones lie side by side."""
-    from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     x = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
@@ -111,10 +110,7 @@ def projected(features: NDArray[np.float32]) -> NDArray[np.float64]:
         largest = components[np.abs(components).argmax(axis=0), range(components.shape[1])]
         components = components * np.sign(largest)
         start = components[:, :2] / max(float(components[:, 0].std()), 1e-9) * 1e-4
-        tsne = TSNE(
-            2, perplexity=min(30, (len(x) - 1) / 3), init=start, max_iter=500, random_state=0
-        )
-        found = np.asarray(tsne.fit_transform(components), np.float64)
+        found = tsne.embedded(components, start, min(30, (len(x) - 1) / 3))
     low, high = found.min(axis=0), found.max(axis=0)
     return np.asarray((found - low) / np.maximum(high - low, 1e-9))
 
