@@ -1,7 +1,7 @@
-r"""What goes into a paper: the main tables and the paragraph on methods as LaTeX, figures as PDF.
+"""What goes into a paper: the main tables and the paragraph on methods as LaTeX, figures as PDF.
 
-The tables want `\usepackage{booktabs}` and, with more than `MOST` rows, `\usepackage{longtable}`; each
-file is to be read by `\input`. Names in other scripts than the document's font has want XeLaTeX or
+The tables want LaTeX's packages booktabs and, with more than `MOST` rows, longtable; each file is to
+be read by its command `input`. Names in other scripts than the document's font has want XeLaTeX or
 LuaLaTeX. The PDFs hold the used glyphs of their fonts as TrueType (type 42): journals refuse type 3.
 """
 
