@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from dataclasses import dataclass
@@ -87,8 +88,9 @@ def write(
         if graph is not None:
             file.writestr(GRAPH, graph)
         if learned_from is not None:
-            with file.open(LEARNED_FROM, "w") as member:
-                np.savez(member, sample=learned_from.sample, limit=learned_from.limit)
+            arrays = io.BytesIO()  # a member that a full disk cuts short would hide the error
+            np.savez(arrays, sample=learned_from.sample, limit=learned_from.limit)
+            file.writestr(LEARNED_FROM, arrays.getvalue())
 
 
 def read(path: str) -> Predictor | None:

@@ -139,7 +139,7 @@ def test_networks_of_no_comparison_stand_side_by_side_too(folder: Folder) -> Non
 def test_one_network_alone_is_not_compared(tmp_path: Path) -> None:
     page = write(Folder(tmp_path, Plan(seeds=(0,))))
     assert 'id="comparison"' not in page.html and "#comparison" not in page.html
-    assert page.count("svg") == 6
+    assert page.count("svg") == 7
 
 
 def test_several_comparisons_and_all_of_them(tmp_path: Path) -> None:
