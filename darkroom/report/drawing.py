@@ -141,6 +141,23 @@ def save(figure: Figure, path: str) -> None:
     )
     with disk.whole(path) as part:
         figure.savefig(part, format=suffix, metadata=nothing)
+        if suffix == "svg":
+            text = _numbered(part.read_text(encoding="utf-8"), Path(path).stem)
+            part.write_text(text, encoding="utf-8")
+
+
+def _numbered(svg: str, name: str) -> str:
+    """A drawing whose ids are its name and numbers in their order.
+
+    Matplotlib's are digests of coordinates, whose last bits the layout's solver does not repeat.
+    """
+    made = dict.fromkeys(re.findall(r'\bid="([A-Za-z]+[0-9a-f]{10})"', svg))
+    number = {old: f"{name}-{n}" for n, old in enumerate(made)}
+    return re.sub(
+        r'(["#])([A-Za-z]+[0-9a-f]{10})(?=[")])',
+        lambda found: found[1] + number.get(found[2], found[2]),
+        svg,
+    )
 
 
 def plain(text: object, width: int = 28) -> str:

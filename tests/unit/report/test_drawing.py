@@ -103,6 +103,17 @@ def test_same_figure_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_the_last_bit_of_a_layout_changes_no_byte(tmp_path: Path) -> None:
+    """Solvers of layouts do not repeat it."""
+    texts = []
+    for left in (0.1, float(np.nextafter(0.1, 1))):
+        figure = Figure()
+        figure.add_axes((left, 0.1, 0.8, 0.8)).plot([0, 1], [0, 1])
+        drawing.save(figure, str(tmp_path / "one.svg"))
+        texts.append((tmp_path / "one.svg").read_text())
+    assert texts[0] == texts[1] and 'clip-path="url(#one-' in texts[0]
+
+
 def test_settings_of_matplotlib_are_left_alone() -> None:
     import matplotlib
 
