@@ -32,6 +32,14 @@ MASKS = frozenset(
 )
 """Names of folders with masks or the like: no images to classify."""
 
+_MASK_WORDS = (
+    "mask",
+    "seg",
+    "annotat",
+    "truth",
+    "gt",
+    "trimap",
+)  # one is in all that `_MASK` finds
 _MASK = re.compile(
     r"[-_. ]+(?:mask|seg|segmentation|annotation|annotated|ground[-_ ]?truth|gt|trimap)s?(?:[-_ ]?\d+)?\.\w+$",
     re.I,
@@ -102,6 +110,9 @@ def generic(name: str) -> bool:
 
 def beside_pictures(paths: Collection[str]) -> set[str]:
     """The images that are masks of others beside them: `benign (1)_mask.png` of `benign (1).png`."""
+    text = "\n".join(paths).lower()
+    if not any(word in text for word in _MASK_WORDS):
+        return set()  # the usual case, decided by one search
     masks = [(path, found) for path in paths if (found := _MASK.search(path))]
     pictures = {path.rpartition(".")[0] for path in paths} if masks else set()
     return {path for path, found in masks if path[: found.start()] in pictures}

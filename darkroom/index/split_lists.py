@@ -30,6 +30,8 @@ def by_lists(listing: Listing, rows: Rows, open_text: OpenText) -> None:
     open_text : opens a list by its path.
     """
     lists = [path for path in listing.companions if path.lower().endswith(_SUFFIXES)][:_MOST]
+    if not lists:
+        return
     finder = Finder(listing)
     refused = ""
     for names, parts in [*_parts(lists, finder, open_text), *_marked(lists, finder, open_text)]:

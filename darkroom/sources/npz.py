@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from darkroom.errors import UserError
-from darkroom.sources.arrays import BATCH, Arrays, Part, folder_names, part_of
-from darkroom.sources.formats import DAMAGED, Damaged, brief
+from darkroom.sources.arrays import BATCH, Arrays, Part, damaged, folder_names, part_of
+from darkroom.sources.formats import DAMAGED, Damaged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,9 +62,7 @@ def find(root: str, path: str) -> Arrays | None:
             labels = {part: _labels(archive, path, roles["labels"]) for part, roles in keys.items()}
             shapes = {part: _shape(archive, path, roles["images"]) for part, roles in keys.items()}
     except (*DAMAGED, OSError) as error:
-        raise Damaged(
-            f"{path} is damaged or truncated ({brief(error)}): download it again"
-        ) from None
+        raise damaged(path, error) from None
     every = sorted({value for one in labels.values() for value in one.tolist()})
     number = {value: i for i, value in enumerate(every)}
     parts: dict[str, Part] = {}
@@ -167,8 +165,6 @@ def _reader(root: str, path: str, name: str, labels: list[int]) -> Read:
                     block = np.frombuffer(stream.read(n * each), np.uint8)
                     yield block.reshape(n, *shape[1:]), np.array(labels[at : at + n])
         except (*DAMAGED, OSError) as error:
-            raise Damaged(
-                f"{path} is damaged or truncated ({brief(error)}): download it again"
-            ) from None
+            raise damaged(path, error) from None
 
     return read
