@@ -229,11 +229,7 @@ def _calibration(layout: Layout, runs: Sequence[Doubt]) -> tuple[float, float, f
     bounds = Bounds(np.array([low]), np.array([high]), np.array([np.inf]))
     lows, highs = intervals.widened(np.array([value]), bounds, np.array([test]), others)
     least = round(float(lows[0]), 12)  # 0 is told from what rounding leaves of it
-    return (
-        value,
-        max(0.0, least),
-        min(float(highs[0]), 1.0),
-    )  # in this order: max(-0.0, 0.0) is -0.0
+    return value, max(0.0, least), min(float(highs[0]), 1.0)  # max(-0.0, 0.0) would be -0.0
 
 
 def _covariance(
