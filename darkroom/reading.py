@@ -134,9 +134,11 @@ class Model:
             self.trained, found, threshold=self.threshold, threads=_threads(), ask=self._ask
         ):
             p = one.probabilities if len(one.probabilities) else np.full(len(self.classes), np.nan)
-            told = {name: float(value) for name, value in zip(self.classes, p, strict=True)}
+            probabilities = {
+                name: float(value) for name, value in zip(self.classes, p, strict=True)
+            }
             rows.append(
-                {"file": one.file, "predicted": one.predicted, **told,
+                {"file": one.file, "predicted": one.predicted, **probabilities,
                  "unlike": one.unlike, "status": one.status, "reason": one.reason}
             )  # fmt: skip
         columns = ["file", "predicted", *self.classes, "unlike", "status", "reason"]

@@ -117,7 +117,7 @@ def extract_features(
     held_out = np.zeros(len(rows), bool)
     held_out[: len(part)] = np.isin(part.astype(str), ("validation", "test"))
     probabilities = np.empty((int(held_out.sum()), len(fold.classes)), np.float32)
-    start, done, told, unwritten = time.perf_counter(), 0, 0, 0
+    start, done, predicted, unwritten = time.perf_counter(), 0, 0, 0
     with (
         features_file.features_writer(
             features_path,
@@ -137,8 +137,8 @@ def extract_features(
             here = slice(done, done + len(pixels))
             array[place[here]] = found
             asked = said[held_out[here]]
-            probabilities[told : told + len(asked)] = asked
-            done, told = here.stop, told + len(asked)
+            probabilities[predicted : predicted + len(asked)] = asked
+            done, predicted = here.stop, predicted + len(asked)
             unwritten += 4 * width * len(pixels)
             if unwritten > batches.BLOCK_BYTES:
                 forget(array)

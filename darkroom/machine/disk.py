@@ -1,7 +1,7 @@
 """The disk: files written whole or not at all, and words for what it refuses.
 
 Full, read-only, out of quota, a lock or a file that is gone: none is a defect of ours, so
-each is told in a sentence that says where and what to do (`in_words`).
+each is a sentence that says where and what to do (`in_words`).
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def whole(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         part.replace(place)
     finally:
-        with suppress(OSError):  # what went wrong before is what is told
+        with suppress(OSError):  # the first error is the one to report
             part.unlink(missing_ok=True)
 
 
@@ -114,7 +114,7 @@ def in_words(error: BaseException, folders: Sequence[str] = ()) -> str | None:
     Parameters
     ----------
     error : as caught; what it was raised from counts.
-    folders : where the work writes, for an error that names no file; the fullest is told.
+    folders : where the work writes, for an error that names no file; the fullest is named.
     """
     seen: list[BaseException] = []
     cause: BaseException | None = error
@@ -165,8 +165,8 @@ def _number_and_name(error: BaseException) -> tuple[int, str]:
     text = str(error)
     number = error.errno if isinstance(error, OSError) else None
     if number is None and isinstance(error, (OSError, RuntimeError)):
-        told = re.findall(r"\[?[Ee]rrno[ =]+(\d+)", text)
-        number = int(told[-1]) if told else None
+        numbers = re.findall(r"\[?[Ee]rrno[ =]+(\d+)", text)
+        number = int(numbers[-1]) if numbers else None
     name = getattr(error, "filename", None)
     if name is None and number is not None:
         quoted = re.findall(r"(?:name = |: |local file )'([^'\n]+)'", text)

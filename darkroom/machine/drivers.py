@@ -153,15 +153,15 @@ def check(framework: str, seen: int, gpus: Gpus) -> None:
     name = TITLES.get(framework, framework)
     what = "a GPU" if gpus.count == 1 else f"{gpus.count} GPUs"
     have = "none" if seen == 0 else f"only {seen}"
-    told = f"gpus: this job asks for {what} and {name} sees {have}"
+    message = f"gpus: this job asks for {what} and {name} sees {have}"
     if gpus.required:
         raise UserError(
-            f"{told}; mend what is named here, or set `gpus: 0` to train on the processor\n"
+            f"{message}; mend what is named here, or set `gpus: 0` to train on the processor\n"
             + lines(findings(framework, wanted=True, ask_it=True))
         )
     log.warning(
         "%s: going on without; `gpus: 0` says no more of it\n%s",
-        told,
+        message,
         lines(findings(framework, wanted=True)),
     )
 
@@ -339,8 +339,8 @@ def _driver(cuda: int, framework: str) -> list[Finding]:
                 "or --nv (Apptainer)",
             )
         ]
-    told = f"driver {have[0]}.{have[1]:02}" if have else "driver"
-    return [Finding("ok", f"{told}, libcuda.so.1")]
+    version = f"driver {have[0]}.{have[1]:02}" if have else "driver"
+    return [Finding("ok", f"{version}, libcuda.so.1")]
 
 
 def _build(framework: str) -> tuple[int | None, str]:

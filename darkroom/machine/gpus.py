@@ -95,7 +95,7 @@ def device_files() -> list[Path]:
 
 
 def likely() -> bool:
-    """Whether there is a GPU for a job here, told in no time where its device is plain to see.
+    """Whether there is a GPU for a job here, known at once where its device file is there.
 
     Within a Slurm job only what Slurm gave counts.
     """
@@ -116,7 +116,7 @@ def _nvidia() -> list[Gpu]:
         listed = [[Gpu(n, f"nvidia-{n}", "NVIDIA GPU")] for n in numbers]
         if not listed and chosen is None:
             return []
-        # Of an allocation whose GPUs cannot be told apart, each job may see its own as 0.
+        # Of an allocation whose GPUs look the same, each job may see its own as 0.
         job = os.environ.get("SLURM_JOB_ID")
         if chosen is not None:
             of = f"nvidia-job{job}" if job else "nvidia"
@@ -180,12 +180,12 @@ def _entries(chosen: str) -> list[str]:
 def memory(gpus: Sequence[Gpu]) -> list[int | None]:
     """Memory of each GPU in MB (2^20 bytes), by nvidia-smi; None where it does not say."""
     query = ("--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits")
-    told: dict[str, int] = {}
+    memory: dict[str, int] = {}
     for line in (said("nvidia-smi", *query) or "").splitlines():
         uuid, _, size = (word.strip() for word in line.partition(","))
         if size.isdigit():
-            told[uuid] = int(size)
-    return [told.get(gpu.name) for gpu in gpus]
+            memory[uuid] = int(size)
+    return [memory.get(gpu.name) for gpu in gpus]
 
 
 # ---------------------------------------------------------------- one for this job
@@ -273,17 +273,17 @@ def _lock(
     folder, kept = _folder()
     keys = "\0".join(sorted(gpu.key for gpu in gpus))
     what = "a GPU" if count == 1 else f"{count} GPUs"
-    told = f"waiting for {what}: other jobs have what there is ({len(gpus)})"
+    message = f"waiting for {what}: other jobs have what there is ({len(gpus)})"
     # Those who wait queue up, so that a job of several GPUs is not passed by for ever.
     turn = folder / f"turn-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"
-    with _turn(turn, lambda: say(told), every) as waited:
+    with _turn(turn, lambda: say(message), every) as waited:
         while True:
             held = _try(folder, gpus, count, jobs)
             if held:
                 return list(held), [kept, *held.values()]
             if not waited:
                 waited = True
-                say(told)
+                say(message)
             time.sleep(every * random.uniform(0.8, 1.2))
 
 

@@ -27,14 +27,14 @@ class _Lines:
 
     def __init__(self, what: str, total: int, unit: str) -> None:
         self.what, self.total, self.unit = what, max(total, 1), unit
-        self.done, self.told, self.at = 0, 0, time.monotonic()
+        self.done, self.tenths, self.at = 0, 0, time.monotonic()
         self.note = ""
 
     def update(self, n: int = 1) -> None:
         self.done += n
         tenth = 10 * self.done // self.total
-        if tenth > self.told and time.monotonic() - self.at > 20:
-            self.told, self.at = tenth, time.monotonic()
+        if tenth > self.tenths and time.monotonic() - self.at > 20:
+            self.tenths, self.at = tenth, time.monotonic()
             log.info(
                 "%s: %d of %d %s %s",
                 self.what,

@@ -143,9 +143,9 @@ def stage(snakemake: Any) -> Iterator[Gpus]:
         if gpus.count:
             from darkroom.machine import drivers  # only where it is needed: each job imports this
 
-            told = drivers.explain(error, gpus)
-            if told is not None:
-                log.error("%s", told)
+            explained = drivers.explain(error, gpus)
+            if explained is not None:
+                log.error("%s", explained)
         raise
     finally:
         gc.freeze()  # the process ends: none of its objects is looked at again

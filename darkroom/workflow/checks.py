@@ -141,8 +141,8 @@ def check_sources(settings: Settings, say: Callable[[str], Any], folder: Path = 
                     "other: move the images elsewhere, or give the data set another name"
                 )
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads((folder / "data" / dataset / "source.json").read_text("utf-8"))
-            before = str(told["source"])
+            record = json.loads((folder / "data" / dataset / "source.json").read_text("utf-8"))
+            before = str(record["source"])
             if "://" not in before and addresses.local_path(before).resolve() != path:
                 say(
                     f"{dataset}: the results of this name are of {before}, and are made anew from "
@@ -153,11 +153,11 @@ def check_sources(settings: Settings, say: Callable[[str], Any], folder: Path = 
 def check_shards(settings: Settings, say: Callable[[str], Any], folder: Path = Path()) -> None:
     """Say where a data set would gain by shards, on a cluster."""
     for dataset in settings.run.datasets:
-        told = shards_that_pay(settings, dataset, folder)
-        if told is not None:
+        paying = shards_that_pay(settings, dataset, folder)
+        if paying is not None:
             say(
                 f"datasets.{dataset}: to index or prepare its {size_of(settings, dataset, folder).files:,} "
-                f"files takes one job about {told[1] / 3600:.0f} hours; on a cluster, shards: {told[0]} "
+                f"files takes one job about {paying[1] / 3600:.0f} hours; on a cluster, shards: {paying[0]} "
                 "makes it as many jobs of a quarter of an hour"
             )
 
@@ -251,10 +251,10 @@ def _known(
     return known
 
 
-def _tell_labels(dataset: str, told: list[str], say: Callable[[str], Any]) -> None:
+def _tell_labels(dataset: str, lines: list[str], say: Callable[[str], Any]) -> None:
     """Say where the labels come from, and what looks like a mistake."""
-    say(f"{dataset}: {told[0]}")
-    for warning in told[1:]:
+    say(f"{dataset}: {lines[0]}")
+    for warning in lines[1:]:
         say(f"{dataset}: check: {warning}")
 
 
@@ -297,18 +297,18 @@ def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | Non
         return
     if len(classes) == 2:
         return
-    told = f"{len(classes)} ({', '.join(classes[:5])}{', …' if len(classes) > 5 else ''})"
+    names = f"{len(classes)} ({', '.join(classes[:5])}{', …' if len(classes) > 5 else ''})"
     for asked, key, what in (
         (threshold, "threshold", "a threshold"),
         (point, "operating_point", "an operating point"),
     ):
         if asked:
             raise UserError(
-                f"datasets.{dataset}.{key}: {what} is for two classes, and there are {told}: "
+                f"datasets.{dataset}.{key}: {what} is for two classes, and there are {names}: "
                 "choose two of them by classes, or leave it out"
             )
     raise UserError(
-        f"models.{sigmoid[0]}.head: a sigmoid unit distinguishes two classes, and {dataset} has {told}: "
+        f"models.{sigmoid[0]}.head: a sigmoid unit distinguishes two classes, and {dataset} has {names}: "
         "set head: softmax or auto"
     )
 
@@ -322,12 +322,12 @@ def _forecast(settings: Settings, dataset: str, rows: int, say: Callable[[str], 
         training += int(rows * share) * getattr(variant.spec, "copies", 1)
     for name in settings.classifiers_of(dataset):
         classifier = settings.classifiers[name]
-        told = forecast(
+        plan = forecast(
             classifier.kind,
             training,
             WIDTH,
             max_rows=classifier.max_rows,
             memory_mb=classifier.memory_mb,
         )
-        if told.message:
-            say(f"classifiers.{name} on {dataset}: {told.message}")
+        if plan.message:
+            say(f"classifiers.{name} on {dataset}: {plan.message}")

@@ -43,10 +43,10 @@ def within_limit(settings: Settings, dataset: str, folder: Path) -> bool:
 def by_index(manifest: Path, *of: Any) -> str | None:
     """Key of a fact on the last index, and what else it was found from; None where there is no index."""
     try:
-        told = manifest.stat()
+        status = manifest.stat()
     except OSError:
         return None
-    return remembered.key(*of, told.st_size, told.st_mtime_ns)
+    return remembered.key(*of, status.st_size, status.st_mtime_ns)
 
 
 def indexed_rows(manifest: Path) -> Any:

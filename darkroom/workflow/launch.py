@@ -49,15 +49,15 @@ def _run(words: Sequence[str]) -> int:
     from snakemake import cli  # most of a second, in which Ctrl-C may come
     from snakemake.exceptions import print_exception
 
-    told = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(told):
+        with contextlib.redirect_stderr(printed):
             parser, args = cli.parse_args(list(words))
     except Exception as error:
         print_exception(error)
         return 1
     finally:
-        for line in told.getvalue().splitlines():
+        for line in printed.getvalue().splitlines():
             if verbose() or not line.endswith(PROFILE):
                 print(line, file=sys.stderr)
     try:

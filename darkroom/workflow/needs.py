@@ -65,7 +65,7 @@ TABLE_MB = (
 
 
 class Need(NamedTuple):
-    """What a job takes, as far as can be told before: no margin is in it.
+    """What a job takes, as far as it can be known before, without a margin.
 
     Attributes
     ----------

@@ -76,9 +76,9 @@ def jobs(printed: str) -> list[Job]:
     """The jobs that a dry run printed, those of targets left out."""
     found = []
     for block in re.split(r"^(?:local)?rule ", printed, flags=re.M)[1:]:
-        told = dict(re.findall(r"^    (wildcards|threads): (.*)$", block, flags=re.M))
+        fields = dict(re.findall(r"^    (wildcards|threads): (.*)$", block, flags=re.M))
         stage = block.split(":")[0]
         if stage in STAGES:
-            pairs = [pair.split("=", 1) for pair in told.get("wildcards", "").split(", ") if pair]
-            found.append(Job(stage, dict(pairs), int(told.get("threads", 1))))
+            pairs = [pair.split("=", 1) for pair in fields.get("wildcards", "").split(", ") if pair]
+            found.append(Job(stage, dict(pairs), int(fields.get("threads", 1))))
     return found

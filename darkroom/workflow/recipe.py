@@ -153,11 +153,11 @@ def _minutes(
         Job(stage, {"dataset": dataset, **wildcards}, 1 if stage == "fit_classifier" else threads)
         for stage, wildcards in stages
     ]
-    told = forecast(settings, jobs, cores, gpus, folder, ask=False)
+    expected = forecast(settings, jobs, cores, gpus, folder, ask=False)
     # The rates of `needs` are those of one processor; another's are as its products of matrices.
     slower = 1.0 if gpus else max(1.0, CORE / hardware.multiplications())
     factors = dict.fromkeys(("embed_images", "train_model", "extract_features"), slower)
-    return sum(took * factors.get(stage, 1.0) for stage, took in told.seconds.items()) / 60
+    return sum(took * factors.get(stage, 1.0) for stage, took in expected.seconds.items()) / 60
 
 
 def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def _in_folds(
             return chosen
         cfg: Any = stage_settings(settings, "split_rows", {"dataset": dataset})
         plan.check(table, cfg=cfg)
-    except UserError:  # too few images, or groups, of a class; other mistakes are told later
+    except UserError:  # too few images, or groups, of a class; other mistakes are reported later
         return chosen
     return found
 

@@ -155,10 +155,10 @@ def status(scheduler: Scheduler, number: str) -> str:
     ended = JOBS / f"{token}.exit"
     gone = JOBS / f"{token}.gone"
 
-    def told() -> str | None:
+    def status() -> str | None:
         return ended.read_text().strip() if ended.exists() else None
 
-    if told() is None:
+    if status() is None:
         done = subprocess.run(
             scheduler.ask.format(number=number).split(),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
@@ -169,9 +169,9 @@ def status(scheduler: Scheduler, number: str) -> str:
             return "running"
         if not gone.exists():
             gone.touch()
-        if told() is None and time.time() - gone.stat().st_mtime < GRACE:
+        if status() is None and time.time() - gone.stat().st_mtime < GRACE:
             return "running"
-    return "success" if told() == "0" else "failed"
+    return "success" if status() == "0" else "failed"
 
 
 def main(words: Sequence[str] | None = None) -> None:

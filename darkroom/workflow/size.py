@@ -36,9 +36,9 @@ def size_of(settings: Settings, dataset: str, folder: Path = Path()) -> Size:
     From `data/{dataset}/source.json` where it is downloaded; else from the listing of a local
     folder or archive; else assumed.
     """
-    told = os.path.join(folder, "data", dataset, "source.json")  # noqa: PTH118 (asked for each job)
+    record = os.path.join(folder, "data", dataset, "source.json")  # noqa: PTH118 (asked for each job)
     try:
-        return _downloaded(told, os.stat(told).st_mtime_ns)  # noqa: PTH116 (asked for each job)
+        return _downloaded(record, os.stat(record).st_mtime_ns)  # noqa: PTH116 (asked for each job)
     except (OSError, ValueError, KeyError, TypeError):
         return _listed(settings.datasets[dataset].source)
 
@@ -85,8 +85,8 @@ class Data:
         if chosen:
             return len(chosen)
         try:
-            told = self.folder / "results" / self.dataset / "class_indices.json"
-            return len(json.loads(told.read_text(encoding="utf-8")))
+            classes = self.folder / "results" / self.dataset / "class_indices.json"
+            return len(json.loads(classes.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return CLASSES
 

@@ -44,7 +44,7 @@ def clear_stale_lock(folder: Path, say: Callable[[str], Any] = print) -> bool:
         if any(locks.glob("*.lock")):
             said = getattr(error, "strerror", None) or error
             say(
-                f"{locks}: a run is going on here or was cut off; which of the two cannot be told, as "
+                f"{locks}: a run is going on here or was cut off; which of the two is not known, as "
                 f"this file system gives no locks ({said}); if none is going on: snakemake --unlock"
             )
         return False
@@ -106,11 +106,11 @@ def _submitted(folder: Path) -> list[str]:
     """Numbers of this person's jobs in Slurm's queue that Snakemake submitted in a folder."""
     asked = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%F|%Z|%k"]
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
     except subprocess.TimeoutExpired:
         return []
     found = []
-    for line in told.stdout.splitlines():
+    for line in answer.stdout.splitlines():
         number, _, rest = line.strip().partition("|")
         if rest.startswith((f"{folder.absolute()}|rule_", f"{folder.absolute()}|group_")):
             found.append(number)

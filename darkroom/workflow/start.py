@@ -189,9 +189,9 @@ def sentence(error: BaseException, engine: Engine) -> str | None:
         if isinstance(one, UserError):
             return str(one)
     # What `calls.in_words` raised; Snakemake loses which error it came from.
-    told = re.match(r"Error:\n  WorkflowError:\n(.*?)\nWildcards:", str(error), re.S)
-    if told:
-        return textwrap.dedent(told[1])
+    message = re.match(r"Error:\n  WorkflowError:\n(.*?)\nWildcards:", str(error), re.S)
+    if message:
+        return textwrap.dedent(message[1])
     missing = re.match(r"No rule to produce (\S+)", str(error))
     if missing:
         name, targets = missing[1], engine.targets

@@ -52,7 +52,7 @@ class Terminal(logging.Filter):
     ) -> None:
         super().__init__()
         self.say, self.clock = say, clock
-        self.began = self.told = clock()
+        self.began = self.printed = clock()
         self.failed = False
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -68,9 +68,9 @@ class Terminal(logging.Filter):
 
     def _progress(self, done: int, total: int) -> None:
         now = self.clock()
-        if done < total and now - self.told < APART:
+        if done < total and now - self.printed < APART:
             return
-        self.told = now
+        self.printed = now
         left = (now - self.began) * (total - done) / max(done, 1)
         known = total / 4 <= done < total  # the first jobs tell little of the others
         about = f", about {rough_duration(left)} left" if known else ""

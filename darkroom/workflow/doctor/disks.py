@@ -67,8 +67,8 @@ def _tried(place: Path) -> Iterator[Finding]:
                 act(trial)
             except (OSError, ValueError, RuntimeError) as error:
                 why = " ".join(str(error).split())
-                level, told = then
-                yield Finding(level, f"{place}: {what} is refused ({why}): {told}")
+                level, advice = then
+                yield Finding(level, f"{place}: {what} is refused ({why}): {advice}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

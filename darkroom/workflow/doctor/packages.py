@@ -17,11 +17,11 @@ PYTHONS = ((3, 11), (3, 13))
 def look(asked: Asked) -> Iterator[Finding]:
     """Python, and the packages that are installed beside those of the lock."""
     have = sys.version_info[:2]
-    told = f"Python {'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}"
+    line = f"Python {'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}"
     if not PYTHONS[0] <= have <= PYTHONS[1]:
-        yield Finding("problem", f"{told}: Darkroom needs Python 3.11, 3.12 or 3.13; `make setup`")
+        yield Finding("problem", f"{line}: Darkroom needs Python 3.11, 3.12 or 3.13; `make setup`")
     else:
-        yield Finding("ok", told)
+        yield Finding("ok", line)
     lock = asked.root / "envs" / "run.lock"
     missing, other = _against(lock)
     count = len(_locked(lock))

@@ -35,14 +35,14 @@ def look(asked: Asked) -> Iterator[Finding]:
         return
     with contextlib.chdir(asked.folder):
         assumed = [d for d in settings.run.datasets if size_of(settings, d).known == "assumed"]
-        told = forecast(settings, jobs, cores, there)
-    total, where = sum(told.seconds.values()), f"{cores} core{'s' if cores > 1 else ''}"
+        expected = forecast(settings, jobs, cores, there)
+    total, where = sum(expected.seconds.values()), f"{cores} core{'s' if cores > 1 else ''}"
     if there:
         where += f" and {there} GPU{'s' if there > 1 else ''}"
     longest = ", ".join(
-        f"{rule} {rough_duration(told.seconds[rule])} ({count} job{'s' if count > 1 else ''})"
-        for rule in sorted(told.seconds, key=lambda rule: -told.seconds[rule])[:3]
-        if (count := told.jobs[rule])
+        f"{rule} {rough_duration(expected.seconds[rule])} ({count} job{'s' if count > 1 else ''})"
+        for rule in sorted(expected.seconds, key=lambda rule: -expected.seconds[rule])[:3]
+        if (count := expected.jobs[rule])
     )
     if assumed:
         yield Finding(
@@ -52,41 +52,41 @@ def look(asked: Asked) -> Iterator[Finding]:
         )
     yield Finding(
         "ok",
-        f"a run from its beginning: {told.jobs.total()} jobs, about {rough_duration(total)} on {where} with "
+        f"a run from its beginning: {expected.jobs.total()} jobs, about {rough_duration(total)} on {where} with "
         f"nothing else to do; most of it {longest}",
     )
-    yield _memory(told.memory, told.largest, told.beside, have.memory)
+    yield _memory(expected.memory, expected.largest, expected.beside, have.memory)
     begun = [d for d in settings.run.datasets if (asked.folder / "results" / d).exists()]
-    yield _written(asked.folder, told.disk, begun)
+    yield _written(asked.folder, expected.disk, begun)
 
 
 def _memory(size: float, rule: str, beside: int, limit: int | None) -> Finding:
-    told = f"most memory: {rule}, about {gib(size)}"
+    line = f"most memory: {rule}, about {gib(size)}"
     if beside > 1:
-        told += f", and {beside} of them side by side"
+        line += f", and {beside} of them side by side"
     if limit is not None and size > limit:
         return Finding(
             "problem",
-            f"{told}, where {gib(limit)} are yours: a smaller `batch`, view or `max_rows`, or a "
+            f"{line}, where {gib(limit)} are yours: a smaller `batch`, view or `max_rows`, or a "
             "machine with more",
         )
     if limit is not None and size * beside > 0.9 * limit:
         return Finding(
             "note",
-            f"{told}: that may not fit into {gib(limit)}; --resources "
+            f"{line}: that may not fit into {gib(limit)}; --resources "
             f"mem_mb={int(limit * 0.9 / MB)} keeps jobs apart",
         )
-    return Finding("ok", told)
+    return Finding("ok", line)
 
 
 def _written(folder: Path, size: float, begun: Sequence[str]) -> Finding:
     free = shutil.disk_usage(folder).free
-    told = f"writes about {disk.size_text(size)}"
+    line = f"writes about {disk.size_text(size)}"
     if begun:
-        told += f", less what is there of {some(begun)}"
+        line += f", less what is there of {some(begun)}"
     elif size > free:
         return Finding(
             "problem",
-            f"{told} and {disk.size_text(free)} are free: free some, or {ELSEWHERE}",
+            f"{line} and {disk.size_text(free)} are free: free some, or {ELSEWHERE}",
         )
-    return Finding("ok", f"{told}; {disk.size_text(free)} are free")
+    return Finding("ok", f"{line}; {disk.size_text(free)} are free")
