@@ -133,12 +133,12 @@ def extract_features(
         batches.ahead(batches.in_order(rows, cfg["batch"])) as ready,
     ):
         for pixels, _ in ready:
-            found, said = ask(pixels)
+            computed, outputs = ask(pixels)
             here = slice(done, done + len(pixels))
-            array[place[here]] = found
-            asked = said[held_out[here]]
-            probabilities[predicted : predicted + len(asked)] = asked
-            done, predicted = here.stop, predicted + len(asked)
+            array[place[here]] = computed
+            kept = outputs[held_out[here]]
+            probabilities[predicted : predicted + len(kept)] = kept
+            done, predicted = here.stop, predicted + len(kept)
             unwritten += 4 * width * len(pixels)
             if unwritten > batches.BLOCK_BYTES:
                 forget(array)

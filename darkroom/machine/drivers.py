@@ -98,7 +98,7 @@ def settle(framework: str, gpus: Gpus) -> int:
     """Let a framework take memory as it needs it, or up to its share.
 
     After its import and before its first operation. JAX reads the environment instead, and is
-    only asked where GPUs were taken.
+    only looked at where GPUs were taken.
 
     Parameters
     ----------

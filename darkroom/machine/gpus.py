@@ -235,9 +235,9 @@ def take(
     return gpus
 
 
-def share_of(jobs: int, asked: float | None) -> float | None:
-    """Share of a GPU's memory for a job, 0..1: as asked, or an equal one; None: what it needs."""
-    return round(CONTEXT / jobs, 3) if asked is None and jobs > 1 else asked
+def share_of(jobs: int, wanted: float | None) -> float | None:
+    """Share of a GPU's memory for a job, 0..1: the wanted one, or an equal one; None: what it needs."""
+    return round(CONTEXT / jobs, 3) if wanted is None and jobs > 1 else wanted
 
 
 def too_few(count: int, gpus: Sequence[Gpu]) -> str:

@@ -44,7 +44,7 @@ def occlusion(
     number : of the class.
     side : parts along a side.
     until : time (`time.monotonic`) when it is given up.
-    rows : of parts that are asked about at a time.
+    rows : of parts that are predicted at a time.
 
     Returns
     -------

@@ -92,8 +92,8 @@ def by_quota(
     validation: float,
 ) -> Ints:
     """(4,) wanted rows of a class with a quota, out of its `n` rows without a fixed part."""
-    asked = {p: quota.get(PARTS[p]) for p in (TRAIN, VALIDATION, TEST) if p not in fixed}
-    counts = {part: a for part, a in asked.items() if isinstance(a, int)}
+    wanted = {p: quota.get(PARTS[p]) for p in (TRAIN, VALIDATION, TEST) if p not in fixed}
+    counts = {part: a for part, a in wanted.items() if isinstance(a, int)}
     if sum(counts.values()) > n:
         wish = ", ".join(f"{a:,} {PARTS[part]}" for part, a in counts.items())
         raise UserError(
@@ -104,14 +104,14 @@ def by_quota(
     for part, a in counts.items():
         want[part] = a
     left = n - want.sum()
-    if TEST in asked and asked[TEST] is None:
+    if TEST in wanted and wanted[TEST] is None:
         want[TEST] = min(left, apportion(np.array([test * n]))[0])
         left -= want[TEST]
-    rest = next((part for part, a in asked.items() if a == "rest"), None)
+    rest = next((part for part, a in wanted.items() if a == "rest"), None)
     if rest is None:
-        rest = TRAIN if asked[TRAIN] is None else UNUSED
+        rest = TRAIN if wanted[TRAIN] is None else UNUSED
     want[rest] += left
-    if VALIDATION in asked and asked[VALIDATION] is None and want[TRAIN] > 1:
+    if VALIDATION in wanted and wanted[VALIDATION] is None and want[TRAIN] > 1:
         want[VALIDATION] = apportion(np.array([validation * want[TRAIN]]))[0]
         want[TRAIN] -= want[VALIDATION]
     if want[TRAIN] < 1:
@@ -125,17 +125,17 @@ def by_quota(
 def thin_given(rows: Rows, place: Ints, part: int, quotas: dict[int, Quota]) -> None:
     """Choose a quota's images among those given as `part`; the others become unused; in place."""
     for c, quota in quotas.items():
-        asked = quota.get(PARTS[part])
-        if not isinstance(asked, int):
+        wanted = quota.get(PARTS[part])
+        if not isinstance(wanted, int):
             continue
         mine = (place == part) & (rows.label == c)
         there = int(mine.sum())
-        if asked > there:
+        if wanted > there:
             raise UserError(
-                f"{rows.dataset}: split.quotas wants {asked:,} {PARTS[part]} images of class "
+                f"{rows.dataset}: split.quotas wants {wanted:,} {PARTS[part]} images of class "
                 f"{rows.classes[c]!r}, but its given {PARTS[part]} set has {there:,}; lower the "
                 "number, or set split.given: ignore"
             )
-        want = np.array([[asked, there - asked]])
+        want = np.array([[wanted, there - wanted]])
         drawn = deal(rows.unit[mine], np.zeros(there, np.int64), want, rows.key[mine])
         place[mine] = np.where(drawn == 0, part, UNUSED)

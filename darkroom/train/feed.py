@@ -115,13 +115,13 @@ def _stacked(gathered: list[Batch]) -> Stack:
 
 
 def class_weights(
-    asked: str | dict[str, float], label: np.ndarray, classes: list[str]
+    weights: str | dict[str, float], label: np.ndarray, classes: list[str]
 ) -> np.ndarray | None:
     """Weight of each class in the loss.
 
     Parameters
     ----------
-    asked : `none`; `balanced`, n / (K · n of the class), as scikit-learn has it; or weights
+    weights : `none`; `balanced`, n / (K · n of the class), as scikit-learn has it; or weights
         by class name, 1 where none is given.
     label : (n,) classes of the training rows.
     classes : K names.
@@ -135,14 +135,14 @@ def class_weights(
     UserError
         A weight for a class that is not there.
     """
-    if asked == "none":
+    if weights == "none":
         return None
-    if isinstance(asked, str):
+    if isinstance(weights, str):
         count = np.bincount(label, minlength=len(classes))
         return (len(label) / (len(classes) * np.maximum(count, 1))).astype(np.float32)
-    if unknown := [name for name in asked if name not in classes]:
+    if unknown := [name for name in weights if name not in classes]:
         raise UserError(
             f"class_weights: {unknown[0]!r} is no class of this data set; "
             f"there are: {', '.join(classes)}"
         )
-    return np.array([asked.get(name, 1.0) for name in classes], np.float32)
+    return np.array([weights.get(name, 1.0) for name in classes], np.float32)

@@ -85,13 +85,13 @@ def first_trained(names: Sequence[str], last: int | None, start: str | None) -> 
     return of_layer.index(ordered[-last])
 
 
-def unfreeze(network: Any, asked: FineTune) -> str:
+def unfreeze(network: Any, fine_tune: FineTune) -> str:
     """Let the last layers of the backbone in a network train too; batch norm stays as it is.
 
     Parameters
     ----------
     network : on a backbone, from `backbones.build`.
-    asked : its `blocks` or its `start`.
+    fine_tune : its `blocks` or its `start`.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def unfreeze(network: Any, asked: FineTune) -> str:
 
     base = within(network)
     names = [str(layer.name) for layer in base.layers]
-    first = first_trained(names, asked["blocks"], asked["start"])
+    first = first_trained(names, fine_tune["blocks"], fine_tune["start"])
     base.trainable = True
     for layer in base.layers[:first]:
         layer.trainable = False

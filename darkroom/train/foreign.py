@@ -149,9 +149,9 @@ def _check_sizes(path: str, file: zipfile.ZipFile, config: Any) -> None:
         weights.visititems(count)
     with shapes_alone():
         network = keras.saving.deserialize_keras_object(config, safe_mode=True)
-        asked = sum(4 * math.prod(variable.shape) for variable in network.variables)
+        needed = sum(4 * math.prod(variable.shape) for variable in network.variables)
         widest = max(math.prod(layer.output.shape[1:]) for layer in leaves(network))
-    if max(stored, asked) > there.file_size or widest > MOST_VALUES:
+    if max(stored, needed) > there.file_size or widest > MOST_VALUES:
         raise UserError(
             f"{path} is refused: its layers are larger than the weights that stand in it"
         )

@@ -37,9 +37,9 @@ def downloads_answered(answer: Callable[[str, str, str | None], str]) -> Iterato
     signature = inspect.signature(get_file)
 
     def stand_in(*args: Any, **kwargs: Any) -> str:
-        asked = signature.bind(*args, **kwargs).arguments
-        digest = asked.get("file_hash") or asked.get("md5_hash")
-        return answer(asked["origin"], asked["fname"], digest)
+        arguments = signature.bind(*args, **kwargs).arguments
+        digest = arguments.get("file_hash") or arguments.get("md5_hash")
+        return answer(arguments["origin"], arguments["fname"], digest)
 
     file_utils.get_file = stand_in
     try:

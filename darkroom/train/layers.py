@@ -252,7 +252,7 @@ def drawn(layer: Any, x: Any, draw: np.random.Generator) -> Any:
     """Apply a layer whose kernel NumPy draws as the layer's initialiser would.
 
     Glorot & Bengio 2010, uniform; He et al. 2015, arXiv:1502.01852, a normal cut at two
-    standard deviations and widened, so that the variance is the asked one.
+    standard deviations and widened, so that the variance is the set one.
     """
     output = layer(x)
     kernel, *rest = layer.get_weights()

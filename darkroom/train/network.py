@@ -169,22 +169,22 @@ def mirrored(network: Any) -> Any:
     return keras.Model(image, head(mean([each(image), each(mirror)])), name=network.name)
 
 
-def head_of(asked: str, classes: int) -> str:
-    """The last layer's kind: as asked, or for `auto` one sigmoid unit where there are two classes.
+def head_of(head: str, classes: int) -> str:
+    """The last layer's kind: as set, or for `auto` one sigmoid unit where there are two classes.
 
     Raises
     ------
     UserError
         One unit cannot distinguish more than two classes.
     """
-    if asked == "auto":
+    if head == "auto":
         return "sigmoid" if classes == 2 else "softmax"
-    if asked == "sigmoid" and classes != 2:
+    if head == "sigmoid" and classes != 2:
         raise UserError(
             f"head: a sigmoid unit distinguishes two classes, and this data set has {classes}: "
             "set head: softmax or auto"
         )
-    return asked
+    return head
 
 
 def by_class(output: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from darkroom.errors import UserError
 
 
-def set_precision(asked: str, gpus: int = 1) -> str:
+def set_precision(precision: str, gpus: int = 1) -> str:
     """Let layers that are built from now on compute in float32, bfloat16 or float16.
 
     Weights, the normalisation's constants and the last layer stay float32 (Micikevicius et
@@ -18,7 +18,7 @@ def set_precision(asked: str, gpus: int = 1) -> str:
 
     Parameters
     ----------
-    asked : `float32`, `bfloat16`, `float16`, or `auto`: see `best_precision`.
+    precision : `float32`, `bfloat16`, `float16`, or `auto`: see `best_precision`.
     gpus : that share each batch.
 
     Returns
@@ -33,7 +33,7 @@ def set_precision(asked: str, gpus: int = 1) -> str:
     import keras
 
     backend = keras.backend.backend()
-    chosen = best_precision(backend, capabilities(), gpus) if asked == "auto" else asked
+    chosen = best_precision(backend, capabilities(), gpus) if precision == "auto" else precision
     if chosen == "float16" and not _scales_losses(backend, gpus):
         where = "JAX" if backend == "jax" else "several GPUs"
         raise UserError(

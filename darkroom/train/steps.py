@@ -39,8 +39,8 @@ def choose(network: Any, settings: Model, on: Devices, *, rows: np.ndarray | Non
     backend, gpu = keras.backend.backend(), on.kind == "gpu"
     if backend == "torch":
         return _on_torch(network, settings)
-    asked, resident = settings["steps_per_call"], settings["on_device"]
-    per_call = (PER_CALL if gpu else 1) if asked == "auto" else int(asked)
+    calls, resident = settings["steps_per_call"], settings["on_device"]
+    per_call = (PER_CALL if gpu else 1) if calls == "auto" else int(calls)
     held = rows if resident == "always" or (resident == "auto" and gpu) else None
     if on.count > 1:
         held = None  # each GPU would hold and cut all of them

@@ -113,14 +113,14 @@ def backbone(
 
 
 @lru_cache(maxsize=64)
-def _asked(backend: str, asked: str, ask: bool) -> dict[str, Work]:
-    key = remembered.key("backbone", asked)
+def _asked(backend: str, question: str, ask: bool) -> dict[str, Work]:
+    key = remembered.key("backbone", question)
     found = remembered.recall(key)
     if found is None:
-        words = (sys.executable, "-c", ASK, str(ROOT), backend, asked)
+        words = (sys.executable, "-c", ASK, str(ROOT), backend, question)
         answer = said(*words, timeout=120) if ask else None
         if not answer:  # not asked; no Keras here, or none such: the job itself says so
-            height, width, _ = json.loads(asked)[2]
+            height, width, _ = json.loads(question)[2]
             area = height * width / 224**2
             m, v, w = UNKNOWN_BACKBONE
             return {"": Work(m * area, v * area, w)}
@@ -129,12 +129,12 @@ def _asked(backend: str, asked: str, ask: bool) -> dict[str, Work]:
     return {layer: Work(*work) for layer, *work in found}
 
 
-def tuned_layers(layers: Mapping[str, Work], asked: FineTune) -> Work:
+def tuned_layers(layers: Mapping[str, Work], fine_tune: FineTune) -> Work:
     """Of the layers of a backbone that train in its fine-tuning."""
     from darkroom.train import fine_tuning  # only where there is one
 
     try:
-        first = fine_tuning.first_trained(list(layers), asked.blocks, asked.start)
+        first = fine_tuning.first_trained(list(layers), fine_tune.blocks, fine_tune.start)
     except UserError:  # the training says so
         first = 0
     return total(list(layers.values())[first:])

@@ -103,18 +103,18 @@ def _check_pictures(settings: Settings, dataset: str, name: str) -> None:
             f"{name!r} is not in predict of the configuration{nearest(name, settings.predict)}: "
             f"--config predict='{{{name}: FOLDER}}'"
         )
-    asked = settings.predict[name]
+    request = settings.predict[name]
     known = settings.predictors_of(dataset)
-    if asked.model is not None and asked.model not in known:
+    if request.model is not None and request.model not in known:
         raise UserError(
-            f"predict.{name}.model: {dataset} has no {asked.model!r}{nearest(asked.model, known)}"
+            f"predict.{name}.model: {dataset} has no {request.model!r}{nearest(request.model, known)}"
         )
     folds = settings.folds_of(dataset)
-    if asked.fold is not None and asked.fold not in folds:
+    if request.fold is not None and request.fold not in folds:
         raise UserError(
-            f"predict.{name}.fold: {dataset} has no {asked.fold!r}{nearest(asked.fold, folds)}"
+            f"predict.{name}.fold: {dataset} has no {request.fold!r}{nearest(request.fold, folds)}"
         )
-    unseen.digest(asked.source)
+    unseen.digest(request.source)
 
 
 def check_sources(settings: Settings, say: Callable[[str], Any], folder: Path = Path()) -> None:
@@ -298,11 +298,11 @@ def _check_two_classes(settings: Settings, dataset: str, labels: list[str] | Non
     if len(classes) == 2:
         return
     names = f"{len(classes)} ({', '.join(classes[:5])}{', …' if len(classes) > 5 else ''})"
-    for asked, key, what in (
+    for given, key, what in (
         (threshold, "threshold", "a threshold"),
         (point, "operating_point", "an operating point"),
     ):
-        if asked:
+        if given:
             raise UserError(
                 f"datasets.{dataset}.{key}: {what} is for two classes, and there are {names}: "
                 "choose two of them by classes, or leave it out"

@@ -232,12 +232,12 @@ class Inputs:
         scores that tell the best, where no classifier is named.
         """
         settings, dataset = self.settings, wildcards.dataset
-        asked = settings.predict[wildcards.name]
-        folds = [asked.fold] if asked.fold else settings.folds_of(dataset)
+        request = settings.predict[wildcards.name]
+        folds = [request.fold] if request.fold else settings.folds_of(dataset)
         known = settings.predictors_of(dataset)
-        if asked.model is None:
+        if request.model is None:
             return self._trained(dataset, folds, known.values()) | {"predictions": []}
-        features, classifier = known[asked.model]
+        features, classifier = known[request.model]
         predictions: Files = []
         if isinstance(settings.datasets[dataset].threshold, str):
             predictions = [

@@ -81,6 +81,6 @@ def _file(settings: Settings, name: str) -> Official | None:
     if mirror.answer(HOST) is not None:
         return None
     shape = stage_settings(settings, "download_weights", {"features": name})["shape"]
-    asked = json.dumps([given.application, given.settings, shape])
-    answer = said(sys.executable, "-c", ASK, str(ROOT), settings.backend, asked, timeout=120)
+    question = json.dumps([given.application, given.settings, shape])
+    answer = said(sys.executable, "-c", ASK, str(ROOT), settings.backend, question, timeout=120)
     return Official(*json.loads(answer.splitlines()[-1])) if answer else None

@@ -72,29 +72,29 @@ def choose(
     """
     if not config.get("data") or not isinstance(config.get("run"), Mapping):
         return None
-    asked = _asked(config)
-    budget = asked["budget"]
+    request = _request(config)
+    budget = request["budget"]
     minutes = isinstance(budget, (int, float)) and not isinstance(budget, bool) and budget > 0
-    if asked["recipe"] not in RECIPES or not (minutes or budget in BUDGETS):
+    if request["recipe"] not in RECIPES or not (minutes or budget in BUDGETS):
         return None
     own = [f"run.{key}" for key in LISTS if config["run"].get(key) != defaults["run"].get(key)]
     if own:
-        if asked["recipe"] != "auto" or budget != defaults["budget"]:
+        if request["recipe"] != "auto" or budget != defaults["budget"]:
             raise UserError(
                 f"recipe and budget choose what runs, and {own[0]} names it: leave one of them out"
             )
         return None
-    if asked["recipe"] == "auto" and config.get("models") != defaults.get("models"):
+    if request["recipe"] == "auto" and config.get("models") != defaults.get("models"):
         return None
-    kept = _kept(place(config, folder), asked)
+    kept = _kept(place(config, folder), request)
     if kept is not None:
         return kept
     gpus = config.get("gpus", "auto")
-    seen = _sample(asked["data"]) if look else None
+    seen = _sample(request["data"]) if look else None
     if not minutes:
-        return _in_folds(config, defaults, _new(asked, gpus, seen), seen)
+        return _in_folds(config, defaults, _new(request, gpus, seen), seen)
     for word in reversed(BUDGETS):
-        chosen = _new({**asked, "budget": word}, gpus, seen)
+        chosen = _new({**request, "budget": word}, gpus, seen)
         chosen = _in_folds(config, defaults, chosen, seen)
         takes = _minutes(config, defaults, chosen, folder)
         if takes <= budget:
@@ -119,11 +119,11 @@ def applied(
 def keep(config: Mapping[str, Any], folder: Path, chosen: Chosen) -> None:
     """Keep the recipe of a run with its results."""
     file = place(config, folder)
-    asked = _asked(config)
-    if _kept(file, asked) == chosen:
+    request = _request(config)
+    if _kept(file, request) == chosen:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"asked": asked, "chosen": asdict(chosen)}, indent=1)
+    text = json.dumps({"asked": request, "chosen": asdict(chosen)}, indent=1)
     with disk.whole(file) as part:
         part.write_text(text + "\n", encoding="utf-8")
 
@@ -160,7 +160,7 @@ def _minutes(
     return sum(took * factors.get(stage, 1.0) for stage, took in expected.seconds.items()) / 60
 
 
-def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
+def _request(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data": str(config["data"]),
         "recipe": config.get("recipe", "auto"),
@@ -168,10 +168,10 @@ def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _kept(file: Path, asked: Mapping[str, Any]) -> Chosen | None:
+def _kept(file: Path, request: Mapping[str, Any]) -> Chosen | None:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        return Chosen(**found["chosen"]) if found["asked"] == dict(asked) else None
+        return Chosen(**found["chosen"]) if found["asked"] == dict(request) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -206,9 +206,9 @@ def _in_folds(
     return found
 
 
-def _new(asked: Mapping[str, Any], gpus: Any, seen: Sample | None) -> Chosen:
-    recipe: Any = asked["recipe"]
-    budget: Any = asked["budget"]
+def _new(request: Mapping[str, Any], gpus: Any, seen: Sample | None) -> Chosen:
+    recipe: Any = request["recipe"]
+    budget: Any = request["budget"]
     view = None
     if seen is None:
         why = "the images are not here yet to be looked at"

@@ -69,8 +69,8 @@ class JobResources:
             return called(resource)
 
         gpus = STAGES[stage].gpus
-        asked = {ask.__name__: function(ask) for ask in (mem_mb, runtime, disk_mb)}
-        return {**asked, **({"gpu": self.gpus[gpus]} if gpus else {})}
+        amounts = {ask.__name__: function(ask) for ask in (mem_mb, runtime, disk_mb)}
+        return {**amounts, **({"gpu": self.gpus[gpus]} if gpus else {})}
 
 
 def need(
@@ -163,13 +163,13 @@ def gpus_of_a_job(setting: int | Literal["auto"]) -> int:
     return int(gpus.likely()) if setting == "auto" else setting
 
 
-def gpu_slots(settings: Settings, asked: int) -> int:
+def gpu_slots(settings: Settings, each: int) -> int:
     """How much of the resource `gpu` this machine has: its GPUs times the jobs that share one.
 
     Parameters
     ----------
     settings : of the run.
-    asked : GPUs that a job takes, 1 or more.
+    each : GPUs that a job takes, 1 or more.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def gpu_slots(settings: Settings, asked: int) -> int:
         A job asks for more GPUs than there are, though there are some.
     """
     found = gpus.found()
-    if 0 < len(found) < asked:
-        raise UserError(gpus.too_few(asked, found))
+    if 0 < len(found) < each:
+        raise UserError(gpus.too_few(each, found))
     # GPUs that cannot be listed are for one job at a time; the job says so if there are none.
-    return (len(found) or asked) * settings.jobs_per_gpu
+    return (len(found) or each) * settings.jobs_per_gpu

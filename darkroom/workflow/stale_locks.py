@@ -104,9 +104,9 @@ def end_leftover_jobs(folder: Path) -> list[str]:
 
 def _submitted(folder: Path) -> list[str]:
     """Numbers of this person's jobs in Slurm's queue that Snakemake submitted in a folder."""
-    asked = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%F|%Z|%k"]
+    command = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%F|%Z|%k"]
     try:
-        answer = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     except subprocess.TimeoutExpired:
         return []
     found = []

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from darkroom.machine import hardware
 from darkroom.machine.drivers import Finding
-from darkroom.workflow.doctor.asked import Asked
+from darkroom.workflow.doctor.request import Request
 
 
-def look(asked: Asked) -> Iterator[Finding]:
+def look(request: Request) -> Iterator[Finding]:
     """How many cores and how much memory a run may use."""
     have = hardware.limits()
     total = os.cpu_count() or 1

@@ -11,14 +11,14 @@ from typing import Any
 
 from darkroom.machine import disk, hardware
 from darkroom.machine.drivers import Finding
-from darkroom.workflow.doctor.asked import Asked
+from darkroom.workflow.doctor.request import Request
 
 
-def look(asked: Asked) -> Iterator[Finding]:
+def look(request: Request) -> Iterator[Finding]:
     """Room, and what a file system has to do: rename, map, lock."""
     seen: set[int] = set()
     for part in ("results", "data"):
-        place = disk.nearest(asked.folder / part)
+        place = disk.nearest(request.folder / part)
         device = place.stat().st_dev
         if device in seen:
             continue

@@ -21,10 +21,10 @@ from darkroom.workflow.doctor import (
     settings,
     sources,
 )
-from darkroom.workflow.doctor.asked import Asked
+from darkroom.workflow.doctor.request import Request
 from darkroom.workflow.overlays import read
 
-SECTIONS: dict[str, Callable[[Asked], Iterator[Finding]]] = {
+SECTIONS: dict[str, Callable[[Request], Iterator[Finding]]] = {
     "settings": settings.look,
     "packages": packages.look,
     "GPUs": graphics.look,
@@ -57,9 +57,9 @@ def examine(
         checked = read(files, values or {}, root, folder or Path())
     except UserError as error:
         refused = str(error)
-    asked = Asked(checked, refused, folder or Path.cwd(), root, files, values or {})
+    request = Request(checked, refused, folder or Path.cwd(), root, files, values or {})
     for title, look in SECTIONS.items():
-        yield title, list(look(asked))
+        yield title, list(look(request))
 
 
 def show(

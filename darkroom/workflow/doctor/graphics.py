@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from darkroom.machine import drivers, gpus
 from darkroom.machine.drivers import Finding
-from darkroom.workflow.doctor.asked import Asked
+from darkroom.workflow.doctor.request import Request
 
 
-def look(asked: Asked) -> Iterator[Finding]:
+def look(request: Request) -> Iterator[Finding]:
     """Whether networks can train on a GPU."""
-    settings = asked.settings
+    settings = request.settings
     backend = settings.backend if settings is not None else "tensorflow"
     count = settings.gpus if settings is not None else "auto"
     if count == 0:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from darkroom.machine import installed
 from darkroom.machine.drivers import Finding
-from darkroom.workflow.doctor.asked import Asked, some
+from darkroom.workflow.doctor.request import Request, some
 
 PYTHONS = ((3, 11), (3, 13))
 
 
-def look(asked: Asked) -> Iterator[Finding]:
+def look(request: Request) -> Iterator[Finding]:
     """Python, and the packages that are installed beside those of the lock."""
     have = sys.version_info[:2]
     line = f"Python {'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}"
@@ -22,7 +22,7 @@ def look(asked: Asked) -> Iterator[Finding]:
         yield Finding("problem", f"{line}: Darkroom needs Python 3.11, 3.12 or 3.13; `make setup`")
     else:
         yield Finding("ok", line)
-    lock = asked.root / "envs" / "run.lock"
+    lock = request.root / "envs" / "run.lock"
     missing, other = _against(lock)
     count = len(_locked(lock))
     mend = "`make setup`, or pip install --require-hashes --no-deps -r envs/run.lock"
@@ -38,7 +38,7 @@ def look(asked: Asked) -> Iterator[Finding]:
         )
     if not missing and not other:
         yield Finding("ok", f"all {count} packages as in envs/run.lock")
-    settings = asked.settings
+    settings = request.settings
     backend = settings.backend if settings is not None else "tensorflow"
     if backend != "tensorflow" and importlib.util.find_spec(backend) is None:
         yield Finding(

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from darkroom.machine.drivers import Finding
-from darkroom.workflow.doctor.asked import Asked
+from darkroom.workflow.doctor.request import Request
 
 PLUGINS = ("cluster", "kubernetes")  # environments of Snakemake with plugins: `make cluster`
 
 
-def look(asked: Asked) -> Iterator[Finding]:
+def look(request: Request) -> Iterator[Finding]:
     """Executors and storage that the profiles name, and whether their plugins are there."""
     import yaml
 
-    for file in sorted((asked.root / "profiles").glob("*/*.yaml")):
+    for file in sorted((request.root / "profiles").glob("*/*.yaml")):
         try:
             read = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         except (OSError, yaml.YAMLError):
@@ -35,7 +35,7 @@ def look(asked: Asked) -> Iterator[Finding]:
         without = [p for p in plugins if importlib.util.find_spec(p.replace("-", "_")) is None]
         name = f"profile {file.parent.name}"
         beside = next(
-            (made for made in PLUGINS if _hold(asked.root / f".venv-{made}", without)), ""
+            (made for made in PLUGINS if _hold(request.root / f".venv-{made}", without)), ""
         )
         if without and beside:
             yield Finding("ok", f"{name}: by .venv-{beside}/bin/snakemake")

@@ -11,29 +11,29 @@ from darkroom.errors import UserError
 from darkroom.machine import disk, gpus, hardware
 from darkroom.machine.drivers import Finding
 from darkroom.machine.units import rough_duration
-from darkroom.workflow.doctor.asked import Asked, some
 from darkroom.workflow.doctor.computer import gib
 from darkroom.workflow.doctor.disks import ELSEWHERE
+from darkroom.workflow.doctor.request import Request, some
 from darkroom.workflow.forecast import forecast
 from darkroom.workflow.needs import MB
 from darkroom.workflow.plan import plan
 from darkroom.workflow.size import ASSUMED_FILES, size_of
 
 
-def look(asked: Asked) -> Iterator[Finding]:
+def look(request: Request) -> Iterator[Finding]:
     """What a run takes, beside what this machine has."""
-    settings = asked.settings
+    settings = request.settings
     if settings is None:
         return
     have = hardware.limits()
     cores = max(1, int(have.cores))
     there = len(gpus.found()) if settings.gpus != 0 else 0
     try:
-        jobs = plan(asked.files, asked.values, asked.folder, cores, asked.root)
+        jobs = plan(request.files, request.values, request.folder, cores, request.root)
     except UserError as error:
         yield Finding("problem", f"Snakemake cannot plan a run: {error}")
         return
-    with contextlib.chdir(asked.folder):
+    with contextlib.chdir(request.folder):
         assumed = [d for d in settings.run.datasets if size_of(settings, d).known == "assumed"]
         expected = forecast(settings, jobs, cores, there)
     total, where = sum(expected.seconds.values()), f"{cores} core{'s' if cores > 1 else ''}"
@@ -56,8 +56,8 @@ def look(asked: Asked) -> Iterator[Finding]:
         f"nothing else to do; most of it {longest}",
     )
     yield _memory(expected.memory, expected.largest, expected.beside, have.memory)
-    begun = [d for d in settings.run.datasets if (asked.folder / "results" / d).exists()]
-    yield _written(asked.folder, expected.disk, begun)
+    begun = [d for d in settings.run.datasets if (request.folder / "results" / d).exists()]
+    yield _written(request.folder, expected.disk, begun)
 
 
 def _memory(size: float, rule: str, beside: int, limit: int | None) -> Finding:

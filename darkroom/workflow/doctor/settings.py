@@ -7,14 +7,16 @@ from collections.abc import Iterator
 
 from darkroom.errors import UserError
 from darkroom.machine.drivers import Finding
-from darkroom.workflow.doctor.asked import Asked, some
+from darkroom.workflow.doctor.request import Request, some
 
 
-def look(asked: Asked) -> Iterator[Finding]:
+def look(request: Request) -> Iterator[Finding]:
     """Whether the configuration is valid, and what it runs."""
-    settings = asked.settings
+    settings = request.settings
     if settings is None:
-        yield from (Finding("problem", line) for line in asked.refused.splitlines() if line.strip())
+        yield from (
+            Finding("problem", line) for line in request.refused.splitlines() if line.strip()
+        )
         return
     run = settings.run
     yield Finding(
@@ -26,7 +28,7 @@ def look(asked: Asked) -> Iterator[Finding]:
 
     warnings: list[str] = []
     try:
-        with contextlib.chdir(asked.folder):
+        with contextlib.chdir(request.folder):
             checks.check(settings, say=warnings.append)
             checks.check_shards(settings, say=warnings.append)
     except UserError as error:

@@ -13,19 +13,19 @@ from darkroom.errors import UserError
 from darkroom.machine.drivers import Finding
 from darkroom.sources import addresses
 from darkroom.sources import mirror as mirror_folder
-from darkroom.workflow.doctor.asked import Asked, some
+from darkroom.workflow.doctor.request import Request, some
 
 REMOTE = ("https", "kaggle", "kaggle-competition")
 
 
-def look(asked: Asked) -> Iterator[Finding]:
+def look(request: Request) -> Iterator[Finding]:
     """Where what is not here yet comes from: mirror, token, network."""
-    settings = asked.settings
+    settings = request.settings
     if settings is None:
         return
     mirror = settings.mirror
     if mirror is not None:
-        place = asked.folder / addresses.local_path(mirror)
+        place = request.folder / addresses.local_path(mirror)
         if mirror_folder.is_address(mirror):
             there = mirror_folder.answer(mirror) is not None
             what = "answers" if there else "does not answer; mend `mirror`"
@@ -41,7 +41,7 @@ def look(asked: Asked) -> Iterator[Finding]:
             kind = addresses.kind(source)
         except UserError:
             continue  # the settings' section says so
-        if kind in REMOTE and not (asked.folder / "data" / name / "source.json").exists():
+        if kind in REMOTE and not (request.folder / "data" / name / "source.json").exists():
             host = "www.kaggle.com" if kind.startswith("kaggle") else urlsplit(source).netloc
             missing.setdefault(host.split("@")[-1], []).append(name)
     weights = [
@@ -49,7 +49,7 @@ def look(asked: Asked) -> Iterator[Finding]:
         for name in dict.fromkeys(
             b for d in settings.run.datasets for b in settings.backbones_of(d)
         )
-        if not (asked.folder / "data" / "weights" / f"{name}.h5").exists()
+        if not (request.folder / "data" / "weights" / f"{name}.h5").exists()
         and settings.features[name].weights.startswith(("imagenet", "https:"))
     ]
     for name in weights:

@@ -11,7 +11,7 @@ from darkroom.config.settings import Settings
 SHOWN = 5  # names that are listed before the rest is counted
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """A configuration and where it would run.
 
     Attributes
