@@ -117,25 +117,25 @@ def _by_channel(kernel: np.ndarray) -> np.ndarray:
 
 def _conv(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
     kernel = _numpy(layer.kernel).transpose(3, 2, 0, 1)
-    found = _convolve(graph, layer, inputs[0], kernel, _bias(layer), layer.groups)
-    return activation(graph, layer, found)
+    out = _convolve(graph, layer, inputs[0], kernel, _bias(layer), layer.groups)
+    return activation(graph, layer, out)
 
 
 def _depthwise(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
     kernel = _by_channel(_numpy(layer.kernel))
-    found = _convolve(graph, layer, inputs[0], kernel, _bias(layer), inputs[0].shape[2])
-    return activation(graph, layer, found)
+    out = _convolve(graph, layer, inputs[0], kernel, _bias(layer), inputs[0].shape[2])
+    return activation(graph, layer, out)
 
 
 def _separable(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
     x = inputs[0]
     kernel = _by_channel(_numpy(layer.depthwise_kernel))
-    found = _convolve(graph, layer, x, kernel, None, x.shape[2], "depthwise")
+    out = _convolve(graph, layer, x, kernel, None, x.shape[2], "depthwise")
     point = _numpy(layer.pointwise_kernel).transpose(3, 2, 0, 1)
     weights = [graph.constant(point, (id(layer), "pointwise"))]
     if layer.use_bias:
         weights.append(graph.constant(_bias(layer), (id(layer), "bias")))
-    return activation(graph, layer, graph.op("Conv", found, *weights))
+    return activation(graph, layer, graph.op("Conv", out, *weights))
 
 
 def _pool(kind: str) -> Callable[..., str]:
@@ -149,8 +149,8 @@ def _pool(kind: str) -> Callable[..., str]:
 
 def _global_pool(kind: str) -> Callable[..., str]:
     def pool(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
-        found = graph.op(kind, inputs[0].name)
-        return found if layer.keepdims else graph.op("Flatten", found, axis=1)
+        out = graph.op(kind, inputs[0].name)
+        return out if layer.keepdims else graph.op("Flatten", out, axis=1)
 
     return pool
 
@@ -172,8 +172,8 @@ def _cropping(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
 
 
 def _scaled(graph: Graph, x: Value, scale: Any, offset: Any) -> str:
-    found = graph.op("Mul", x.name, graph.per_channel(scale, x.shape))
-    return graph.op("Add", found, graph.per_channel(offset, x.shape)) if np.any(offset) else found
+    out = graph.op("Mul", x.name, graph.per_channel(scale, x.shape))
+    return graph.op("Add", out, graph.per_channel(offset, x.shape)) if np.any(offset) else out
 
 
 def _rescaling(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
@@ -204,11 +204,11 @@ def _layer_norm(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
     gamma = _numpy(layer.gamma) if layer.gamma is not None else np.ones(size)
     beta = _numpy(layer.beta) if layer.beta is not None else np.zeros(size)
     last = graph.op("Transpose", x.name, perm=[0, 2, 3, 1]) if len(x.shape) == 3 else x.name
-    found = graph.op(
+    out = graph.op(
         "LayerNormalization", last, graph.constant(gamma), graph.constant(beta),
         axis=-1, epsilon=layer.epsilon,
     )  # fmt: skip
-    return graph.op("Transpose", found, perm=[0, 3, 1, 2]) if len(x.shape) == 3 else found
+    return graph.op("Transpose", out, perm=[0, 3, 1, 2]) if len(x.shape) == 3 else out
 
 
 def _dense(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
@@ -248,8 +248,8 @@ def _flatten(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
 
 def _reshape(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
     shape = [int(side) for side in layer.compute_output_shape((None, *inputs[0].shape))[1:]]
-    found = graph.op("Reshape", graph.rows(inputs[0]), graph.constant([-1, *shape]))
-    return graph.op("Transpose", found, perm=[0, 3, 1, 2]) if len(shape) == 3 else found
+    out = graph.op("Reshape", graph.rows(inputs[0]), graph.constant([-1, *shape]))
+    return graph.op("Transpose", out, perm=[0, 3, 1, 2]) if len(shape) == 3 else out
 
 
 def _nothing(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
@@ -258,17 +258,17 @@ def _nothing(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
 
 def _merged(kind: str, **attributes: Any) -> Callable[..., str]:
     def merge(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
-        found = inputs[0].name
+        out = inputs[0].name
         for other in inputs[1:]:
-            found = graph.op(kind, found, other.name)
-        return found
+            out = graph.op(kind, out, other.name)
+        return out
 
     return merge
 
 
 def _average(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:
-    found = _merged("Add")(graph, layer, inputs)
-    return graph.op("Mul", found, graph.constant(1 / len(inputs)))
+    out = _merged("Add")(graph, layer, inputs)
+    return graph.op("Mul", out, graph.constant(1 / len(inputs)))
 
 
 def _concatenate(graph: Graph, layer: Any, inputs: Sequence[Value]) -> str:

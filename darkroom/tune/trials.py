@@ -139,12 +139,12 @@ def attempt(
     with _journal(place.parent / JOURNAL) as storage:
         study = _study(storage, digest, tune, number, prune_after)
         _remember(study, place.parent, number, digest, space)
-        found = _of_job(study, number)
-        if found is None or not found.state.is_finished():
-            found = _run(study, storage, found, number, tune, settings, space, state, run)
+        trial = _of_job(study, number)
+        if trial is None or not trial.state.is_finished():
+            trial = _run(study, storage, trial, number, tune, settings, space, state, run)
         else:
             log.info("trial %d is already finished in the journal", number)
-        record = _record(found, subject, tune, digest)
+        record = _record(trial, subject, tune, digest)
         _log(record, study, tune)
     write(place, record)
     shutil.rmtree(state, ignore_errors=True)
@@ -152,17 +152,17 @@ def attempt(
 
 def fingerprint(*values: Any) -> str:
     """Digest of arrays, bytes and JSON values: 24 hexadecimal digits."""
-    found = hashlib.blake2b(digest_size=12)
+    hashed = hashlib.blake2b(digest_size=12)
     for value in values:
         if isinstance(value, np.ndarray):
             value = np.ascontiguousarray(value)
-            found.update(f"{value.dtype}{value.shape}".encode())
-            found.update(value.data if value.size else b"")
+            hashed.update(f"{value.dtype}{value.shape}".encode())
+            hashed.update(value.data if value.size else b"")
         elif isinstance(value, bytes):
-            found.update(str(len(value)).encode() + b":" + value)
+            hashed.update(str(len(value)).encode() + b":" + value)
         else:
-            found.update(json.dumps(value, sort_keys=True).encode() + b"\0")
-    return found.hexdigest()
+            hashed.update(json.dumps(value, sort_keys=True).encode() + b"\0")
+    return hashed.hexdigest()
 
 
 def write(place: Path, record: Any) -> None:
@@ -187,19 +187,21 @@ def distributions(space: dict[str, Any]) -> dict[str, Any]:
         IntDistribution,
     )
 
-    found: dict[str, Any] = {}
+    distributions: dict[str, Any] = {}
     for path, values in space.items():
         if isinstance(values, list):
-            found[path] = CategoricalDistribution([json.dumps(v, sort_keys=True) for v in values])
+            distributions[path] = CategoricalDistribution(
+                [json.dumps(v, sort_keys=True) for v in values]
+            )
         elif all(isinstance(v, int) for v in (values["low"], values["high"], values["step"] or 1)):
-            found[path] = IntDistribution(
+            distributions[path] = IntDistribution(
                 values["low"], values["high"], log=values["log"], step=values["step"] or 1
             )
         else:
-            found[path] = FloatDistribution(
+            distributions[path] = FloatDistribution(
                 values["low"], values["high"], log=values["log"], step=values["step"]
             )
-    return found
+    return distributions
 
 
 def coded(path: str, value: Any, space: dict[str, Any]) -> Any:
@@ -227,7 +229,7 @@ def written(settings: Mapping[str, Any], space: dict[str, Any]) -> dict[str, Any
     settings : the settings that the paths refer to.
     space : as in the configuration.
     """
-    found = {}
+    own = {}
     for path, values in space.items():
         try:
             value = value_at(settings, path)
@@ -235,13 +237,13 @@ def written(settings: Mapping[str, Any], space: dict[str, Any]) -> dict[str, Any
             continue
         if isinstance(values, list):
             if value in values:
-                found[path] = value
+                own[path] = value
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             steps = (value - values["low"]) / (values["step"] or 1)
             on_grid = values["step"] is None or abs(steps - round(steps)) < 1e-9
             if values["low"] <= value <= values["high"] and on_grid:
-                found[path] = value
-    return found
+                own[path] = value
+    return own
 
 
 # ---------------------------------------------------------------- journal
@@ -311,8 +313,8 @@ def _study(storage: Any, digest: str, tune: Search, number: int, prune_after: in
 
 def _of_job(study: Any, number: int) -> Any:
     """The Optuna trial of job `number`, or None."""
-    found = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("job") == number]
-    return found[0] if found else None
+    trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get("job") == number]
+    return trials[0] if trials else None
 
 
 def _remember(study: Any, folder: Path, number: int, digest: str, space: dict[str, Any]) -> None:
@@ -347,7 +349,7 @@ def _remember(study: Any, folder: Path, number: int, digest: str, space: dict[st
 def _run(
     study: Any,
     storage: Any,
-    found: Any,
+    before: Any,
     number: int,
     tune: Search,
     settings: Mapping[str, Any],
@@ -359,7 +361,7 @@ def _run(
     import optuna
     from optuna.trial import TrialState
 
-    if found is None:
+    if before is None:
         # One line of the journal creates the trial and names its job, so a kill cannot come between.
         own = written(settings, tune["space"]) if number == 1 else {}
         fixed = {path: coded(path, value, space) for path, value in own.items()}
@@ -373,8 +375,8 @@ def _run(
         reported: dict[int, float] = {}
     else:
         log.info("trial %d was interrupted: continuing", number)
-        trial = optuna.trial.Trial(study, found._trial_id)
-        reported = dict(found.intermediate_values)
+        trial = optuna.trial.Trial(study, before._trial_id)
+        reported = dict(before.intermediate_values)
     drawn = {path: _suggested(trial, path, kind) for path, kind in space.items()}
     params = _decoded(drawn, space)
     log.info("trial %d: %s", number, in_words(params))
@@ -418,18 +420,18 @@ def _suggested(trial: Any, path: str, kind: Any) -> Any:
     return draw(path, kind.low, kind.high, step=kind.step, log=kind.log)
 
 
-def _record(found: Any, subject: Mapping[str, Any], tune: Search, digest: str) -> Any:
+def _record(trial: Any, subject: Mapping[str, Any], tune: Search, digest: str) -> Any:
     """Contents of `trial-{n}.json`; see docs/formats.md."""
-    about = found.user_attrs
-    values = found.intermediate_values
-    space = found.distributions
+    about = trial.user_attrs
+    values = trial.intermediate_values
+    space = trial.distributions
     return {
         **subject,
         "trial": about["job"],
         "state": about["state"],
         "objective": tune["objective"],
-        "value": None if about["state"] == "failed" else found.value,
-        "params": {path: _decoded(found.params, space)[path] for path in tune["space"]},
+        "value": None if about["state"] == "failed" else trial.value,
+        "params": {path: _decoded(trial.params, space)[path] for path in tune["space"]},
         "values": [values[step] for step in sorted(values)],
         "epochs": about["epochs"],
         "seconds": about["seconds"],
