@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from darkroom import ROOT
@@ -108,6 +109,21 @@ def page(
 
 def environment_of_pages() -> tuple[Environment, dict[str, Any]]:
     """What renders a page of Darkroom's: the templates, and the values that every page needs."""
+    from markupsafe import Markup
+
+    script = f"\n{(TEMPLATES / 'page.js').read_text(encoding='utf-8')}"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    common = {
+        "numbers": {"Figure": 0, "Table": 0},
+        "script": Markup(script),
+        "script_digest": f"sha256-{digest}",
+    }
+    return _templates(), common
+
+
+@cache
+def _templates() -> Environment:
+    """The templates; to read them takes as long as to fill them."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup, escape
 
@@ -127,11 +143,4 @@ def environment_of_pages() -> tuple[Environment, dict[str, Any]]:
         "signed": words.signed,
         "megabytes": words.megabytes,
     }
-    script = f"\n{(TEMPLATES / 'page.js').read_text(encoding='utf-8')}"
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    common = {
-        "numbers": {"Figure": 0, "Table": 0},
-        "script": Markup(script),
-        "script_digest": f"sha256-{digest}",
-    }
-    return environment, common
+    return environment

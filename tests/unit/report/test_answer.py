@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from darkroom.report.report import write_report
 from tests.support.report_folder import Folder, Plan
+from tests.support.report_page import write
 
 
 def answer(folder: Folder, place: Path, **cfg: object) -> list[str]:
-    arguments = folder.arguments()
-    write_report(**arguments | {"answer": str(place), "cfg": arguments["cfg"] | cfg})
+    write(folder, answer=str(place), cfg=folder.arguments()["cfg"] | cfg)
     return place.read_text(encoding="utf-8").splitlines()
 
 

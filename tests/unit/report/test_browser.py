@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
+from darkroom.report.figure_names import FIGURES
 from tests.support.chromium import browser, needs_chromium
 from tests.support.looking import arguments as looking
 from tests.support.report_folder import Folder, Plan
@@ -47,7 +48,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table.attrs["notice"] = "Not for medical use."
     table.to_parquet(folder.path("summary.parquet"), index=False)
     with pytest.MonkeyPatch.context() as patch:
-        write(folder, **looking(folder, patch))
+        write(folder, FIGURES, **looking(folder, patch))
     return Path(folder.path("report.html"))
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from darkroom.report.report import write_report
 from tests.support.report_folder import Folder, Plan
+from tests.support.report_page import write
 
 
 def made(folder: Folder, place: Path) -> str:
-    write_report(**folder.arguments(model_card=str(place)))
+    write(folder, model_card=str(place))
     return place.read_text(encoding="utf-8")
 
 

@@ -12,7 +12,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from darkroom.report import comparison, drawing, origin
-from darkroom.report.report import DRAW
 from darkroom.report.results import Curve
 from tests.support.figures import drawn, history, words
 from tests.support.report_folder import Folder, Plan
@@ -20,13 +19,6 @@ from tests.support.report_page import Page, write
 
 NAMES = ("net-sgd", "net-momentum", "net-adam")
 DIFFER = {m: {"optimizer.name": m.removeprefix("net-"), "batch": i} for i, m in enumerate(NAMES)}
-
-
-@pytest.fixture(autouse=True)
-def no_other_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest of the page is tested elsewhere; drawing it takes most of the time."""
-    for name in set(DRAW) - {"comparison.svg", "scores.svg"}:
-        monkeypatch.setitem(DRAW, name, lambda _: drawing.in_words("left out of this test"))
 
 
 def judged(folder: Folder, validation: dict[str, float], right: dict[str, float]) -> None:
@@ -51,7 +43,7 @@ def compared(folder: Folder, groups: dict[str, Any] | None = None) -> Page:
     arguments = folder.arguments()["cfg"] | {
         "compared": {"net": DIFFER} if groups is None else groups
     }
-    return write(folder, cfg=arguments)
+    return write(folder, ["comparison.svg"], cfg=arguments)
 
 
 def section(page: Page) -> str:
@@ -180,7 +172,7 @@ def test_classifiers_on_several_feature_sets_stand_in_a_grid(tmp_path: Path) -> 
         own = (table["classifier"] != "head") | (table["model"] == "cnn")
         table[own].to_parquet(folder.path(name), index=False)
     folder.histories = [h for h in folder.histories if "cnn" in h]
-    page = write(folder)
+    page = write(folder, ["scores.svg"])
     grid = page.html.split("Feature sets side by side")[1].split("</table>")[0]
     summary = pd.read_parquet(folder.path("summary.parquet"))
     test = summary[summary["part"] == "test"].set_index(["model", "classifier"])["accuracy"]
@@ -204,7 +196,7 @@ def test_more_scores_than_a_figure_holds_are_told(tmp_path: Path) -> None:
     skill = {f"c{i}": 0.9 for i in range(7)}
     models = [f"set{i}" for i in range(7)]
     folder = Folder(tmp_path, Plan(models=models, skill=skill, seeds=(0,), per_class=12))
-    page = write(folder, histories=[])
+    page = write(folder, ["scores.svg"], histories=[])
     assert "The first 40 of 49 by validation; the table has all." in page.text
     assert page.html.count("score best") == 1
 

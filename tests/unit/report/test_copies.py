@@ -9,7 +9,6 @@ import pytest
 
 from darkroom.report.caveat import Weight
 from darkroom.report.copies import copies
-from darkroom.report.report import write_report
 from tests.support.report_folder import Folder, Plan
 from tests.support.report_page import write
 from tests.unit.report.test_results import a_split
@@ -53,10 +52,9 @@ def test_the_page_says_what_copies_mean(
     one = int(place.loc[place["holdout"] == first, "row"].iloc[0])
     two = int(place.loc[place["holdout"] == second, "row"].iloc[-1])
     folder.write_copies([(max(one, two), min(one, two), "near", "mirrored")])
-    text = write(folder).text
+    text = write(folder, model_card=folder.path("card.md")).text
     assert words in text
     assert "mirrored" in text
-    write_report(**folder.arguments(model_card=folder.path("card.md")))
     card = Path(folder.path("card.md")).read_text(encoding="utf-8")
     assert f"{int(weight == Weight.WRONG)} test image" in card
     assert ("Without them its accuracy is" in text) == (weight == Weight.WRONG)

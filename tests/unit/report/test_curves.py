@@ -53,7 +53,7 @@ def test_precision_and_recall_are_those_of_scikit_learn() -> None:
 
 def test_the_report_has_the_curves_of_the_second_of_two_classes(tmp_path: Path) -> None:
     folder = Folder(tmp_path, Plan(classes=("no", "yes"), per_class=(60, 20), seeds=(0,)))
-    page = write(folder)
+    page = write(folder, ["curves.svg"])
     text = words(Path(folder.path("figures/curves.svg")).read_text())
     assert "yes" in text and "no" not in text.split() and "guessing" not in text
     assert "What each threshold gives on the test images" in page.text
@@ -63,7 +63,7 @@ def test_the_report_has_the_curves_of_the_second_of_two_classes(tmp_path: Path) 
 def test_more_than_ten_classes_have_no_curves(tmp_path: Path) -> None:
     plan = Plan(classes=[f"c{i}" for i in range(11)], per_class=12, seeds=(0,))
     folder = Folder(tmp_path, plan)
-    page = write(folder)
+    page = write(folder, ["curves.svg"])
     assert "What each threshold gives" not in page.text
     text = words(Path(folder.path("figures/curves.svg")).read_text())
     assert "Curves are drawn of up to 10 classes." in text

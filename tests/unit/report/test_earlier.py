@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from darkroom.report.earlier import _differences
-from darkroom.report.report import write_report
 from tests.support.report_folder import Folder, Plan
+from tests.support.report_page import write
 
 
 @pytest.fixture
@@ -20,12 +20,10 @@ def folder(tmp_path: Path) -> Folder:
 
 def written(folder: Folder, **settings: Any) -> str:
     """The report of a run with these settings."""
-    arguments = folder.arguments()
-    cfg = arguments["cfg"] | {
+    cfg = folder.arguments()["cfg"] | {
         "settings": {"dataset": {}, "models": {}, "classifiers": {}, **settings}
     }
-    write_report(**arguments | {"cfg": cfg, "histories": [], "benchmarks": "nowhere"})
-    return Path(arguments["output"]).read_text(encoding="utf-8")
+    return write(folder, cfg=cfg, histories=[], benchmarks="nowhere").html
 
 
 def test_each_keeps_its_report_and_the_last_lists_the_others(folder: Folder) -> None:

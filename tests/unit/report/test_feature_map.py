@@ -35,7 +35,7 @@ def test_the_page_has_a_point_and_a_thumbnail_for_each_misclassified_first(
 ) -> None:
     monkeypatch.setattr(feature_map, "MOST", 24)
     folder = Folder(tmp_path, Plan(seeds=(0,), per_class=40, skill={"head": 0.6}))
-    page = write(folder, features=folder.features())
+    page = write(folder, ["feature_map.svg"], features=folder.features())
     points = [a for tag, a in page.tags if tag == "li" and "data-x" in a]
     assert len(points) == 24 and "24 of the 30 test images" in page.text
     assert all(0 <= float(str(a[k])) <= 1 for a in points for k in ("data-x", "data-y"))
@@ -61,7 +61,7 @@ def test_many_classes_of_large_images_stay_bounded(
         skill={"head": 0.7}, epochs=1,
     )  # fmt: skip
     folder = Folder(tmp_path, plan)
-    page = write(folder, features=folder.features())
+    page = write(folder, ["feature_map.svg"], features=folder.features())
     assert sum("data-x" in a for _, a in page.tags) == 100
     assert "The 8 most frequent classes have a colour" in page.text
     assert len(page.html) < 6e6

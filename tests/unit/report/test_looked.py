@@ -59,7 +59,7 @@ def test_the_report_shows_where_the_best_model_looked(
 ) -> None:
     folder = Folder(tmp_path, Plan(seeds=(0,)))
     given = arguments(folder, monkeypatch)
-    page = write(folder, **given)
+    page = write(folder, ["looked.png"], **given)
     places = [word for word in page.words if word.endswith(" less")]
     assert len(places) >= 6 and all("most at the upper left: 0." in word for word in places)
     marked = [a["alt"] for tag, a in page.tags if tag == "img" and "looked" in str(a.get("alt"))]

@@ -32,7 +32,7 @@ def normal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, Page]:
     train = place.loc[place["fold-1"] == "train", "row"].to_numpy()
     first, second = sorted((test[0], train[1]))
     folder.write_copies([(50, 12, "bytes", ""), (second, first, "near", "mirrored")])
-    return folder, write(folder)
+    return folder, write(folder, FIGURES)
 
 
 def test_the_page_is_whole_and_needs_nothing_else(normal: tuple[Folder, Page]) -> None:
@@ -125,7 +125,7 @@ def test_the_scores_are_those_of_the_tables(normal: tuple[Folder, Page]) -> None
 def test_the_figures_are_the_same_each_time(normal: tuple[Folder, Page], tmp_path: Path) -> None:
     folder, page = normal
     again = [str(tmp_path / name) for name in FIGURES]
-    second = write(folder, figures=again, output=str(tmp_path / "report.html"))
+    second = write(folder, FIGURES, figures=again, output=str(tmp_path / "report.html"))
     for name in FIGURES:
         assert (tmp_path / name).read_bytes() == Path(folder.path(f"figures/{name}")).read_bytes()
     now = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC|\b[0-9a-f]{40}\b"  # a commit may come between the two
@@ -183,7 +183,7 @@ def test_many_classes_of_noise_stay_small(tmp_path: Path) -> None:
     with h5py.File(folder.path("images/view.h5"), "r+") as file:
         noise = np.random.default_rng(0).integers(0, 255, file["images"].shape, np.uint8)
         file["images"][...] = noise  # nothing compresses worse
-    page = write(folder)
+    page = write(folder, FIGURES)
     assert "60 of 120 classes" in page.text
     assert "too many for a matrix" in page.text
     assert page.count("img") <= images.MOST_SAMPLES + plan.misclassified + 2 * files.MOST_PAIRS
@@ -191,14 +191,14 @@ def test_many_classes_of_noise_stay_small(tmp_path: Path) -> None:
 
 
 def test_no_test_part(tmp_path: Path) -> None:
-    page = write(Folder(tmp_path, Plan(test=0.0, size=(8, 8, 1), seeds=(0,))))
+    page = write(Folder(tmp_path, Plan(test=0.0, size=(8, 8, 1), seeds=(0,))), FIGURES)
     assert "The split has no test part" in page.text
     assert "Scores on the validation images" in page.text
     assert "Test images used once" not in page.text
 
 
 def test_no_validation_part(tmp_path: Path) -> None:
-    page = write(Folder(tmp_path, Plan(validation=0.0, seeds=(0,))))
+    page = write(Folder(tmp_path, Plan(validation=0.0, seeds=(0,))), FIGURES)
     assert "With no validation images to choose by, no result is called the best" in page.text
     assert "diamond" in page.text
     assert 'class="chosen"' not in page.html
@@ -206,7 +206,7 @@ def test_no_validation_part(tmp_path: Path) -> None:
 
 def test_nothing_augmented_no_network_nothing_broken(tmp_path: Path) -> None:
     folder = Folder(tmp_path, Plan(unusable=0, misclassified=0, seeds=(0,), skill={"svm": 0.9}))
-    page = write(folder, histories=[], augmented=[], benchmarks=folder.path("nowhere"))
+    page = write(folder, FIGURES, histories=[], augmented=[], benchmarks=folder.path("nowhere"))
     for words in (
         "No variants are stored for this data set.",
         "Every file could be used.",
@@ -222,7 +222,7 @@ def test_nothing_augmented_no_network_nothing_broken(tmp_path: Path) -> None:
 
 def test_all_right_and_one_epoch(tmp_path: Path) -> None:
     folder = Folder(tmp_path, Plan(skill={"head": 1.1}, epochs=1, seeds=(0, 1)))
-    page = write(folder)
+    page = write(folder, FIGURES)
     assert "No image was misclassified." in page.text
     assert "none" in page.text
 
@@ -234,7 +234,7 @@ def test_nothing_was_evaluated(tmp_path: Path) -> None:
         table.head(0).to_parquet(folder.path(name), index=False)
     table = pd.read_parquet(folder.path("predictions.parquet"))
     table.head(0).to_parquet(folder.path("predictions.parquet"), index=False)
-    page = write(folder)
+    page = write(folder, FIGURES)
     assert page.text.count("Nothing was evaluated") >= 2
 
 
@@ -253,7 +253,7 @@ def test_names_cannot_do_harm(tmp_path: Path) -> None:
     told = {"source": "</pre><script>1</script>", "license": "<b>bold</b>", "files": 3}
     (tmp_path / "data" / "source.json").write_text(json.dumps(told))
     folder.write_splits(["a note with <u>marks</u>"])
-    page = write(folder)
+    page = write(folder, FIGURES)
     assert page.count("script") == 1
     assert page.count("i") == page.count("u") == 0
     assert all("onerror" not in attributes for _, attributes in page.tags)
@@ -269,7 +269,7 @@ def test_intervals_may_be_missing(tmp_path: Path) -> None:
         bounds = [c for c in table if c.endswith(("_low", "_high"))]
         table[bounds] = np.nan
         table.to_parquet(folder.path(name), index=False)
-    page = write(folder)
+    page = write(folder, FIGURES)
     assert "nan" not in page.text
     assert "95 % interval " not in page.text.split("To keep in mind")[0]
 

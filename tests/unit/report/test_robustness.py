@@ -24,7 +24,7 @@ def page_of(root: Path, lost: float) -> Page:
     table = pd.DataFrame(lines)
     table.attrs["model"] = "cnn-seed0/svm"
     table.to_parquet(folder.path("robustness.parquet"))
-    return write(folder, robustness=folder.path("robustness.parquet"))
+    return write(folder, ["robustness.svg"], robustness=folder.path("robustness.parquet"))
 
 
 def test_the_kind_that_costs_most_is_on_the_first_screen(tmp_path: Path) -> None:

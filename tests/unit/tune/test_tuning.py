@@ -15,7 +15,6 @@ from darkroom.errors import UserError
 from darkroom.features import predictions
 from darkroom.images import features_file
 from darkroom.report import drawing, tuning
-from darkroom.report.report import write_report
 from darkroom.report.searches import Search
 from darkroom.report.searches import read as read_searches
 from darkroom.train import training
@@ -23,6 +22,7 @@ from darkroom.tune import classifier_trials, model_trials
 from darkroom.tune.choose import choose_setting
 from tests.support import tiny_data
 from tests.support.report_folder import Folder, Plan
+from tests.support.report_page import write
 from tests.support.stopped import at_most, stopped_after
 from tests.unit.tune.test_trials import no_sync  # noqa: F401  (for every test here too)
 
@@ -307,11 +307,8 @@ def test_the_page_has_a_part_on_tuning_where_there_was_any(tmp_path: Path) -> No
         fitted(n)
     best = choose(tmp_path / "search", 1, 2, 3)
     folder = Folder(tmp_path / "report", Plan())
-    without = folder.arguments()
-    write_report(**without)
-    assert 'id="tuning"' not in Path(without["output"]).read_text()
-    write_report(**folder.arguments(tuning=str(tmp_path / "search" / "best.json")))
-    page = Path(without["output"]).read_text()
+    assert 'id="tuning"' not in write(folder).html
+    page = write(folder, ["tuning.svg"], tuning=str(tmp_path / "search" / "best.json")).html
     assert 'id="tuning"' in page and 'href="#tuning"' in page
     shown = f"<code>settings.n_neighbors</code> {best['params']['settings.n_neighbors']}"
     assert shown in page and "knn on f" in page
