@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -41,3 +45,31 @@ def mobilenet_onnx(weights: str, path: Path, pool: str = "average") -> str:
     pixels = np.random.default_rng(0).integers(0, 256, (4, *SHAPE), np.uint8)
     export.write(network, str(path), {}, pixels)
     return str(path)
+
+
+@contextmanager
+def two_blocks() -> Iterator[None]:
+    """Within, Keras' MobileNet has its first and its last block alone: each layer takes its time."""
+    import keras
+
+    def block(x: Any, n: int, filters: int) -> Any:
+        depthwise, pointwise = f"conv_dw_{n}", f"conv_pw_{n}"
+        for layer in (
+            keras.layers.DepthwiseConv2D(3, 4, "same", use_bias=False, name=depthwise),
+            keras.layers.Conv2D(filters, 1, use_bias=False, name=pointwise),
+        ):
+            x = keras.layers.BatchNormalization(name=f"{layer.name}_bn")(layer(x))
+            x = keras.layers.ReLU(6.0, name=f"{layer.name}_relu")(x)
+        return x
+
+    @functools.wraps(keras.applications.MobileNet)
+    def short(*, input_shape: Any, include_top: bool, weights: str | None, alpha: float) -> Any:
+        if weights is not None or include_top:
+            raise ValueError("there is no official file of it")
+        image = keras.Input(input_shape)
+        x = keras.layers.Conv2D(8, 3, 2, "same", use_bias=False, name="conv1")(image)
+        x = block(block(x, 1, int(64 * alpha)), 13, int(1024 * alpha))
+        return keras.Model(image, x, name=f"mobilenet_{alpha:.2f}_32")
+
+    with mock.patch.object(keras.applications, "MobileNet", short):
+        yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ from darkroom.machine.gpus import NO_GPUS, Gpus
 from darkroom.train import backbones, fine_tuning, heads, keras_backend, loop, training
 from darkroom.train.prepare import prepare
 from tests.support import tiny_data
-from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_onnx, mobilenet_weights
+from tests.support.backbone_weights import (
+    MOBILENET,
+    SHAPE,
+    mobilenet_onnx,
+    mobilenet_weights,
+    two_blocks,
+)
 from tests.support.stopped import stopped_after
 
 keras = keras_backend.start(1)
@@ -85,6 +92,13 @@ class Data:
             "weights": self.weights,
             "embedded": self.embedded[pool],
         }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """A backbone of few layers: whole ones are in test_backbones.py and in tests/workflow/."""
+    with two_blocks():
+        yield
 
 
 @pytest.fixture(scope="module")
