@@ -42,7 +42,7 @@ SMALL: dict[str, Any] = {
     "classifiers": {"forest": {"kind": "random_forest", "settings": {"n_estimators": 9}}},
 }  # fmt: skip
 PARTS = "results/parts/images/12x12-gray-squash.h5"  # of a data set that no `run` names
-PATIENCE = 300.0
+PATIENCE = 600.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -74,6 +74,14 @@ class Run:
             return list(csv.DictReader(file))
 
 
+class Plain(Run):
+    """Of one layer with weights: where the network does not matter, most of the time is TensorFlow's graph."""
+
+    def arguments(self, code: str = "a", **model: Any) -> dict[str, Any]:
+        layers = [{"flatten": {}}, {"dropout": {"rate": 0.3}}]
+        return super().arguments(code, **{"layers": layers} | model)
+
+
 def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
     return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
@@ -224,7 +232,7 @@ def test_a_state_of_other_settings_code_or_pixels_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    run = Run(tmp_path)
+    run = Plain(tmp_path)
     with stopped_after(8):
         run()
     (state,) = run.resume.iterdir()
@@ -250,7 +258,7 @@ def test_a_state_of_another_split_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    run = Run(tmp_path)
+    run = Plain(tmp_path)
     with stopped_after(8):
         run()
     Run(tmp_path / "other", validation=False)
@@ -265,7 +273,7 @@ def test_a_state_cut_short_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    run = Run(tmp_path)
+    run = Plain(tmp_path)
     whole = run()
     with stopped_after(8):
         run()
@@ -315,7 +323,7 @@ def test_the_best_epoch_is_kept_and_early_stopping_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    run = Run(tmp_path)
+    run = Plain(tmp_path)
     second = run(epochs=2, keep="last", schedule=CONSTANT)
     worse = iter([0.9, 0.5, 0.7, 0.5, 0.6, 0.1])
     monkeypatch.setattr(loop, "evaluate", lambda *_: (next(worse), 0.5))
@@ -330,7 +338,7 @@ def test_the_best_epoch_is_kept_and_early_stopping_stops(
 def test_the_kept_epoch_is_written_by_values_that_the_history_rounds_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Run(tmp_path)
+    run = Plain(tmp_path)
     values = iter([0.50000004, 0.50000002, 0.50000003])
     monkeypatch.setattr(loop, "evaluate", lambda *_: (next(values), 0.5))
     run()
@@ -345,7 +353,7 @@ def kept_epochs(run: Run) -> list[int]:
 
 
 def test_accuracy_may_choose_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run(tmp_path)
+    run = Plain(tmp_path)
     first = run(epochs=1, schedule=CONSTANT)
     values = iter([(0.9, 0.8), (0.5, 0.7), (0.4, 0.8)])
     monkeypatch.setattr(loop, "evaluate", lambda *_: next(values))
@@ -360,7 +368,7 @@ def test_without_validation_rows_the_last_epoch_is_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    run = Run(tmp_path, validation=False)
+    run = Plain(tmp_path, validation=False)
     run(early_stopping=1)
     assert [row["val_loss"] for row in run.history()] == ["", "", ""]
     assert "no validation rows" in caplog.text
@@ -457,7 +465,7 @@ FOLD = {"dataset": "tiny", "fold": "holdout", "balance": None, "balance_seed": 0
 
 
 def test_two_classes_may_have_a_softmax(tmp_path: Path) -> None:
-    run = Run(tmp_path, variants=False, names=TWO)
+    run = Plain(tmp_path, variants=False, names=TWO)
     run(epochs=1, batch=16, head="softmax")
     assert keras.models.load_model(run.model).output_shape == (None, 2)
 
@@ -530,6 +538,6 @@ def test_pixels_beyond_memory_stream_and_that_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    Run(tmp_path)(epochs=1, memory_mb=0.003)
+    Plain(tmp_path)(epochs=1, memory_mb=0.003)
     assert "the pixels stream from the file" in caplog.text
     assert "108 training images (54 of them variants) and 18 validation images" in caplog.text

@@ -27,9 +27,11 @@ from tests.support.stopped import at_most, stopped_after
 from tests.unit.tune.test_trials import no_sync  # noqa: F401  (for every test here too)
 
 LOG = {"log": True, "step": None}
+# few layers: most of a trial's time is TensorFlow's graph of them
+LAYERS = tiny_data.LAYERS[2:]
 SPACE: dict[str, Any] = {
     "optimizer.learning_rate": {"low": 1e-3, "high": 1e-1, **LOG},
-    "layers.5.dropout.rate": {"low": 0.0, "high": 0.5, "log": False, "step": None},
+    "layers.3.dropout.rate": {"low": 0.0, "high": 0.5, "log": False, "step": None},
 }
 
 
@@ -50,7 +52,7 @@ class Tried:
             None,
             output=str(output),
             number=number,
-            cfg=tiny_data.settings(**(model or {})) | {"name": "cnn", "tune": asked},
+            cfg=tiny_data.settings(layers=LAYERS, **(model or {})) | {"name": "cnn", "tune": asked},
             code="a",
             threads=1,
         )
@@ -115,11 +117,11 @@ def test_cut_off_a_trial_goes_on_from_its_last_whole_epoch(
 
 def test_what_cannot_be_trained_fails_with_its_reason(tmp_path: Path) -> None:
     tried = Tried(tmp_path)
-    pools = {"layers.2.pool.size": [2, 3, 30]}
-    by_size = {n: tried(n, space=pools) for n in range(1, 7)}
-    failed = [r for r in by_size.values() if r["params"]["layers.2.pool.size"] == 30]
-    assert failed and all(r["state"] == "failed" and "layers[2]" in r["reason"] for r in failed)
-    assert tried.choose(*by_size)["params"]["layers.2.pool.size"] in (2, 3)
+    pools = {"layers.0.pool.size": [2, 3, 30]}
+    by_size = {n: tried(n, space=pools) for n in range(1, 4)}
+    failed = [r for r in by_size.values() if r["params"]["layers.0.pool.size"] == 30]
+    assert failed and all(r["state"] == "failed" and "layers[0]" in r["reason"] for r in failed)
+    assert tried.choose(*by_size)["params"]["layers.0.pool.size"] in (2, 3)
 
 
 def test_a_divergence_fails_with_its_reason(tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_the_training_takes_what_was_chosen(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tried = Tried(tmp_path)
-    tried(1, space={"layers.4.dense.units": [5, 7]})
+    tried(1, space={"layers.2.dense.units": [5, 7]})
     tried.choose(1)
     with caplog.at_level("INFO", "darkroom.train.training"):
         training.train_model(
@@ -150,7 +152,7 @@ def test_the_training_takes_what_was_chosen(
             model_path=str(tmp_path / "model.keras"),
             history_path=str(tmp_path / "history.csv"),
             resume=str(tmp_path / ".resume"),
-            cfg=tiny_data.settings(epochs=1),
+            cfg=tiny_data.settings(layers=LAYERS, epochs=1),
             code="a",
             threads=1,
             tuned=str(tmp_path / "best.json"),
@@ -159,9 +161,9 @@ def test_the_training_takes_what_was_chosen(
 
     units = keras.models.load_model(tmp_path / "model.keras").get_layer("code").units
     assert (
-        units == json.loads((tmp_path / "best.json").read_text())["params"]["layers.4.dense.units"]
+        units == json.loads((tmp_path / "best.json").read_text())["params"]["layers.2.dense.units"]
     )
-    assert f"tuned: layers.4.dense.units {units} (trial 1 of 1, loss" in caplog.text
+    assert f"tuned: layers.2.dense.units {units} (trial 1 of 1, loss" in caplog.text
     (tmp_path / "best.json").write_text('{"params": {"nothing": 1}}')
     with pytest.raises(UserError, match=r"best\.json cannot be used.*no setting 'nothing'"):
         overrides.chosen(tiny_data.MODEL, str(tmp_path / "best.json"))
