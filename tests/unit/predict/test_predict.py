@@ -28,7 +28,7 @@ from darkroom.predict import predict, unseen
 from darkroom.predict.export import export
 from darkroom.predict.picture import check_threshold
 from tests.support.awful import awful_folder, kind_of
-from tests.support.backbone_weights import MOBILENET, mobilenet_onnx, mobilenet_weights
+from tests.support.backbone_weights import MOBILENET, mobilenet_onnx, mobilenet_weights, two_blocks
 from tests.support.pictures import picture
 from tests.support.small_chain import Chain
 
@@ -101,8 +101,9 @@ def test_a_classifier_on_a_backbone_has_its_weights_beside_it(
     shutil.copytree(chain.root, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     Path("data/weights").mkdir()
-    weights = mobilenet_weights(Path("data/weights/mobile.h5"))
-    weights = mobilenet_onnx(weights, Path("data/weights/mobile.onnx"))
+    with two_blocks():
+        weights = mobilenet_weights(Path("data/weights/mobile.h5"))
+        weights = mobilenet_onnx(weights, Path("data/weights/mobile.onnx"))
     view = {"size": [32, 32], "color": "rgb", "resize": "crop", "filter": "auto"}
     pixels = chain.results("images/32.h5")
     prepare_images(
@@ -441,8 +442,9 @@ def test_a_network_that_is_cut_short_is_told(chain: Chain, tmp_path: Path) -> No
 
 
 def test_models_of_others_are_told(chain: Chain, tmp_path: Path) -> None:
-    weights = mobilenet_weights(tmp_path / "mobile.h5")
-    backbone = mobilenet_onnx(weights, tmp_path / "mobile.onnx")
+    with two_blocks():
+        weights = mobilenet_weights(tmp_path / "mobile.h5")
+        backbone = mobilenet_onnx(weights, tmp_path / "mobile.onnx")
     with pytest.raises(
         UserError, match=r"does not say what its classes are.*: a backbone does not"
     ):

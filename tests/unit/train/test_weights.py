@@ -15,11 +15,18 @@ import pytest
 from darkroom.errors import UserError
 from darkroom.sources import http, transfer
 from darkroom.train import backbones, keras_backend, weights
-from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights
+from tests.support.backbone_weights import MOBILENET, SHAPE, mobilenet_weights, two_blocks
 from tests.support.kaggle_server import Server
 
 keras_backend.start(1)
 NAME = "small_no_top.h5"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Each file is built and written as ONNX, which takes its time for each layer."""
+    with two_blocks():
+        yield
 
 
 @pytest.fixture(scope="module")
