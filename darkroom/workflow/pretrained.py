@@ -44,14 +44,7 @@ def check(settings: Settings, folder: Path) -> None:
     UserError
         They are not here, not in the mirror, and their server does not answer.
     """
-    used = [name for dataset in settings.run.datasets for name in settings.backbones_of(dataset)]
-    for name in dict.fromkeys(used):
-        given = settings.features[name].weights
-        if (folder / "data" / "weights" / f"{name}.h5").exists() or weights.local(given):
-            continue
-        file = _file(settings, name)
-        if file is None or _at_hand(file, settings.mirror):
-            continue
+    for name, file in missing(settings, folder).items():
         kind = f"{'sha256' if len(file.digest) == 64 else 'md5'} " if file.digest else ""
         chosen = settings.chosen is not None and settings.chosen.network == name
         raise UserError(
@@ -60,6 +53,25 @@ def check(settings: Settings, folder: Path) -> None:
             + (f" ({kind}{file.digest})" if kind else "")
             + ("; or train a network of your own without it: recipe=scratch" if chosen else "")
         )
+
+
+def missing(settings: Settings, folder: Path) -> dict[str, Official]:
+    """The backbones in use whose weights cannot be had, each with the file of them.
+
+    Parameters
+    ----------
+    settings, folder : as for `check`.
+    """
+    found = dict[str, Official]()
+    used = [name for dataset in settings.run.datasets for name in settings.backbones_of(dataset)]
+    for name in dict.fromkeys(used):
+        given = settings.features[name].weights
+        if (folder / "data" / "weights" / f"{name}.h5").exists() or weights.local(given):
+            continue
+        file = _file(settings, name)
+        if file is not None and not _at_hand(file, settings.mirror):
+            found[name] = file
+    return found
 
 
 def _at_hand(file: Official, place: str | None) -> bool:

@@ -30,6 +30,7 @@ from darkroom.config.settings import Settings, data_name
 from darkroom.config.stages import stage_settings
 from darkroom.errors import UserError
 from darkroom.machine import disk, hardware
+from darkroom.workflow import pretrained
 from darkroom.workflow.forecast import forecast
 from darkroom.workflow.known import listed_rows
 from darkroom.workflow.needs import CORE
@@ -37,6 +38,7 @@ from darkroom.workflow.plan import Job
 from darkroom.workflow.resources import gpus_of_a_job
 
 if TYPE_CHECKING:
+    from darkroom.train.backbones import Official
     from darkroom.workflow.sample import Sample
 
 LISTS = ("models", "features", "classifiers")
@@ -93,13 +95,22 @@ def choose(
     seen = _sample(request["data"]) if look else None
     if not minutes:
         return _in_folds(config, defaults, _new(request, gpus, seen), seen)
+    lacks: dict[str, Official] = {}  # networks of larger budgets whose weights cannot be had
     for word in reversed(BUDGETS):
         chosen = _new({**request, "budget": word}, gpus, seen)
         chosen = _in_folds(config, defaults, chosen, seen)
-        takes = _minutes(config, defaults, chosen, folder)
-        if takes <= budget:
+        settings = Settings.load(applied(config, defaults, chosen), chosen=chosen)
+        takes = _minutes(settings, folder)
+        if word == BUDGETS[0]:
             break
+        if takes <= budget:
+            if chosen.network not in lacks:
+                lacks |= pretrained.missing(settings, folder)
+            if chosen.network not in lacks:
+                break
     why = f"{chosen.why}; budget {word}: about {takes:.1f} of {budget:g} minutes"
+    for name, file in lacks.items():
+        why += f"; {file.name}, the weights of {name} for a larger one, cannot be had here"
     return replace(chosen, why=why)
 
 
@@ -128,11 +139,8 @@ def keep(config: Mapping[str, Any], folder: Path, chosen: Chosen) -> None:
         part.write_text(text + "\n", encoding="utf-8")
 
 
-def _minutes(
-    config: Mapping[str, Any], defaults: Mapping[str, Any], chosen: Chosen, folder: Path
-) -> float:
+def _minutes(settings: Settings, folder: Path) -> float:
     """Forecast of a run by a recipe, from its beginning, on this machine."""
-    settings = Settings.load(applied(config, defaults, chosen), chosen=chosen)
     gpus = gpus_of_a_job(settings.gpus)
     (dataset,) = settings.run.datasets
     stages: list[tuple[str, dict[str, str]]] = [("index_files", {})]

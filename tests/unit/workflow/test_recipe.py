@@ -13,7 +13,10 @@ import pytest
 import yaml
 
 from darkroom import ROOT
+from darkroom.config.model import FineTune
 from darkroom.config.recipe import (
+    BLOCKS,
+    EFFICIENTNET,
     MOBILENET,
     NETWORKS,
     Chosen,
@@ -22,7 +25,9 @@ from darkroom.config.recipe import (
 from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine import hardware
-from darkroom.workflow import recipe
+from darkroom.sources import mirror
+from darkroom.workflow import arithmetic, recipe
+from darkroom.workflow.arithmetic import Work, total, tuned_layers
 from darkroom.workflow.needs import CORE
 from darkroom.workflow.sample import Sample, sample, spread
 
@@ -58,6 +63,11 @@ def settled(folder: Path, **given: Any) -> Settings:
 @pytest.fixture
 def photos(tmp_path: Path) -> str:
     return pictures(tmp_path / "photos", 50, 40)
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "answer", lambda address: True)
 
 
 class TestChoice:
@@ -101,6 +111,7 @@ class TestChoice:
         three = settled(tmp_path, data=photos, recipe="scratch", budget="good")
         assert len(three.runs_of("photos")) == 3
 
+    @pytest.mark.usefixtures("online")
     def test_minutes_are_the_largest_budget_within_them(self, tmp_path: Path, photos: str) -> None:
         def chosen(minutes: float) -> Chosen:
             found = settled(tmp_path, data=photos, gpus=0, budget=minutes).chosen
@@ -112,6 +123,23 @@ class TestChoice:
         with pytest.raises(UserError, match="budget"):
             settled(tmp_path, data=photos, budget=-1)
 
+    def test_minutes_have_no_network_whose_weights_cannot_be_had(
+        self, tmp_path: Path, photos: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+        monkeypatch.setattr(mirror, "answer", asked.append)
+        (tmp_path / MOBILENET.file).touch()
+        here = {"data": photos, "gpus": 0, "mirror": str(tmp_path)}
+        found = settled(tmp_path, **here, budget=600)
+        assert found.chosen is not None and found.chosen.budget == "quick"
+        assert f"{EFFICIENTNET.file}, the weights of efficientnet for a larger" in found.chosen.why
+        assert asked == [EFFICIENTNET.address]  # once: a server that does not answer takes a while
+        (tmp_path / EFFICIENTNET.file).touch()
+        found = settled(tmp_path, **here, budget=600)
+        assert found.chosen is not None and found.chosen.budget == "best"
+        assert "cannot be had" not in found.chosen.why
+
+    @pytest.mark.usefixtures("online")
     def test_a_slower_processor_gets_less_into_its_minutes(
         self, tmp_path: Path, photos: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -124,6 +152,7 @@ class TestChoice:
         assert minutes(CORE / 100) > 20 * minutes(CORE)
         assert minutes(2 * CORE) == minutes(CORE)
 
+    @pytest.mark.usefixtures("online")
     def test_more_images_take_more_of_the_minutes(self, tmp_path: Path) -> None:
         """The same minutes are enough for less with a set of unknown, that is 20,000, images."""
         found = settled(tmp_path, data="https://host/flowers.zip", gpus=0, budget=20).chosen
@@ -237,6 +266,23 @@ class TestItIsKept:
         assert json.loads(file.read_text())["chosen"]["recipe"] == "transfer"
         file.write_text("{")
         assert settled(tmp_path, data=photos, gpus=1).backbones_of("photos") == ["efficientnet"]
+
+
+def test_the_work_of_each_network_and_of_its_fine_tuned_blocks_is_what_keras_has() -> None:
+    """What a budget in minutes is forecast from, without Keras."""
+    from darkroom.train import backbones
+
+    for network in NETWORKS:
+        shape = (224, 224, 3)
+        layers = backbones.work(network.application, dict(network.settings), shape)
+        by_name = {name: Work(*work) for name, *work in layers}
+        features = {"f": network.features()}
+        settings = Settings.load(in_place_of_defaults({"features": features}, {}, DEFAULTS))
+        known = arithmetic.backbone(settings, "f", shape, ask=False)
+        assert tuple(total(known.values())) == pytest.approx(total(by_name.values()), rel=0.03)
+        asked = FineTune(blocks=BLOCKS)
+        tuned = tuned_layers(by_name, asked)
+        assert tuple(tuned_layers(known, asked)) == pytest.approx(tuned, rel=0.03)
 
 
 def test_the_weights_of_each_network_are_those_that_keras_asks_for() -> None:
