@@ -269,6 +269,12 @@ class _Reader:
         doubt = ""
         if self.level == "outer" or not deep:
             return None
+        if whole := _beside_its_split(deep):
+            (split,) = set(deep) - set(whole)
+            why = f"the same classes as in {split.path}/, without its split"
+            deep[split].out += [(c, why) for c in whole]
+            deep[split].out += [(c, "no class folders in it") for c in children if c not in deep]
+            return deep[split]
         classes = frozenset[str]().union(*(r.labels for r in deep.values()))
         for child in children:  # a patient with one class, say
             single = None if child in inner or child in deep else self.folders(child, classes)
@@ -392,6 +398,14 @@ def _crossed(deep: Mapping[Node, _Reading]) -> float:
     if len(deep) < 2 or len(times) < 2 or max(times.values()) < 2:
         return 0.0
     return times.total() / (len(deep) * len(times))
+
+
+def _beside_its_split(deep: Mapping[Node, _Reading]) -> list[Node]:
+    """Folders of the same classes beside the one that has a split: what was split, so its copies."""
+    split = [node for node, reading in deep.items() if any(c.part for c in reading.classes)]
+    whole = [node for node in deep if node not in split]
+    same = len(split) == 1 and all(deep[c].labels <= deep[split[0]].labels for c in whole)
+    return whole if same else []
 
 
 def _again(deep: Mapping[Node, _Reading]) -> list[Node]:

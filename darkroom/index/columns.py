@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 
 from darkroom.errors import UserError, nearest
 from darkroom.index.csv_file import TITLES, Table
-from darkroom.index.finder import Finder
+from darkroom.index.finder import Finder, without_zeros
 from darkroom.index.listing import Layout, few, given_part, joined, words
 
 _PATH_NAMES = words(
@@ -26,7 +27,7 @@ _LABEL_NAMES = words(
     """
     label_name class_name classname category_name label labels class classes category categories
     species breed diagnosis dx finding finding_label finding_labels target targets tag tags y type
-    class_id classid label_id labelid category_id class_index
+    class_id classid label_id labelid category_id class_index scientific_name scientificname
     """
 )
 _WEAK_NAMES = {"y", "type", "tag", "tags"}
@@ -40,6 +41,7 @@ _GROUP_NAMES = words(
     lesion_id person person_id case_id caseid individual_id individual participant participant_id
     """
 )
+_NO_LABELS = {*_SPLIT_NAMES, *_GROUP_NAMES}
 _FLAGS = {"": {"0", "0.0", "false", "no", "n", "f"}, "1": {"1", "1.0", "true", "yes", "y", "t"}}
 _BINARY = {"0", "1", "0.0", "1.0", "true", "false"}
 _SETS = {"data_set", "dataset"}  # which may also name where an image comes from
@@ -65,6 +67,7 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> s
     def is_file(cell: str) -> bool:
         return finder.find(cell, table, None) is not None
 
+    _more_cells(table, is_file)
     titles = {*_PATH_NAMES, *_LABEL_NAMES}
     if not cfg["path_column"] and any(
         cell and _plain(cell) not in titles and is_file(cell) for cell in table.header
@@ -102,9 +105,11 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> s
         if max(shares) >= 0.5:
             break
     if table.path < 0:
+        if why := _of_folders(table, finder, shares):
+            return why
         table.path = _path_column(plain, shares, required)
     if table.path < 0:
-        return _no_path(table, plain, shares)
+        return _no_path(table, plain, shares, finder)
     table.named = shares[table.path]
     if table.label < 0 and not table.onehot:
         table.label, other = _label_column(table, plain)
@@ -145,6 +150,27 @@ def _skip_titles(table: Table) -> None:
             table.header, table.rows = line, table.rows[n:]
             table.first_line += n
             return
+
+
+def _more_cells(table: Table, is_file: Callable[[str], bool]) -> None:
+    """Name the column that R names not, that of the names of rows; else tell of rows of too many cells."""
+    names = len(table.header)
+    while names > 1 and not table.header[names - 1]:
+        names -= 1
+    long = [n for n, row in enumerate(table.rows) if any(row[names:])]
+    if not long:
+        return
+    if len(long) == len(table.rows) and all(not any(row[names + 1 :]) for row in table.rows):
+        one, next_one = (sum(is_file(row[i]) for row in _sample(table)) for i in (0, 1))
+        if next_one >= one or _plain(table.header[0]) not in _PATH_NAMES:
+            table.header.insert(0, table.header.pop())
+            return
+    row = table.rows[long[0]]
+    table.told.append(
+        f"{len(long):,} rows of {table.name} have more cells than its header, such as line "
+        f"{table.first_line + long[0]} ({few(row[: names + 2])}): if a delimiter belongs to a label or a path, "
+        "put that in quotes"
+    )
 
 
 def _unread_split(table: Table, plain: list[str], split: int, taken: set[int]) -> list[str]:
@@ -227,12 +253,12 @@ def _label_column(table: Table, plain: list[str]) -> tuple[int, int]:
         return loose[0], -1
     if named:
         table.weak = True
-        other = {named[0], *_flags(table, plain), _first_named(_GROUP_NAMES, plain),
-                 _first_named(_SPLIT_NAMES, plain)}  # fmt: skip
+        other = {named[0], *_flags(table, plain)}
         rivals = [i for i in _repeated(table) if i not in other]
         return named[0], rivals[0] if rivals else -1
     if (
         len(plain) == 2
+        and plain[1 - table.path] not in _NO_LABELS
         and not _measures(table, 1 - table.path)
         and not _is_split(table, 1 - table.path)
     ):
@@ -250,9 +276,9 @@ def _same_classes(table: Table, one: int, other: int) -> bool:
 def _repeated(table: Table) -> list[int]:
     """Columns beside the path whose values repeat, as labels do; words before numbers."""
     found = []
-    for i in range(len(table.header)):
+    for i, name in enumerate(table.header):
         values = {r[i] for r in table.rows}
-        few_enough = 1 < len(values) <= len(table.rows) / 2
+        few_enough = 1 < len(values) <= len(table.rows) / 2 and _plain(name) not in _NO_LABELS
         if i != table.path and few_enough and not _measures(table, i) and not _is_split(table, i):
             found.append((all(v.isdigit() for v in values), i))
     return [i for _, i in sorted(found)]
@@ -313,13 +339,32 @@ def _plain(name: str) -> str:
 # ---------------------------------------------------------------- reasons
 
 
-def _no_path(table: Table, plain: list[str], shares: list[float]) -> str:
+def _of_folders(table: Table, finder: Finder, shares: list[float]) -> str:
+    """Why a table of folders (patients, videos) cannot be used; empty where it is none."""
+    sample = _sample(table)
+    for i, name in enumerate(table.header):
+        if shares[i] >= 0.5 or len({row[i] for row in sample}) < len(sample):
+            continue  # it names files, or a row is not a folder
+        share = sum(without_zeros(row[i]) in finder.folders for row in sample) / len(sample)
+        others = [column for column in _repeated(table) if column != i]
+        words = any(not row[column].isdigit() for row in sample for column in others)
+        if share >= 0.9 and others and (words or len(table.header) == 2):  # else counts and sizes
+            table.named, table.unclear = share, True
+            return (
+                f"{table.name} gives labels to folders (column {name!r}: {few([r[i] for r in sample[:3]])} …), not "
+                "to files; if these are the labels, write a CSV of path and label with a row for each image"
+            )
+    return ""
+
+
+def _no_path(table: Table, plain: list[str], shares: list[float], finder: Finder) -> str:
     best = max(range(len(shares)), key=shares.__getitem__)
     if not shares[best]:
         best = max(0, _first_named(_PATH_NAMES, plain))
     table.named = shares[best]
     return (
-        f"no column of {table.name} ({few(table.header)}) names the image files (column "
+        f"no column of {table.name} ({few(table.header)}) names the image files"
+        f"{f', such as {finder.files[0]}' if finder.files else ''} (column "
         f"{table.header[best]!r}: {shares[best]:.0%} of {few([r[best] for r in table.rows[:3]])} … are "
         "among them); set layout.path_column"
     )

@@ -45,6 +45,7 @@ class Table:
     encoding : that its text was read by, where nothing proves it.
     told : what looks like a mistake, for the log.
     likely : some column may be the label, though none is taken for it.
+    unclear : it has labels, and names no single file in a row.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Table:
     encoding: str = ""
     told: list[str] = field(default_factory=list)
     likely: bool = False
+    unclear: bool = False
 
 
 def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
@@ -89,7 +91,7 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
         text, delimiter = text.split("\n", 1)[-1], first[4]
         first = text.split("\n", 1)[0]
     else:
-        delimiter = max(",;\t|", key=first.count)
+        delimiter = _delimiter(text)
     if delimiter not in first and (spaced := _by_blanks(text)) is not None:
         text, delimiter = spaced, "\t"
         first = text.split("\n", 1)[0]
@@ -121,12 +123,16 @@ def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:
             break
     if len(rows) < 2:
         return None
-    if all(len(r) == len(rows[0]) + 1 for r in rows[1:]) and any(r[-1] for r in rows[1:]):
-        rows[0].insert(0, "")  # R writes no name above the names of its rows
     width = max(map(len, rows[: TITLES + 1]))
     rows = [r + [""] * (width - len(r)) for r in rows]
     rows[0][0] = rows[0][0].removeprefix("#").lstrip()  # a header that is written as a comment
     return Table(name, rows[0], rows[1:], part, first_line=2 + line, encoding=encoding)
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter that the first two lines have most of; a header alone may have others in its names."""
+    first, second = [*text.split("\n", 2)[:2], ""][:2]
+    return max(",;\t|", key=lambda d: (min(first.count(d), second.count(d)), first.count(d)))
 
 
 def _json_lines(name: str, text: str) -> list[list[str]]:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from darkroom.index.csv_file import Table
 from darkroom.index.folder_names import MASKS
-from darkroom.index.listing import Listing, given_part
+from darkroom.index.listing import IMAGES, Listing, given_part
 
 
 class Finder:
@@ -31,8 +31,12 @@ class Finder:
             if (i := self.exact.get(base + value)) is not None:
                 return i
         name = value.rpartition("/")[2]
+        stem, _, suffix = name.rpartition(".")
         candidates = (
-            self._by_name.get(name) or self._by_stem.get(name) or self._by_folded.get(fold(name))
+            self._by_name.get(name)
+            or self._by_stem.get(name)
+            or self._by_folded.get(fold(name))
+            or (suffix.lower() in IMAGES and self._by_folded.get(fold(stem)))  # converted since
         )
         if not candidates:
             return None
@@ -71,6 +75,12 @@ class Finder:
         return candidates[0] if len(candidates) == 1 else candidates
 
     @cached_property
+    def folders(self) -> set[str]:
+        """Names of all folders, `without_zeros`."""
+        folders = {path.rpartition("/")[0] for path in self.files} - {""}
+        return {without_zeros(name) for folder in folders for name in folder.split("/")}
+
+    @cached_property
     def _by_name(self) -> dict[str, list[int]]:
         names: dict[str, list[int]] = defaultdict(list)
         for i, path in enumerate(self.files):
@@ -100,6 +110,11 @@ def clean(value: str) -> str:
     while value.startswith("./"):
         value = value[2:]
     return re.sub(r"/{2,}", "/", value).strip("/")
+
+
+def without_zeros(name: str) -> str:
+    """A number as programs of tables leave it: `00012` is 12."""
+    return name.lstrip("0") if name.strip("0") else name[:1]
 
 
 def fold(text: str) -> str:

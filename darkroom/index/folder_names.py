@@ -8,6 +8,7 @@ name alone cannot prove it: `class_folders` also compares what stands below.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 
 from darkroom.index.listing import given_part, words
@@ -77,11 +78,13 @@ _NOT_LABELLED = frozenset(words("unlabeled unlabelled nolabel nolabels submissio
 # Google Drive adds the time and a number to the name of a folder that it packs.
 _STAMP = re.compile(r"[-_ ]\d{8}T\d{6}Z(?:[-_ ]\d+)*(?= |$)")
 _DATE = re.compile(r"(?:19|20)\d\d(?:[-_. ]?\d\d){0,2}(?:[-_T ]?\d{2,6})*")
+_BETWEEN = re.compile(r"[\W\d_]+")  # what parts words, in any alphabet
 _SIZE = re.compile(r"\d+\s?(?:x|px|um|mm|cm|nm|ev)?\s?\d*", re.I)
 
 
 def plain(name: str) -> str:
-    """The name without the stamp of a download: `cats-20240301T101112Z-001` gives `cats`."""
+    """The name in NFC, without the stamp of a download: `cats-20240301T101112Z-001` gives `cats`."""
+    name = unicodedata.normalize("NFC", name)
     return _STAMP.sub("", name) or name
 
 
@@ -105,7 +108,7 @@ def storage(names: Collection[str]) -> bool:
 
 def generic(name: str) -> bool:
     """Whether a name says only that it is a picture: `IMG`, `DSC_`, `WhatsApp Image`."""
-    return all(word in GENERIC | _CAMERAS for word in re.split(r"[^a-z]+", name.casefold()) if word)
+    return all(word in GENERIC | _CAMERAS for word in _BETWEEN.split(name.casefold()) if word)
 
 
 def beside_pictures(paths: Collection[str]) -> set[str]:
@@ -151,13 +154,13 @@ def numbered(names: Sequence[str]) -> bool:
 
 def unlabelled(name: str) -> bool:
     """Whether a folder's name says that its images have no label, as those of a test may."""
-    pieces = [w for w in re.split(r"[^a-z]+", name.casefold()) if w]
+    pieces = [w for w in _BETWEEN.split(name.casefold()) if w]
     return given_part(name) == "test" or bool(_NOT_LABELLED & set(pieces))
 
 
 def shards(names: Sequence[str]) -> bool:
     """Whether folders only store images: images and masks, images_001, HAM10000_images_part_1."""
-    pieces = [[w for w in re.split(r"[^a-z]+", name.casefold()) if w] for name in names]
+    pieces = [[w for w in _BETWEEN.split(name.casefold()) if w] for name in names]
     if not all(pieces):
         return False
     if all(
@@ -171,4 +174,4 @@ def shards(names: Sequence[str]) -> bool:
 def _pieces(name: str) -> list[str]:
     """Words of a name, in lower case: `siteA`, `Site_2` and `SITE-b` begin with `site`."""
     split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain(name))
-    return [w.casefold() for w in re.split(r"[^A-Za-z]+", split) if w]
+    return [w.casefold() for w in _BETWEEN.split(split) if w]

@@ -185,7 +185,7 @@ def _better(listing: Listing, folders: Rows | None, tables: Tables) -> Rows | No
         rival = tables.likely and 2 * tables.named >= 1
         if folders is not None and rival:
             rival = not any(_says_the_same(_labelled(folders), cells) for cells in tables.cells)
-        meant = folders is None or folders.doubt or (folders.weak and rival)
+        meant = folders is None or folders.doubt or tables.unclear or (folders.weak and rival)
         if tables.why and meant:
             also = ""
             if folders is not None:
@@ -200,7 +200,12 @@ def _better(listing: Listing, folders: Rows | None, tables: Tables) -> Rows | No
         return table
     named = _labelled(table)
     if folders.doubt:
-        return folders if table.weak or 2 * len(named) < len(listing.images) else table
+        if 2 * len(named) < len(listing.images):
+            return folders
+        if table.weak:
+            folders.doubt += f"; or take {table.sentences[0]}, {_examples(table)}: {table.choose}"
+            return folders
+        return table
     if 2 * len(named) < len(listing.images):
         folders.sentences.append(
             f"not used: a table that names {len(named):,} of the images; {table.choose} takes it"

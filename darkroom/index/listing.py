@@ -50,12 +50,13 @@ _COMPANIONS = frozenset(
         """
         txt md rst csv tsv json jsonl ndjson xml yaml yml toml ini cfg conf html htm css js pdf doc docx
         xls xlsx ods ppt pptx odt rtf tex bib log names data py pyc ipynb r rmd m sh bat zip tar gz tgz bz2 xz
-        zst 7z rar mat npy npz h5 hdf5 pkl pickle pt pth onnx pb tfrecord tfrecords parquet feather arrow
+        zst 7z rar nii mha mhd nrrd mgz mat npy npz h5 hdf5 pkl pickle pt pth onnx pb tfrecord tfrecords parquet feather arrow
         db sqlite sql sha1 sha256 md5 sum url lnk webloc idx lst part crdownload
         """
     )
 )
 _UNREAD = (".mat", ".json", ".xml", ".xlsx", ".xls", ".ods", ".npy", ".parquet", ".pkl")
+_VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".mgz")
 _ARCHIVES = frozenset(words("zip tar gz tgz bz2 xz zst 7z rar"))
 _ARRAYS = frozenset(
     words("mat npy npz h5 hdf5 pkl pickle pt tfrecord tfrecords parquet feather arrow")
@@ -171,10 +172,13 @@ class Listing:
 
     def unread_files(self) -> str:
         """For error messages: what to do with files that are no images."""
+        names = [path.lower() for path in (*self.companions, *self.unknown, *self.images)]
+        if any(name.endswith(_VOLUMES) for name in names):
+            return "; volumes are not read: write their slices as PNG or TIFF, or a picture of each"
         suffixes = {path.lower().rpartition(".")[2] for path in self.companions}
         if suffixes & _ARCHIVES:
             return "; unpack the archives in it, or give one of them as source"
-        if suffixes & _ARRAYS:
+        if suffixes & (_ARRAYS | {"csv", "tsv"}):
             return (
                 "; images are read as files (JPEG, PNG, TIFF, …), and from IDX, CIFAR's, .npz and .parquet files"
                 " of images and labels: write these as one of them"
@@ -230,7 +234,7 @@ def given_part(name: str) -> str | None:
 def part_and_rest(name: str) -> tuple[str | None, str]:
     """Given part in a folder's or table's name, and the other significant words of the name."""
     pieces: list[str] = []
-    for word in re.split(r"[^A-Za-z0-9]+", name):
+    for word in re.split(r"[\W_]+", name):
         whole = _GLUED.match(word.lower()) or not word
         apart = [word] if whole else re.split(r"(?<=[a-z])(?=[A-Z])", word)  # trainA
         pieces += [w.lower() for w in apart if w]

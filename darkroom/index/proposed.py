@@ -1,6 +1,6 @@
-"""Groups that file names suggest: subjects, scenes or videos of several images each.
+"""Groups that file names suggest: subjects, scenes, videos, or originals with altered copies.
 
-A name such as `patient07_2`, `00012229_003` or `clip3_frame0041` is an id and a running number. Two
+A name such as `patient07_2`, `00012229_003` or `clip3_frame0041` is an id and a running number. The
 readings are tried on all names; one is proposed only where it makes many groups of several images,
 none of them large, and more than there are classes. So `cat.0001`, `dog_12`, `img_0001` and `0001`
 suggest nothing: their ids are words, constant, or one for each image.
@@ -16,7 +16,11 @@ from dataclasses import dataclass
 AUTO = "auto"
 """The setting `group` that takes what is proposed."""
 
+COPIES = (  # 7_flip, 7_aug2, 7_rot90; and Roboflow's 7_jpg.rf.0123456789abcdef
+    r"^(.+?)(?:[-_. ]+(?:aug|[hv]?flip|rot|mirror|crop|blur|noise)[^/]*|\.rf\.[0-9a-f]+)?\.[^./]+$"
+)
 READINGS = (
+    COPIES,
     r"(?:^|/)([^/\d]*\d+)[-_. ][^/]*\d[^/]*$",  # up to the first number: patient07_left_2
     r"(?:^|/)([^/]*\d[^/]*)[-_. ][A-Za-z]*\d+[A-Za-z]?\.[^./]+$",  # all but the last: NORMAL2-IM-0115-0001
 )
@@ -42,6 +46,11 @@ class Proposal:
     images: int
     examples: tuple[list[str], str]
 
+    @property
+    def what(self) -> str:
+        """What the groups may be."""
+        return "originals" if self.expression is COPIES else "subjects, scenes or videos"
+
 
 def propose(paths: Sequence[str], classes: int) -> Proposal | None:
     """The groups that the names of all images suggest; None where they suggest none.
@@ -50,6 +59,7 @@ def propose(paths: Sequence[str], classes: int) -> Proposal | None:
     ----------
     paths : of the images. classes : how many labels there are.
     """
+    paths = list(dict.fromkeys(paths))
     for reading in READINGS:
         expression = re.compile(reading)
         groups: dict[str, list[str]] = defaultdict(list)
@@ -62,7 +72,7 @@ def propose(paths: Sequence[str], classes: int) -> Proposal | None:
             len(several) >= max(LEAST_GROUPS, PER_CLASS * classes)
             and images >= TOGETHER * len(paths)
             and max(map(len, several.values())) <= LARGEST * len(paths)
-            and _running(several)
+            and (reading is COPIES or _running(several))
         ):
             name = max(several, key=lambda n: (min(len(several[n]), 3), -len(n)))
             shown = [path.rpartition("/")[2] for path in sorted(several[name])[:3]]
@@ -74,7 +84,7 @@ def sentence(found: Proposal) -> str:
     """What is said of a proposal, with the line that turns it on."""
     shown, name = found.examples
     return (
-        f"file names look like {found.groups:,} subjects, scenes or videos of several images each "
+        f"file names look like {found.groups:,} {found.what} of several images each "
         f"({found.images:,} images; {', '.join(shown)} would be group {name!r}), which the split does not "
         f"keep together; if they are, set group: auto, or group: '{found.expression}'"
     )

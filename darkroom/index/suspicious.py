@@ -14,6 +14,9 @@ _AROUND = " \t'\"`\u2018\u2019\u201c\u201d"
 _BRACKETS = _AROUND + "[](){}"
 _EMPTY = frozenset(words("nan none null na n/a nil undefined missing - ? ."))
 _HEADERS = frozenset(words("label labels class classes category target species diagnosis"))
+FORM = "case, blanks, quotes, zeros, order, a plural or a word such as augmented"
+"""What labels that may be meant to be the same differ in."""
+
 _MOST = 5  # examples of each kind
 
 
@@ -28,7 +31,7 @@ def suspicious(labels: Iterable[str | None]) -> list[str]:
     out = []
     if pairs := alike(counts):
         out.append(
-            "labels that differ only in case, blanks, quotes, zeros or order are classes of their own: "
+            f"labels that differ only in {FORM} are classes of their own: "
             f"{few(pairs, _MOST)}; classes can merge them: {{new: [one, other]}}"
         )
     if several := _several(counts):
@@ -65,6 +68,8 @@ def _form(name: str) -> str:
     """What labels that are meant to be the same have in common."""
     text = unicodedata.normalize("NFKC", name).casefold().strip(_AROUND)
     text = re.sub(r"[\s_-]+", " ", text)
+    text = re.sub(r" (augmented|augmentation|aug|copy|resized|cropped)$", "", text)
+    text = re.sub(r"(?<=[^\W\d_]{3})(?<!s)s$", "", text)
     if re.fullmatch(r"\d+(\.0+)?", text):
         return str(int(text.partition(".")[0]))
     return "|".join(sorted(_pieces(text)))

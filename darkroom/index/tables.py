@@ -36,6 +36,7 @@ from darkroom.index.listing import (
 _SUFFIXES = (".csv", ".tsv", *JSON_LINES)
 _SAMPLE = 300  # rows that decide whether a CSV is a table of images and labels
 _MOST = 200  # tables looked at
+_SEVERAL = "may mean several files"
 _MISSING = {"nan", "<na>", "#n/a", "n/a", "nat"}  # as pandas and spreadsheets write no value
 
 
@@ -51,6 +52,7 @@ class Tables:
     named : share of that table's rows that name a file.
     likely : some column of that table may be the label.
     cells : of that table's first rows: the cell of each file, a mapping for each column.
+    unclear : that table has labels, and each of its names is that of several files, or of a folder.
     """
 
     readings: list[Rows] = field(default_factory=list)
@@ -58,6 +60,7 @@ class Tables:
     named: float = -1.0
     likely: bool = False
     cells: list[dict[str, str]] = field(default_factory=list)
+    unclear: bool = False
 
     def refuse(
         self,
@@ -65,10 +68,12 @@ class Tables:
         named: float,
         likely: bool = False,
         cells: list[dict[str, str]] | None = None,
+        unclear: bool = False,
     ) -> None:
         """Note why a table cannot be used; the one that names most files counts."""
         if named > self.named:
             self.why, self.named, self.likely, self.cells = why, named, likely, cells or []
+            self.unclear = unclear
 
 
 def by_tables(
@@ -116,14 +121,17 @@ def by_tables(
                 f"nearly every row of {name} has a label of its own in column "
                 f"{table.header[table.label]!r}; set layout.label_column"
             )
-            found.refuse(why, table.named, table.likely, _cells(table, finder))
+            found.refuse(
+                why, table.named, table.likely, _cells(table, finder), unclear=table.unclear
+            )
         else:
             tables.append(table)
+    tables = _with_labels(tables)
     together = [tables] if cfg["table"] and tables else _together(tables)
     for some in together:
         rows = _table_rows(listing, finder, some, cfg)
         if why := _unfit(rows, some[0], listing):
-            found.refuse(why, some[0].named)
+            found.refuse(why, some[0].named, unclear=some[0].unclear)
             continue
         _without_row(finder, rows, listing, joined([table.name for table in some][:3]))
         found.readings.append(rows)
@@ -133,6 +141,21 @@ def by_tables(
             f"layout: {found.why or f'no CSV of path and label was found among {few(names)}'}"
         )
     return found
+
+
+def _with_labels(tables: list[Table]) -> list[Table]:
+    """Without those whose guessed label is a further column of a table that has the label.
+
+    `test.csv` of `id,age` beside `train.csv` of `id,age,target`.
+    """
+    others = {
+        cell.casefold()
+        for table in tables
+        if not table.weak
+        for i, cell in enumerate(table.header)
+        if i != table.label
+    }
+    return [t for t in tables if not t.weak or t.header[t.label].casefold() not in others]
 
 
 def _cells(table: Table, finder: Finder) -> list[dict[str, str]]:
@@ -157,6 +180,14 @@ def _covered(rows: Rows) -> int:
 def _unfit(rows: Rows, table: Table, listing: Listing) -> str:
     """Why rows cannot be what the table is meant for; empty where they can."""
     missing = [p for p, t in zip(rows.path, rows.trouble, strict=True) if t.startswith("missing")]
+    unclear = [t.removeprefix("missing: ") for t in rows.trouble if _SEVERAL in t]
+    if 2 * len(unclear) > len(rows.path):
+        once = len(set(rows.path)) == len(rows.path)  # else a row for each file, without its folder
+        table.unclear = once and not table.weak
+        return (
+            f"{len(unclear):,} of the {len(rows.path):,} rows name no single file: {unclear[0]}; write the "
+            f"folder into column {table.header[table.path]!r}, or set layout.root"
+        )
     if 2 * len(missing) > len(rows.path):
         found = len(rows.path) - len(missing)
         return (
@@ -244,7 +275,7 @@ def _table_rows(listing: Listing, finder: Finder, tables: list[Table], cfg: Layo
                 trouble = f"missing: named in {where}, and not there"
             elif isinstance(found, list):
                 several = few([finder.files[i] for i in found])
-                trouble = f"missing: {where} may mean several files: {several}"
+                trouble = f"missing: {where} {_SEVERAL}: {several}"
             else:
                 path = finder.files[found]
                 row, there = first.setdefault(found, (len(rows.path), where))

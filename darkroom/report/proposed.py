@@ -33,8 +33,8 @@ def caveats(results: Results) -> list[Caveat]:
     return [
         Caveat(
             Weight.FLATTERS,
-            "Subjects on both sides of the split",
-            f"File names look like {found.groups:,} subjects, scenes or videos of several images each "
+            f"{found.what.partition(',')[0].capitalize()} on both sides of the split",
+            f"File names look like {found.groups:,} {found.what} of several images each "
             f"({', '.join(shown)}), which the split does not keep together.",
             "settings",
             f"{_owed(results, names)}If they are, set group: auto, or group: '{found.expression}'; "

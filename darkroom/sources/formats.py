@@ -130,8 +130,8 @@ def not_an_archive(path: str, name: str) -> Damaged:
             " (or to a login): give the address of the file itself"
         )
     return Damaged(
-        f"{name} is no archive of a supported format: zip, tar, or tar compressed by gzip, bzip2,"
-        " xz or zstd"
+        f"{name} is no archive of a supported format (zip, tar, or tar compressed by gzip, bzip2,"
+        " xz or zstd): give one, or the folder of the images and their tables"
     )
 
 

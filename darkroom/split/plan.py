@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from darkroom.errors import UserError, nearest
 from darkroom.index.listing import few
-from darkroom.index.suspicious import alike
+from darkroom.index.suspicious import FORM, alike
 from darkroom.machine import disk
 from darkroom.machine.units import plural
 from darkroom.split.assign import random_order
@@ -181,7 +181,7 @@ def make_plan(table: pd.DataFrame, cfg: SplitRows) -> Plan:
         if not same:
             raise
         raise UserError(
-            f"{error}. These classes differ only in case, blanks, quotes, zeros or order: {same}; to "
+            f"{error}. These classes differ only in {FORM}: {same}; to "
             "merge some, set classes: {new: [one, other]}"
         ) from None
     _note_gaps(rows, places, notes)

@@ -22,7 +22,7 @@ from darkroom.errors import UserError, nearest
 from darkroom.machine import disk
 from darkroom.overrides import override
 from darkroom.predict import unseen
-from darkroom.sources import addresses, mirror
+from darkroom.sources import addresses, formats, mirror, published
 from darkroom.train import weights
 from darkroom.workflow import remembered
 from darkroom.workflow.code import code
@@ -118,18 +118,22 @@ def _check_pictures(settings: Settings, dataset: str, name: str) -> None:
 
 
 def check_sources(settings: Settings, say: Callable[[str], Any], folder: Path = Path()) -> None:
-    """Check that no local source lies where a run writes, and say where another had this name.
+    """Check that no local source is another file than an archive or lies where a run writes.
+
+    Says where another source had this name.
 
     Raises
     ------
     UserError
-        A source is in `results`, or in the folder of a data set's own files, or contains it.
+        A source is no archive, is in `results`, or in the folder of a data set's own files, or contains it.
     """
     for dataset in settings.run.datasets:
         source = settings.datasets[dataset].source
         if addresses.kind(source) not in ("folder", "archive"):
             continue
         path = addresses.local_path(source).resolve()
+        if path.is_file() and not (published.is_packed(path.name) or formats.recognise(str(path))):
+            raise formats.not_an_archive(str(path), f"datasets.{dataset}.source: {source}")
         for own in (
             folder / "results",
             *(folder / "data" / name for name in settings.run.datasets),

@@ -21,6 +21,8 @@ SUBJECTS: dict[str, tuple[Callable[[int, int], str], str]] = {
     "scans": (lambda s, k: f"P{s:03d}-scan{k}.tif", "P007"),
     "chest X-rays": (lambda s, k: f"IM-{s:04d}-{k:04d}.jpeg", "IM-0007"),
     "a second number": (lambda s, k: f"NORMAL2-IM-{s:04d}-{k:04d}.jpeg", "NORMAL2-IM-0007"),
+    "copies": (lambda s, k: f"{s}{('', '_flip', '_aug1', '_rot90', '_aug2')[k]}.jpg", "b/7"),
+    "Roboflow's": (lambda s, k: f"{s}_jpg.rf.{hashlib.md5(bytes([s, k])).hexdigest()}.jpg", "b/7_jpg"),
     "persons": (lambda s, k: f"person{s}_bacteria_{k}.jpeg", "person7"),
 }  # fmt: skip
 

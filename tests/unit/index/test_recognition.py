@@ -20,6 +20,10 @@ def numbered(*folders: str, n: int = 4) -> list[str]:
     return [f"{folder}/{i}.jpg" for folder in folders for i in range(n)]
 
 
+def many_of(*names: str, n: int = 6) -> list[str]:
+    return [name.format(i) for name in names for i in range(n)]
+
+
 def crossed(outer: str, inner: str) -> list[str]:
     return numbered(*(f"{o}/{i}" for o in outer.split() for i in inner.split()))
 
@@ -170,6 +174,14 @@ def test_an_unlabelled_folder_is_left_out_or_a_question() -> None:
     assert read(numbered("a", "b", "test"), ignore=["test"]).labels == ["a", "b"]
 
 
+def test_what_was_split_is_left_out_beside_its_split() -> None:
+    split = crossed("split/train split/test", "a b")
+    found = read(split + crossed("original", "a b"))
+    assert counted(found) == {(part, c): 4 for part in ("train", "test") for c in "ab"}
+    assert "left out: original/ (8 images, the same classes as in split/" in found.sentence
+    assert len(read(split + crossed("original", "a b c")).path) == 28  # of another class too
+
+
 def test_class_folders_beside_the_split_are_left_out_and_told() -> None:
     found = read(crossed("train test augmented", "a b"))
     assert len(found.path) == 16
@@ -186,6 +198,16 @@ def test_a_training_part_of_an_unknown_name_is_a_question() -> None:
 def test_masks_above_the_classes_are_left_out() -> None:
     found = read(crossed("images masks", "cat dog"))
     assert found.labels == ["cat", "dog"] and len(found.path) == 8
+
+
+def test_letters_of_any_alphabet_are_part_of_a_word() -> None:
+    found = read(crossed("train_Käfer train_猫 test_Käfer test_猫", "x").copy())
+    assert found.labels == ["käfer", "猫"] and set(found.split) == {"train", "test"}
+    assert read(many_of("猫_{}.jpg", "狗_{}.jpg")).labels == ["狗", "猫"]
+    assert (
+        "2 class folders"
+        in read(numbered("train/K\u00e4fer", "test/Ka\u0308fer", "train/b")).sentence
+    )
 
 
 def test_patients_and_dates_are_no_classes() -> None:
@@ -405,6 +427,76 @@ REASONS = {
 def test_a_table_that_is_meant_and_does_not_fit_says_why(text: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         read(FLAT, {"labels.csv": text})
+
+
+def test_a_table_of_a_test_without_labels_gives_none() -> None:
+    paths = [f"{part}/{part}{i}.png" for part in ("train", "test") for i in range(12)]
+    tables: dict[str, str | bytes] = {
+        "train.csv": listed("id,age,target", *(f"{i % 3},{'ab'[i % 2]}" for i in range(12)), files=paths[:12]),
+        "test.csv": listed("id,age", *(f"{i % 3}" for i in range(12)), files=paths[12:]),
+    }  # fmt: skip
+    found = read(paths, tables)
+    assert counted(found) == {(None, "a"): 6, (None, "b"): 6}
+    assert "left out: test/ (12 images" in found.sentence
+
+
+@pytest.mark.parametrize("column", ["patient_id", "fold", "partition"])
+def test_a_column_of_groups_or_parts_is_no_label(column: str) -> None:
+    text = listed(f"image,{column}", *"0011" * 3, files=many_of("{}.jpg", n=12))
+    with pytest.raises(UserError, match=r"is recognised as the label; set layout.label_column$"):
+        read(many_of("{}.jpg", n=12), {"l.csv": text})
+
+
+@pytest.mark.parametrize("rows_of", ["all", "some"])
+def test_rows_of_more_cells_than_the_header_are_told(rows_of: str) -> None:
+    files = many_of("{}.jpg", n=12)
+    labels = [f"{'ab'[i % 2]}{', c' if rows_of == 'all' or i == 9 else ''}" for i in range(12)]
+    found = read(files, {"l.csv": listed("image,label", *labels, files=files)})
+    assert found.labels == ["a", "b"]
+    line = 2 if rows_of == "all" else 11
+    assert f"more cells than its header, such as line {line} (" in found.warnings[0]
+
+
+@pytest.mark.parametrize("ids", ["{:05d}", "{}"])
+def test_a_table_of_folders_is_a_question(ids: str) -> None:
+    files = [f"train/{p:05d}/T1/{k}.png" for p in range(10) for k in range(3)]
+    table = "patient,grade\n" + "".join(f"{ids.format(p)},{p % 2}\n" for p in range(10))
+    with pytest.raises(UserError, match=r"gives labels to folders .*kind: folders"):
+        read(files, {"l.csv": table})
+    names = "class,name\n" + "".join(f"{p},name {p}\n" for p in range(10))
+    assert len(read(files, {"l.csv": names}).labels) == 10
+
+
+def test_a_table_whose_names_are_in_several_folders_is_a_question() -> None:
+    files = numbered("small", "large", n=6)
+    table = "image,label\n" + "".join(f"{i}.jpg,{'ab'[i % 2]}\n" for i in range(6))
+    with pytest.raises(
+        UserError, match=r"may mean several files: small/0.jpg, large/0.jpg; .*layout.root"
+    ):
+        read(files, {"l.csv": table})
+
+
+def test_a_table_that_names_files_by_their_former_suffix() -> None:
+    found = read(
+        many_of("{}.png"), {"l.csv": listed("image,label", *"ababab", files=many_of("{}.jpg"))}
+    )
+    assert rows(found)["3.png"] == ("b", None)
+
+
+def test_levels_of_storage_and_a_table_of_another_column_are_one_question() -> None:
+    files = crossed("0 1", "0 1")
+    table = "id,landmark\n" + "".join(f"{p},{i % 2}\n" for i, p in enumerate(files))
+    with pytest.raises(
+        UserError, match=r"class_level to outer or to inner; or take .*table: l.csv"
+    ):
+        read(files, {"l.csv": table})
+
+
+def test_a_header_with_other_delimiters_in_its_names() -> None:
+    text = listed("image;label (a, b, c)", *"ababab", files=many_of("{}.jpg")).replace(
+        "jpg,", "jpg;"
+    )
+    assert read(many_of("{}.jpg"), {"l.csv": text}).labels == ["a", "b"]
 
 
 def test_names_and_numbers_of_classes_are_one_label() -> None:

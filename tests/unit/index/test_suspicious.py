@@ -15,6 +15,8 @@ from darkroom.index.suspicious import suspicious
         (["001", "1", "2"], "'001' (1) and '1' (1)"),
         (["'cat'", "cat", "dog"], "\"'cat'\" (1) and 'cat' (1)"),
         (["no finding", "No_Finding", "x"], "'No_Finding' (1) and 'no finding' (1)"),
+        (["cat", "cats", "glass"], "'cat' (1) and 'cats' (1)"),
+        (["cat", "cat_augmented", "b"], "'cat' (1) and 'cat_augmented' (1)"),
         (["\uff21", "A", "b"], "'A' (1) and '\uff21' (1)"),
         (["Mass|Edema", "Edema|Mass", "x"], "'Edema|Mass' (1) and 'Mass|Edema' (1)"),
         (["Mass", "Mass|Edema", "Mass|Edema"], "2 images have several labels in one"),

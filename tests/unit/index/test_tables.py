@@ -228,7 +228,9 @@ def test_settings_of_tables_that_do_not_fit() -> None:
         read([f"other/z{i}.png" for i in range(9)], good, kind="table")
     with pytest.raises(UserError, match=r"no column of m.csv .* is recognised as the label"):
         read(IMAGES, {"m.csv": table("filename,w,h", "{i:03d}.png,{i},{g}")}, table="m.csv")
-    with pytest.raises(UserError, match=r"names the image files .*; set layout.path_column"):
+    with pytest.raises(
+        UserError, match=r"names the image files, such as images/000.png .*; set layout.path_column"
+    ):
         read(IMAGES, {"m.csv": "u,v,label\n1,2,a\n3,4,b\n"}, table="m.csv")
     with pytest.raises(UserError, match="contradicts"):
         read(IMAGES, good, label="(.)", table="labels.csv")

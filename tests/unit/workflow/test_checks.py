@@ -77,6 +77,13 @@ def test_a_source_where_a_run_writes_is_refused(folder: Path) -> None:
         checks.check_sources(settings(source=place), print)
 
 
+@pytest.mark.parametrize("name", ["cat.jpg", "labels.csv"])
+def test_a_picture_or_a_table_is_no_source(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"image,label\ncat.jpg,cat\n")
+    with pytest.raises(UserError, match=rf"source: {name} is no archive .* folder of the images"):
+        checks.check_sources(settings(source=name), print)
+
+
 def test_another_source_of_the_same_name_is_said(folder: Path) -> None:
     (folder / "data/pets").mkdir(parents=True)
     told: list[str] = []
