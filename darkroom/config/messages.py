@@ -117,7 +117,7 @@ def _line_of(
         location = written(read := named[0].split("."))
         if location != read:
             message = _dotted(location) + message[named.end() :]
-    where = _locate(location, files)
+    where = _locate(location, files, value)
     if kind == "extra_forbidden":
         for pattern, instead in removed.items():
             parts = pattern.split(".")
@@ -140,8 +140,8 @@ def _line_of(
 def _is_union_tag(part: Any) -> bool:
     """Whether pydantic put this part into a path to name the member of a union."""
     return isinstance(part, str) and (
-        part in ("int", "float", "str", "constrained-int", "bool")
-        or part.startswith(("literal[", "tuple[", "dict[", "list[", "function-"))
+        part in ("int", "float", "str", "bool")
+        or part.startswith(("constrained-", "literal[", "tuple[", "dict[", "list[", "function-"))
     )
 
 
@@ -171,33 +171,37 @@ def _fields_at(model: type[BaseModel], location: list[Any]) -> list[str]:
     return []
 
 
-def _locate(location: list[Any], files: list[str]) -> str:
-    """`file.yaml:12: ` of the last file that has the key, or nothing (--config)."""
+def _locate(location: list[Any], files: list[str], value: Any) -> str:
+    """`file.yaml:12: ` of the last file that has the key, or nothing where --config has it."""
     for length in range(len(location), 0, -1):
         for file in reversed(files):
             try:
-                line = _line(_composed(file), location[:length])
+                node, line = _node(_composed(file), location[:length])
+                own = yaml.load(node.value, LOADER) if isinstance(node, yaml.ScalarNode) else value
             except (OSError, ValueError, RecursionError, yaml.YAMLError):
                 continue
-            if line is not None:
+            if line and length == len(location) and str(own) != str(value):
+                return "--config: "  # the file has another value, which this one replaced
+            if line:
                 return f"{file}:{line}: "
     return ""
 
 
-def _line(node: Any, location: list[Any]) -> int | None:
-    line = None
+def _node(node: Any, location: list[Any]) -> tuple[Any, int]:
+    """What stands at a place of a file, and its line; 0: nothing."""
+    line = 0
     for part in location:
         if isinstance(node, yaml.MappingNode):
             pairs = [(k, v) for k, v in node.value if k.value == str(part)]
             if not pairs:
-                return None
+                return None, 0
             key, node = pairs[-1]
             line = key.start_mark.line + 1
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
             if part >= len(node.value):
-                return None
+                return None, 0
             node = node.value[part]
             line = node.start_mark.line + 1
         else:
-            return None
-    return line
+            return None, 0
+    return node, line

@@ -253,6 +253,7 @@ def _table_rows(listing: Listing, finder: Finder, tables: list[Table], cfg: Layo
     parts = {table.name: table.part or _part_of_folder(table.name) for table in tables}
     if len(set(parts.values())) < 2:
         parts = {}
+    repeated = 0
     for table in tables:
         for line, cells in enumerate(table.rows, table.first_line):
             where = f"{table.name}, row {line}"
@@ -279,6 +280,9 @@ def _table_rows(listing: Listing, finder: Finder, tables: list[Table], cfg: Layo
             else:
                 path = finder.files[found]
                 row, there = first.setdefault(found, (len(rows.path), where))
+                if row < len(rows.path) and (rows.label[row], rows.split[row]) == (label, part):
+                    repeated += 1  # an image of several boxes of one class, say
+                    continue
                 if row < len(rows.path):
                     trouble = f"duplicate path: in {there} and {where}"
                     if rows.label[row] != label:
@@ -286,6 +290,8 @@ def _table_rows(listing: Listing, finder: Finder, tables: list[Table], cfg: Layo
                         rows.trouble[row] = trouble
             rows.add(path, label, part, group, trouble)
     rows.sentences.append(_sentence(rows, tables))
+    if repeated:
+        rows.sentences.append(f"{repeated:,} rows repeat a file with its label, and count once")
     rows.warnings += _told(tables, rows.labels)
     names = [table.name.removeprefix(listing.root) for table in tables]
     several = f"[{', '.join(names)}]" if len(names) > 1 else names[0]

@@ -87,6 +87,15 @@ def test_the_file_and_line_of_a_mistake_are_those_of_the_last_file_that_says_it(
     assert f"{first}:4: models.cnn.batch is 0" in said
 
 
+def test_a_value_of_the_command_line_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("run: {}\nthreads: 4\nbudget: -5\n")
+    config = with_value("threads", -3) | {"budget": -5}
+    said = mistake(config, [str(file)])
+    assert "--config: threads is -3: " in said
+    assert f"{file}:3: budget is -5: input should be greater than 0" in said
+
+
 def test_thousands_of_mistakes_are_told_at_once(tmp_path: Path) -> None:
     written = tmp_path / "mine.yaml"
     written.write_text("\n".join(f"unknown{i}: {{a: 1}}" for i in range(3000)))
