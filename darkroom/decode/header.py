@@ -338,6 +338,8 @@ def _tiff_header(header: Header, tags: Any, stored: str) -> Header:
         refusal = "a 16-bit cmyk TIFF: export it with 8 bits"
     elif depth == 16 and alpha and kinds[0] == 1:
         refusal = "a 16-bit TIFF whose colours are multiplied by alpha: export it with 8 bits"
+    elif numbers(254, 0)[0] & 1 and not refusal:  # DNG, NEF, ARW
+        refusal = "its first page is a small preview, as in a camera's raw file: export it as JPEG"
     width, height = header.width, header.height
     if header.orientation > 4:  # Pillow reports the size after orientation
         width, height = height, width

@@ -147,6 +147,7 @@ def test_an_image_that_becomes_one_colour_is_noted() -> None:
         (tiff(WIDE[..., 0], 1, signed=True), "16-bit signed integers have no stated range"),
         (tiff(COLORS[..., 0], 1, signed=True), "8-bit signed integers have no stated range"),
         (tiff(WIDE, 5), "a 16-bit cmyk TIFF: export it with 8 bits"),
+        (tiff(COLORS, 2, (254, 1)), "its first page is a small preview, as in a camera's raw"),
         (tiff(WIDE[..., :2], 1), "a TIFF of 2 x 16 bits a pixel in an unusual form"),
     ],
 )
