@@ -22,7 +22,6 @@ TINY = 32  # pixels: smaller images have no more for a network that learned from
 PRETRAINED_RESIZE = "pad"
 FEW = 200  # images, below which the test part of one split would be a handful
 FOLDS = 5
-BLOCKS = 3  # the last ones of a pretrained network, which are fine-tuned
 SVM_ROWS = 20_000  # a minute or two; the time grows with the square of the rows
 HOST = "https://storage.googleapis.com"
 
@@ -40,7 +39,6 @@ class Pretrained:
     digest : of that file: sha256 (64 hexadecimal digits) or md5 (32).
     work : multiplications of the forward pass of an image of 224 pixels, values that its layers put
         out, and weights.
-    last : the same of its last `BLOCKS` blocks.
     """
 
     name: str
@@ -49,7 +47,6 @@ class Pretrained:
     address: str
     digest: str
     work: tuple[float, float, float]
-    last: tuple[float, float, float]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -74,7 +71,6 @@ MOBILENET = Pretrained(
     f"{HOST}/tensorflow/keras-applications/mobilenet/mobilenet_2_5_224_tf_no_top.h5",
     "dbdb03ee2a22fd895301636cd328b234bb3a9952358f436d82f46b81e0d5b0bf",
     (41e6, 4.3e6, 0.22e6),
-    (8.4e6, 0.31e6, 0.124e6),
     {"alpha": 0.25},
 )
 EFFICIENTNET = Pretrained(
@@ -84,7 +80,6 @@ EFFICIENTNET = Pretrained(
     f"{HOST}/keras-applications/efficientnetb0_notop.h5",
     "50bc09e76180e00e4465e1a485ddc09d",
     (385e6, 25e6, 4.0e6),
-    (96e6, 1.5e6, 2.3e6),
 )
 EFFICIENTNET_V2 = Pretrained(
     "efficientnet_v2",
@@ -93,7 +88,6 @@ EFFICIENTNET_V2 = Pretrained(
     f"{HOST}/tensorflow/keras-applications/efficientnet_v2/efficientnetv2-s_notop.h5",
     "af0682fb74e8c54910f2d4393339c070",
     (2850e6, 42e6, 20e6),
-    (134e6, 1.9e6, 3.4e6),
 )
 NETWORKS = (MOBILENET, EFFICIENTNET, EFFICIENTNET_V2)
 
@@ -209,7 +203,7 @@ def _fine_tuned(backbone: str) -> dict[str, Any]:
         "epochs": 30,
         "batch": 32,
         "fine_tune": {
-            "blocks": BLOCKS,
+            "blocks": 3,
             "epochs": 6,
             "learning_rate": 0.0001,
             "augment": {"shift": 0.08, "rotation": 8, "zoom": 0.08},

@@ -13,9 +13,7 @@ import pytest
 import yaml
 
 from darkroom import ROOT
-from darkroom.config.model import FineTune
 from darkroom.config.recipe import (
-    BLOCKS,
     EFFICIENTNET,
     MOBILENET,
     NETWORKS,
@@ -26,8 +24,7 @@ from darkroom.config.settings import Settings
 from darkroom.errors import UserError
 from darkroom.machine import hardware
 from darkroom.sources import mirror
-from darkroom.workflow import arithmetic, recipe
-from darkroom.workflow.arithmetic import Work, total, tuned_layers
+from darkroom.workflow import recipe
 from darkroom.workflow.needs import CORE
 from darkroom.workflow.sample import Sample, sample, spread
 
@@ -266,23 +263,6 @@ class TestItIsKept:
         assert json.loads(file.read_text())["chosen"]["recipe"] == "transfer"
         file.write_text("{")
         assert settled(tmp_path, data=photos, gpus=1).backbones_of("photos") == ["efficientnet"]
-
-
-def test_the_work_of_each_network_and_of_its_fine_tuned_blocks_is_what_keras_has() -> None:
-    """What a budget in minutes is forecast from, without Keras."""
-    from darkroom.train import backbones
-
-    for network in NETWORKS:
-        shape = (224, 224, 3)
-        layers = backbones.work(network.application, dict(network.settings), shape)
-        by_name = {name: Work(*work) for name, *work in layers}
-        features = {"f": network.features()}
-        settings = Settings.load(in_place_of_defaults({"features": features}, {}, DEFAULTS))
-        known = arithmetic.backbone(settings, "f", shape, ask=False)
-        assert tuple(total(known.values())) == pytest.approx(total(by_name.values()), rel=0.03)
-        asked = FineTune(blocks=BLOCKS)
-        tuned = tuned_layers(by_name, asked)
-        assert tuple(tuned_layers(known, asked)) == pytest.approx(tuned, rel=0.03)
 
 
 def test_the_weights_of_each_network_are_those_that_keras_asks_for() -> None:
