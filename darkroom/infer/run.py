@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,6 +112,9 @@ def open_session(
     UserError
         No file, or none that can be read.
     """
+    # ONNX Runtime would send its maker what models are opened, and keep a file in the home folder;
+    # it looks when it is imported
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
 
     options = ort.SessionOptions()
