@@ -92,9 +92,11 @@ class Decoders:
             if time.monotonic() >= until:
                 return "unusable", late, nothing
             return decoder.decode(data, name, view, policy, nothing)
-        except (EOFError, OSError, ValueError):  # it died, hangs, or answers nonsense
+        except (EOFError, OSError, ValueError) as error:  # it died, hangs, or answers nonsense
             how = decoder.end()
             decoder = _Decoder(self)
+            if isinstance(error, TimeoutError):
+                return "unusable", "not decoded in time: the machine is too busy", nothing
             return "unusable", f"crashed: the decoder ended by {how}", nothing
         finally:
             self.idle.put(decoder)

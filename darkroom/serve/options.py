@@ -30,8 +30,8 @@ class Options:
     request_seconds : for all pictures of a request; what is left then is refused.
     decoder_bytes : of memory that one picture may take while it is decoded.
     rate : pictures a minute from one address.
-    connections : at a time; further ones wait. They bound the memory of uploads:
-        connections x request_bytes.
+    connections : at a time; further ones wait.
+    large_bytes : of all requests together that are larger than half a megabyte; further ones wait.
     receive_seconds : for a whole request to arrive.
     """
 
@@ -53,6 +53,7 @@ class Options:
     decoder_bytes: int = 1_000_000_000
     rate: int = 600
     connections: int = 48
+    large_bytes: int = 40_000_000
     receive_seconds: float = 60.0
 
     def may_ask(self, authorization: str) -> bool:

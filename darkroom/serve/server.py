@@ -17,6 +17,9 @@ from waitress.task import ErrorTask
 
 from darkroom.serve.options import Options, size
 
+SMALL = 500_000
+"""Bytes of a request that every connection may hold, so that small pictures wait for no large ones."""
+
 
 class _Error(ErrorTask):  # type: ignore[misc]
     """What waitress itself refuses, as a sentence in JSON like every other refusal."""
@@ -38,6 +41,36 @@ class _Error(ErrorTask):  # type: ignore[misc]
         self.write(body)
 
 
+class _Room:
+    """Memory for requests that are larger than what every connection may hold.
+
+    Each takes its length before it goes on to arrive, and gives it back when it is answered. The
+    others are not read meanwhile, and get theirs in the order in which they came. It is asked by
+    the thread that receives alone.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+        self.queue: dict[_Channel, int] = {}  # in their order
+        self.taken: dict[_Channel, int] = {}
+
+    def has(self, channel: _Channel, length: int) -> bool:
+        """Whether there is room for a request of a connection, which then has it."""
+        if channel in self.taken:
+            return True
+        self.queue.setdefault(channel, length)
+        if next(iter(self.queue)) is not channel or length > self.left:
+            return False
+        self.taken[channel] = self.queue.pop(channel)
+        self.left -= length
+        return True
+
+    def leave(self, channel: _Channel) -> None:
+        """The request is answered, or its connection closed."""
+        self.queue.pop(channel, None)
+        self.left += self.taken.pop(channel, 0)
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that knows when its present request began to arrive."""
 
@@ -48,6 +81,24 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         if self.request is None:
             self.began = time.time()
         return super().received(data)
+
+    def readable(self) -> bool:
+        request = self.request
+        if request is None and not self.requests:
+            self.server.room.leave(self)
+        if not super().readable():
+            return False
+        if request is None or request.body_bytes_received < SMALL:
+            return True
+        # in chunks it does not say how long it gets
+        if self.server.room.has(self, request.content_length or self.adj.max_request_body_size):
+            return True
+        self.began = self.last_activity = time.time()  # it waits for others, not they for it
+        return False
+
+    def del_channel(self, map: Any = None) -> None:
+        self.server.room.leave(self)
+        super().del_channel(map)
 
 
 def listen(application: Any, options: Options) -> Any:
@@ -85,6 +136,7 @@ def listen(application: Any, options: Options) -> Any:
     )
     assert isinstance(server, TcpWSGIServer)
     server.channel_class = _Channel
+    server.room = _Room(max(options.large_bytes, options.request_bytes + 1))
     plain = server.maintenance
 
     def maintenance(now: float) -> None:

@@ -54,7 +54,13 @@ def clean(name: str) -> str:
 
 
 class InMemory(FileUploadHandler):  # type: ignore[misc]
-    """Django's handler of uploads that writes no file and keeps no more than is allowed."""
+    """Django's handler of uploads that writes no file and keeps no more than is allowed.
+
+    It does not keep the request, which keeps it: their memory would wait for the garbage collector.
+    """
+
+    def __init__(self, request: Any = None) -> None:
+        super().__init__()
 
     def new_file(self, *arguments: Any, **named: Any) -> None:
         """Begin a file of the form."""
@@ -74,7 +80,9 @@ class InMemory(FileUploadHandler):  # type: ignore[misc]
     def file_complete(self, file_size: int) -> Upload | None:
         """End the file; what is returned stands in `request.FILES`."""
         trouble = "" if self.parts else _too_large(self.length, settings.SERVICE.options)
-        return Upload(clean(self.file_name), b"".join(self.parts), trouble)
+        data = b"".join(self.parts)
+        self.parts.clear()
+        return Upload(clean(self.file_name), data, trouble)
 
 
 def _too_large(length: int, options: Options) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import gc
 import json
 import socket
 import threading
@@ -16,8 +18,9 @@ import pytest
 import requests
 from django.core.wsgi import get_wsgi_application
 
-from darkroom.serve.server import listen
+from darkroom.serve.server import SMALL, listen
 from darkroom.serve.service import Service
+from darkroom.serve.uploads import Upload
 from tests.support.small_chain import Chain
 from tests.unit.serve.conftest import OPTIONS
 from tests.unit.serve.test_serve import PREDICT, some
@@ -26,7 +29,7 @@ from tests.unit.serve.test_serve import PREDICT, some
 @pytest.fixture
 def server(service: Service) -> Iterator[Any]:
     options = dataclasses.replace(
-        OPTIONS, port=0, request_bytes=2_000_000, connections=20, receive_seconds=3.0
+        OPTIONS, port=0, request_bytes=2_000_000, large_bytes=0, connections=20, receive_seconds=3.0
     )
     made = listen(get_wsgi_application(), options)
     thread = threading.Thread(target=_run, args=(made,), daemon=True)
@@ -64,6 +67,51 @@ def test_many_at_once_are_all_answered(server: Any, chain: Chain) -> None:
     with ThreadPoolExecutor(40) as pool:
         assert set(pool.map(ask, range(200))) == {200}
     assert psutil.Process().memory_info().rss - memory < 200_000_000
+
+
+def test_large_requests_wait_for_memory_and_small_ones_do_not(server: Any, chain: Chain) -> None:
+    data = some(chain)[0].read_bytes()
+    large = {"pictures": ("a.png", data + b"\0" * 1_500_000)}
+    head = b"POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    held = []
+
+    def watch() -> None:
+        while server.accepting:
+            parsers = [
+                one
+                for channel in list(server.active_channels.values())
+                for one in (channel.request, *channel.requests)
+                if one is not None
+            ]
+            held.append(sum(one.body_bytes_received for one in parsers))
+            time.sleep(0.002)
+
+    threading.Thread(target=watch, daemon=True).start()
+    with socket.create_connection(("127.0.0.1", server.effective_port)) as slow:
+        slow.sendall(head + b"Content-Length: 1500000\r\n\r\n" + b"\0" * 1_000_000)
+        time.sleep(0.3)  # it has all the room there is: 2 MB
+        with ThreadPoolExecutor(8) as pool:
+            ask = functools.partial(requests.post, address(server) + PREDICT, timeout=60)
+            waiting = [pool.submit(ask, files=large) for _ in range(8)]
+            time.sleep(0.3)
+            assert ask(files={"pictures": ("a.png", data)}).status_code == 200
+            assert not any(one.done() for one in waiting)
+            slow.close()
+            assert {one.result().status_code for one in waiting} == {200}
+    one_read = 262_144
+    assert 1_500_000 < max(held) < 2_000_000 + 10 * (SMALL + one_read)
+    assert server.room.left == 2_000_001
+
+
+def test_a_picture_is_gone_with_its_answer(server: Any, chain: Chain) -> None:
+    gc.collect()
+    gc.disable()  # hundreds of pictures would wait for it
+    try:
+        form = {"pictures": some(chain)[0].read_bytes()}
+        assert requests.post(address(server) + PREDICT, files=form, timeout=60).status_code == 200
+        assert not [one for one in gc.get_objects() if isinstance(one, Upload)]
+    finally:
+        gc.enable()
 
 
 def test_slow_clients_hold_up_nobody_and_are_cut_off(server: Any) -> None:
