@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from darkroom.errors import UserError
 from darkroom.index import folder_names
+from darkroom.index.expressions import suggestion
 from darkroom.index.folder_names import MASKS, beside_pictures, plain
 from darkroom.index.listing import Listing, Rows, few, given_part, joined, left_out, part_and_rest
 from darkroom.index.tree import Node, skip_wrappers, tree
@@ -78,7 +79,7 @@ def refuse_one_class(listing: Listing) -> None:
         raise UserError(
             f"layout: only one class folder was found, {where} ({len(listing.images):,} images): at "
             "least two classes are needed; if file names or a CSV contain the label, set "
-            f"layout.label to a regular expression, or layout.table{listing.unread()}"
+            f"layout.label to a regular expression, or layout.table{suggestion(listing.images)}{listing.unread()}"
         )
 
 

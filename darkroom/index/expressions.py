@@ -10,12 +10,21 @@ import contextlib
 import re
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from types import FrameType
 
 from darkroom.errors import UserError
 from darkroom.index.listing import Listing, Rows, few, given_part
 
+PLACES = (
+    r"(?:^|/)[\d\W_]+([^\W\d_]{2,})[^/]*$",  # 001_cat
+    r"[-_. ]([^\W\d_]{2,})\.[^./]+$",  # 2024-01_7_cat
+    r"(?:^|/)([^\W\d_]{2,})[^/]*$",  # cat_001_left
+    r"[-_. ]([^\W\d_]{2,})\d*[-_. ][^/]*$",  # KA.AN1.39
+)
+"""Where a label may stand in a file's name, as group 1."""
+MOST_SUGGESTED = 50  # labels
 SECONDS = 10.0  # for an expression on all paths; and a second more for each 10,000 of them
 
 
@@ -39,6 +48,16 @@ def by_pattern(listing: Listing, pattern: str) -> Rows:
         f"{len(labels)} labels by the expression {pattern!r} ({few(labels)}; {len(rows.path):,} files)"
     )
     return rows
+
+
+def suggestion(paths: list[str]) -> str:
+    """For error messages: an expression by which the names may give labels, and the labels; or nothing."""
+    for pattern in PLACES:
+        found = Counter(_group_1(re.compile(pattern), path) for path in paths)
+        if None not in found and 2 <= len(found) <= min(MOST_SUGGESTED, len(paths) / 3):
+            labels = few([f"{label} ({n:,})" for label, n in sorted(found.items())])
+            return f"; if names contain it, as {labels}, set layout.label: '{pattern}'"
+    return ""
 
 
 def splits_by_pattern(paths: list[str], pattern: str) -> list[str | None]:

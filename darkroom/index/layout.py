@@ -35,7 +35,7 @@ from dataclasses import dataclass, field
 from darkroom.errors import UserError
 from darkroom.index.class_folders import by_folders, refuse_one_class
 from darkroom.index.csv_file import OpenText
-from darkroom.index.expressions import by_pattern, groups_by_pattern, splits_by_pattern
+from darkroom.index.expressions import by_pattern, groups_by_pattern, splits_by_pattern, suggestion
 from darkroom.index.listing import PARTS, Layout, Listing, Rows
 from darkroom.index.proposed import AUTO, propose, sentence
 from darkroom.index.split_lists import by_lists
@@ -124,7 +124,8 @@ def recognise(
         raise UserError(
             f"layout: no labels were recognised{listing.seen()}. Put the images of each class into a "
             "folder of its own, or set layout.table to a CSV of path and label, or layout.label "
-            f"to a regular expression on the path whose group 1 is the label{listing.unread()}"
+            "to a regular expression on the path whose group 1 is the label"
+            f"{suggestion(listing.images)}{listing.unread()}"
         )
     if rows.doubt:
         raise UserError(f"layout: {rows.doubt}")

@@ -52,6 +52,7 @@ _COMPANIONS = frozenset(
         xls xlsx ods ppt pptx odt rtf tex bib log names data py pyc ipynb r rmd m sh bat zip tar gz tgz bz2 xz
         zst 7z rar nii mha mhd nrrd mgz mat npy npz h5 hdf5 pkl pickle pt pth onnx pb tfrecord tfrecords parquet feather arrow
         db sqlite sql sha1 sha256 md5 sum url lnk webloc idx lst part crdownload
+        aae xmp thm
         """
     )
 )

@@ -19,8 +19,10 @@ AUTO = "auto"
 COPIES = (  # 7_flip, 7_aug2, 7_rot90; and Roboflow's 7_jpg.rf.0123456789abcdef
     r"^(.+?)(?:[-_. ]+(?:aug|[hv]?flip|rot|mirror|crop|blur|noise)[^/]*|\.rf\.[0-9a-f]+)?\.[^./]+$"
 )
+VIEWS = r"(?i)(?:^|/)([^/]*\d)[-_. ]?(?:left|right|[lr]|od|os|cc|mlo)\.[^./]+$"  # 10_left, 10_right
 READINGS = (
     COPIES,
+    VIEWS,
     r"(?:^|/)([^/\d]*\d+)[-_. ][^/]*\d[^/]*$",  # up to the first number: patient07_left_2
     r"(?:^|/)([^/]*\d[^/]*)[-_. ][A-Za-z]*\d+[A-Za-z]?\.[^./]+$",  # all but the last: NORMAL2-IM-0115-0001
 )

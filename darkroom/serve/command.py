@@ -82,6 +82,8 @@ def options_of(given: argparse.Namespace) -> Options:
             f"--host {given.host}: others can ask then; name what they ask for: "
             "--allow darkroom.example.org"
         )
+    if not 0 <= given.port <= 65_535:  # a larger one would be taken modulo 65,536
+        raise UserError(f"--port {given.port}: a port is between 0 and 65535")
     if not 0 <= given.unsure_below <= 1:
         raise UserError(f"--unsure-below {given.unsure_below}: a probability is between 0 and 1")
     if given.rate < 1 or (given.workers is not None and given.workers < 1):

@@ -21,7 +21,7 @@ Identity = tuple[int, int]
 """Device and inode of a folder."""
 
 # Written by file managers; in lower case.
-JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information"}
+JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
 JUNK_FILES = {
     *(".ds_store", "_ds_store", "icon\r", "icon_"),
     *("thumbs.db", "ehthumbs.db", "desktop.ini"),

@@ -239,6 +239,15 @@ def test_nothing_recognised_shows_what_was_seen_and_what_to_set() -> None:
 # ---------------------------------------------------------------- expressions
 
 
+@pytest.mark.parametrize("name", ["{i:03d}_{c}.jpg", "{c}_{i:03d}_left.jpg", "x/KA.{c}{i}.39.jpg"])
+def test_an_expression_is_suggested_that_gives_the_labels(name: str) -> None:
+    paths = [name.format(c=c, i=i) for c in ("cat", "dog") for i in range(6)]
+    with pytest.raises(UserError, match=r"as cat \(6\), dog \(6\), set layout.label: '") as told:
+        read(paths)
+    found = read(paths, label=str(told.value).rpartition("layout.label: '")[2].removesuffix("'"))
+    assert found.labels == ["cat", "dog"] and all(found.label)
+
+
 def test_pattern() -> None:
     paths = [f"p{i:02d}_{'normal' if i % 2 else 'covid'}_{'tr' if i < 6 else 'te'}.png"
              for i in range(10)]  # fmt: skip

@@ -31,6 +31,12 @@ def of_subjects(name: Callable[[int, int], str]) -> list[str]:
     return [f"{'ab'[s % 2]}/{name(s, k)}" for s in range(40) for k in range(1 + s % 5)]
 
 
+def test_two_views_of_one_number_are_proposed() -> None:
+    eyes = [f"train/{i}_{side}.jpeg" for i in range(100, 140) for side in ("left", "right")]
+    found = propose(eyes, 2)
+    assert found is not None and found.groups == 40 and found.examples[1] == "100"
+
+
 @pytest.mark.parametrize("kind", list(SUBJECTS))
 def test_subjects_are_proposed_with_an_expression_that_finds_them(kind: str) -> None:
     name, group = SUBJECTS[kind]

@@ -529,6 +529,7 @@ def test_options_of_the_command(tmp_path: Path) -> None:
     for words, sentence in {
         ("--host", "0.0.0.0"): "--allow",
         ("--unsure-below", "2"): "between 0 and 1",
+        ("--port", "99999"): "between 0 and 65535",
         ("--rate", "0"): "at least 1",
         ("--token-file", str(tmp_path / "none")): "No such file",
         ("--token-file", str(tmp_path / "short")): "16 characters",
