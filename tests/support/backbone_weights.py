@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+
+from darkroom import ROOT
 
 SHAPE = (32, 32, 3)
 MOBILENET: dict[str, Any] = {"application": "MobileNet", "settings": {"alpha": 0.25}}
@@ -49,27 +51,32 @@ def mobilenet_onnx(weights: str, path: Path, pool: str = "average") -> str:
 
 @contextmanager
 def two_blocks() -> Iterator[None]:
-    """Within, Keras' MobileNet has its first and its last block alone: each layer takes its time."""
+    """Within, Keras' MobileNet has two blocks."""
     import keras
 
-    def block(x: Any, n: int, filters: int) -> Any:
-        depthwise, pointwise = f"conv_dw_{n}", f"conv_pw_{n}"
-        for layer in (
-            keras.layers.DepthwiseConv2D(3, 4, "same", use_bias=False, name=depthwise),
-            keras.layers.Conv2D(filters, 1, use_bias=False, name=pointwise),
-        ):
-            x = keras.layers.BatchNormalization(name=f"{layer.name}_bn")(layer(x))
-            x = keras.layers.ReLU(6.0, name=f"{layer.name}_relu")(x)
-        return x
+    from tests.support import short_mobilenet
 
-    @functools.wraps(keras.applications.MobileNet)
-    def short(*, input_shape: Any, include_top: bool, weights: str | None, alpha: float) -> Any:
-        if weights is not None or include_top:
-            raise ValueError("there is no official file of it")
-        image = keras.Input(input_shape)
-        x = keras.layers.Conv2D(8, 3, 2, "same", use_bias=False, name="conv1")(image)
-        x = block(block(x, 1, int(64 * alpha)), 13, int(1024 * alpha))
-        return keras.Model(image, x, name=f"mobilenet_{alpha:.2f}_32")
-
-    with mock.patch.object(keras.applications, "MobileNet", short):
+    with mock.patch.object(keras.applications, "MobileNet", short_mobilenet.MobileNet):
         yield
+
+
+# Behind the code that finds an application by its name.
+SHORTER = """
+
+_found = _constructor
+
+
+def _constructor(application, settings):
+    from darkroom.train import short_mobilenet
+
+    found = _found(application, settings)
+    return short_mobilenet.MobileNet if application == "MobileNet" else found
+"""
+
+
+def two_blocks_in(root: Path) -> None:
+    """In this copy of the project Keras' MobileNet has two blocks."""
+    folder = root / "darkroom/train"
+    shutil.copy2(ROOT / "tests/support/short_mobilenet.py", folder)
+    with (folder / "backbones.py").open("a") as file:
+        file.write(SHORTER)

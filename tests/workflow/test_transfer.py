@@ -13,7 +13,7 @@ import h5py
 import pandas
 import pytest
 
-from tests.support.backbone_weights import mobilenet_weights
+from tests.support.backbone_weights import mobilenet_weights, two_blocks, two_blocks_in
 from tests.support.workspace import Workspace, make_workspace
 
 OFFICIAL = "mobilenet_2_5_224_tf_no_top.h5"  # what Keras asks for, whatever the size
@@ -25,8 +25,10 @@ TRAINED = {"train_model", "extract_features"} | FITTED
 @pytest.fixture(scope="module")
 def transferred(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     made = make_workspace(tmp_path_factory.mktemp("transfer"))
+    two_blocks_in(made.root)  # whole ones are in test_presets.py
     (made.root / "mirror").mkdir()
-    mobilenet_weights(made.root / "mirror" / OFFICIAL)
+    with two_blocks():
+        mobilenet_weights(made.root / "mirror" / OFFICIAL)
     made.config["mirror"] = "mirror"
     made.config["datasets"]["shapes"] |= {"augment": {}, "split": {"folds": 2}}
     made.config["features"] = {
