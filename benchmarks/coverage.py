@@ -7,8 +7,8 @@ number for each class, the largest is predicted; the true class's is larger by a
 groups and random starts vary. A skill is drawn anew each time, so that no table depends on how a
 binomial count falls about one proportion. Folds learn nearest-centroid classifiers for real.
 
-    python -m benchmarks.coverage            # some minutes
-    python -m benchmarks.coverage --quick    # a few lines with fewer repetitions
+    python -m benchmarks.coverage            # half an hour
+    python -m benchmarks.coverage --quick    # a few lines
 """
 
 from __future__ import annotations
@@ -29,18 +29,25 @@ from darkroom.evaluate.comparisons import difference, verdicts
 from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.scores import Scores, pooled
 
-SHOWN = (
-    "accuracy",
-    "balanced_accuracy",
-    "precision_macro",
-    "f1_macro",
-    "f1_weighted",
-    "roc_auc",
-    "log_loss",
-    "brier",
-)
+NAMES = {  # of the figures, and their columns
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "precision_macro": "macro precision",
+    "f1_macro": "macro F1",
+    "f1_weighted": "weighted F1",
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "brier": "Brier",
+    "calibration_error": "calibration error",
+    "aurc": "AURC",
+    "recall of the first": "recall, first class",
+    "precision of the first": "precision, first class",
+    "f1 of the first": "F1, first class",
+    "roc_auc of the first": "ROC AUC, first class",
+}
 SURE = ("calibration_error", "aurc")
-RARE = ("recall", "precision", "f1", "roc_auc")  # of the first class
+WANTED = (0.93, 0.98)
+ROUND = 400  # test sets
 SKILLS = np.linspace(0.8, 3.4, 14)
 Truth = dict[str, float]
 Tested = tuple[RunRows, doubt.Doubt]
@@ -113,38 +120,39 @@ def both(truth: Any, p: Any, group: Any) -> Tested:
     return RunRows.of(truth, called, p, group), doubt.Doubt.of(truth, called, p, group, 0.5)
 
 
-@cache
 def true(skill: float, spread: float, counts: tuple[int, ...], rows: int) -> Truth:
     """The true scores of the model, from so many rows that their own error does not matter."""
     k = len(counts)
-    rng = np.random.default_rng(1)
-    z = rng.normal(size=(rows, k))
-    z[:, 0] += skill + rng.normal(0, spread, rows) if spread else skill
-    p = np.exp(log_softmax(1.5 * z, axis=1))
-    hit = float((p.argmax(axis=1) == 0).mean())
+    truth, hit = of_a_class(skill, spread, k, rows)
     share = np.array(counts) / sum(counts)
     confusion = np.full((k, k), (1 - hit) / (k - 1))
     np.fill_diagonal(confusion, hit)
     overall, by_class = metrics.rates(confusion * share[:, None])
+    return overall | {f"{m} of the first": float(v[0]) for m, v in by_class.items()} | truth
+
+
+@cache
+def of_a_class(skill: float, spread: float, k: int, rows: int) -> tuple[Truth, float]:
+    """What is true whatever the rows of each of K classes, and the share of right rows."""
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=(rows, k))
+    z[:, 0] += skill + rng.normal(0, spread, rows) if spread else skill
+    p = np.exp(log_softmax(1.5 * z, axis=1))
     # rows of the first class against rows of others, by the odds of the first class
     other = rng.permutation(rows)
     odds = np.log(p[:, 0] / (1 - p[:, 0]))
     rest = np.log(p[other, 1] / (1 - p[other, 1]))  # by symmetry: of another true class
-    pairs = np.concatenate([odds, rest])
-    area = metrics.area(np.repeat([True, False], rows), pairs)
+    area = metrics.area(np.repeat([True, False], rows), np.concatenate([odds, rest]))
     truth = np.zeros(rows, np.int64)
-    out = overall
-    sure = both(truth, p.astype(np.float32), np.zeros(rows, np.int64))[1]
-    out["calibration_error"] = metrics.calibration_error(sure.confidence, sure.right)
-    out["aurc"] = doubt.risk(sure)[0]
-    out |= {f"{m} of the first": float(v[0]) for m, v in by_class.items()}
-    out |= {
+    sure = both(truth, p.astype(np.float32), np.arange(rows))[1]
+    return {
         "roc_auc": area,
         "roc_auc of the first": area,
         "log_loss": float(metrics.log_losses(truth, p).mean()),
         "brier": float(metrics.brier_scores(truth, p).mean()),
-    }
-    return out
+        "calibration_error": metrics.calibration_error(sure.confidence, sure.right),
+        "aurc": doubt.risk(sure)[0],
+    }, float((p.argmax(axis=1) == 0).mean())
 
 
 @dataclass(frozen=True)
@@ -207,7 +215,7 @@ def cases(quick: bool) -> list[Any]:
             Case("60 images", (30, 30)),
             Case("195 + 5", (5, 195)),
             Case("20 patients", (75, 75), groups=20, difficulty=0.8),
-            Case("200 images, 3 seeds", (100, 100), seeds=3, luck=0.1),
+            Case("200 images, 3 seeds", (100, 100), seeds=3, luck=0.3),
         ]
     alone = [
         Case(f"{n:,} images, 2 classes", (n // 2, n // 2)) for n in (20, 50, 200, 1000, 10_000)
@@ -235,11 +243,20 @@ def cases(quick: bool) -> list[Any]:
     return [*alone, *rare, *grouped, *seeds, *folds]
 
 
-def coverage(case: Any, repeats: int, rows: int) -> dict[str, tuple[float, float]]:
-    """Of each figure the share of intervals that hold the truth, and the share that is given."""
+def coverage(case: Any, most: int, rows: int) -> tuple[int, dict[str, tuple[float, float]]]:
+    """How many test sets were drawn; of each figure the share of intervals that hold the truth.
+
+    Beside that the share of test sets that give one. Drawn are rounds of `ROUND` test sets, until
+    every share is settled: within `WANTED` by its standard error, or outside by three of them.
+
+    Parameters
+    ----------
+    most : test sets.
+    rows : that tell the true scores.
+    """
     rng = np.random.default_rng(0)
     held: dict[str, list[bool]] = {}
-    for _ in range(repeats):
+    for drawn in range(1, most + 1):
         runs, seeds, folds, truth = case.draw(rng, rows)
         with np.errstate(all="ignore"):
             found = pooled([rows for rows, _ in runs], seeds, folds)
@@ -251,7 +268,21 @@ def coverage(case: Any, repeats: int, rows: int) -> dict[str, tuple[float, float
                 low, high = ends(found, name)
             if np.isfinite(low):
                 held.setdefault(name, []).append(low <= value <= high)
-    return {m: (float(np.mean(h)), len(h) / repeats) for m, h in held.items()}
+        if drawn % ROUND == 0 and all(settled(h) for m, h in held.items() if m in NAMES):
+            break
+    return drawn, {m: (float(np.mean(h)), len(h) / drawn) for m, h in held.items()}
+
+
+def settled(held: list[bool]) -> bool:
+    """Whether more test sets would hardly move a share over an end of `WANTED`."""
+    share = float(np.mean(held))
+    beyond = max(WANTED[0] - share, share - WANTED[1])  # negative within
+    return not -1 < beyond / error(share, len(held)) < 3
+
+
+def error(share: float, n: int) -> float:
+    """The standard error of a share of so many; that of 0.99 where it is 0 or 1."""
+    return float(np.sqrt(max(share * (1 - share), 0.01) / n))
 
 
 def ends(found: Scores, name: str) -> tuple[float, float]:
@@ -372,24 +403,29 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="Coverage of the 95 % intervals, false verdicts.")
     parser.add_argument("--quick", action="store_true", help="a few lines, fewer repetitions")
-    parser.add_argument("--repeats", type=int, help="test sets a line")
+    parser.add_argument("--repeats", type=int, default=1200, help="most test sets a line")
     parser.add_argument("--only", default="", help="lines of coverage whose name has this")
     options = parser.parse_args()
-    repeats = options.repeats or (200 if options.quick else 1000)
-    names = [*SHOWN, *SURE, *(f"{m} of the first" for m in RARE)]
-    short = [n.replace(" of the first", "_1")[:9].rjust(9) for n in names]
-    print("|".join(["test set".ljust(34), *short]))
+    print("| test sets | drawn | ± |" + "".join(f" {title} |" for title in NAMES.values()))
+    print("|---|--:|--:|" + "--:|" * len(NAMES), flush=True)
+    outside = []
     for case in cases(options.quick):
         if options.only not in case.name:
             continue
-        found = coverage(case, repeats, 60_000 if options.quick else 300_000)
-        cells = []
-        for name in names:
-            share, given = found.get(name, (np.nan, 0))
+        drawn, found = coverage(case, options.repeats, 20_000 if options.quick else 300_000)
+        cells = [case.name, f"{drawn:,}", f"{2 * error(0.95, drawn):.3f}"]
+        for name, title in NAMES.items():
+            share, given = found.get(name, (np.nan, 0.0))
             cells.append("–" if given < 0.5 else f"{share:.3f}" + ("" if given > 0.99 else "*"))
-        print("|".join([case.name.ljust(34), *(c.rjust(9) for c in cells)]), flush=True)
+            if given >= 0.5 and not WANTED[0] <= round(share, 3) <= WANTED[1]:
+                sure = 2 * error(share, int(drawn * given))
+                outside.append(f"{case.name}, {title}: {share:.3f} ± {sure:.3f}")
+        print("| " + " | ".join(cells) + " |", flush=True)
+    print("\n".join([f"outside {WANTED[0]} to {WANTED[1]}: {len(outside)}", *outside]), flush=True)
     if not options.only:
-        for name, value in [*choice(repeats // 2), *false_verdicts(repeats // 2, options.quick)]:
+        for name, value in choice(min(options.repeats, 40 if options.quick else 400)):
+            print(f"{name.ljust(60)} {value}", flush=True)
+        for name, value in false_verdicts(min(options.repeats, 1000), options.quick):
             print(f"{name.ljust(60)} {value}", flush=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class Areas:
     positives: Floats  # (K,) rows of each class, of one seed
     negatives: Floats
     freedom: Floats  # (K,) of the variance by groups of each class
-    lump: float  # rows of one seed over groups, as if all were of one size
+    supposed: float  # variance over that of one seed's rows if they were alone
 
     @classmethod
     def of(cls, layout: Layout, runs: Sequence[RunRows], support: Codes, recall: Rates) -> Areas:
@@ -41,7 +42,6 @@ class Areas:
         recall : of each class, for the groups that its rows are of.
         """
         positives = support / layout.seeds
-        size = np.bincount(layout.group) / layout.seeds
         return cls(
             layout,
             runs,
@@ -49,9 +49,10 @@ class Areas:
             positives,
             positives.sum() - positives,
             recall.bounds.freedom,
-            float((size**2).sum() / size.sum()),
+            cls._supposed(layout, runs),
         )
 
+    @cached_property
     def overall(self) -> tuple[float, tuple[float, float]]:
         """The mean of the runs' overall areas, and its bounds."""
         k = self.each.shape[1]
@@ -74,28 +75,45 @@ class Areas:
             left = 1 - np.bincount(layout.group) / len(influence)
             variance = np.array([((np.bincount(layout.group, influence) / left) ** 2).sum()])
         there = [1] if k == 2 else np.flatnonzero((self.positives > 0) & (self.negatives > 0))
-        m, n, freedom = self.positives[there], self.negatives[there], self.freedom[there]
-        together = intervals.welch(1 / m + 1 / n, freedom)
+        m, n = self.positives[there], self.negatives[there]
+        few = np.isnan(self.freedom[there]).any()  # a class has too few groups
+        together = np.nan if few else self._freedom()
         bounds = intervals.area(
             np.array([value]),
             m[None],
             n[None],
             variance,
-            self.lump,
+            self.supposed,
             together,
-            self._averaged(float(variance[0])),
         )
         others = layout.others(every, zero, influence, 1, variance)
         low, high = intervals.widened(np.array([value]), bounds, variance, others)
         return value, (float(low[0]), float(high[0]))
 
-    def _averaged(self, variance: float) -> float:
-        """The part of a run's variance by its test images that a mean over the seeds keeps."""
-        if self.layout.seeds == 1:
+    def _freedom(self) -> float:
+        """Of the variance of the overall area: by how many groups of one size tell as much (Kish)."""
+        if self.layout.alone:
+            return np.inf
+        truth = np.concatenate([run.truth for run in self.runs])
+        share = np.bincount(self.layout.group, self.positives[truth] ** -2.0)
+        return float(share.sum() ** 2 / (share**2).sum()) - 2
+
+    @staticmethod
+    def _supposed(layout: Layout, runs: Sequence[RunRows]) -> float:
+        """How much more groups vary an area than their rows alone would, and how much less several seeds.
+
+        Misplaced rows tell it badly where they are few. So it is asked of all rows, as if their
+        scores were normally distributed within a class: see `RunRows.smooth_influence`.
+        """
+        together = np.concatenate([run.smooth_influence for run in runs]) / len(runs)
+        alone = sum((run.smooth_influence**2).sum() for run in runs) / len(runs) / layout.folds
+        if not alone > 0:
             return 1.0
-        each = [(np.bincount(run.group, run.area_influence) ** 2).sum() for run in self.runs]
-        one = float(np.mean(each)) / self.layout.folds
-        return min(max(variance / one, 1 / self.layout.seeds), 1.0) if one > 0 else 1.0
+        sums = np.asarray(np.bincount(layout.group, together), np.float64)
+        if not layout.alone:  # the jackknife, as for the variance that is measured
+            with np.errstate(divide="ignore", invalid="ignore"):
+                sums /= 1 - np.bincount(layout.group) / len(together)
+        return max(float((sums**2).sum() / alone), 1 / layout.seeds)
 
     def by_class(self) -> tuple[Floats, Floats, Floats]:
         """(K,) means of the runs' areas, and their bounds.
@@ -106,7 +124,7 @@ class Areas:
         layout, k = self.layout, self.each.shape[1]
         value = np.array([metrics.mean(self.each[:, c]) for c in range(k)])
         if k == 2:
-            _, (low, high) = self.overall()
+            _, (low, high) = self.overall
             return value, np.full(2, low), np.full(2, high)
         variances = np.stack([run.area_variance for run in self.runs])
         variance = np.array([metrics.mean(variances[:, c]) for c in range(k)]) / layout.folds
@@ -115,7 +133,7 @@ class Areas:
             self.positives[:, None],
             self.negatives[:, None],
             variance,
-            self.lump,
+            self.supposed,
             self.freedom,
         )
         others = []

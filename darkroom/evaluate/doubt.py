@@ -32,6 +32,8 @@ Flags = NDArray[np.bool_]
 
 BINS = 10
 DRAWS = 1000  # of the gaps of all bins
+# The mean error of several runs is mostly luck where they have few rows: 0.92 of the intervals held.
+LEAST_FOR_SEVERAL = 200
 COVERAGES = np.arange(20, 0, -1) / 20
 WITH_ENDS = ("calibration_error", "aurc", "set_coverage", "set_size")
 COLUMNS = (
@@ -195,7 +197,7 @@ def _calibration(layout: Layout, runs: Sequence[Doubt]) -> tuple[float, float, f
     r = len(runs)
     each = [metrics.calibration_error(run.confidence, run.right, BINS) for run in runs]
     value = float(np.mean(each))
-    if layout.groups < LEAST_FOR_LOSS:
+    if layout.groups < (LEAST_FOR_LOSS if r == 1 else LEAST_FOR_SEVERAL):
         return value, np.nan, np.nan
     n = np.array([len(run.right) for run in runs], np.int64)
     of_run = np.repeat(np.arange(r), n)
@@ -204,12 +206,9 @@ def _calibration(layout: Layout, runs: Sequence[Doubt]) -> tuple[float, float, f
     column = of_run * BINS + np.clip((sure * BINS).astype(np.int64), 0, BINS - 1)
     gap = np.asarray(np.bincount(column, off, r * BINS), np.float64)
     covariance = _covariance(layout, column, off, of_run, n, gap)
-    scale, turn = np.linalg.eigh(covariance)
-    noise = turn * np.sqrt(np.maximum(scale, 0))
-    noise = noise @ np.random.default_rng(0).normal(size=(len(gap), DRAWS // 2))
-    noise = np.concatenate([noise, -noise], axis=1)
+    noise = _noise(covariance)
 
-    def error(shape: Floats, tail: float) -> float:
+    def error(shape: Floats, tail: float, noise: Floats) -> float:
         """The error of true gaps of a shape, of which the measured error is below with this probability."""
         shape = shape / max(abs(shape).sum(), 1e-300)
         low, high = 0.0, 1.0
@@ -222,14 +221,32 @@ def _calibration(layout: Layout, runs: Sequence[Doubt]) -> tuple[float, float, f
         return low
 
     tail, sign = (1 - intervals.LEVEL) / 2, np.sign(gap)
-    even = sign * np.sqrt(np.diag(covariance))
-    low, high = error(gap, 1 - tail), max(value, error(gap, tail), error(even, tail))
+    even = sign * np.sqrt(np.maximum(np.diag(covariance), 0))
+    wide = noise
+    if r > 1:
+        # The mean over runs keeps what luck adds to each, but not how this varies. So it counts
+        # that a bin of few rows may be all right by chance: they vary as their probabilities say,
+        # alike for all starts.
+        by_chance = np.bincount(column, sure * (1 - sure) / (r * n[of_run]) ** 2, r * BINS)
+        unseen = np.sqrt(np.maximum(by_chance - np.diag(covariance), 0))
+        same = np.kron(layout.fold_of_run[:, None] == layout.fold_of_run, np.eye(BINS))
+        wide = _noise(covariance + np.outer(unseen, unseen) * same)
+    low = error(gap, 1 - tail, wide)
+    high = max(value, error(gap, tail, noise), error(even, tail, noise))
     test = float(sign @ covariance @ sign)
     others = _others(layout, np.array(each), covariance, sign, test)
     bounds = Bounds(np.array([low]), np.array([high]), np.array([np.inf]))
     lows, highs = intervals.widened(np.array([value]), bounds, np.array([test]), others)
     least = round(float(lows[0]), 12)  # 0 is told from what rounding leaves of it
     return value, max(0.0, least), min(float(highs[0]), 1.0)  # max(-0.0, 0.0) would be -0.0
+
+
+def _noise(covariance: Floats) -> Floats:
+    """(B, DRAWS) normally distributed errors of gaps, half of them the other half's negatives."""
+    scale, turn = np.linalg.eigh(covariance)
+    noise = turn * np.sqrt(np.maximum(scale, 0))
+    noise = noise @ np.random.default_rng(0).normal(size=(len(scale), DRAWS // 2))
+    return np.concatenate([noise, -noise], axis=1)
 
 
 def _covariance(

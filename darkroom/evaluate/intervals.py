@@ -122,25 +122,39 @@ def part_of_mean(value: ArrayLike, rows: ArrayLike, freedom: ArrayLike) -> Bound
     Association 56:223). Means of many small parts by the bounds of `rate` hold too seldom.
     """
     p, n = np.asarray(value, dtype=np.float64), np.asarray(rows, dtype=np.float64)
-    hits = p * n
+    hits, tail = p * n, (1 - LEVEL) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        none, least = (2 * tail) ** (1 / n), np.where(p == 1, 0.5, p)
+        low = np.where(p == 1, none, _mid_p(least * n, n, tail))
+        high = np.where(p == 0, 1 - none, 1 - _mid_p(n - np.where(p == 0, 0.5, p) * n, n, tail))
+    return Bounds(
+        np.where(p == 0, 0.0, low) + 0 * hits,
+        np.where(p == 1, 1.0, high) + 0 * hits,
+        np.asarray(freedom, np.float64),
+    )
 
-    def beyond(at: Floats, hits: Floats) -> Floats:  # the chance of more hits, and half of as many
-        with np.errstate(invalid="ignore"):
-            more = np.where(
-                hits + 1e-9 < n, special.betainc(hits + 1, np.maximum(n - hits, 0), at), 0
-            )
-            as_many = np.where(hits > 1e-9, special.betainc(hits, n - hits + 1, at), 1)
-        return np.asarray((more + as_many) / 2)
 
-    ends = []
-    for tail, end in (((1 - LEVEL) / 2, 0.0), ((1 + LEVEL) / 2, 1.0)):
-        low, high = (np.full(p.shape, end), p) if end == 0 else (p, np.full(p.shape, end))
-        for _ in range(40):
-            middle = (low + high) / 2
-            below = beyond(middle, hits) < tail
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        ends.append(np.where(p == end, end, low) + 0 * n)
-    return Bounds(ends[0], ends[1], np.asarray(freedom, np.float64))
+def _mid_p(hits: Floats, n: Floats, tail: float) -> Floats:
+    """The share of hits at which more of them, and half of as many, have the chance `tail`.
+
+    By Newton's steps from Jeffreys' bound, within the bounds of more hits and of no fewer.
+    """
+    misses = n - hits
+    low = special.betaincinv(hits, misses + 1, tail)
+    high = special.betaincinv(hits + 1, misses, tail)
+    at = special.betaincinv(hits + 0.5, misses + 0.5, tail)
+    scale = special.betaln(hits, misses + 1), special.betaln(hits + 1, misses)
+    for _ in range(8):
+        chance = special.betainc(hits, misses + 1, at) + special.betainc(hits + 1, misses, at)
+        beyond = chance / 2 - tail
+        low, high = np.where(beyond < 0, at, low), np.where(beyond < 0, high, at)
+        of, off = np.log(at), np.log1p(-at)
+        slope = np.exp((hits - 1) * of + misses * off - scale[0])
+        slope += np.exp(hits * of + (misses - 1) * off - scale[1])
+        step = at - 2 * beyond / slope
+        inside = (step > low) & (step < high) | (abs(beyond) < 1e-12)
+        at = np.where(inside, step, (low + high) / 2)
+    return np.asarray(at)
 
 
 def mover(
@@ -169,25 +183,24 @@ def area(
     positives: ArrayLike,
     negatives: ArrayLike,
     variance: ArrayLike,
-    lump: float,
+    supposed: float,
     freedom: ArrayLike,
-    averaged: float = 1.0,
 ) -> Bounds:
     """Bounds of areas under the ROC curve, or of the mean area of several classes.
 
     The true area is at most so far off that its own variance explains the distance (Newcombe's
     method 5). How the variance depends on the area is that of two normal distributions; how
     large it is, what the rows show, unless nearly all are in order: then they show little, and
-    count beside `DOUBT` rows that vary as normal ones do; where all are, a group is one row.
+    count beside `DOUBT` rows that vary as normal ones do.
 
     Parameters
     ----------
     value : (…) areas.
     positives, negatives : (…, C) rows of each class and of the rest.
     variance : (…) measured.
-    lump : rows of a group.
+    supposed : how many times that of independent normal rows the variance is, as far as other than
+        misplaced rows show it.
     freedom : (…) of the variance.
-    averaged : the part of the supposed variance that a mean over several runs keeps.
     """
     a = np.asarray(value, dtype=np.float64)
     m, n = np.asarray(positives, np.float64), np.asarray(negatives, np.float64)
@@ -201,10 +214,10 @@ def area(
         return np.asarray((one * pairs + two * alike) / m.shape[-1] ** 2)
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        misplaced = (1 - np.maximum(a, 1 - a)) * (m + n).sum(axis=-1) / m.shape[-1]
+        # of as many rows as know the area as well if classes were of one size
+        misplaced = (1 - np.maximum(a, 1 - a)) * 4 * m.shape[-1] ** 2 / two
         weight = misplaced / (misplaced + DOUBT)
         measured = np.where(misplaced > 0, np.asarray(variance) / expected(a), 0.0)
-        supposed = np.where(misplaced > 0, np.sqrt(lump), lump) * averaged
         factor = (weight * measured + (1 - weight) * supposed) * quantile(freedom) ** 2
     ends = []
     for end in (0.0, 1.0):

@@ -7,6 +7,8 @@ many others are false alarms. So the bounds follow from those of these two rates
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,68 +33,114 @@ def f1(hits: Floats, false: Floats, rows: Floats) -> Floats:
     return np.asarray(2 * hits / (rows + hits + false))
 
 
-def of_classes(
-    layout: Layout, truth: Codes, predicted: Codes, recall: Rates, score: Score
-) -> Rates:
+@dataclass(frozen=True)
+class Alarms:
+    """Of each class the share of the other rows that are taken for it, its false alarms.
+
+    Attributes
+    ----------
+    at, column : (M,) rows that are false alarms, and of which class.
+    rows, rest : (K,) rows of each class, and of all others.
+    share : (K,) false alarms among these others.
+    bounds, parts : as those of `Rates`.
+    by_group : (G, K) sparse false alarms.
+    spread : (K,) variance of their number by the test images.
+    together : (K,) its covariance with the recall.
+    """
+
+    at: Codes
+    column: Codes
+    rows: Floats
+    rest: Floats
+    share: Floats
+    bounds: Bounds
+    parts: Bounds
+    by_group: Any
+    spread: Floats
+    together: Floats
+
+    @classmethod
+    def of(cls, layout: Layout, truth: Codes, predicted: Codes, recall: Rates) -> Alarms:
+        """The false alarms of each class.
+
+        Parameters
+        ----------
+        truth, predicted : (N,) classes.
+        recall : of each class.
+        """
+        k, n = len(recall.value), len(truth)
+        wrong = np.flatnonzero(truth != predicted)
+        rows = np.bincount(truth, minlength=k).astype(np.float64)
+        rest, alarms = n - rows, np.bincount(predicted[wrong], minlength=k)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = alarms / rest
+            # sums over groups of (alarms - share * rest)^2, from those that have any
+            by_group = layout.table(wrong, predicted[wrong], np.ones(len(wrong)), k)
+            own = layout.table(np.arange(n), truth, np.ones(n), k)
+            size = np.bincount(layout.group, minlength=layout.groups).astype(np.float64)
+            squares = (size**2).sum() - 2 * (own.T @ size) + (own**2).sum(axis=0)  # of the rest
+            products = by_group.T @ size - (by_group * own).sum(axis=0)
+            spread = (by_group**2).sum(axis=0) - 2 * share * products + share**2 * squares
+            spread *= layout.groups / max(layout.groups - 1, 1)
+            together = (recall.pulled * by_group).sum(axis=0) - share * (
+                recall.pulled.T @ size - (recall.pulled * own).sum(axis=0)
+            )
+            equal = rest**2 / squares
+            known = np.where(spread > 0, share * (1 - share) * rest**2 / spread, equal)
+        if layout.alone:
+            freedom = np.full(k, np.inf)
+            known = rest if layout.seeds == 1 else np.clip(known, rest / layout.seeds, rest)
+        else:
+            freedom = np.where(equal < LEAST_GROUPS, np.nan, equal - 1)
+            known = intervals.penalised(np.maximum(known, equal), freedom, rest)
+        return cls(
+            at=wrong,
+            column=predicted[wrong],
+            rows=rows,
+            rest=rest,
+            share=share,
+            bounds=intervals.rate(share, known, freedom),
+            parts=intervals.part_of_mean(share, known, freedom),
+            by_group=by_group,
+            spread=spread,
+            together=together,
+        )
+
+
+def of_classes(layout: Layout, truth: Codes, recall: Rates, alarms: Alarms, score: Score) -> Rates:
     """A score of each class with its bounds by the test images.
 
     Parameters
     ----------
-    truth, predicted : (N,) classes.
-    recall : of each class.
+    truth : (N,) classes.
+    recall, alarms : of each class.
     score : `precision` or `f1`.
     """
-    k, n = len(recall.value), len(truth)
-    wrong = np.flatnonzero(truth != predicted)
-    rows = np.bincount(truth, minlength=k).astype(np.float64)
-    rest, alarms = n - rows, np.bincount(predicted[wrong], minlength=k)
+    share, rest, together = alarms.share, alarms.rest, alarms.together
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = alarms / rest
-        # sums over groups of (alarms - share * rest)^2, from those that have any
-        by_group = layout.table(wrong, predicted[wrong], np.ones(len(wrong)), k)
-        own = layout.table(np.arange(n), truth, np.ones(n), k)
-        size = np.bincount(layout.group, minlength=layout.groups).astype(np.float64)
-        squares = (size**2).sum() - 2 * (own.T @ size) + (own**2).sum(axis=0)  # of the rest's rows
-        products = by_group.T @ size - (by_group * own).sum(axis=0)
-        spread = (by_group**2).sum(axis=0) - 2 * share * products + share**2 * squares
-        spread *= layout.groups / max(layout.groups - 1, 1)
-        together = (recall.pulled * by_group).sum(axis=0) - share * (
-            recall.pulled.T @ size - (recall.pulled * own).sum(axis=0)
-        )
-        correlation = np.nan_to_num(together / np.sqrt(recall.variance * spread))
-        equal = rest**2 / squares
-        known = np.where(spread > 0, share * (1 - share) * rest**2 / spread, equal)
-    if layout.alone:
-        freedom = np.full(k, np.inf)
-        known = rest if layout.seeds == 1 else np.clip(known, rest / layout.seeds, rest)
-    else:
-        freedom = np.where(equal < LEAST_GROUPS, np.nan, equal - 1)
-        known = intervals.penalised(np.maximum(known, equal), freedom, rest)
+        correlation = np.nan_to_num(together / np.sqrt(recall.variance * alarms.spread))
 
     def of(hit: Floats, alarm: Floats) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
-            return score(rows * hit, rest * alarm, rows)
+            return score(alarms.rows * hit, rest * alarm, alarms.rows)
 
     value = of(recall.value, share)
     bounds, parts = (
         _bounds(of, value, recall.value, share, of_recall, of_share, correlation)
-        for of_recall, of_share in (
-            (recall.bounds, intervals.rate(share, known, freedom)),
-            (recall.parts, intervals.part_of_mean(share, known, freedom)),
-        )
+        for of_recall, of_share in ((recall.bounds, alarms.bounds), (recall.parts, alarms.parts))
     )
     by_hit = _slope(lambda x: of(recall.value + x, share))
     by_alarm = _slope(lambda x: of(recall.value, share + x))
     alarm = by_alarm / np.maximum(rest, 1)
-    pulled = recall.pulled @ sparse.diags_array(by_hit) + by_group @ sparse.diags_array(alarm)
-    at, column = np.concatenate([recall.at, wrong]), np.concatenate([truth, predicted[wrong]])
-    influence = np.concatenate([recall.influence * by_hit[truth], alarm[predicted[wrong]]])
-    variance = by_hit**2 * recall.variance + alarm**2 * spread + 2 * by_hit * alarm * together
+    pulled = recall.pulled @ sparse.diags_array(by_hit)
+    pulled += alarms.by_group @ sparse.diags_array(alarm)
+    variance = by_hit**2 * recall.variance + alarm**2 * alarms.spread
+    variance += 2 * by_hit * alarm * together
     return Rates(
         layout=layout,
-        at=at,
-        column=column,
-        influence=influence,
+        at=np.concatenate([recall.at, alarms.at]),
+        column=np.concatenate([truth, alarms.column]),
+        influence=np.concatenate([recall.influence * by_hit[truth], alarm[alarms.column]]),
         value=value,
         bounds=bounds,
         parts=parts,

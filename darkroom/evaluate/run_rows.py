@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from darkroom import metrics
 
@@ -25,6 +26,8 @@ class RunRows:
     area : (K,) area under the ROC curve of each class.
     area_variance : (K,) by groups.
     area_influence : (N,) of each row on the overall area.
+    smooth_influence : (N,) the same as two normal distributions would have it: by the rank of a row
+        among those of its class, whether it is misplaced or not.
     classes : K.
     """
 
@@ -35,6 +38,7 @@ class RunRows:
     area: Floats
     area_variance: Floats
     area_influence: Floats
+    smooth_influence: Floats
     classes: int
 
     @classmethod
@@ -52,11 +56,13 @@ class RunRows:
         _, own = np.unique(group, return_inverse=True)
         groups = int(own.max(initial=-1)) + 1
         areas, variances, influence = np.full(k, np.nan), np.full(k, np.nan), np.zeros(n)
+        smooth = np.zeros(n)
         for c in range(1, 2) if k == 2 else range(k):
             mine = truth == c
             if not mine.any() or mine.all():
                 continue
-            place = metrics.placements(mine, metrics.rest_odds(probabilities, c))
+            odds = metrics.rest_odds(probabilities, c)
+            place = metrics.placements(mine, odds)
             areas[c] = place[mine].mean()
             share = np.where(mine, 1 / mine.sum(), 1 / (~mine).sum())
             # divided so that their squares sum to the variance without bias
@@ -64,6 +70,12 @@ class RunRows:
                 pull = (place - areas[c]) * share / np.sqrt(1 - share)
             variances[c] = (np.bincount(own, pull, minlength=groups) ** 2).sum()
             influence += pull
+            distance = 2**0.5 * special.ndtri(np.clip(areas[c], 0.5 / n, 1 - 0.5 / n))
+            for one, sign in ((mine, 1), (~mine, -1)):
+                of = int(one.sum())
+                normal = special.ndtri(metrics.ranks(odds[one]) / (of + 1))
+                place = special.ndtr(distance + sign * normal)
+                smooth[one] += (place - place.mean()) / of
         if k == 2:
             areas[0], variances[0] = areas[1], variances[1]
         else:
@@ -79,5 +91,6 @@ class RunRows:
             area=areas,
             area_variance=variances,
             area_influence=influence,
+            smooth_influence=smooth,
             classes=k,
         )

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from darkroom import metrics
 from darkroom.evaluate.areas import Areas
-from darkroom.evaluate.precision import f1, of_classes, precision
+from darkroom.evaluate.precision import Alarms, f1, of_classes, precision
 from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.sums import Layout, Rates
 
@@ -71,8 +71,9 @@ def pooled(
     right, every = truth == predicted, np.arange(len(truth))
     accuracy = Rates.of(layout, every, np.zeros_like(truth), right, 1)
     recall = Rates.of(layout, every, truth, right, k)
-    of_precision = of_classes(layout, truth, predicted, recall, precision)
-    of_f1 = of_classes(layout, truth, predicted, recall, f1)
+    alarms = Alarms.of(layout, truth, predicted, recall)
+    of_precision = of_classes(layout, truth, recall, alarms, precision)
+    of_f1 = of_classes(layout, truth, recall, alarms, f1)
     support = np.bincount(truth, minlength=k)
     equal = (support > 0) / max(int((support > 0).sum()), 1)
     ends = {
@@ -89,7 +90,7 @@ def pooled(
         value[name] = float(metrics.mean(loss))
         ends[name] = layout.positive(value[name], (loss - loss.mean()) / len(loss))
     areas = Areas.of(layout, runs, support, recall)
-    value["roc_auc"], ends["roc_auc"] = areas.overall()
+    value["roc_auc"], ends["roc_auc"] = areas.overall
     classes = {
         "precision": (of_class["precision"], *of_precision.ends()),
         "recall": (of_class["recall"], *recall.ends()),

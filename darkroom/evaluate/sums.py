@@ -157,14 +157,15 @@ class Rates:
         else:
             freedom = np.where(equal < LEAST_GROUPS, np.nan, equal - 1)
             rows = intervals.penalised(np.maximum(rows, equal), freedom, n)
+        bounds = intervals.rate(value, rows, freedom)
         return cls(
             layout,
             at,
             column,
             influence,
             value,
-            intervals.rate(value, rows, freedom),
-            intervals.part_of_mean(value, rows, freedom),
+            bounds,
+            intervals.part_of_mean(value, rows, freedom) if k > 1 else bounds,
             pulled,
             variance,
         )

@@ -52,6 +52,20 @@ def test_right_probabilities_may_have_no_error_and_sure_ones_have_theirs() -> No
     assert np.mean(held) > 0.85
 
 
+def test_three_starts_that_are_right_in_all_rows_may_be_so_by_luck() -> None:
+    """With 0.985 as the probability 200 rows are all right once in twenty times."""
+
+    def low(n: int) -> float:
+        rows, right = np.arange(n), np.ones(n, bool)
+        run = Doubt(rows, np.full(n, 0.985), right, right, np.ones(n), 0.2)
+        found = doubt.measured([run] * 3, range(3))
+        assert found["calibration_error"] == pytest.approx(0.015)
+        return found["calibration_error_low"]
+
+    assert low(200) == 0 < low(600)
+    assert np.isnan(low(199))
+
+
 def test_groups_and_seeds_widen_the_interval_of_the_error() -> None:
     one = drawn(2000, 2.0)
 

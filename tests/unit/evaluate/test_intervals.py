@@ -110,6 +110,47 @@ def test_an_area_of_one_has_a_lower_bound() -> None:
     assert high == 1 and 0.85 < low < 0.96
 
 
+def test_an_area_of_one_knows_less_where_scores_of_a_group_are_alike() -> None:
+    """No image is misplaced, so only the scores tell that those of a patient are alike."""
+    truth, group = np.repeat([0, 1], 60), np.repeat(np.arange(24), 5)
+    p = (np.linspace(0.01, 0.99, 120)).astype(np.float32)
+    apart = np.r_[np.arange(60) % 12, 12 + np.arange(60) % 12]  # neighbours are of other groups
+    lows = [
+        pooled([RunRows.of(truth, truth, np.stack([1 - p, p], axis=1), g)]).ends["roc_auc"][0]
+        for g in (group, apart, np.arange(120))
+    ]
+    assert lows[0] < lows[1] - 0.02
+    assert lows[1] == pytest.approx(lows[2], abs=0.01)
+
+
+def test_starts_that_order_images_otherwise_know_an_area_of_one_better() -> None:
+    truth, rows = np.repeat([0, 1], 20), np.arange(40)
+
+    def low(orders: list[np.ndarray]) -> float:
+        tested = []
+        for order in orders:
+            p = (0.02 + 0.45 * order / 20).astype(np.float32)
+            p = np.r_[p, 0.5 + p]
+            tested.append(RunRows.of(truth, truth, np.stack([1 - p, p], axis=1), rows))
+        return pooled(tested, range(len(orders))).ends["roc_auc"][0]
+
+    same, random = np.arange(20), np.random.default_rng(0)
+    one = low([same])
+    assert low([same] * 3) == pytest.approx(one)
+    assert low([random.permutation(20) for _ in range(3)]) > one + 0.02
+
+
+def test_an_area_that_a_rare_class_decides_is_known_by_its_few_rows() -> None:
+    """Of ten rows all but one are in order; that their variance is small may be luck."""
+    truth = np.repeat([0, 1], [190, 10])
+    p = np.r_[np.linspace(0, 0.6, 190), np.full(9, 0.7), 0.55].astype(np.float32)
+    found = alone(truth, truth, np.stack([1 - p, p], axis=1))
+    (low, high), area = found.ends["roc_auc"], found.value["roc_auc"]
+    measured = 1.96 * np.std(np.r_[np.ones(9), 174 / 190], ddof=1) / 10**0.5  # DeLong's
+    assert area - low > 1.5 * measured
+    assert high < 1
+
+
 def test_the_variance_of_an_area_is_that_of_delong() -> None:
     """Of many rows the bounds are those of the normal distribution."""
     truth, called, p = fake(3000, 2, skill=0.8)
