@@ -47,6 +47,7 @@ def page(request: Any, template: str, status: int = 200, **shown: Any) -> HttpRe
         "options": service.options,
         "limit": size(service.options.picture_bytes),
         "names": service.names,
+        "classes": served.model.classes if served else [],
         "files": {name.partition(".")[0]: f"/static/{digest_of(name)}/{name}" for name in KINDS},
     }
     return HttpResponse(render_to_string(template, common | shown, request), status=status)

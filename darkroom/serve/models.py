@@ -62,9 +62,12 @@ class Served:
         served = cls(name, model, threshold, how, model.digest(), beside.notice(model), ask)
         blank = np.zeros((1, *size_of(model.view)), np.uint8)
         ask(blank)  # what is built at the first call is built here
-        began = time.perf_counter()
-        ask(blank)
-        served.seconds = time.perf_counter() - began
+        took = []
+        for _ in range(3):  # other work may hold up one of them
+            began = time.perf_counter()
+            ask(blank)
+            took.append(time.perf_counter() - began)
+        served.seconds = min(took)
         return served
 
     def predict(

@@ -21,6 +21,14 @@ from darkroom.serve.service import HEAT_SECONDS, OPENING_SECONDS, Answer, shown
 from darkroom.serve.uploads import Refused
 
 BARS = 6  # classes whose bars are shown at once
+DECODE = {
+    "orientation": "EXIF orientation",
+    "sixteen_bit": "16 bits",
+    "alpha": "transparency",
+    "cmyk": "CMYK",
+    "animated": "animation",
+}
+"""Settings of decoding whose names say less to a person."""
 
 
 def home(request: Any) -> HttpResponse:
@@ -80,6 +88,7 @@ def _shown(served: Served, answer: Answer, until: float) -> dict[str, Any]:
         "unsure": answer.unsure,
         "unlike": one.unlike,
         "set": ", ".join(one.classes),
+        "several": len(one.classes) > 1,
         "set_level": round(100 * SET_LEVEL),
         "notes": answer.notes,
         "image": shown(answer.pixels),
@@ -111,7 +120,14 @@ def card(request: Any, name: str) -> HttpResponse:
     found = service.card(served)
     address = request.build_absolute_uri("/").rstrip("/")
     scores = [{"name": SCORES[key], **value} for key, value in found["scores"].items()]
-    return page(request, "card.html", card=found, scores=scores, chosen=name, address=address)
+    known: dict[str, Any] = {
+        "card": found,
+        "scores": scores,
+        "decode": {DECODE.get(key, key.replace("_", " ")): v for key, v in found["decode"].items()},
+        "together": sum(row["n"] for row in found["by_class"]) != found["test_images"],
+        "address": address,
+    }
+    return page(request, "card.html", chosen=name, **known)
 
 
 def static(request: Any, digest: str, name: str) -> HttpResponse:

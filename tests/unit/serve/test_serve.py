@@ -183,9 +183,11 @@ def test_the_set_of_a_picture_has_each_class_that_is_probable_enough(
         there = dataclasses.replace(ask, set_from=least)
         monkeypatch.setattr(service.models["shapes"], "ask", there)
         assert post(client, own).json()["pictures"][0]["set"] == names
-    monkeypatch.setattr(service.models["shapes"], "ask", dataclasses.replace(ask, set_from=0.0))
-    page = post(client, own, to="/").content.decode()
-    assert f"With 95 % probability it is one of: {first}, {second}." in page
+    for least, words in ((0.0, f"one of: {first}, {second}"), (probable[first], first)):
+        there = dataclasses.replace(ask, set_from=least)
+        monkeypatch.setattr(service.models["shapes"], "ask", there)
+        page = post(client, own, to="/").content.decode()
+        assert f"With 95 % probability it is {words}." in page
 
 
 def test_the_notice_of_a_data_set_is_above_its_predictions(
@@ -216,6 +218,9 @@ def test_the_card(client: Client, service: Service, chain: Chain) -> None:
     page = client.get("/model/shapes").content.decode()
     assert "fold-1/tiny-seed0/svm, trained on the data set shapes" in page
     assert "balanced accuracy" in page and "test images" in page
+    assert "<dt>16 bits</dt><dd>scale</dd>" in page and "given" not in page
+    assert "By class, over all seeds and folds" in page  # of which this model is one
+    assert "one of 2 classes: cross, disc." in client.get("/").content.decode()
     card = client.get("/api/v1/model").json()["models"][0]
     metrics = pandas.read_parquet(chain.results("metrics.parquet"))
     own = metrics[
