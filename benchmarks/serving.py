@@ -3,8 +3,8 @@
 All three serve the same MobileNet (0.25, 224 pixels, a head of two classes, random weights) with one
 process, and are asked by 1, 8 and 50 clients that each keep a connection and send one picture a
 request: a JPEG of 224 pixels, and a photograph of 12 megapixels. The peers decode with OpenCV,
-resize and predict, without a check of the file, a limit, or a decoder that may die. CPU milliseconds
-a request, of the server and its children, are what a busy machine does not change.
+resize and predict, without a check of the file, a limit, or a decoder that may die; a third has these,
+counts and a log as well. CPU milliseconds a request, of the server and its children, are what a busy machine does not change.
 
     pip install --target /tmp/peer fastapi uvicorn python-multipart
     python -m benchmarks.serving --peer /tmp/peer
@@ -59,6 +59,50 @@ def ready():
     return {{}}
 """
 
+
+# The plain script with a part of what the application does: limits, decoders that may die, counts, a log.
+CHECKED = """
+import concurrent.futures, io, json, sys, time
+import cv2, numpy as np
+import onnxruntime as ort
+from fastapi import FastAPI, HTTPException, UploadFile
+from PIL import Image
+from prometheus_client import Counter, Histogram
+app = FastAPI()
+options = ort.SessionOptions()
+options.intra_op_num_threads = 1
+session = ort.InferenceSession("{folder}/model.onnx", options)
+pool = concurrent.futures.ProcessPoolExecutor(2)
+seconds = Histogram("seconds", "of a request")
+classes = Counter("pictures", "by class", ["predicted"])
+
+def decode(data):
+    with Image.open(io.BytesIO(data)) as header:
+        if header.format not in ("JPEG", "PNG") or header.width * header.height > 50_000_000:
+            return None
+    cv2.setNumThreads(1)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)
+
+@app.post("/predict")
+def predict(pictures: UploadFile):
+    began = time.perf_counter()
+    data = pictures.file.read(20_000_001)
+    if len(data) > 20_000_000:
+        raise HTTPException(413, "too large")
+    image = pool.submit(decode, data).result(timeout=30)
+    if image is None:
+        raise HTTPException(422, "no picture")
+    p = session.run(["probabilities"], {{"image": image[None]}})[0][0].tolist()
+    classes.labels(str(p.index(max(p)))).inc()
+    seconds.observe(time.perf_counter() - began)
+    print(json.dumps({{"ms": 1000 * (time.perf_counter() - began), "status": 200}}), file=sys.stderr)
+    return {{"predicted": p.index(max(p)), "probabilities": p}}
+
+@app.get("/readyz")
+def ready():
+    return {{}}
+"""
 
 WSGI = """
 from darkroom.serve import site
@@ -203,6 +247,7 @@ def main() -> None:
     parser.add_argument("--peer", help="folder with fastapi, uvicorn and python-multipart")
     parser.add_argument("--servers", action="store_true", help="the application by other servers")
     parser.add_argument("--pictures", nargs="+", default=["224 px", "12 MP"])
+    parser.add_argument("--without", nargs="+", default=[], help="servers that are left out")
     parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
     parser.add_argument("--port", type=int, default=8031)
     given = parser.parse_args()
@@ -230,9 +275,11 @@ def main() -> None:
         }
         if given.peer:
             env["PYTHONPATH"] = f"{name}:{given.peer}"
-            for engine in ("onnx", "keras"):
-                (folder / f"peer_{engine}.py").write_text(PEER.format(engine=engine, folder=name))
-                words = ["uvicorn", f"peer_{engine}:app", "--port", str(port), "--no-access-log"]
+            for engine in ("onnx", "onnx, checked", "keras"):
+                text = CHECKED if "checked" in engine else PEER
+                module = f"peer_{engine.replace(', ', '_')}"
+                (folder / f"{module}.py").write_text(text.format(engine=engine, folder=name))
+                words = ["uvicorn", f"{module}:app", "--port", str(port), "--no-access-log"]
                 servers[f"FastAPI, {engine}"] = (words, "/predict")
             if given.servers:
                 for decoders, _ in SERVERS.values():
@@ -243,8 +290,10 @@ def main() -> None:
                     for server, (_, command) in SERVERS.items()
                 }
         columns = ("clients", "a second", "CPU ms", "p50 ms", "p99 ms")
-        print(f"{'':<19}{'picture':<9}", *(f"{column:>9}" for column in columns))
+        print(f"{'':<24}{'picture':<9}", *(f"{column:>9}" for column in columns))
         for server, (words, path) in servers.items():
+            if server in given.without:
+                continue
             process, seconds = started([sys.executable, "-m", *words], port, env)
             try:
                 for picture, data in pictures().items():
@@ -258,7 +307,7 @@ def main() -> None:
                         rate = len(took) / (time.perf_counter() - began)
                         cpu = 1000 * (computed(process) - before) / len(took)
                         shown = (f"{x:>9.1f}" for x in (clients, rate, cpu, p50, p99))
-                        print(f"{server:<19}{picture:<9}", *shown, flush=True)
+                        print(f"{server:<24}{picture:<9}", *shown, flush=True)
                 print(f"{server}: ready after {seconds:.1f} s, {memory(process):.0f} MB")
             finally:
                 process.terminate()

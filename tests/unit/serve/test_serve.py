@@ -431,27 +431,6 @@ def test_until_the_models_are_found_pages_and_programs_are_told_so(
         service.loaded.set()
 
 
-def test_the_document_of_the_api(client: Client, told: Callable[..., Client]) -> None:
-    document = client.get("/api/v1/openapi.json").json()
-    assert document["openapi"] == "3.1.0"
-    assert set(document["paths"]) == {"/api/v1/predict", "/api/v1/model"}
-    secured = told(token="s" * 20).get("/api/v1/openapi.json").json()
-    assert secured["paths"]["/api/v1/predict"]["post"]["security"] == [{"token": []}]
-
-
-def test_answers_have_the_form_that_the_document_says(client: Client, chain: Chain) -> None:
-    import jsonschema
-
-    document = client.get("/api/v1/openapi.json").json()
-    for name, answer in {
-        "Predictions": post(client, some(chain)[0]),
-        "Models": client.get("/api/v1/model"),
-        "Error": client.get(PREDICT),
-    }.items():
-        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
-        jsonschema.validate(answer.json(), schema)
-
-
 # ---------------------------------------------------------------- shields
 
 
