@@ -457,8 +457,9 @@ def _prefixes(files: list[str]) -> frozenset[str]:
     """Labels from prefixes of file names such as cat.12.jpg; empty where there are none."""
     counts = Counter(filter(None, map(_prefix, files)))
     total = counts.total()
-    if all(given_part(name) or folder_names.generic(name) for name in counts):
-        return frozenset()
+    odd = [name for name in counts if given_part(name) or folder_names.generic(name)]
+    if len(odd) == len(counts) or 2 * sum(counts[name] for name in odd if len(name) > 1) > total:
+        return frozenset()  # names of cameras and messengers
     if len(counts) < 2 or total < 0.98 * len(files) or len(counts) > total / 2:
         return frozenset()
     return frozenset(counts)

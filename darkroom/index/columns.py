@@ -111,6 +111,7 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> s
     if table.path < 0:
         return _no_path(table, plain, shares, finder)
     table.named = shares[table.path]
+    _set_folder(table, finder)
     if table.label < 0 and not table.onehot:
         table.label, other = _label_column(table, plain)
         if other >= 0:
@@ -337,6 +338,19 @@ def _plain(name: str) -> str:
 
 
 # ---------------------------------------------------------------- reasons
+
+
+def _set_folder(table: Table, finder: Finder) -> None:
+    """Set the column of the folder, where several files have the names of the path column."""
+    sample = _sample(table)
+    if not any(isinstance(finder.find(row[table.path], table, None), list) for row in sample):
+        return
+    for column in {*range(len(table.header))} - {table.path}:
+        table.folder = column
+        found = [finder.find(table.file(row), table, None) for row in sample]
+        if sum(isinstance(one, int) for one in found) >= 0.9 * len(sample):
+            return
+    table.folder = -1
 
 
 def _of_folders(table: Table, finder: Finder, shares: list[float]) -> str:

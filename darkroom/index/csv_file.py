@@ -37,6 +37,7 @@ class Table:
     part : given part, from the table's name.
     first_line : line of the first row, for messages.
     path, label, split, group : columns.
+    folder : column of the files' folders, where `path` has their names alone.
     onehot : columns of 0 and 1 whose names are the labels, in place of `label`.
     flags : columns of yes and no, such as `is_test`, and the given part of each.
     loose : folders in its paths may differ from those of the files.
@@ -54,6 +55,7 @@ class Table:
     part: str | None
     first_line: int = 2
     path: int = -1
+    folder: int = -1
     label: int = -1
     onehot: list[int] = field(default_factory=list)
     split: int = -1
@@ -66,6 +68,11 @@ class Table:
     told: list[str] = field(default_factory=list)
     likely: bool = False
     unclear: bool = False
+
+    def file(self, cells: list[str]) -> str:
+        """The file that a row names, with its folder."""
+        name = cells[self.path]
+        return f"{cells[self.folder]}/{name}" if self.folder >= 0 else name
 
 
 def read_table(name: str, opened: Opened, limit: int | None) -> Table | None:

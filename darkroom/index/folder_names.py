@@ -73,7 +73,14 @@ _GROUPS = frozenset(
         """
     )
 )
-_CAMERAS = frozenset(words("dsc dscn dscf dcim pxl mvimg vid gopr dji p screenshot scan whatsapp"))
+_CAMERAS = frozenset(
+    words(
+        """
+        dsc dscn dscf dcim pxl mvimg vid gopr dji p screenshot scan whatsapp wa fb received signal telegram
+        snapchat frame capture untitled
+        """
+    )
+)
 _NOT_LABELLED = frozenset(words("unlabeled unlabelled nolabel nolabels submission predict pred"))
 # Google Drive adds the time and a number to the name of a folder that it packs.
 _STAMP = re.compile(r"[-_ ]\d{8}T\d{6}Z(?:[-_ ]\d+)*(?= |$)")

@@ -68,7 +68,7 @@ def _form(name: str) -> str:
     """What labels that are meant to be the same have in common."""
     text = unicodedata.normalize("NFKC", name).casefold().strip(_AROUND)
     text = re.sub(r"[\s_-]+", " ", text)
-    text = re.sub(r" (augmented|augmentation|aug|copy|resized|cropped)$", "", text)
+    text = re.sub(r" (augmented|augmentation|aug|copy( \d+)?|resized|cropped|\(\d+\))$", "", text)
     text = re.sub(r"(?<=[^\W\d_]{3})(?<!s)s$", "", text)
     if re.fullmatch(r"\d+(\.0+)?", text):
         return str(int(text.partition(".")[0]))

@@ -162,7 +162,7 @@ def _cells(table: Table, finder: Finder) -> list[dict[str, str]]:
     if not table.likely or table.path < 0:
         return []
     rows = table.rows[:_SAMPLE]
-    files = [finder.find(row[table.path], table, None) for row in rows]
+    files = [finder.find(table.file(row), table, None) for row in rows]
     there = [
         (finder.files[i], row) for i, row in zip(files, rows, strict=True) if isinstance(i, int)
     ]
@@ -270,8 +270,8 @@ def _table_rows(listing: Listing, finder: Finder, tables: list[Table], cfg: Layo
             elif table.flags:
                 part = part_of_flags(table, cells)
             group = cells[table.group] or None if table.group >= 0 else None
-            found = finder.find(cells[table.path], table, label)
-            path = clean(cells[table.path])
+            found = finder.find(table.file(cells), table, label)
+            path = clean(table.file(cells))
             if found is None:
                 trouble = f"missing: named in {where}, and not there"
             elif isinstance(found, list):

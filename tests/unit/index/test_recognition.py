@@ -220,6 +220,9 @@ def test_patients_and_dates_are_no_classes() -> None:
 def test_the_name_of_a_camera_is_no_label() -> None:
     with pytest.raises(UserError, match="no labels were recognised"):
         read([f"{name}_{i:04d}.jpg" for name in ("IMG", "DSC") for i in range(9)])
+    with pytest.raises(UserError, match="no labels were recognised"):
+        read(many_of("IMG_{}.jpg", "FB_IMG_{}.jpg", "received_{}.jpg", "beach_{}.jpg"))
+    assert read(many_of("p_{}.jpg", "p_9{}.jpg", "n_{}.jpg")).labels == ["n", "p"]
 
 
 # ---------------------------------------------------------------- a table beside folders
@@ -474,6 +477,23 @@ def test_a_table_whose_names_are_in_several_folders_is_a_question() -> None:
         UserError, match=r"may mean several files: small/0.jpg, large/0.jpg; .*layout.root"
     ):
         read(files, {"l.csv": table})
+
+
+def test_the_folder_may_stand_in_a_column_of_its_own() -> None:
+    files = numbered("site1", "site2", n=6)
+    for folder, file, label in ((0, 1, 2), (2, 1, 0)):
+        lines = []
+        for i, path in enumerate(files):
+            cells = {
+                folder: path.partition("/")[0],
+                file: path.partition("/")[2],
+                label: "ab"[i % 2],
+            }
+            lines.append(",".join(cells[k] for k in range(3)))
+        head = {folder: "place", file: "file", label: "label"}
+        found = read(files, {"l.csv": "\n".join([",".join(head[k] for k in range(3)), *lines])})
+        assert rows(found)["site2/3.jpg"] == ("b", None) and found.labels == ["a", "b"]
+        assert not any(found.trouble)
 
 
 def test_a_table_that_names_files_by_their_former_suffix() -> None:

@@ -16,6 +16,7 @@ from darkroom.index.suspicious import suspicious
         (["'cat'", "cat", "dog"], "\"'cat'\" (1) and 'cat' (1)"),
         (["no finding", "No_Finding", "x"], "'No_Finding' (1) and 'no finding' (1)"),
         (["cat", "cats", "glass"], "'cat' (1) and 'cats' (1)"),
+        (["cat", "cat (1)", "cat - Copy", "b"], "'cat' (1) and 'cat (1)' (1) and 'cat - Copy' (1)"),
         (["cat", "cat_augmented", "b"], "'cat' (1) and 'cat_augmented' (1)"),
         (["\uff21", "A", "b"], "'A' (1) and '\uff21' (1)"),
         (["Mass|Edema", "Edema|Mass", "x"], "'Edema|Mass' (1) and 'Mass|Edema' (1)"),
