@@ -5,7 +5,8 @@ that row. The influences of a group are added first, since images of a patient a
 independent. From the sums follow three variances:
 
 - of the test images: the jackknife over groups (Bell & McCaffrey 2002, Survey Methodology
-  28:169), with as many degrees of freedom as groups of unequal size leave;
+  28:169), with as many degrees of freedom as groups of unequal size leave, or for a mean loss its
+  kurtosis;
 - of the random starts, where there are several seeds: the variance of their mean, as if they
   were readers of the same images (Obuchowski & Rockette 1995, Communications in Statistics 24:285).
   It holds the luck of a start with an image, which the variance of the test images holds too and

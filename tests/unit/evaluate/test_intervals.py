@@ -206,6 +206,23 @@ def test_a_loss_of_few_rows_has_no_bounds() -> None:
     assert low < found.value["log_loss"] < high
 
 
+def test_a_loss_that_few_rows_make_has_wider_bounds() -> None:
+    """Losses of one mean and variance: half of the rows 0 and half 2, or one row in 101 far off."""
+    truth = np.arange(404) % 2
+
+    def ratio(loss: np.ndarray) -> float:
+        run = RunRows.of(truth, truth, np.full((404, 2), 0.5, np.float32), np.arange(404))
+        run.losses["log_loss"] = loss
+        low, high = pooled([run]).ends["log_loss"]
+        return float(np.log(high / low))
+
+    few = 1 + np.r_[np.full(400, -0.1), np.full(4, 10.0)]
+    assert few.mean() == pytest.approx(1) and few.std() == pytest.approx(1, abs=0.01)
+    assert ratio(2.0 * truth) == pytest.approx(2 * 1.96 / 404**0.5, rel=0.02)
+    # the kurtosis is 99, so the variance is known by 8 degrees of freedom
+    assert ratio(few) == pytest.approx(2 * stats.t.ppf(0.975, 808 / 98) / 404**0.5, rel=0.03)
+
+
 def test_bounds_with_no_other_variance_stay() -> None:
     bounds = intervals.rate(np.array([0.9]), np.array([50.0]), np.array([np.inf]))
     assert intervals.widened(np.array([0.9]), bounds, np.ones(1), [])[0] == pytest.approx(
