@@ -108,12 +108,13 @@ rule audit_dataset:
 rule check_labels:
     """Labels that are likely wrong, by a classifier on one feature set that did not learn from them.
 
-    in   a feature set that classifiers learn from, of no training where there is one; splits.parquet
+    in   a feature set that classifiers learn from, of no training where there is one; splits.parquet; thumbnails.npy
     out  labels.parquet
     """
     input:
         features=inputs.labelled,
         splits="results/{dataset}/splits.parquet",
+        thumbnails="results/{dataset}/thumbnails.npy",
     output:
         labels="results/{dataset}/labels.parquet",
     log:

@@ -8,6 +8,7 @@ with stage(snakemake):
     check_labels(
         snakemake.input.features,
         snakemake.input.splits,
+        snakemake.input.thumbnails,
         labels=snakemake.output.labels,
         cfg=snakemake.params.cfg,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.audit.outliers import outliers
+from darkroom.audit.outliers import glance, outliers
 from darkroom.images.features_file import open_features
 from darkroom.machine import disk
 from darkroom.split.assign import deal
@@ -42,12 +42,14 @@ class CheckLabels(TypedDict):
     dataset: str
 
 
-def check_labels(features: str, splits: str, *, labels: str, cfg: CheckLabels) -> None:
+def check_labels(
+    features: str, splits: str, thumbnails: str, *, labels: str, cfg: CheckLabels
+) -> None:
     """Write the rows whose labels are in doubt, the most doubtful first, and the outliers.
 
     Parameters
     ----------
-    features : of one feature set. splits : of the same data set.
+    features : of one feature set. splits, thumbnails : of the same data set.
     labels : the Parquet file to write; see docs/formats.md.
     cfg : settings.
     """
@@ -83,13 +85,16 @@ def check_labels(features: str, splits: str, *, labels: str, cfg: CheckLabels) -
             "p_suggested": p[n, np.maximum(suggested, 0)][order],
         }
     )
-    far, unlikeness = outliers(x)
+    by_features = opened.made.get("kind") == "backbone"
+    far, unlikeness = outliers(
+        x if by_features else glance(np.load(thumbnails, mmap_mode="r")[rows])
+    )
     listed = [
         {"row": int(rows[i]), "unlikeness": float(unlikeness[i])} for i in far[:MOST_OUTLIERS]
     ]
     about = json.dumps({"rows": len(rows), "of": len(table), "features": opened.name,
                         "learned": opened.made.get("kind") == "network",
-                        "outliers": listed, "far": len(far)})  # fmt: skip
+                        "outliers": listed, "far": len(far), "by_features": by_features})  # fmt: skip
     with disk.whole(labels) as part:
         pq.write_table(out.replace_schema_metadata({"darkroom": about}), part)
     log.info(

@@ -1,8 +1,13 @@
 """Images that are unlike all others of their data set: other things, empty or broken pictures.
 
 The measure is that of `darkroom.unlikeness`, of each image against the others: 1 less the cosine of
-the angle to the fifth nearest. Those beyond Tukey's outer fence (1977, Exploratory Data Analysis) are
-told. `python -m benchmarks.outliers` measures what is found of planted ones.
+the angle to the fifth nearest. It is of a backbone's features where there are such, else of thumbnails
+of 8 × 8 grey pixels: a network that learned from these very images takes other things for its classes.
+
+The limit is where the largest of clean images hardly lies: above the upper quartile, distances to
+neighbours fall off about exponentially, so the quartile and the 0.95 quantile give the largest of N
+(Gumbel 1958, Statistics of Extremes). `python -m benchmarks.outliers` measures what is found of
+planted ones, and of clean images.
 """
 
 from __future__ import annotations
@@ -12,8 +17,19 @@ from numpy.typing import NDArray
 
 MOST = 2000  # images that each is compared with, a sample where there are more
 NEIGHBOUR = 5
-FENCE = 3.0  # quartile ranges above the upper quartile
+UPPER, HIGH = 0.75, 0.95  # quantiles that give how fast the distances fall off
+ALARMS = 0.5  # clean images that are called outliers, on average of data sets of any size
+GLANCE = 8  # pixels of a side
 BLOCK = 512
+
+
+def glance(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, 64) float32: (N, 32, 32) thumbnails as 8 × 8 pixels, less their mean."""
+    n, side, _ = thumbnails.shape
+    part = side // GLANCE
+    small = thumbnails.reshape(n, GLANCE, part, GLANCE, part).mean(axis=(2, 4), dtype=np.float32)
+    small = small.reshape(n, -1)
+    return np.asarray(small - small.mean(axis=1, keepdims=True), np.float32)
 
 
 def outliers(features: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -40,6 +56,8 @@ def outliers(features: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray
         unlikeness[start : start + BLOCK] = (
             1 - np.partition(alike, -NEIGHBOUR, axis=1)[:, -NEIGHBOUR]
         )
-    low, high = np.quantile(unlikeness, [0.25, 0.75])
+    upper, high = np.quantile(unlikeness, [UPPER, HIGH])
+    mean = (high - upper) / np.log((1 - UPPER) / (1 - HIGH))
+    limit = high + mean * np.log(n * (1 - HIGH) / ALARMS)
     order = np.argsort(-unlikeness, kind="stable")
-    return order[unlikeness[order] > high + FENCE * (high - low)], unlikeness
+    return order[unlikeness[order] > limit], unlikeness

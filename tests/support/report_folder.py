@@ -159,7 +159,7 @@ class Folder:
         )
         about = {"rows": self.n, "of": self.n, "features": "cnn-seed0", "learned": True,
                  "outliers": [{"row": row, "unlikeness": 0.75} for row in outliers],
-                 "far": len(outliers)}  # fmt: skip
+                 "far": len(outliers), "by_features": True}  # fmt: skip
         table = pa.Table.from_pandas(frame, preserve_index=False)
         table = table.replace_schema_metadata({"darkroom": json.dumps(about)})
         pq.write_table(table, self.path("labels.parquet"))
