@@ -27,10 +27,10 @@ MOST = 8  # candidates of one image that are verified
 ROWS, COLUMNS = 128, 1024  # of a tile of similarities: it stays in a core's cache
 WHOLE, FINE, UNUSUAL = 0.92, 0.85, 0.15
 """A copy's correlation is at least `WHOLE`, that of its fine structure at least `FINE`, and the
-latter's distance from 1 at most `UNUSUAL` of what is usual between neighbours that are no copies."""
+latter's distance from 1 at most `UNUSUAL` of what is usual between either image and its neighbours."""
 
-NEIGHBOURS = slice(16, 25)  # by rank: near, but hardly copies
-SAMPLE = 400  # images, for what is usual
+NEIGHBOURS = (16, 25)  # by rank: near, but hardly copies
+SAMPLE = 400  # images, for what is usual, and at a time
 LARGEST_SCALE, LARGEST_SHIFT = 0.14, 1.0  # shift in pixels of 16
 
 
@@ -70,11 +70,15 @@ def near_copies(
     own = thumbnails[places]
     with threadpool_limits(1):  # threads of the library's own would wait for each other
         described = _describe(own)
-        limit, usual = _limits(own, described)
+        limit = _limit(described)
         asked = len(places) if first_of is None else int(np.searchsorted(places, first_of))
         first, second, turn = _candidates(described, limit, threads, asked)
         whole, fine, cropped = _verify(own, first, second, turn, threads)
-    same = (whole >= WHOLE) & (fine >= 1 - min(1 - FINE, UNUSUAL * usual))
+        same = np.flatnonzero((whole >= WHOLE) & (fine >= FINE))
+        pair = np.stack([first[same], second[same]])
+        some, at = np.unique(pair, return_inverse=True)
+        usual = _usual(own, described, some, threads)[at].reshape(pair.shape).min(axis=0)
+        same = same[fine[same] >= 1 - UNUSUAL * usual]
     return Pairs(places[first[same]], places[second[same]], turn[same], fine[same], cropped[same])
 
 
@@ -176,30 +180,62 @@ def _turns(a: _Described, b: _Described) -> Ints:
     return best
 
 
-def _limits(thumbnails: NDArray[np.uint8], described: _Described) -> tuple[float, float]:
-    """From which similarity a pair is a candidate, and the usual distance of neighbours.
+def _limit(described: _Described) -> float:
+    """From which similarity a pair is a candidate."""
+    n = len(described[0])
+    sample, others = _samples(n)
+    alike = _either_way(described, sample, others)
+    return float(np.quantile(alike, 1 - min(1.0, 2 * PER_IMAGE / n)))
 
-    Without the latter, pictures that are all alike (digits, X-rays) would count as copies. It is
-    1 less the correlation of fine structure with the most alike of these neighbours, the median of
-    a sample.
+
+def _samples(n: int) -> tuple[Ints, Ints]:
+    """Some images of N, and more of them that these are compared with."""
+    order = np.random.default_rng(0).permutation(n)
+    return np.sort(order[:SAMPLE]), np.sort(order[: 8 * SAMPLE])
+
+
+def _either_way(described: _Described, own: Ints, others: Ints) -> Floats:
+    """(M, R) similarity of images with others in the best orientation; -1 with itself."""
+    a, b = described.part(own), described.part(others)
+    alike = np.maximum(_similarity(a, b), _similarity(a, b.transposed()))
+    alike[own[:, None] == others[None]] = -1
+    return alike
+
+
+def _usual(thumbnails: NDArray[np.uint8], described: _Described, own: Ints, threads: int) -> Floats:
+    """How far images are from neighbours that are hardly copies of them.
+
+    It is 1 less the correlation of fine structure with the most alike of these neighbours. Without it,
+    pictures that are all alike (digits, X-rays), or some of them (trousers among clothes), would
+    count as copies.
+
+    Parameters
+    ----------
+    own : (M,) places of the images.
     """
     n = len(thumbnails)
-    random = np.random.default_rng(0)
-    sample = np.sort(random.permutation(n)[:SAMPLE])
-    others = np.sort(random.permutation(n)[: 8 * SAMPLE])
-    own, all_ = described.part(sample), described.part(others)
-    alike = np.maximum(_similarity(own, all_), _similarity(own, all_.transposed()))
-    alike[sample[:, None] == others[None]] = -1
-    limit = float(np.quantile(alike, 1 - min(1.0, 2 * PER_IMAGE / n)))
-    # The ranks are among all images: of a part of these, fewer are as near.
-    ranks = np.arange(n)[NEIGHBOURS] * len(others) // n
-    ranks = np.unique(np.minimum(ranks, len(others) // 4)) if len(ranks) else np.array([0])
-    ranked = np.argsort(-alike, axis=1)[:, ranks].ravel()
-    first, second = np.repeat(sample, len(ranks)), others[ranked]
-    turn = _turns(described.part(first), described.part(second))
-    _, fine, _ = _verify(thumbnails, first, second, turn, 1)
-    nearest = fine.reshape(len(sample), -1).max(axis=1)
-    return limit, float(1 - np.median(nearest))
+    if n < 3:
+        return np.ones(len(own), np.float32)
+    _, others = _samples(n)
+    # The ranks are among all images: of a part of these, fewer are as near. The nearest two of a
+    # part may be copies all the same.
+    first, last = (
+        max(r * len(others) // n, least) for r, least in zip(NEIGHBOURS, (2, 6), strict=True)
+    )
+    last = min(last, max(len(others) // 4, 2))
+    first = min(first, last - 1)
+
+    def part(start: int) -> Floats:
+        some = own[start : start + SAMPLE]
+        order = np.argsort(-_either_way(described, some, others), axis=1)[:, first:last]
+        one, other = np.repeat(some, last - first), others[order.ravel()]
+        turn = _turns(described.part(one), described.part(other))
+        _, fine, _ = _verify(thumbnails, one, other, turn, 1)
+        return np.asarray(1 - fine.reshape(len(some), -1).max(axis=1), np.float32)
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(part, range(0, len(own), SAMPLE)))
+    return np.concatenate([*parts, np.zeros(0, np.float32)])
 
 
 def _candidates(

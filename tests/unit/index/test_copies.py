@@ -87,6 +87,13 @@ def test_each_planted_copy_is_found_and_nothing_else() -> None:
     assert len(wrong) <= 3, table.loc[wrong]
 
 
+@pytest.mark.parametrize("n", [1, 2, 6, 15, 30])
+def test_few_images_have_copies_too(n: int) -> None:
+    images = [picture(i) for i in range(n)]
+    table = found([*images, np.ascontiguousarray(images[0][:, ::-1])])
+    assert table["of"].to_dict() == {n: 0}
+
+
 def test_two_threads_find_the_same() -> None:
     made = [picture(i) for i in range(300)] + [as_jpeg(picture(i), 60) for i in range(40)]
     thumbnails = np.array([small(i) for i in made])
@@ -111,6 +118,22 @@ def test_handwritten_digits_are_no_copies_of_each_other() -> None:
     assert table["kind"].tolist() == ["pixels"]
     large = [cv2.resize(d, (64, 64), interpolation=cv2.INTER_CUBIC) for d in digits]
     assert len(found(large)) < 0.02 * len(large)
+
+
+def test_outlines_that_are_all_alike_among_other_images_are_no_copies() -> None:
+    """Trousers on a plain ground beside pictures that differ, one of them mirrored."""
+    random = np.random.default_rng(1)
+    others = [picture(seed) for seed in range(300)]
+    trousers = []
+    for _ in range(60):
+        drawn = np.zeros((256, 256), np.uint8)
+        for left in (80, 144):
+            ends = np.array([[left, 16], [left + 40, 240]]) + random.normal(0, 2.5, (2, 2))
+            first, last = ends.astype(int).tolist()
+            cv2.rectangle(drawn, first, last, int(random.integers(150, 250)), -1)
+        trousers.append(drawn)
+    table = found([*others, *trousers, others[0][:, ::-1]])
+    assert table["of"][360] == 0 and len(table) <= 3
 
 
 def test_images_that_show_nothing_are_no_copies() -> None:
