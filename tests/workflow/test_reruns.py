@@ -300,6 +300,11 @@ def test_images_made_worse_are_measured_beside_the_rest(done: Workspace) -> None
     assert set(done.pending()) == {"measure_robustness", "write_report"}
 
 
+def test_a_wanted_sensitivity_is_evaluated_without_fitting_again(done: Workspace) -> None:
+    done.config["datasets"]["shapes"]["operating_point"] = {"sensitivity": 0.9}
+    assert set(done.pending()) == REPORTED
+
+
 def test_words_of_the_report(done: Workspace) -> None:
     done.config["report"] = {"samples": 2}
     done.config["datasets"]["shapes"]["license"] = "CC0"
