@@ -84,7 +84,7 @@ def write_paper(
             part.write_text(text, encoding="utf-8")
     for path in figures:
         name = f"{Path(path).stem}.svg"
-        with drawing.drawing(name):
+        with drawing.drawing():
             save(DRAW[name](results), path)
     log.info("paper: %s", Path(tables).parent)
 
@@ -148,30 +148,42 @@ def _scores(results: Results) -> str:
     return table("scores", caption, heads, rows)
 
 
-def _interval(cell: dict[str, Any], before: str = "") -> str:
-    """A score and its interval."""
+def _interval(cell: dict[str, Any], before: str = "") -> tuple[str, str]:
+    """A score, and its interval; empty where it has none."""
     low, high = cell[f"{before}low"], cell[f"{before}high"]
-    return number(cell["value"]) + (f" ({number(low)}–{number(high)})" if low == low else "")
+    return number(cell["value"]), f"{number(low)}–{number(high)}" if low == low else ""
 
 
-def table(label: str, caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+Cell = str | tuple[str, str]
+
+
+def table(label: str, caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """A table with booktabs, or where it is long a longtable.
 
     Parameters
     ----------
     label : after `tab:`. caption : plain text.
-    heads : of the columns. rows : of cells, plain text; the first column stands to the left.
+    heads : of the columns. rows : of cells, plain text, or a score and what stands small below it;
+        the first column stands to the left.
     """
     columns = "l" + "r" * (len(heads) - 1)
-    lines = [" & ".join(map(escaped, line)) + r" \\" for line in (heads, *rows)]
-    body = ["\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule"]
+    lines = []
+    for row in rows:
+        pairs = [(cell, "") if isinstance(cell, str) else cell for cell in row]
+        below = [f"\\scriptsize {escaped(low)}" if low else "" for _, low in pairs]
+        end = r" \\*" if any(below) else r" \\"  # no page ends between the two
+        lines.append(" & ".join(escaped(value) for value, _ in pairs) + end)
+        lines += [" & ".join(below) + r" \\"] * any(below)
+    head = " & ".join(map(escaped, heads)) + r" \\"
+    body = ["\\toprule", head, "\\midrule", *lines, "\\bottomrule"]
+    narrow = "\\small\\setlength{\\tabcolsep}{4pt}"
     said = f"\\caption{{{escaped(caption)}}}\\label{{tab:{label}}}"
     if len(rows) > MOST:
         return "\n".join(
-            [f"\\begin{{longtable}}{{{columns}}}", said + r" \\", *body[:3], "\\endhead", *body[3:],
-             "\\end{longtable}"]
+            ["\\begingroup" + narrow, f"\\begin{{longtable}}{{{columns}}}", said + r" \\", *body[:3],
+             "\\endfirsthead", *body[:3], "\\endhead", *body[3:], "\\end{longtable}", "\\endgroup"]
         )  # fmt: skip
     return "\n".join(
-        ["\\begin{table}", "\\centering", said, f"\\begin{{tabular}}{{{columns}}}", *body,
+        ["\\begin{table}", "\\centering" + narrow, said, f"\\begin{{tabular}}{{{columns}}}", *body,
          "\\end{tabular}", "\\end{table}"]
     )  # fmt: skip

@@ -12,12 +12,14 @@ import pytest
 from darkroom.report import paper
 from tests.support.report_folder import Folder, Plan
 
-NASTY = "50% of_{$x^2$} & #1 ~ \\input <b>"
+NASTY = "50% of_{$x^2$} & #1 ~ \\input <b> naïve"
 
 
 def rows_of(table: str) -> list[int]:
     """How many cells each row of a table has."""
-    lines = [line for line in table.splitlines() if line.endswith(r" \\") and "&" in line]
+    lines = [
+        line for line in table.splitlines() if line.endswith((r" \\", r" \\*")) and "&" in line
+    ]
     return [len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines]
 
 
@@ -25,7 +27,7 @@ def test_no_mark_of_a_name_is_a_command() -> None:
     said = paper.escaped(NASTY)
     assert said == (
         r"50\% of\_\{\$x\textasciicircum{}2\$\} \& \#1 \textasciitilde{} "
-        r"\textbackslash{}input \textless{}b\textgreater{}"
+        r"\textbackslash{}input \textless{}b\textgreater{} naïve"
     )
     assert paper.escaped("a\nb\x00c") == "a b\N{REPLACEMENT CHARACTER}c"
 
@@ -55,11 +57,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_table_has_as_many_cells_in_every_row(written: Path) -> None:
     tables = (written / "tables.tex").read_text().split(r"\begin{table}")[1:]
     assert [set(rows_of(table)) for table in tables] == [{4}, {5}, {6}]
-    assert [len(rows_of(table)) for table in tables] == [3, 4, 3]  # a row of heads each
+    assert [len(rows_of(table)) for table in tables] == [
+        3,
+        7,
+        5,
+    ]  # a row of heads each; intervals stand below
     for table in tables:
         assert table.index(r"\toprule") < table.index(r"\midrule") < table.index(r"\bottomrule")
     assert paper.escaped(NASTY) in tables[0] and paper.escaped(NASTY) in tables[2]
-    assert "svm on cnn" in tables[1] and re.search(r"0\.\d{3} \(0\.\d{3}--", tables[1])
+    assert "svm on cnn" in tables[1] and re.search(r"scriptsize 0\.\d{3}--", tables[1])
     assert "images of" not in tables[0] and "Darkroom" in (written / "methods.tex").read_text()
 
 
