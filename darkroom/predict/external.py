@@ -19,6 +19,8 @@ from darkroom.evaluate import intervals
 from darkroom.evaluate.judged import Groups, Judged, judge
 from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.scores import pooled
+from darkroom.evaluate.slices import Slice
+from darkroom.evaluate.slices import slices as find_slices
 from darkroom.evaluate.tables import TWO_CLASSES
 from darkroom.evaluate.thresholds import two_class_rates
 from darkroom.features import predictions as stored
@@ -28,10 +30,13 @@ from darkroom.names import HEAD
 from darkroom.predict.labelled import Labels, unlabelled
 from darkroom.predict.picture import Prediction
 from darkroom.predict.unseen import Pictures
+from darkroom.report import slices
 from darkroom.split.splits import Splits, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from darkroom.index.examine import Findings
 
 Codes = NDArray[np.int64]
 Part = tuple[Codes, NDArray[np.float32], Codes]  # truth, probabilities and group of some rows
@@ -99,6 +104,7 @@ class External:
     figures : of these.
     part : of the data set, that the internal figures are of.
     internal : figures of the model's own test images; None where they are not beside the model.
+    slices : scores of large and small, dark and bright pictures, and of large groups.
     warnings : what makes this less of an external test, each a sentence; `notes` what else to know.
     """
 
@@ -109,6 +115,7 @@ class External:
     figures: Figures
     part: str
     internal: Figures | None
+    slices: list[Slice]
     warnings: list[str]
     notes: list[str]
 
@@ -177,9 +184,13 @@ def external(
     part, internal, split = _internal(model, threshold, least)
     files = [found.paths[i] for i in at]
     warnings, notes = _unlike([one for _, one in usable])
+    looked = _looked(model, found.root, files, threads)
+    by_slice = _slices(looked, figures, names)
+    if by_slice and by_slice[0].worse:
+        warnings.append(slices.sentence(by_slice[0], "pictures"))
     if split is not None:
         groups = {name for i in at if (name := labels.group[i])}
-        more, some = _common(model, split, found.root, files, groups, figures, threads)
+        more, some = _common(model, split, files, looked, groups, figures, threads)
         warnings, notes = more + warnings, notes + some
     if missing := [c for k, c in enumerate(model.classes) if k not in set(truth.tolist())]:
         notes.append(f"no picture is of {', '.join(missing[:8])}: means over classes leave it out")
@@ -195,7 +206,9 @@ def external(
             "the model does not stand among the results that it was trained in, so its own test and "
             "its images cannot be compared"
         )
-    return External(model, found.root, labels.how, files, figures, part, internal, warnings, notes)
+    return External(
+        model, found.root, labels.how, files, figures, part, internal, by_slice, warnings, notes
+    )
 
 
 def _figures(parts: Sequence[Part], threshold: float, least: float | None) -> Figures:
@@ -277,8 +290,8 @@ def _unlike(usable: Sequence[Prediction]) -> tuple[list[str], list[str]]:
 def _common(
     model: Trained,
     split: Splits,
-    root: str,
     files: list[str],
+    looked: Findings,
     groups: set[str],
     figures: Figures,
     threads: int,
@@ -298,7 +311,7 @@ def _common(
     columns = ["row", "width", "height", "sha256", "group"]
     table = pq.read_table(manifest, columns=columns).to_pandas().set_index("row").loc[rows]
     pixels = np.load(thumbnails, mmap_mode="r")[rows]
-    picture = _pictures(model, root, files, table, pixels, threads)
+    picture = _pictures(looked, table, pixels, threads)
     n = len(files)
     known, left = {}, np.ones(len(own), bool)
     folds = own[[one.run.fold for one in model.each]].to_numpy(dtype=object)
@@ -331,21 +344,42 @@ def _of(some: Any, n: int) -> str:
     return f"{int(some):,} of {n:,} pictures {'shows' if some == 1 else 'show'}"
 
 
-def _pictures(
-    model: Trained,
-    root: str,
-    files: list[str],
-    table: pd.DataFrame,
-    thumbnails: NDArray[np.uint8],
-    threads: int,
-) -> Codes:
-    """Which of the files, then of the data set's images, show the same: equal numbers."""
+def _looked(model: Trained, root: str, files: list[str], threads: int) -> Findings:
+    """The files as the index of a data set examines them."""
     from darkroom.decode.policy import FULL, Policy
-    from darkroom.index.copies import copies
     from darkroom.index.examine import examine_all
 
     policy: Policy = {"white_level": FULL} | model.policy
-    looked = examine_all(root, files, [""] * len(files), policy, threads)
+    return examine_all(root, files, [""] * len(files), policy, threads)
+
+
+def _slices(looked: Findings, figures: Figures, names: Sequence[str]) -> list[Slice]:
+    """Scores of large and small, dark and bright pictures, and of large groups.
+
+    Parameters
+    ----------
+    names : of each picture's group.
+    """
+    rows, side = figures.judged.rows, looked.numbers[:, :2].astype(np.float64)
+    known, group = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)
+    return find_slices(
+        (rows.truth == rows.predicted).astype(np.float64),
+        rows.truth,
+        group.astype(np.int64),
+        known.tolist(),
+        {
+            "size": np.sqrt(side[:, 0] * side[:, 1]),
+            "brightness": looked.thumbnails.mean(axis=(1, 2)),
+        },
+    )
+
+
+def _pictures(
+    looked: Findings, table: pd.DataFrame, thumbnails: NDArray[np.uint8], threads: int
+) -> Codes:
+    """Which of the files, then of the data set's images, show the same: equal numbers."""
+    from darkroom.index.copies import copies
+
     theirs = table[["width", "height"]].to_numpy(np.int64, na_value=-1)
     digests = [one.tobytes().hex() for one in looked.sha256] + table["sha256"].tolist()
     first: dict[str, int] = {}
@@ -357,7 +391,7 @@ def _pictures(
         same,
         np.array([not trouble for trouble in looked.trouble] + [True] * len(table), bool),
         threads,
-        len(files),
+        len(looked.trouble),
     )
     picture = np.arange(len(digests))
     picture[found] = of

@@ -16,7 +16,7 @@ from darkroom.machine import disk
 from darkroom.machine.units import plural
 from darkroom.predict import unseen
 from darkroom.predict.external import NOTHING, OVERALL, External, Value
-from darkroom.report import classes, drawing
+from darkroom.report import classes, drawing, slices
 from darkroom.report.page import environment_of_pages
 from darkroom.report.sheets import thumbnail
 from darkroom.report.words import number, signed
@@ -111,7 +111,7 @@ def page(test: External) -> str:
     svg = {}
     with TemporaryDirectory() as folder:
         for name in ("confusion", "calibration"):
-            with drawing.drawing(name):
+            with drawing.drawing():
                 figure = (
                     classes.confusions(counts, test.model.classes)
                     if name == "confusion"
@@ -125,6 +125,7 @@ def page(test: External) -> str:
         answer=sentence(test),
         overall=_overall(test),
         recalls=_recalls(test),
+        slices=slices.shown(test.slices),
         wrong=_wrong(test),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **svg,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ UNITS = {"size": "pixels (root of the area)", "brightness": "of 255"}
 
 def section(results: Results) -> list[dict[str, Any]]:
     """A line of each slice."""
-    return [{"slice": one, "name": _name(one)} for one in _found(results)]
+    return shown(_found(results))
 
 
 def caveats(results: Results) -> list[Caveat]:
@@ -30,12 +31,29 @@ def caveats(results: Results) -> list[Caveat]:
         Caveat(
             Weight.LIMIT,
             "Worse on some images",
-            f"{100 * one.accuracy:.0f} of 100 {results.part} images with {plain(_name(one), 60)} are called "
-            f"rightly, {100 * one.less:.0f} fewer than of the others of the same classes.",
+            f"{sentence(one, f'{results.part} images')}.",
             "slices",
             "" if len(worse) == 1 else f"So it is with {len(worse) - 1} more of the slices.",
         )
     ]
+
+
+def shown(found: Sequence[Slice]) -> list[dict[str, Any]]:
+    """What `slices.html` shows of some slices."""
+    return [{"slice": one, "name": _name(one)} for one in found]
+
+
+def sentence(one: Slice, images: str) -> str:
+    """How much worse a slice is.
+
+    Parameters
+    ----------
+    images : what is counted, as `test images`.
+    """
+    return (
+        f"{100 * one.accuracy:.0f} of 100 {images} with {plain(_name(one), 60)} are called "
+        f"rightly, {100 * one.less:.0f} fewer than of the others of the same classes"
+    )
 
 
 def _name(one: Slice) -> str:

@@ -96,6 +96,23 @@ def test_a_picture_of_the_data_set_among_them_is_said(
     assert "shows the same" not in capsys.readouterr().out
 
 
+def test_the_slice_that_is_worst_is_said(
+    chain: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Discs in dark pictures that are labelled crosses, and the other way about."""
+    for i in range(120):
+        dark = i < 40
+        kind = ("cross", "disc")[i % 2]
+        pixels = picture(kind, 2000 + i)
+        path = tmp_path / "site" / (("disc", "cross")[i % 2] if dark else kind) / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), pixels // 2 if dark else pixels // 2 + 127)
+    assert main(["predict", MODEL, str(tmp_path / "site"), "--out", str(tmp_path / "out")]) == 0
+    assert "100 pictures with brightness up to" in capsys.readouterr().out
+    page = Page((tmp_path / "out" / "external.html").read_text(encoding="utf-8"))
+    assert "Thirds of the pictures by size and brightness" in page.text
+
+
 def test_groups_of_the_data_set_among_them_are_said(
     chain: Chain, other_site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
