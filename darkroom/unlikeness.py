@@ -7,6 +7,7 @@ nothing in common. `python -m benchmarks.unlikeness` compares it with Mahalanobi
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,18 @@ class Known:
 
     sample: NDArray[np.float16]
     limit: float = np.inf
+
+    def to_bytes(self, **more: Any) -> bytes:
+        """An `.npz` of it, and of more arrays or words."""
+        arrays = io.BytesIO()  # a file that a full disk cuts short would hide the error
+        np.savez(arrays, sample=self.sample, limit=self.limit, **more)
+        return arrays.getvalue()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Known:
+        """What `to_bytes` gave."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Known(arrays["sample"], float(arrays["limit"]))
 
     def of(self, features: Floats) -> NDArray[np.float32]:
         """(N,) unlikeness of (N, D) features."""
@@ -80,10 +93,8 @@ def known(
 def write(path: str, known: Known | None, layer: str) -> None:
     """Write what a network learned from, and the layer whose features these are."""
     nothing = Known(np.zeros((0, 0), np.float16))
-    with disk.whole(path) as part, part.open("wb") as file:
-        np.savez(
-            file, layer=layer, sample=(known or nothing).sample, limit=(known or nothing).limit
-        )
+    with disk.whole(path) as part:
+        part.write_bytes((known or nothing).to_bytes(layer=layer))
 
 
 def read(path: Path) -> tuple[Known, str] | None:
@@ -97,8 +108,9 @@ def read(path: Path) -> tuple[Known, str] | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found, layer = Known(file["sample"], float(file["limit"])), str(file["layer"])
+        data = path.read_bytes()
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            found, layer = Known.from_bytes(data), str(arrays["layer"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
     return (found, layer) if len(found.sample) else None

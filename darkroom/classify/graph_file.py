@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from dataclasses import dataclass
@@ -54,13 +53,12 @@ class Predictor:
     def _session(self) -> Any:
         return open_session(self.path, 1, self.graph)
 
-    def probabilities(self, features: np.ndarray, threads: int = 1) -> np.ndarray:
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Probability of each class, at the temperature.
 
         Parameters
         ----------
         features : (N, D) float32.
-        threads : not used: one is enough for a picture, and gives the same bits everywhere.
 
         Returns
         -------
@@ -88,9 +86,7 @@ def write(
         if graph is not None:
             file.writestr(GRAPH, graph)
         if learned_from is not None:
-            arrays = io.BytesIO()  # a member that a full disk cuts short would hide the error
-            np.savez(arrays, sample=learned_from.sample, limit=learned_from.limit)
-            file.writestr(LEARNED_FROM, arrays.getvalue())
+            file.writestr(LEARNED_FROM, learned_from.to_bytes())
 
 
 def read(path: str) -> Predictor | None:
@@ -123,8 +119,7 @@ def learned_from(file: zipfile.ZipFile) -> Known | None:
     """What tells how unlike a picture is; None where the file has nothing."""
     if LEARNED_FROM not in file.namelist():
         return None
-    with file.open(LEARNED_FROM) as member, np.load(member, allow_pickle=False) as arrays:
-        return Known(arrays["sample"], float(arrays["limit"]))
+    return Known.from_bytes(file.read(LEARNED_FROM))
 
 
 def check_unpacked(path: str) -> None:

@@ -77,19 +77,18 @@ class Fitted:
     temperature: float = 1.0
     learned_from: Known | None = None
 
-    def probabilities(self, features: np.ndarray | MappedRows, threads: int = 1) -> np.ndarray:
+    def probabilities(self, features: np.ndarray | MappedRows) -> np.ndarray:
         """Probability of each class, at the temperature.
 
         Parameters
         ----------
         features : (N, D) float32; may be mapped: it is read in chunks.
-        threads : chunks predicted at the same time; the result does not depend on them.
 
         Returns
         -------
         (N, K) float64; 0 for a class without training rows.
         """
-        return self.tempered(self.plain(features, threads))
+        return self.tempered(self.plain(features))
 
     def tempered(self, probabilities: np.ndarray) -> np.ndarray:
         """Probabilities that `plain` gave, at the temperature."""
@@ -104,7 +103,12 @@ class Fitted:
         return np.asarray(np.log(np.maximum(probabilities[:, self.known], LEAST)))
 
     def plain(self, features: np.ndarray | MappedRows, threads: int = 1) -> np.ndarray:
-        """Probabilities as the estimator gives them; parameters and result as `probabilities`."""
+        """Probabilities as the estimator gives them; features and result as those of `probabilities`.
+
+        Parameters
+        ----------
+        threads : chunks predicted at the same time; the result does not depend on them.
+        """
         threadpools = ThreadpoolController()
         predict_proba = _predict_proba(self.pipeline, self.pairs)
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
 import numpy as np
 
 SIDES = (12, 10, 8, 7, 6, 5, 4)
-"""Parts along a side, the finest first that the time allows."""
+"""Parts along a side, the finest first that the limit allows."""
 
 
-def grid(seconds: float, limit: float, shape: tuple[int, ...], finest: int = SIDES[0]) -> int:
-    """Parts along a side whose covering stays within the time; 0: not even the coarsest.
+def grid(cost: float, limit: float, shape: tuple[int, ...], finest: int = SIDES[0]) -> int:
+    """Parts along a side whose covering stays within the limit; 0: not even the coarsest.
 
     Parameters
     ----------
-    seconds : of the model for one picture. limit : seconds for the map.
+    cost : of the model for one picture. limit : of the map, in the same unit.
     shape : (H, W, C) of the picture.
     finest : most parts along a side.
     """
     allowed = min(finest, *shape[:2])
-    return next((n for n in SIDES if n * n * seconds <= limit and n <= allowed), 0)
+    return next((n for n in SIDES if n * n * cost <= limit and n <= allowed), 0)
 
 
 def occlusion(
@@ -29,7 +30,7 @@ def occlusion(
     pixels: np.ndarray,
     number: int,
     side: int,
-    until: float,
+    until: float = math.inf,
     rows: int = 1,
 ) -> np.ndarray | None:
     """The fall of a class's probability by covered part.

@@ -66,13 +66,8 @@ FALLBACK = (
 
 
 @contextmanager
-def drawing(name: str = "darkroom") -> Iterator[None]:
-    """Matplotlib's settings for one figure, and silence about glyphs that no font has.
-
-    Parameters
-    ----------
-    name : of the figure; the ids inside an SVG are made from it and from nothing else.
-    """
+def drawing() -> Iterator[None]:
+    """Matplotlib's settings for a figure, and silence about glyphs that no font has."""
     import matplotlib
 
     logger = logging.getLogger("matplotlib")
@@ -110,7 +105,6 @@ def drawing(name: str = "darkroom") -> Iterator[None]:
         "savefig.facecolor": PAPER,
         "lines.linewidth": 1.4,
         "svg.fonttype": "none",
-        "svg.hashsalt": f"darkroom-{name}",
         "path.simplify": True,
     }
     try:

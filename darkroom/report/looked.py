@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 MOST_WRONG, MOST_RIGHT = 6, 18
 EACH = 2  # images of a class that were right, where there are few classes
 FINEST = 8  # parts along a side
-LEAST_SECONDS, MOST_SECONDS = 1.5, 60.0
+LEAST, MOST = 4e10, 1.5e12  # multiplications for all maps: about 1.5 and 60 seconds of a core
 NOTHING = 0.005  # a fall up to this rounds to 0.00
 FULL = 0.05  # the least fall that is drawn in full colour: less is hardly anything
 BATCH = 32_000_000  # bytes of the images that the model is asked about at a time
-SHARE = 0.05  # of the seconds that the model takes for all images of the data set
+SHARE = 0.05  # of what the model takes for all images of the data set
 INK = np.array([213, 94, 0], np.float64)  # `drawing.VERMILION`
 
 
@@ -115,7 +115,8 @@ def look(results: Results, page: str, models: Sequence[str], views: Sequence[str
         return Looked(why="The images that the model learned from are not there.")
     began, ask = time.monotonic(), model.open(1)
     chosen = choose(p[own], len(results.split.classes))
-    found = heat_maps(ask, seen, chosen, results)
+    cost = model.multiplications(int(np.prod(seen.images.shape[1:3])))
+    found = heat_maps(ask, cost, seen, chosen, results)
     log.info("%d heat maps of %s in %.1f s", len(found), model.name, time.monotonic() - began)
     if chosen.empty:
         return Looked(model.name, why="It predicted nothing.")
@@ -151,26 +152,32 @@ def choose(predicted: pd.DataFrame, classes: int) -> pd.DataFrame:
 
 
 def heat_maps(
-    ask: trained.Opened, seen: store.Images, chosen: pd.DataFrame, results: Results
+    ask: trained.Opened, cost: float, seen: store.Images, chosen: pd.DataFrame, results: Results
 ) -> list[Look]:
-    """A heat map of each chosen row, or of the first of them where the model is slow."""
+    """A heat map of each chosen row, or of the first of them where the model is slow.
+
+    What is drawn depends on counts alone, so that a busy machine draws the same.
+
+    Parameters
+    ----------
+    ask : the model. cost : its multiplications for an image.
+    seen : images as it sees them. chosen : rows of `choose`.
+    """
     if chosen.empty:
         return []
     originals = np.flatnonzero(seen.variant == 0)
     at = originals[np.searchsorted(seen.row[originals], chosen["row"])]
     one = np.asarray(seen.images[at[0]])
-    seconds = _seconds(ask, one)
-    limit = min(MOST_SECONDS, max(LEAST_SECONDS, SHARE * seconds * len(originals)))
+    limit = min(MOST, max(LEAST, SHARE * cost * len(originals)))
     shown, side = len(at), 0
-    while shown and not (side := heat.grid(seconds, limit / shown, one.shape, FINEST)):
+    while shown and not (side := heat.grid(cost, limit / shown, one.shape, FINEST)):
         shown //= 2
     rows = max(1, BATCH // max(1, side * one.nbytes))
-    until, names, found = time.monotonic() + 2 * MOST_SECONDS, results.split.classes, []
+    names, found = results.split.classes, []
     for place, row in zip(at[:shown], chosen.head(shown).to_dict("records"), strict=True):
         pixels, predicted = np.asarray(seen.images[place]), int(row["predicted"])
-        fall = heat.occlusion(ask, pixels, predicted, side, until, rows)
-        if fall is None:
-            break
+        fall = heat.occlusion(ask, pixels, predicted, side, rows=rows)
+        assert fall is not None  # no time is set
         found.append(
             Look(
                 str(results.paths.get(row["row"], "")),
@@ -182,19 +189,6 @@ def heat_maps(
             )
         )
     return found
-
-
-def _seconds(ask: trained.Opened, pixels: NDArray[np.uint8]) -> float:
-    """What the model takes for an image where it is asked about many at a time."""
-    ask(pixels[None])  # what is built at the first call is built here
-    for n in (1, FINEST, FINEST**2):
-        several = np.repeat(pixels[None], n, axis=0)
-        began = time.process_time()  # which other jobs of the machine do not lengthen
-        ask(several)
-        took = time.process_time() - began
-        if took > 0.1:
-            break
-    return took / n
 
 
 def marked(one: Look) -> NDArray[np.uint8]:

@@ -152,7 +152,7 @@ def write_report(
         feature_map=feature_map.feature_map(results, features) if features else None,
     )
     for name in FIGURES:
-        with drawing.drawing(name):
+        with drawing.drawing():
             drawing.save(DRAW[name](results), places[name])
     before = earlier.section(results, output)
     html = page(results, places, hardware.costs(benchmarks, stages), before)

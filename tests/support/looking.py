@@ -21,6 +21,9 @@ class Corner:
         self.view = {"size": folder.plan.size[0]}
         self.classes = len(folder.plan.classes)
 
+    def multiplications(self, _pixels: int) -> float:
+        return 1e4
+
     def open(self, _threads: int) -> Opened:
         def both(pixels: np.ndarray) -> tuple[np.ndarray, None]:
             third = pixels.shape[1] // 3

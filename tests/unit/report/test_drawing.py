@@ -86,7 +86,7 @@ def test_any_number_of_classes(tmp_path: Path, k: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a glyph that no font has is not worth a warning
         for name in SOME:
-            with drawing.drawing(name):
+            with drawing.drawing():
                 text = drawn(some_figure(name, names), tmp_path / name)
             if name.endswith(".svg"):
                 page = drawing.inline(str(tmp_path / name), 'a "title" <b>')
@@ -97,7 +97,7 @@ def test_any_number_of_classes(tmp_path: Path, k: int) -> None:
 def test_same_figure_same_bytes(tmp_path: Path) -> None:
     for turn in ("a", "b"):
         for name in SOME:
-            with drawing.drawing(name):
+            with drawing.drawing():
                 drawn(some_figure(name, ["x", "y", "z"]), tmp_path / turn / name)
     for name in SOME:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -227,7 +227,7 @@ def test_names_are_cut_in_the_middle() -> None:
 def test_inline_follows_the_theme_and_shares_no_id(tmp_path: Path) -> None:
     ids: list[str] = []
     for name in SOME[:6]:
-        with drawing.drawing(name):
+        with drawing.drawing():
             drawn(some_figure(name, ["x", "y", "#0072b2"]), tmp_path / name)
         text = drawing.inline(str(tmp_path / name), name)
         root = ET.fromstring(text)

@@ -265,7 +265,7 @@ def test_a_classifier_needs_validation_rows(tmp_path: Path) -> None:
 
 def drawn(folder: Path, searches: list[Search]) -> str:
     path = str(folder / "tuning.svg")
-    with drawing.drawing("tuning.svg"):
+    with drawing.drawing():
         drawing.save(tuning.drawn(searches), path)
     return Path(path).read_text()
 
