@@ -155,6 +155,8 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _recipe(self) -> Self:
+        if self.data == "":  # of a variable that is not set, perhaps
+            raise ValueError("data: it is empty: name a folder or an archive, or leave it out")
         if self.data is None:
             for key in ("recipe", "budget"):
                 if getattr(self, key) != type(self).model_fields[key].default:
@@ -351,6 +353,9 @@ class Settings(Strict):
         return {own.name: own} | used if own.name in used or not used else used
 
 
+LONGEST = 100  # letters of a data set's name from its source: file names have 255 bytes
+
+
 def data_name(config: Mapping[str, Any]) -> str:
     """The name of the data set of `data`: not that of an entry for another source."""
     source = str(config["data"])
@@ -365,7 +370,7 @@ def source_name(source: str) -> str:
     """A data set's name from its source: `/a/My photos.zip` gives `My_photos`."""
     stem = source.split("?")[0].rstrip("/").split("/")[-1].split(":")[-1].split("@")[0]
     stem = re.sub(r"(\.(zip|tar|tgz|tbz2?|txz|gz|bz2|xz|zst))+$", "", stem, flags=re.I)
-    stem = re.sub(r"[^A-Za-z0-9_.+-]+", "_", stem).strip("_.-+")
+    stem = re.sub(r"[^A-Za-z0-9_.+-]+", "_", stem)[:LONGEST].strip("_.-+")
     return stem if stem and stem.lower() not in RESERVED else f"data_{stem}".rstrip("_")
 
 

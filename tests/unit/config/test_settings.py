@@ -111,7 +111,8 @@ def test_class_names_are_in_the_unicode_form_of_labels() -> None:
     ("source", "name"),
     [("/x/cats dogs/", "cats_dogs"), ("kaggle:owner/Chest-X@3", "Chest-X"),
      ("https://h/a/imagenette2.tgz?dl=1", "imagenette2"), ("x.tar.zst", "x"),
-     ("bundled:digits", "digits"), ("/data/images", "data_images")],
+     ("bundled:digits", "digits"), ("/data/images", "data_images"),
+     ("/a/" + 250 * "b", 100 * "b")],
 )  # fmt: skip
 def test_source_name(source: str, name: str) -> None:
     assert source_name(source) == name
@@ -261,3 +262,7 @@ def test_free_settings_from_the_command_line_are_numbers_again() -> None:
         "C": 0.5, "gamma": "scale", "probability": False, "tol": 0.001, "max_iter": 7,
     }  # fmt: skip
     assert svm.tune is not None and svm.tune.space == {"settings.C": [1, 10.0]}
+
+
+def test_an_empty_source_is_not_none_at_all() -> None:
+    assert "data: it is empty: name a folder" in mistake(with_value("data", ""))
