@@ -11,6 +11,7 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from darkroom.machine.stage import verbose
 from darkroom.workflow.terminal import STOPPED
@@ -60,6 +61,14 @@ def _run(words: Sequence[str]) -> int:
         for line in printed.getvalue().splitlines():
             if verbose() or not line.endswith(PROFILE):
                 print(line, file=sys.stderr)
+    try:
+        Path(args.directory or ".").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(
+            f"--directory {args.directory}: no such folder can be made: {error.strerror}",
+            file=sys.stderr,
+        )
+        return 1
     try:
         return 0 if cli.args_to_api(args, parser) else 1
     except Exception as error:

@@ -52,6 +52,10 @@ def run(words: Sequence[str]) -> int:
     for value in taken(words, "--config", "-C"):
         if "=" not in value:
             raise UserError(f"{value}: --config takes KEY=VALUE; {TARGET.format('--config')}")
+        if (
+            value.strip() == "data="
+        ):  # of a shell's variable that is not set; Snakemake makes it None
+            raise UserError("data= is empty: name a folder or an archive, or leave it out")
     os.execv(sys.executable, [sys.executable, "-m", LAUNCH, "--cores", "all", *words])
 
 

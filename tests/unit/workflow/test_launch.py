@@ -44,6 +44,17 @@ def test_what_snakemake_refuses_is_shown(capsys: pytest.CaptureFixture[str]) -> 
     assert "--no-such-word" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_made_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").touch()
+    log = logging.getLogger("snakemake.logging")
+    before = log.filters[:]
+    assert launch.snakemake(["-n", "--cores", "1", "--directory", f"{tmp_path}/taken"]) == 1
+    log.filters[:] = before
+    assert "taken: no such folder can be made: File exists\n" in capsys.readouterr().err
+
+
 def test_ctrl_c_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,7 @@ WRONG = {
     "a file that is not there": (["--configfile", "no.yaml"], "no.yaml: there is no such file"),
     "a target behind": (["--configfile", "mine.yaml", "all"], "all: there is no such settings file; if it "
                         "is a target, put it before --configfile"),
+    "an empty source": (["--config", "data="], "data= is empty: name a folder or an archive"),
     "a target behind values": (["--config", "data=x", "all"], "all: --config takes KEY=VALUE; if it is a "
                                "target, put it before --config"),
 }  # fmt: skip
