@@ -123,6 +123,7 @@ def find_columns(table: Table, finder: Finder, cfg: Layout, required: bool) -> s
             )
         table.onehot = [] if table.label >= 0 else _one_hot(table)
         if table.label < 0 and not table.onehot:
+            table.unclear = _folders_are_groups(table, finder, _first_named(_GROUP_NAMES, plain))
             return _no_label(table)
     taken = {-1, table.path, table.label, *table.onehot}
     table.split = set_column("split_column", cfg["split_column"])
@@ -351,6 +352,17 @@ def _set_folder(table: Table, finder: Finder) -> None:
         if sum(isinstance(one, int) for one in found) >= 0.9 * len(sample):
             return
     table.folder = -1
+
+
+def _folders_are_groups(table: Table, finder: Finder, group: int) -> bool:
+    """Whether each image lies in the folder of its patient or the like, by the column of these."""
+    sample = [row for row in _sample(table) if group >= 0 and row[group]]
+    files = [finder.find(table.file(row), table, None) for row in sample]
+    inside = [
+        isinstance(i, int) and row[group] in finder.files[i].split("/")[:-1]
+        for i, row in zip(files, sample, strict=True)
+    ]
+    return bool(inside) and sum(inside) >= 0.9 * len(inside)
 
 
 def _of_folders(table: Table, finder: Finder, shares: list[float]) -> str:

@@ -46,7 +46,7 @@ class Table:
     encoding : that its text was read by, where nothing proves it.
     told : what looks like a mistake, for the log.
     likely : some column may be the label, though none is taken for it.
-    unclear : it has labels, and names no single file in a row.
+    unclear : folders beside it may be no classes: it names them, several files in a row, or groups.
     """
 
     name: str

@@ -52,7 +52,7 @@ class Tables:
     named : share of that table's rows that name a file.
     likely : some column of that table may be the label.
     cells : of that table's first rows: the cell of each file, a mapping for each column.
-    unclear : that table has labels, and each of its names is that of several files, or of a folder.
+    unclear : folders beside that table may be no classes, by what it names.
     """
 
     readings: list[Rows] = field(default_factory=list)

@@ -479,6 +479,17 @@ def test_a_table_whose_names_are_in_several_folders_is_a_question() -> None:
         read(files, {"l.csv": table})
 
 
+def test_folders_that_a_table_calls_patients_are_a_question() -> None:
+    files = numbered("train/10006", "train/10011", "train/10025", n=6)
+    lines = [f"{p.split('/')[1]},{p},{i % 2}" for i, p in enumerate(files)]
+    table = "\n".join(["patient_id,image,cancer", *lines])
+    with pytest.raises(
+        UserError, match=r"label_column: cancer; or take 3 class folders .*kind: folders"
+    ):
+        read(files, {"l.csv": table})
+    assert read(files, {"l.csv": table}, label_column="cancer").labels == ["0", "1"]
+
+
 def test_the_folder_may_stand_in_a_column_of_its_own() -> None:
     files = numbered("site1", "site2", n=6)
     for folder, file, label in ((0, 1, 2), (2, 1, 0)):
