@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 MOST = 2000  # images that each is compared with, a sample where there are more
 NEIGHBOUR = 5
 UPPER, HIGH = 0.75, 0.95  # quantiles that give how fast the distances fall off
-ALARMS = 0.5  # clean images that are called outliers, on average of data sets of any size
+ALARMS = 0.2  # clean images that are called outliers, on average of data sets of any size
 GLANCE = 8  # pixels of a side
 BLOCK = 512
 
