@@ -29,7 +29,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from darkroom import ROOT
-from tests.support.backbone_weights import mobilenet_weights
+from tests.support import warm
+from tests.support.backbone_weights import mobilenet_weights, two_blocks, two_blocks_in
 from tests.support.pictures import class_folders
 from tests.support.workspace import Workspace, make_workspace
 
@@ -64,12 +65,16 @@ def every_rule(root: Path, wide: bool = False) -> Workspace:
 
     Parameters
     ----------
-    wide : also a network without a backbone, more trials, more feature sets and classifiers.
+    wide : also a network without a backbone, a whole backbone, more trials, more feature sets and
+        classifiers.
     """
     made = make_workspace(root)
+    if not wide:
+        two_blocks_in(root)
     shutil.make_archive(str(root / "pictures"), "zip", root / "pictures")
     class_folders(root / "unseen", per_class=2)
-    mobilenet_weights(root / "backbone.h5")
+    with contextlib.nullcontext() if wide else two_blocks():
+        mobilenet_weights(root / "backbone.h5")
     rate = {"optimizer.learning_rate": {"low": "1e-3", "high": "1e-1", "log": True}}
     space = {"settings.C": {"low": 0.1, "high": 100, "log": True}}
     made.config["datasets"]["sharded"] = made.config["datasets"]["shapes"] | {"shards": 2}
@@ -114,19 +119,11 @@ class Job:
     def outputs(self) -> list[Path]:
         return [Path(str(path)) for path in self.given.output]
 
-    def start(self, **more: Any) -> subprocess.Popen[str]:
-        """Start it in a session of its own."""
+    def start(self) -> warm.Started:
+        """Start it in a session of its own, its packages loaded."""
         env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DARKROOM_PARENT")}
-        return subprocess.Popen(
-            [sys.executable, "-c", RUN, str(self.place), str(self.script)],
-            cwd=self.root,
-            env=env | {"PYTHONPATH": str(self.root), "TF_CPP_MIN_LOG_LEVEL": "2"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            **more,
-        )
+        words = [str(self.root / "run_job.py"), str(self.place), str(self.script)]
+        return warm.Started(words, self.root, env | {"TF_CPP_MIN_LOG_LEVEL": "2"})
 
     @property
     def imports(self) -> set[str]:
@@ -192,6 +189,7 @@ def record(root: Path, wide: bool = False, timeout: float = 1500) -> list[Job]:
     """
     made = every_rule(root, wide)
     (root / "originals").mkdir()
+    (root / "run_job.py").write_text(RUN)
     for script in sorted((root / "scripts").glob("*.py")):
         shutil.copy2(script, root / "originals" / script.name)
         script.write_text(NOTE.format(original=script.read_text()))
@@ -254,7 +252,7 @@ def kill_and_compare(job: Job, kills: int, seed: int) -> Outcome:
     while outcome.kills < kills and tries < 6 * kills:
         tries += 1
         job.remove_outputs()
-        process = job.start()
+        began, process = time.monotonic(), job.start()
         if tries % 2:
             before, end = job.busy(), time.monotonic() + 4 * lasts
             while process.poll() is None and job.busy() == before and time.monotonic() < end:
@@ -271,7 +269,9 @@ def kill_and_compare(job: Job, kills: int, seed: int) -> Outcome:
         _, said = process.communicate()
         if process.returncode == -signal.SIGKILL:
             outcome.kills += 1
-        elif process.returncode:
+        else:
+            lasts = min(lasts, time.monotonic() - began)
+        if process.returncode not in (0, -signal.SIGKILL):
             outcome.wrong.append(f"status {process.returncode}: {said}")
         assert killed or process.returncode != -signal.SIGKILL
         for path in job.outputs:
@@ -353,22 +353,27 @@ def refuse_and_compare(job: Job, disk: Path, what: str) -> Outcome:
     return outcome
 
 
-def refuse_all(root: Path, what: str, rules: list[str]) -> list[Outcome]:
+def refuse_all(root: Path, tried: dict[str, list[str]]) -> list[Outcome]:
     """The first job of each rule on a full or a read-only disk; in a mount name space of one's own.
 
     Parameters
     ----------
-    root : of a recorded run; it is copied. rules : to try; empty: all.
+    root : of a recorded run; it is copied. tried : the rules by `full` and `read-only`.
     """
     held = sum(p.lstat().st_size + 4096 for p in root.rglob("*"))
-    copy = root.parent / f"{root.name}-{what}"
+    copy = root.parent / f"{root.name}-copy"
     copy.mkdir()
     options = f"size={held // 1_000_000 + 30}m"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(copy)], check=True)
     shutil.copytree(root, copy, dirs_exist_ok=True, symlinks=True)
     subprocess.run(["mount", "--bind", str(copy), str(root)], check=True)
-    jobs = [job for job in one_of_each(recorded(root)) if not rules or job.rule in rules]
-    return [refuse_and_compare(job, root, what) for job in jobs]
+    first = one_of_each(recorded(root))
+    return [
+        refuse_and_compare(job, root, what)
+        for what, rules in tried.items()
+        for job in first
+        if job.rule in rules
+    ]
 
 
 # ---------------------------------------------------------------- comparing
@@ -473,6 +478,6 @@ COMPARE = {
 }
 
 
-if __name__ == "__main__":  # in a name space of its own, started by `unshare`: root, what, rules
-    for found in refuse_all(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]):
+if __name__ == "__main__":  # in a name space of its own, started by `unshare`: root, what is tried
+    for found in refuse_all(Path(sys.argv[1]), json.loads(sys.argv[2])):
         print(json.dumps([found.name, found.wrong]), flush=True)

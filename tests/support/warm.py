@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -98,6 +99,54 @@ def run(
         return subprocess.CompletedProcess(words, status, out.read())
 
 
+class Started:
+    """A Python program in a fork of the server of jobs: what `subprocess.Popen` has, as far as it is used.
+
+    It has a session of its own; what it prints as errors is kept.
+
+    Attributes
+    ----------
+    returncode : once it has ended; minus SIGKILL where it ended without a word.
+    """
+
+    def __init__(self, words: list[str], cwd: Path, env: dict[str, str]) -> None:
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115  (open as long as it runs)
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.connect(str(Path(_python()).with_name("socket")))
+        null = os.open(os.devnull, os.O_RDWR)
+        socket.send_fds(self.server, [b" "], [null, null, self.said.fileno()])
+        os.close(null)
+        asked = {"words": words, "cwd": str(cwd), "env": env, "alone": True}
+        self.server.sendall(json.dumps(asked).encode())
+        self.server.shutdown(socket.SHUT_WR)
+        self.answer = self.server.makefile("r")
+        self.pid = int(self.answer.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        if self.returncode is None:
+            if not select.select([self.server], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("a job", timeout)
+            status = self.answer.read()
+            self.returncode = int(status) if status else -signal.SIGKILL
+            self.server.close()
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def communicate(self, timeout: float = TIMEOUT) -> tuple[None, str]:
+        self.wait(timeout)
+        self.said.seek(0)
+        return None, self.said.read()
+
+
 # ---------------------------------------------------------------- in the servers
 
 
@@ -133,6 +182,9 @@ def _serve_jobs(place: str) -> None:
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     _, files, *_ = socket.recv_fds(asking, 1, 3)
                     asked = json.loads(asking.makefile("rb").read())
+                    if asked.get("alone"):
+                        os.setsid()
+                        asking.sendall(f"{os.getpid()}\n".encode())
                     work = partial(runpy.run_path, asked["words"][0], run_name="__main__")
                     # TensorFlow has loaded it; a job settles its threads before it does
                     sys.modules.pop("keras")
