@@ -94,6 +94,7 @@ def check_labels(
     ]
     about = json.dumps({"rows": len(rows), "of": len(table), "features": opened.name,
                         "learned": opened.made.get("kind") == "network",
+                        "disagree": float((p.argmax(axis=1) != y).mean()),
                         "outliers": listed, "far": len(far), "by_features": by_features})  # fmt: skip
     with disk.whole(labels) as part:
         pq.write_table(out.replace_schema_metadata({"darkroom": about}), part)

@@ -14,6 +14,8 @@ MOST = 24
 MANY = 0.01
 """Share of the labels in doubt, from which it is a warning: of clean data a few are always hard."""
 LEAST = 5
+WEAK = 0.15
+"""Share of the other labels that the classifier would call otherwise, from which it is too weak to doubt many."""
 
 
 def section(results: Results) -> dict[str, Any]:
@@ -29,13 +31,24 @@ def section(results: Results) -> dict[str, Any]:
         image, path = results.image(line["row"]), str(results.paths.get(line["row"], ""))
         if image is not None:
             shown.append((line, path, thumbnail(image, f"{path}: {line['label']}", shown=112)))
-    return {"shown": shown, "total": len(results.doubtful), "outlying": far} | results.checked
+    return {
+        "shown": shown,
+        "total": len(results.doubtful),
+        "outlying": far,
+        "weak": weak(results),
+    } | results.checked
+
+
+def weak(results: Results) -> bool:
+    """Whether the classifier is wrong too often for many doubts to mean wrong labels."""
+    n, of = len(results.doubtful), int(results.checked["rows"])
+    return bool(results.checked["disagree"] * of - n > WEAK * (of - n))
 
 
 def caveats(results: Results) -> list[Caveat]:
     """A warning where more labels are in doubt than clean data has hard images."""
     n, of = len(results.doubtful), int(results.checked["rows"])
-    if n < max(LEAST, MANY * of):
+    if n < max(LEAST, MANY * of) or weak(results):
         return []
     return [
         Caveat(

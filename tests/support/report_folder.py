@@ -145,7 +145,9 @@ class Folder:
     def audit(self, found: Sequence[Found]) -> None:
         write_audit(self.path("audit.parquet"), found, rows=self.n, of=self.n)
 
-    def doubtful(self, rows: Sequence[int], outliers: Sequence[int] = ()) -> None:
+    def doubtful(
+        self, rows: Sequence[int], outliers: Sequence[int] = (), disagree: float = 0.1
+    ) -> None:
         """`labels.parquet` in which the labels of these rows are in doubt, and these are outliers."""
         names = list(self.plan.classes)
         frame = pd.DataFrame(
@@ -159,7 +161,7 @@ class Folder:
         )
         about = {"rows": self.n, "of": self.n, "features": "cnn-seed0", "learned": True,
                  "outliers": [{"row": row, "unlikeness": 0.75} for row in outliers],
-                 "far": len(outliers), "by_features": True}  # fmt: skip
+                 "far": len(outliers), "by_features": True, "disagree": disagree}  # fmt: skip
         table = pa.Table.from_pandas(frame, preserve_index=False)
         table = table.replace_schema_metadata({"darkroom": json.dumps(about)})
         pq.write_table(table, self.path("labels.parquet"))

@@ -137,3 +137,7 @@ def test_the_report_shows_them_and_warns_of_many(tmp_path: Path) -> None:
     page = write(folder)
     assert "Likely wrong labels : 6 labels of 120 (5.0 %) are likely wrong" in page.text
     assert "labelled dog rather cat dog/image-00050.png" in page.text
+    folder.doubtful([3, 50, 60, 70, 80, 90], disagree=0.3)  # a classifier that is often wrong
+    page = write(folder)
+    assert "Likely wrong labels :" not in page.text
+    assert "most of these labels may be right" in page.text
