@@ -163,7 +163,15 @@ def cats_dogs_binary(results: Path) -> bool:
     return bool(layers[-1]["config"]["units"] == 1)
 
 
+def fashion_mnist(results: Path) -> bool:
+    """IDX files number the classes; the preset has their names, in that order."""
+    found = classes(results)
+    assert (len(found), found[0], found[-1]) == (10, "T-shirt/top", "Ankle boot")
+    return True
+
+
 EXPECTED = {
+    "fashion_mnist": fashion_mnist,
     "chest_xray": chest_xray,
     "imagenette_cnn": imagenette,
     "imagenette_vgg16": imagenette,
