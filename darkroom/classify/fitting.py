@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas
+import scipy.special  # noqa: F401 (skops looks for each of its functions in all modules before it)
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -208,6 +208,8 @@ def _read(
     features, splits_path, cfg : as `fit_classifier` has them.
     validation_too : train on the validation rows too.
     """
+    import pandas
+
     classifier = cfg["classifier"]
     kinds.check_settings(cfg["name"], classifier["kind"], classifier["settings"])
     notes: list[str] = []

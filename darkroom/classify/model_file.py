@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn
+import sklearn.utils
 from joblib import Parallel, delayed
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
@@ -35,10 +35,19 @@ log = logging.getLogger(__name__)
 LEAST = 1e-3  # probability at which logarithms are bounded: a forest's vote in hundreds
 CHUNK = 1024  # rows per prediction; fixed, so that results do not depend on the threads
 
-# Types allowed in a model file besides those that skops trusts (scikit-learn's public
-# estimators, NumPy arrays, plain values): private parts of our estimators. None of them runs
-# code from the file.
+# Types allowed in a model file besides those that skops trusts (NumPy arrays, plain values): our
+# estimators and their private parts. None of them runs code from the file.
 TRUSTED = [
+    "sklearn.pipeline.Pipeline",
+    "sklearn.preprocessing._data.StandardScaler",
+    "sklearn.decomposition._pca.PCA",
+    "sklearn.svm._classes.SVC",
+    "sklearn.svm._classes.LinearSVC",
+    "sklearn.ensemble._forest.RandomForestClassifier",
+    "sklearn.tree._classes.DecisionTreeClassifier",
+    "sklearn.linear_model._logistic.LogisticRegression",
+    "sklearn.neighbors._classification.KNeighborsClassifier",
+    "sklearn.calibration.CalibratedClassifierCV",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.calibration._TemperatureScaling",
@@ -143,8 +152,7 @@ class Fitted:
         UserError
             The model has parts that `load` would refuse.
         """
-        import skops.io  # a second, and only a file needs it
-
+        io = _writer()
         content = {
             "pipeline": self.pipeline,
             "known": self.known,
@@ -154,14 +162,28 @@ class Fitted:
             "temperature": self.temperature,
         }
         with disk.whole(path) as part:
-            skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
-            strange = set(skops.io.get_untrusted_types(file=part)) - set(TRUSTED)
+            io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+            strange = set(io.get_untrusted_types(file=part)) - set(TRUSTED)
             if strange:
                 raise UserError(
                     f"{path}: these settings make a model with parts that may be unsafe "
                     f"to load ({', '.join(sorted(strange))}): change metric or algorithm"
                 )
             graph_file.write(part, self.classes, self.about, self.learned_from, graph)
+
+
+def _writer() -> Any:
+    """skops without its second of start: to list the estimators it trusts, it imports all of scikit-learn.
+
+    This list stays empty in the process, for `TRUSTED` has ours.
+    """
+    every = sklearn.utils.all_estimators
+    sklearn.utils.all_estimators = list
+    try:
+        import skops.io
+    finally:
+        sklearn.utils.all_estimators = every
+    return skops.io
 
 
 def load(path: str) -> Fitted:

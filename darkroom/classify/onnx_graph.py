@@ -23,7 +23,8 @@ from darkroom.errors import UserError
 from darkroom.infer.graph import Graph
 from darkroom.infer.run import PROPERTY
 
-TREES = 3  # opset of ai.onnx.ml: the first with trees in float64
+MOST = 4_000_000  # numbers of a random forest in a graph of its own, 8 bytes each
+MOST_LEAVES = 20_000  # shares of classes of a row that are added up: 160 MB of 1,024 rows
 
 
 def pixels_model(shape: tuple[int, int, int]) -> bytes:
@@ -69,7 +70,6 @@ def continued(features: bytes, fitted: Fitted, about: Mapping[str, Any]) -> Mode
     model.graph.node.extend(own.node)
     model.graph.initializer.extend(own.initializer)
     model.graph.output.extend(own.output)
-    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", TREES))
     helper.set_model_props(model, {PROPERTY: json.dumps(about, ensure_ascii=False)})
     return model
 
@@ -79,11 +79,13 @@ def alone(fitted: Fitted) -> bytes | None:
 
     Returns
     -------
-    None of a classifier that has no such form, or gives other bits in it: a random forest, whose
-    trees are summed in float32 there.
+    None of a classifier that has no such form, or is too large in it: scikit-learn is loaded sooner.
     """
-    if isinstance(fitted.pipeline.steps[-1][1], RandomForestClassifier):
-        return None
+    last = fitted.pipeline.steps[-1][1]
+    if isinstance(last, RandomForestClassifier):
+        nodes = sum(tree.tree_.node_count for tree in last.estimators_)
+        if nodes * (len(fitted.known) + 10) > MOST or len(last) * len(fitted.known) > MOST_LEAVES:
+            return None
     graph = Graph()
     try:
         _classifier(graph, fitted, TensorProto.DOUBLE)
@@ -133,7 +135,7 @@ def _probabilities(graph: Graph, x: str, fitted: Fitted) -> str:
     estimator = fitted.pipeline.steps[-1][1]
     kind = type(estimator).__name__
     if kind == "RandomForestClassifier":
-        return graph.op("Cast", _trees(graph, x, estimator), to=TensorProto.DOUBLE)
+        return _trees(graph, x, estimator)
     wide = graph.op("Cast", x, to=TensorProto.DOUBLE)
     if kind == "LogisticRegression":
         values = _linear(graph, wide, estimator)
@@ -336,49 +338,39 @@ def _coupled(graph: Graph, values: str, sigmoid: np.ndarray, k: int) -> str:
 
 
 def _trees(graph: Graph, x: str, forest: Any) -> str:
-    """(N, classes) float32: the mean of the shares of the leaves that a row falls into."""
-    nodes: dict[str, list[np.ndarray]] = {}
-    leaves: dict[str, list[np.ndarray]] = {}
+    """(N, classes) float64: the mean of the shares of the leaves that a row falls into.
 
-    def add(to: dict[str, list[np.ndarray]], **columns: np.ndarray) -> None:
-        for name, column in columns.items():
-            to.setdefault(name, []).append(column)
+    All trees are walked side by side, a level at a time; a leaf is followed by itself. As in
+    scikit-learn float32 is compared with float64.
+    """
+    trees = [estimator.tree_ for estimator in forest.estimators_]
+    start = np.cumsum([0, *(tree.node_count for tree in trees)])
+    leaf = np.concatenate([tree.children_left < 0 for tree in trees])
+    itself = np.arange(start[-1])
 
-    for number, estimator in enumerate(forest.estimators_):
-        tree = estimator.tree_
-        leaf = tree.children_left < 0
-        zero = np.zeros(tree.node_count, np.int64)
-        add(
-            nodes,
-            nodes_treeids=zero + number,
-            nodes_nodeids=np.arange(tree.node_count),
-            nodes_featureids=np.where(leaf, 0, tree.feature),
-            nodes_truenodeids=np.where(leaf, 0, tree.children_left),
-            nodes_falsenodeids=np.where(leaf, 0, tree.children_right),
-            nodes_modes=np.where(leaf, "LEAF", "BRANCH_LEQ"),
-            nodes_values_as_tensor=np.where(leaf, 0.0, tree.threshold),
-        )
-        shares = tree.value[:, 0, :] / tree.value[:, 0, :].sum(axis=1, keepdims=True)
-        at, classes = np.nonzero(shares * leaf[:, None])
-        add(
-            leaves,
-            target_treeids=np.full(len(at), number),
-            target_nodeids=at,
-            target_ids=classes,
-            target_weights_as_tensor=shares[at, classes] / len(forest.estimators_),
-        )
-    attributes: dict[str, Any] = {}
-    for name, parts in (nodes | leaves).items():
-        column = np.concatenate(parts)
-        if name.endswith("_as_tensor"):
-            attributes[name] = numpy_helper.from_array(column, name)
-        else:
-            attributes[name] = column.tolist()
-    wide = graph.op("Cast", x, to=TensorProto.DOUBLE)
-    return graph.op(
-        "TreeEnsembleRegressor",
-        wide,
-        domain="ai.onnx.ml",
-        n_targets=len(forest.classes_),
-        **attributes,
+    def nodes(name: str) -> np.ndarray:
+        return np.concatenate([getattr(t, name) + s for t, s in zip(trees, start, strict=False)])
+
+    left, right = (np.where(leaf, itself, nodes(f"children_{side}")) for side in ("left", "right"))
+    feature = np.where(leaf, 0, np.concatenate([tree.feature for tree in trees]))
+    threshold = np.concatenate([tree.threshold for tree in trees])
+    shares = np.concatenate([tree.value[:, 0, :] for tree in trees])[leaf]
+    x = graph.op("Cast", graph.op("Cast", x, to=TensorProto.FLOAT), to=TensorProto.DOUBLE)
+    root = start[:-1]
+    value, limit, ways = (
+        graph.op("Gather", x, graph.constant(feature[root]), axis=1),
+        _double(graph, threshold[root]),
+        (graph.constant(left[root]), graph.constant(right[root])),
     )
+    tables = [graph.constant(feature), _double(graph, threshold)]
+    sides = [graph.constant(left), graph.constant(right)]
+    for _ in range(max(tree.max_depth for tree in trees) - 1):
+        at = graph.op("Where", graph.op("LessOrEqual", value, limit), *ways)
+        column, limit = (graph.op("Gather", table, at) for table in tables)
+        value = graph.op("GatherElements", x, column, axis=1)
+        ways = (graph.op("Gather", sides[0], at), graph.op("Gather", sides[1], at))
+    at = graph.op("Where", graph.op("LessOrEqual", value, limit), *ways)
+    number = graph.op("Gather", graph.constant(np.cumsum(leaf) - 1), at)
+    found = graph.op("Gather", _double(graph, shares), number)
+    summed = graph.op("ReduceSum", found, graph.constant([1]), keepdims=0)
+    return graph.op("Div", summed, _double(graph, float(len(trees))))

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from darkroom.classify import graph_file, model_file
+from darkroom.classify import graph_file, model_file, onnx_graph
 from darkroom.errors import UserError
 from darkroom.features import predictions
 from tests.support.feature_case import KINDS
@@ -40,7 +40,7 @@ def test_a_saved_model_predicts_the_same(case, kind):
 def test_a_graph_predicts_what_the_table_has_without_scikit_learn(case, kind):
     result = case.fit(kind, pca=20)
     predictor = graph_file.read(result.model)
-    assert (predictor is None) == (kind in ("knn", "random_forest"))
+    assert (predictor is None) == (kind == "knn")
     if predictor is None:
         return
     place = {row: i for i, row in enumerate(case.row)}
@@ -57,6 +57,16 @@ graph_file.read({result.model!r}).probabilities(__import__("numpy").zeros((1, {x
 assert not {{"sklearn", "scipy", "onnx", "pandas"}} & set(sys.modules)"""
     if kind == "svm":
         subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_forest_too_large_for_a_graph_has_none(case, monkeypatch):
+    fitted = model_file.load(case.fit("random_forest").model)
+    assert onnx_graph.alone(fitted) is not None
+    monkeypatch.setattr(onnx_graph, "MOST_LEAVES", 599)  # 60 trees, ten classes
+    assert onnx_graph.alone(fitted) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(onnx_graph, "MOST", 10_000)
+    assert onnx_graph.alone(fitted) is None
 
 
 def test_a_file_without_a_graph_is_read_otherwise(case, tmp_path):
