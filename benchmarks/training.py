@@ -23,9 +23,10 @@ import numpy as np
 from benchmarks import archives
 from darkroom.machine.progress import progress
 from darkroom.train import batches, keras_backend, loop, optimizer
+from darkroom.train.devices import Devices
 from darkroom.train.feed import Feed
 from darkroom.train.network import build_network
-from darkroom.train.steps_keras import KerasSteps
+from darkroom.train.steps_tensorflow import TensorFlowSteps
 
 CONV: dict[str, Any] = {
     "size": 3,
@@ -124,11 +125,12 @@ def ours(images: np.ndarray, label: np.ndarray, names: list[str]) -> Callable[[]
     )
     rows = batches.Rows([images], [np.arange(len(images))], label)
     feed = Feed(rows, names, SETTINGS, seed=0, fill=np.zeros(3, np.uint8))
+    steps = TensorFlowSteps(network, Devices("cpu", 1), per_call=1, compile_=False)
     number = iter(range(1, SETTINGS["epochs"]))
 
     def epoch() -> None:
         with progress("training", len(images)) as bar:
-            loop.train_epoch(KerasSteps(network), feed, next(number), SETTINGS, bar)
+            loop.train_epoch(steps, feed, next(number), SETTINGS, bar)
 
     return epoch
 

@@ -50,11 +50,11 @@ def choose(network: Any, settings: Model, on: Devices, *, rows: np.ndarray | Non
             "compile: always: TensorFlow compiles for one GPU alone, and this training has "
             f"{on.count}: set compile: auto, or gpus: 1"
         )
+    if backend == "tensorflow":
+        return TensorFlowSteps(network, on, per_call, compile_, held)
     if per_call == 1 and held is None and on.count == 1 and not compile_:
         return KerasSteps(network)
-    if backend == "jax":
-        return JaxSteps(network, on, per_call, held)
-    return TensorFlowSteps(network, on, per_call, compile_, held)
+    return JaxSteps(network, on, per_call, held)
 
 
 def _on_torch(network: Any, settings: Model) -> Steps:

@@ -1,4 +1,8 @@
-"""Training steps on TensorFlow: several in one graph, on one device or shared by several GPUs."""
+"""Training steps on TensorFlow: in one graph, on one device or shared by several GPUs.
+
+Keras' own `train_on_batch` makes a graph for the first batch's size and another, for any size, for
+the last batch of an epoch. Here the first is for any size.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from darkroom.train.steps_keras import Stack, judged, make_variables
 
 
 class TensorFlowSteps:
-    """Several steps in one graph, over the devices of the strategy that the network was built in.
+    """One step or several in one graph, over the devices of the strategy that the network was built in.
 
     Parameters
     ----------
@@ -40,7 +44,9 @@ class TensorFlowSteps:
         one = tf.autograph.experimental.do_not_convert(network.train_step)
         test = tf.autograph.experimental.do_not_convert(network.test_step)
 
-        def run(stack: Any, rates: Any) -> None:
+        def run(stack: Any, rates: Any) -> Any:
+            network.reset_metrics()
+
             def body(step: Any) -> Any:
                 images, targets, weights = (None if part is None else part[step] for part in stack)
                 if held is not None:
@@ -50,6 +56,7 @@ class TensorFlowSteps:
                 return (step + 1,)
 
             tf.while_loop(lambda step: step < tf.shape(rates)[0], body, (tf.constant(0),))
+            return network.get_metrics_result()
 
         def run_on_each(batch: Any, rate: Any) -> None:
             self.rate.assign(rate)
@@ -61,6 +68,9 @@ class TensorFlowSteps:
         options = {"autograph": False, "reduce_retracing": True, "jit_compile": compile_}
         self._train = tf.function(run if devices.count == 1 else run_on_each, **options)
         self._test = tf.function(run_test, **options)
+        if devices.count == 1:
+            self._train = _for_any_batch(self._train, 2)
+            self._test = _for_any_batch(self._test, 1)
         with devices.scope():
             make_variables(network)
         if devices.count > 1:
@@ -68,15 +78,16 @@ class TensorFlowSteps:
 
     def train(self, stack: Stack, rates: Sequence[float]) -> tuple[float, float]:
         """As `Steps.train`; where rows are resident, (K, B) places in them stand for pixels."""
-        self.network.reset_metrics()
         if self.devices.count == 1:
             with self._compiling():
-                self._train(self._cut(stack, 1), np.asarray(rates, np.float32))
+                found = self._train(self._cut(stack, 1), np.asarray(rates, np.float32))
         else:  # a loop in the graph would let its sums over the devices overtake each other
+            self.network.reset_metrics()
             for step, rate in enumerate(rates):
                 batch = [None if part is None else part[step] for part in stack]
                 self._train(self._cut(batch, 0), np.float32(rate))
-        return self._results()
+            found = self.network.get_metrics_result()
+        return float(found["loss"]), float(found["accuracy"])
 
     def test(self, images: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
         """As `Steps.test`."""
@@ -115,9 +126,31 @@ class TensorFlowSteps:
 
         return self.strategy.experimental_distribute_values_from_function(own)
 
-    def _results(self) -> tuple[float, float]:
-        found = self.network.get_metrics_result()
-        return float(found["loss"]), float(found["accuracy"])
+
+def _for_any_batch(function: Any, axes: int) -> Any:
+    """A `tf.function` of arrays or None, whose graph is for any length of the first axes.
+
+    Parameters
+    ----------
+    function : whose first call is yet to come.
+    axes : how many may have any length.
+    """
+    import tensorflow as tf
+
+    def spec(array: Any) -> Any:
+        if array is None:
+            return None
+        shape = tuple(array.shape)
+        return tf.TensorSpec((*[None] * len(shape[:axes]), *shape[axes:]), array.dtype)
+
+    traced: list[Any] = []
+
+    def call(*arrays: Any) -> Any:
+        if not traced:
+            traced.append(function.get_concrete_function(*tf.nest.map_structure(spec, arrays)))
+        return function(*arrays)
+
+    return call
 
 
 def _clip_whole_gradient(optimizer: Any, count: int) -> None:

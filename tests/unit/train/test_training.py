@@ -182,6 +182,21 @@ def test_what_pytorch_has_not_is_not_ignored_in_silence(
     assert type(steps.choose(None, usual, on, rows=np.zeros(3))) is KerasSteps
 
 
+def test_batches_of_any_size_share_a_graph() -> None:
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    network.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    made, step = [], network.train_step
+    network.train_step = lambda batch: made.append(batch) or step(batch)
+    taken = steps.choose(network, tiny_data.MODEL, Devices("cpu", 1), rows=None)
+    random, graphs = np.random.default_rng(0), []
+    for size in (5, 3, 5):
+        images, targets = random.random((1, size, 4), np.float32), np.eye(2)[[[0] * size]]
+        loss, _ = taken.train((images, targets.astype(np.float32), None), [0.01])
+        assert 0 < loss < 5
+        graphs.append(len(made))
+    assert graphs[0] > 0 and len(set(graphs)) == 1
+
+
 @pytest.mark.parametrize("memory", [100, 0.003])  # held; 18 images at a time of 108
 def test_stopped_in_an_epoch_it_goes_on_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: float
