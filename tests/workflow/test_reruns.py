@@ -300,8 +300,9 @@ def test_images_made_worse_are_measured_beside_the_rest(done: Workspace) -> None
     assert set(done.pending()) == {"measure_robustness", "write_report"}
 
 
-def test_a_wanted_sensitivity_is_evaluated_without_fitting_again(done: Workspace) -> None:
-    done.config["datasets"]["shapes"]["operating_point"] = {"sensitivity": 0.9}
+def test_a_notice_is_evaluated_without_fitting_again(done: Workspace) -> None:
+    """As a threshold and an operating point, which are for two classes, it is a setting of this stage alone."""
+    done.config["datasets"]["shapes"]["notice"] = "No toys."
     assert set(done.pending()) == REPORTED
 
 
