@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -62,14 +61,7 @@ def snakemake(folder: Path, *arguments: str, **variables: str) -> subprocess.Com
     drop = ("PYTHONPATH", "COV_", "SNAKEMAKE")
     env = {k: v for k, v in os.environ.items() if not k.startswith(drop)} | variables
     env |= {"XDG_CACHE_HOME": str(folder / ".cache")}
-    if "--dry-run" in arguments:
-        return warm.run(["--cores", "2", *arguments], folder, env)
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
-        cwd=folder, env=env,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, timeout=900, check=False,
-    )  # fmt: skip
+    return warm.run(["--cores", "2", *arguments], folder, env, jobs="--dry-run" not in arguments)
 
 
 def test_a_module_runs_to_a_report(mine: Path) -> None:
