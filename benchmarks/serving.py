@@ -15,6 +15,7 @@ With gunicorn and granian in that folder, `--servers` lets these serve the appli
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -224,6 +225,18 @@ def started(command: list[str], port: int, env: dict[str, str]) -> tuple[Any, fl
         time.sleep(0.1)
 
 
+def end(process: Any) -> None:
+    """End a server and those of its children that outlive it."""
+    import psutil
+
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    process.wait()
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
 def computed(process: Any) -> float:
     """CPU seconds of a process and its children."""
     import psutil
@@ -259,6 +272,7 @@ def main() -> None:
         )  # fmt: skip
         port = given.port
         env = os.environ | {"XDG_STATE_HOME": name, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        env["ORT_DISABLE_TELEMETRY"] = "1"  # of the peers too
         servers: dict[str, tuple[list[str], str]] = {
             "Darkroom": (
                 [
@@ -310,8 +324,7 @@ def main() -> None:
                         print(f"{server:<24}{picture:<9}", *shown, flush=True)
                 print(f"{server}: ready after {seconds:.1f} s, {memory(process):.0f} MB")
             finally:
-                process.terminate()
-                process.wait()
+                end(process)
     print(json.dumps({name: len(data) for name, data in pictures().items()}))
 
 

@@ -21,7 +21,7 @@ class Options:
     token : that programs must send; None: they need none.
     notice : a sentence above every prediction; empty: none.
     unsure_below : probability of the predicted class below which the model is unsure.
-    workers : pictures that are decoded at a time, and requests that are answered.
+    workers : pictures that are decoded at a time, and networks that compute.
     picture_bytes : of one picture.
     request_bytes : of a request with all its pictures.
     pictures : of one request.
@@ -53,7 +53,7 @@ class Options:
     decoder_bytes: int = 1_000_000_000
     rate: int = 600
     connections: int = 48
-    large_bytes: int = 40_000_000
+    large_bytes: int = 32_000_000
     receive_seconds: float = 60.0
 
     def may_ask(self, authorization: str) -> bool:

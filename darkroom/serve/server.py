@@ -113,7 +113,7 @@ def listen(application: Any, options: Options) -> Any:
         application,
         host=options.host,
         port=options.port,
-        threads=options.workers,
+        threads=4 * options.workers,  # so that decoders and networks have their next picture
         ident=None,
         connection_limit=options.connections,
         max_request_header_size=32_768,

@@ -71,6 +71,7 @@ class Service:
         self.places = [place for folder in folders for place in places(folder)]
         self.decoders = Decoders(options)
         self.threads = ThreadPoolExecutor(options.workers, thread_name_prefix="decode")
+        self.networks = threading.BoundedSemaphore(options.workers)  # that compute at a time
         self.counts, self.rate = Counts(), Rate(options.rate)
         self.found: list[Trained] = []
         self.names: list[str] = []  # none until all are found
@@ -166,14 +167,14 @@ class Service:
 
         several = len(uploads) > 1
         decoded = list(self.threads.map(decode, uploads) if several else map(decode, uploads))
-        found = served.predict(
-            [upload.name for upload in uploads],
-            np.stack([pixels for _, _, pixels in decoded]),
-            [
-                ("unusable", upload.trouble) if upload.trouble else (status, reason)
-                for upload, (status, reason, _) in zip(uploads, decoded, strict=True)
-            ],
-        )
+        names = [upload.name for upload in uploads]
+        stacked = np.stack([pixels for _, _, pixels in decoded])
+        examined = [
+            ("unusable", upload.trouble) if upload.trouble else (status, reason)
+            for upload, (status, reason, _) in zip(uploads, decoded, strict=True)
+        ]
+        with self.networks:
+            found = served.predict(names, stacked, examined)
         answers = []
         for one, (_, _, pixels) in zip(found, decoded, strict=True):
             known = dict(zip(model.classes, one.probabilities.tolist(), strict=False))
@@ -185,12 +186,13 @@ class Service:
 
     def heat(self, served: Served, answer: Answer, until: float) -> np.ndarray | None:
         """Where the model looked, see `heat.occlusion`; None where it would take too long."""
-        left = min(HEAT_SECONDS, until - time.monotonic())
-        side = heat.grid(served.seconds, left, answer.pixels.shape)
-        if not side:
-            return None
-        number = served.model.classes.index(answer.prediction.predicted)
-        return heat.occlusion(served.ask, answer.pixels, number, side, time.monotonic() + left)
+        with self.networks:
+            left = min(HEAT_SECONDS, until - time.monotonic())
+            side = heat.grid(served.seconds, left, answer.pixels.shape)
+            if not side:
+                return None
+            number = served.model.classes.index(answer.prediction.predicted)
+            return heat.occlusion(served.ask, answer.pixels, number, side, time.monotonic() + left)
 
     def card(self, served: Served) -> dict[str, Any]:
         """What is known of a model, and what it predicted of late."""
