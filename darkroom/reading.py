@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.errors import UserError
+from darkroom.machine import parquet_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,9 +83,8 @@ class Results:
         return Model(trained.named(results, name, fold))
 
     def _table(self, name: str) -> pd.DataFrame:
-        import pandas as pd
 
-        return pd.read_parquet(self.folder / f"{name}.parquet")
+        return parquet_file.frame(self.folder / f"{name}.parquet")
 
 
 class Model:

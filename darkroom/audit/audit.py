@@ -12,7 +12,7 @@ from darkroom.audit import border, color, header, names, thumbnail
 from darkroom.audit.check import Found
 from darkroom.audit.probe import judge
 from darkroom.audit.sample import draw
-from darkroom.machine import disk
+from darkroom.machine import disk, parquet_file
 from darkroom.machine.progress import progress
 
 log = logging.getLogger(__name__)
@@ -74,8 +74,7 @@ def write_audit(path: str, found: Sequence[Found], *, rows: int, of: int) -> Non
 
 def read_audit(path: str) -> tuple[list[Found], dict[str, int]]:
     """What the checks found, and how many of the rows were looked at (`rows`, `of`)."""
-    import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    table = parquet_file.read(path)
     about = json.loads((table.schema.metadata or {})[b"darkroom"])
     return [Found(**line) for line in table.to_pylist()], about

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from darkroom.audit.outliers import glance, outliers
 from darkroom.images.features_file import open_features
-from darkroom.machine import disk
+from darkroom.machine import disk, parquet_file
 from darkroom.split.assign import deal
 from darkroom.split.splits import read_splits
 from darkroom.temperature import applied
@@ -193,8 +193,7 @@ def doubtful(
 
 def read_labels(path: str) -> tuple[pd.DataFrame, dict[str, object]]:
     """The rows in doubt; `rows` that were checked, `of` how many, by which `features`; `outliers`."""
-    import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    table = parquet_file.read(path)
     about: dict[str, object] = json.loads((table.schema.metadata or {})[b"darkroom"])
     return table.replace_schema_metadata(None).to_pandas(), about

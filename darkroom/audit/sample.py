@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from darkroom.images import store
 from darkroom.images.joined import forget
+from darkroom.machine import parquet_file
 from darkroom.split.splits import Splits, read_splits
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def draw(manifest: str, splits: str, images: str, source: str, seed: int = 0) ->
     originals = np.flatnonzero(opened.variant == 0)
     rows = own["row"].to_numpy(np.int64)
     place = originals[np.searchsorted(opened.row[originals], rows)]
-    about = pd.read_parquet(manifest).set_index("row").loc[rows].reset_index()
+    about = parquet_file.frame(manifest).set_index("row").loc[rows].reset_index()
     code, _ = pd.factorize(own["group"])
     return Sample(
         about=about,

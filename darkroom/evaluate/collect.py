@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.features.predictions import About
+from darkroom.machine import parquet_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,9 +23,8 @@ class Collected:
     """
 
     def __init__(self, output: Path, manifest: str) -> None:
-        import pyarrow.parquet as pq
 
-        table = pq.read_table(manifest, columns=["row", "path"])
+        table = parquet_file.read(manifest, columns=["row", "path"])
         self.path = dict(zip(table["row"].to_pylist(), table["path"].to_pylist(), strict=True))
         self.output = output
         self.writer: Any = None

@@ -17,7 +17,7 @@ from darkroom.evaluate.run_rows import RunRows
 from darkroom.evaluate.scores import Scores, pooled
 from darkroom.evaluate.thresholds import two_class_rates
 from darkroom.features.predictions import PARTS, About, Run
-from darkroom.machine import disk
+from darkroom.machine import disk, parquet_file
 from darkroom.names import cell
 
 if TYPE_CHECKING:
@@ -73,10 +73,9 @@ def read_table(path: str | Path, columns: Iterable[str] = KEYS) -> pd.DataFrame:
     UserError
         It is not there, or lacks one of some columns.
     """
-    import pandas as pd
 
     try:
-        table = pd.read_parquet(path)
+        table = parquet_file.frame(path)
     except (OSError, ValueError) as error:  # of pyarrow: not there, no Parquet
         raise UserError(f"{path} cannot be read ({error}): run the workflow to make it") from None
     if missing := [name for name in columns if name not in table]:

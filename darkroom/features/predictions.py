@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from darkroom.errors import UserError
-from darkroom.machine import disk
+from darkroom.machine import disk, parquet_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,9 +153,8 @@ def read_predictions(path: str) -> tuple[pd.DataFrame, About]:
     UserError
         The file is of another form.
     """
-    import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    table = parquet_file.read(path)
     meta = json.loads((table.schema.metadata or {}).get(b"darkroom", b"{}"))
     if missing := [name for name in Run._fields if name not in meta]:
         raise UserError(f"{path} does not name its {missing[0]}: delete it and run again")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.index import alike
-from darkroom.machine import disk
+from darkroom.machine import disk, parquet_file
 from darkroom.machine.units import plural
 from darkroom.names import cell
 
@@ -55,7 +55,7 @@ def find_copies(
     import pyarrow.parquet as parquet
 
     names = ["path", "label", "split", "width", "height", "duplicate_of", "status"]
-    columns = parquet.read_table(manifest, columns=names)
+    columns = parquet_file.read(manifest, columns=names)
     usable = np.array([s != "unusable" for s in columns["status"].to_pylist()], bool)
     number = {k: columns[k].fill_null(-1).to_numpy().astype(np.int64) for k in names[3:6]}
     sizes = np.stack([number["width"], number["height"]], axis=1)

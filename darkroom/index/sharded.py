@@ -17,7 +17,7 @@ from darkroom.index import layout, shards
 from darkroom.index.examine import NUMBERS, Findings, examine_all
 from darkroom.index.listing import Layout
 from darkroom.index.manifest import recognised, root_of, write_manifest, write_thumbnails
-from darkroom.machine import disk
+from darkroom.machine import disk, parquet_file
 
 log = logging.getLogger(__name__)
 
@@ -138,16 +138,15 @@ def join_index(
     UserError
         Shards and listing differ in their number of files.
     """
-    import pyarrow.parquet as parquet
 
-    table = parquet.read_table(listing)
+    table = parquet_file.read(listing)
     about = json.loads(table.schema.metadata[b"darkroom"])
     read: dict[str, Any] = {name: _as_text(table[name]) for name in table.column_names}
     rows = layout.Recognised(**{**read, **about})
     found = Findings(len(rows.path))
     start = 0
     for path in parts:
-        start = _put(found, start, parquet.read_table(path), path)
+        start = _put(found, start, parquet_file.read(path), path)
     if start != len(rows.path):
         raise UserError(
             f"{listing} has {len(rows.path):,} files, but its shards have {start:,}: delete "

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from darkroom.machine import parquet_file
 from darkroom.names import HEAD
 
 if TYPE_CHECKING:
@@ -74,9 +75,8 @@ def notice(trained: Trained) -> str:
     summary = results_of(trained) / "summary.parquet"
     if not summary.is_file():
         return ""
-    import pandas as pd
 
-    return str(pd.read_parquet(summary).attrs.get("notice", ""))
+    return str(parquet_file.frame(summary).attrs.get("notice", ""))
 
 
 def _exported(trained: Trained) -> dict[str, Any]:

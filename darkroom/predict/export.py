@@ -24,7 +24,7 @@ from darkroom.features import predictions
 from darkroom.images import resize
 from darkroom.infer import run as infer_run
 from darkroom.infer.run import Network
-from darkroom.machine import disk, hardware
+from darkroom.machine import disk, hardware, parquet_file
 from darkroom.machine.installed import version
 from darkroom.models import beside, trained
 from darkroom.models.trained import Trained
@@ -145,12 +145,11 @@ class _Held:
         UserError
             They are not in their place.
         """
-        import pandas as pd
 
         source = results.parents[1] / "data" / found.dataset / "source.json"
         try:
             root = results.parents[1] / json.loads(source.read_text(encoding="utf-8"))["root"]
-            table = pd.read_parquet(results / "predictions.parquet")
+            table = parquet_file.frame(results / "predictions.parquet")
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{found.files[0]}: its test images and predictions.parquet are not in their place "

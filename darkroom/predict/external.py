@@ -24,6 +24,7 @@ from darkroom.evaluate.slices import slices as find_slices
 from darkroom.evaluate.tables import TWO_CLASSES
 from darkroom.evaluate.thresholds import two_class_rates
 from darkroom.features import predictions as stored
+from darkroom.machine import parquet_file
 from darkroom.models.beside import results_of, set_from
 from darkroom.models.trained import Trained
 from darkroom.names import HEAD
@@ -297,7 +298,6 @@ def _common(
     threads: int,
 ) -> tuple[list[str], list[str]]:
     """What the pictures have in common with the data set: images and groups; warnings and notes."""
-    import pyarrow.parquet as pq
 
     results = results_of(model)
     manifest, thumbnails = results / "manifest.parquet", results / "thumbnails.npy"
@@ -309,7 +309,7 @@ def _common(
     own = split.table.sort_values("row")
     rows = own["row"].to_numpy(np.int64)
     columns = ["row", "width", "height", "sha256", "group"]
-    table = pq.read_table(manifest, columns=columns).to_pandas().set_index("row").loc[rows]
+    table = parquet_file.read(manifest, columns=columns).to_pandas().set_index("row").loc[rows]
     pixels = np.load(thumbnails, mmap_mode="r")[rows]
     picture = _pictures(looked, table, pixels, threads)
     n = len(files)

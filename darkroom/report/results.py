@@ -21,6 +21,7 @@ from darkroom.evaluate.ranking import CHOSEN, Choice, Key, choose
 from darkroom.evaluate.tables import KEYS, chosen_by_fold, read_table
 from darkroom.features.predictions import PREFIX
 from darkroom.images import store
+from darkroom.machine import parquet_file
 from darkroom.names import HEAD, run_name
 from darkroom.report import searches as tuned
 from darkroom.report.copies import Copies
@@ -296,10 +297,9 @@ def load(
     UserError
         A file is missing or not what it should be.
     """
-    import pyarrow.parquet as pq
 
     split = read_splits(splits)
-    index = pq.read_table(manifest)
+    index = parquet_file.read(manifest)
     files = index.to_pandas()
     about = json.loads((index.schema.metadata or {}).get(b"darkroom", "{}"))
     means = read_table(summary, ("model", "classifier", "part"))

@@ -12,6 +12,7 @@ import numpy as np
 
 from darkroom.errors import UserError
 from darkroom.images.resize import size_of
+from darkroom.machine import parquet_file
 from darkroom.models import beside, trained
 from darkroom.models.trained import Trained
 from darkroom.predict import picture
@@ -177,9 +178,8 @@ def card(served: Served) -> dict[str, Any]:
 def _rows(path: Path, own: dict[str, str]) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
-    import pandas as pd
 
-    table = pd.read_parquet(path)
+    table = parquet_file.frame(path)
     if table.empty:
         return []
     for column, value in own.items():

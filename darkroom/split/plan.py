@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from darkroom.errors import UserError, nearest
 from darkroom.index.listing import few
 from darkroom.index.suspicious import FORM, alike
-from darkroom.machine import disk
+from darkroom.machine import disk, parquet_file
 from darkroom.machine.units import plural
 from darkroom.split.assign import random_order
 from darkroom.split.folds import folds
@@ -83,11 +83,10 @@ def split_rows(manifest: str, copies: str, output: str, *, indices: str, cfg: Sp
     UserError
         The images cannot meet the settings; the message names class, counts and remedy.
     """
-    import pyarrow.parquet as pq
 
     columns = ["row", "path", "label", "group", "split", "sha256", "status"]
-    table = pq.read_table(manifest, columns=columns).to_pandas()
-    found = pq.read_table(copies, columns=["row", "of"]).to_pandas()
+    table = parquet_file.read(manifest, columns=columns).to_pandas()
+    found = parquet_file.read(copies, columns=["row", "of"]).to_pandas()
     table["picture"] = table["row"].replace(dict(zip(found["row"], found["of"], strict=True)))
     plan = make_plan(table, cfg)
     _write(plan, output)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from darkroom.machine import parquet_file
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -86,9 +88,8 @@ class Splits:
 
 def read_splits(path: str) -> Splits:
     """Read `splits.parquet`."""
-    import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    table = parquet_file.read(path)
     meta = json.loads((table.schema.metadata or {})[b"darkroom"])
     frame = table.replace_schema_metadata(None).to_pandas()
     return Splits(frame, list(meta["classes"]), list(meta["folds"]), list(meta["notes"]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from darkroom.config.settings import Settings
-from darkroom.machine import disk
+from darkroom.machine import disk, parquet_file
 from darkroom.predict import unseen
 from darkroom.sources import contents, local
 from darkroom.sources.addresses import kind, local_path, shown
@@ -164,7 +164,6 @@ def _of_archive(path: Path, mark: dict[str, int] | None, sha256: str | None) -> 
 
 def _hashes(manifest: Path) -> dict[str, str | None]:
     """The sha256 of each image that the index read, by its path."""
-    import pyarrow.parquet as parquet
 
-    table = parquet.read_table(manifest, columns=["path", "sha256"])
+    table = parquet_file.read(manifest, columns=["path", "sha256"])
     return dict(zip(table["path"].to_pylist(), table["sha256"].to_pylist(), strict=True))

@@ -9,6 +9,7 @@ from typing import Any
 
 from darkroom.config.settings import Settings
 from darkroom.config.stages import stage_settings
+from darkroom.machine import parquet_file
 from darkroom.sources import local
 from darkroom.sources.addresses import kind, local_path
 from darkroom.sources.folders import printable, survey
@@ -53,10 +54,9 @@ def indexed_rows(manifest: Path) -> Any:
     """The usable rows of the last index, a DataFrame; None where there is none yet."""
     if not manifest.exists():
         return None
-    import pyarrow.parquet as parquet
 
     columns = ["path", "label", "group", "split", "sha256", "status", "row"]
-    table = parquet.read_table(manifest, columns=columns).to_pandas()
+    table = parquet_file.read(manifest, columns=columns).to_pandas()
     return table[table["status"] != "unusable"].reset_index(drop=True)
 
 
