@@ -74,7 +74,6 @@ def write_audit(path: str, found: Sequence[Found], *, rows: int, of: int) -> Non
 
 def read_audit(path: str) -> tuple[list[Found], dict[str, int]]:
     """What the checks found, and how many of the rows were looked at (`rows`, `of`)."""
-
     table = parquet_file.read(path)
     about = json.loads((table.schema.metadata or {})[b"darkroom"])
     return [Found(**line) for line in table.to_pylist()], about

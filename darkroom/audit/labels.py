@@ -193,7 +193,6 @@ def doubtful(
 
 def read_labels(path: str) -> tuple[pd.DataFrame, dict[str, object]]:
     """The rows in doubt; `rows` that were checked, `of` how many, by which `features`; `outliers`."""
-
     table = parquet_file.read(path)
     about: dict[str, object] = json.loads((table.schema.metadata or {})[b"darkroom"])
     return table.replace_schema_metadata(None).to_pandas(), about

@@ -153,7 +153,6 @@ def read_predictions(path: str) -> tuple[pd.DataFrame, About]:
     UserError
         The file is of another form.
     """
-
     table = parquet_file.read(path)
     meta = json.loads((table.schema.metadata or {}).get(b"darkroom", b"{}"))
     if missing := [name for name in Run._fields if name not in meta]:

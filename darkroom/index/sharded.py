@@ -138,7 +138,6 @@ def join_index(
     UserError
         Shards and listing differ in their number of files.
     """
-
     table = parquet_file.read(listing)
     about = json.loads(table.schema.metadata[b"darkroom"])
     read: dict[str, Any] = {name: _as_text(table[name]) for name in table.column_names}

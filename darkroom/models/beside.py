@@ -75,7 +75,6 @@ def notice(trained: Trained) -> str:
     summary = results_of(trained) / "summary.parquet"
     if not summary.is_file():
         return ""
-
     return str(parquet_file.frame(summary).attrs.get("notice", ""))
 
 

@@ -298,7 +298,6 @@ def _common(
     threads: int,
 ) -> tuple[list[str], list[str]]:
     """What the pictures have in common with the data set: images and groups; warnings and notes."""
-
     results = results_of(model)
     manifest, thumbnails = results / "manifest.parquet", results / "thumbnails.npy"
     if not manifest.is_file() or not thumbnails.is_file():

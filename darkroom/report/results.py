@@ -297,7 +297,6 @@ def load(
     UserError
         A file is missing or not what it should be.
     """
-
     split = read_splits(splits)
     index = parquet_file.read(manifest)
     files = index.to_pandas()

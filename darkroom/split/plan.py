@@ -83,7 +83,6 @@ def split_rows(manifest: str, copies: str, output: str, *, indices: str, cfg: Sp
     UserError
         The images cannot meet the settings; the message names class, counts and remedy.
     """
-
     columns = ["row", "path", "label", "group", "split", "sha256", "status"]
     table = parquet_file.read(manifest, columns=columns).to_pandas()
     found = parquet_file.read(copies, columns=["row", "of"]).to_pandas()

@@ -88,7 +88,6 @@ class Splits:
 
 def read_splits(path: str) -> Splits:
     """Read `splits.parquet`."""
-
     table = parquet_file.read(path)
     meta = json.loads((table.schema.metadata or {})[b"darkroom"])
     frame = table.replace_schema_metadata(None).to_pandas()

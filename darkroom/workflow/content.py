@@ -164,6 +164,5 @@ def _of_archive(path: Path, mark: dict[str, int] | None, sha256: str | None) -> 
 
 def _hashes(manifest: Path) -> dict[str, str | None]:
     """The sha256 of each image that the index read, by its path."""
-
     table = parquet_file.read(manifest, columns=["path", "sha256"])
     return dict(zip(table["path"].to_pylist(), table["sha256"].to_pylist(), strict=True))
